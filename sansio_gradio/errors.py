@@ -1,0 +1,179 @@
+"""What can go wrong, and whose fault it is.
+
+Two questions sort every failure: did the *app* say no (``AppError``, also ``ValueError``), or did
+the way to it break (a builtin ``ConnectionError``)? A program that catches just those two survives
+everything that a server or a network does. ``LocalProtocolError`` is a mistake in the calling code.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class GradioError(Exception):
+    """Base of all errors of this library.
+
+    ``phase`` is what was being done (``connect``, ``config``, ``join``, ``stream``, ...), ``url``
+    where (without credentials), ``status`` the HTTP status where one arrived, ``job`` the number of
+    the job, ``outputs`` what the job had produced by then: a tuple of tuples, one item per output
+    component. The cause, if any, is in ``__cause__``.
+    """
+
+    default_message: ClassVar[str] = "The call failed."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        phase: str | None = None,
+        url: str | None = None,
+        status: int | None = None,
+        job: int | None = None,
+        outputs: tuple[Any, ...] = (),
+    ) -> None:
+        self.message = message or self.default_message
+        super().__init__(self.message)
+        self.phase = phase
+        self.url = url
+        self.status = status
+        self.job = job
+        self.outputs = outputs
+
+    def __str__(self) -> str:
+        where = {"phase": self.phase, "url": self.url, "status": self.status, "job": self.job}
+        known = ", ".join(f"{name} {value}" for name, value in where.items() if value is not None)
+        return f"{self.message} ({known})" if known else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Keyword-only arguments do not survive the default pickling of exceptions.
+        return _rebuild, (type(self), self.message, vars(self).copy())
+
+    def located(
+        self,
+        *,
+        phase: str | None = None,
+        url: str | None = None,
+        status: int | None = None,
+        job: int | None = None,
+    ) -> GradioError:
+        """Fill in what is not known yet of where this happened, and return the error itself."""
+        self.phase = self.phase if self.phase is not None else phase
+        self.url = self.url if self.url is not None else url
+        self.status = self.status if self.status is not None else status
+        self.job = self.job if self.job is not None else job
+        return self
+
+    def for_job(self, job: int, outputs: tuple[Any, ...] = ()) -> GradioError:
+        """A copy of this error for one of the jobs that it ended, with what that job had."""
+        twin: GradioError = _rebuild(type(self), self.message, vars(self).copy())
+        twin.job, twin.outputs, twin.__cause__ = job, outputs, self.__cause__
+        return twin
+
+
+def _rebuild(cls: type[GradioError], message: str, state: dict[str, Any]) -> GradioError:
+    error = cls(message)
+    vars(error).update(state)
+    return error
+
+
+class ProtocolError(GradioError):
+    """Somebody broke the rules of the protocol: see the two subclasses for who."""
+
+
+class LocalProtocolError(ProtocolError):
+    """The calling code asked for something that cannot be: unknown endpoint, wrong arguments, ..."""
+
+    default_message = "This cannot be asked."
+
+
+class RemoteProtocolError(ProtocolError, ConnectionError):
+    """The server, or something between, answered what no Gradio server says."""
+
+    default_message = "The server's answer makes no sense."
+
+
+class ConnectFailed(GradioError, ConnectionError):
+    """No connection came about: refused, name not found, TLS mismatch."""
+
+    default_message = "The connection could not be made."
+
+
+class ConnectionLost(GradioError, ConnectionError):
+    """The connection or the stream ended before its time."""
+
+    default_message = "The connection was lost."
+
+
+class TooManyRequestsError(GradioError, ConnectionError):
+    """The server asks to slow down (HTTP 429); ``retry_after`` says how long, in seconds or None."""
+
+    default_message = "The server asks for fewer requests."
+
+    def __init__(
+        self, message: str | None = None, *, retry_after: float | None = None, **where: Any
+    ) -> None:
+        super().__init__(message, **where)
+        self.retry_after = retry_after
+
+
+class DeadlineExceeded(GradioError, ConnectionError, TimeoutError):
+    """A deadline passed; ``phase`` is its name in ``Timeouts``."""
+
+    default_message = "The deadline passed."
+
+
+class AuthenticationError(GradioError, ValueError, ConnectionError):
+    """The server wants a login, or refused the one it was given."""
+
+    default_message = "The server wants a login: pass auth=(user, password)."
+
+
+class AppError(GradioError, ValueError):
+    """The app said no: its function raised, or the app refused the call.
+
+    ``title``, ``duration`` (seconds, None: until dismissed) and ``visible`` are what ``gr.Error``
+    was given; servers before 4.37.1 send none of them.
+    """
+
+    default_message = (
+        "The app raised an error that it does not show "
+        "(launch(show_error=True) makes Gradio tell what it was)."
+    )
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        title: str | None = None,
+        duration: float | None = None,
+        visible: bool = True,
+        **where: Any,
+    ) -> None:
+        super().__init__(message, **where)
+        self.title = title
+        self.duration = duration
+        self.visible = visible
+
+
+class QueueFullError(AppError):
+    """The app's queue is full: try again later."""
+
+    default_message = "The app's queue is full."
+
+
+class ValidationError(AppError):
+    """The app's validators refused the arguments (Gradio 5.45 and later)."""
+
+    default_message = "The app refused the arguments."
+
+
+class ServerStoppedError(AppError):
+    """The server ended the job for a reason that is not the job's own."""
+
+    default_message = "The server stopped the job."
+
+
+class JobCancelledError(GradioError):
+    """The job was cancelled by its own client."""
+
+    default_message = "The job was cancelled."
