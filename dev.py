@@ -1,0 +1,306 @@
+#!/usr/bin/env python3
+"""What a developer runs: ``python3 dev.py COMMAND``.
+
+One file, the standard library only, in syntax that Python 3.8 parses, so that whatever ``python3``
+is can start it. The work itself happens in ``.venv``, which is made from ``pyproject.toml``: by uv
+where it is on the PATH, else by a Python of at least 3.11. Nothing is installed anywhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Callable, Sequence
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "made-from"
+BIN = "Scripts" if os.name == "nt" else "bin"
+OLDEST = (3, 11)
+PACKAGES = ("sansio_gradio", "adapters/sansio_gradio_adapters")
+
+# The real servers that can be installed: Gradio version -> the interpreters it runs on, best first,
+# and the day whose packages it is installed with (what came later broke the older ones).
+SERVERS: dict[str, tuple[tuple[str, ...], str]] = {
+    "3.16.2": (("3.9",), "2023-01-08"),
+    "3.50.2": (("3.10", "3.11"), "2023-11-15"),
+    "4.29.0": (("3.11", "3.10"), "2024-05-05"),
+    "4.44.1": (("3.11", "3.10"), "2024-10-05"),
+    "5.50.0": (("3.11", "3.10"), "2025-12-01"),
+    "6.31.0": (("3.11", "3.10"), "2026-11-22"),
+}
+TEST_REAL_DEFAULT = ["6.31.0"]
+SERVERS_DIR = Path(os.environ.get("SANSIO_GRADIO_SERVERS") or ROOT / ".servers").resolve()
+
+# Commands that are a script of their own; each exists as soon as its file does.
+SCRIPTS = {
+    "demo": ("examples/demo.py", "a Gradio app, and this library talking to it"),
+    "fuzz": ("fuzz/run.py", "the fuzz targets [--seconds N] [TARGET ...]"),
+    "bench": ("benchmarks/run.py", "the benchmarks"),
+    "docs": ("docs/build.py", "the documentation"),
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    commands = available()
+    if not argv or argv[0] not in commands:
+        known = "\n".join(f"  {name:10} {what}" for name, (_, what) in commands.items())
+        print(f"usage: python3 dev.py COMMAND\n{known}", file=sys.stderr)
+        return 2
+    command, _ = commands[argv[0]]
+    return command(list(argv[1:]))
+
+
+def available() -> dict[str, tuple[Callable[[list[str]], int], str]]:
+    """The commands that there are today, with a line about each."""
+    commands: dict[str, tuple[Callable[[list[str]], int], str]] = {
+        "test": (test, "the tests without network, and their coverage [pytest's arguments]"),
+        "test-real": (test_real, "the tests against real Gradio servers [VERSION ...]"),
+        "check": (check, "ruff, mypy, pyright, and what is in the wheel and the sdist"),
+    }
+    for name, (script, what) in SCRIPTS.items():
+        if (ROOT / script).is_file():
+            commands[name] = (_script_runner(script), what)
+    return commands
+
+
+def _script_runner(script: str) -> Callable[[list[str]], int]:
+    return lambda args: run([environment(), ROOT / script, *args])
+
+
+# Commands
+
+
+def test(args: list[str]) -> int:
+    """All tests and the coverage of the core; with arguments, only what pytest is told to run."""
+    python = environment()
+    if args:
+        return run([python, "-m", "pytest", *args])
+    coverage = [python, "-m", "coverage"]
+    failed = run([*coverage, "run", "-m", "pytest", "-q", "--durations=5"])
+    return failed or run([*coverage, "report"])
+
+
+def test_real(args: list[str]) -> int:
+    """The tests marked ``real``, once for each server version."""
+    unknown = [version for version in args if version not in SERVERS]
+    if unknown:
+        return fail(f"no such server: {' '.join(unknown)} (there are: {' '.join(SERVERS)})")
+    python = environment()
+    runnable: list[str] = []
+    not_run: list[str] = []
+    for version in args or TEST_REAL_DEFAULT:
+        reason = install_server(version)
+        if reason:
+            print(f"{version}: not run: {reason}", flush=True)
+            not_run.append(version)
+        else:
+            runnable.append(version)
+    failed = 0
+    if runnable:
+        told = {
+            "SANSIO_GRADIO_SERVERS": str(SERVERS_DIR),
+            "SANSIO_GRADIO_VERSIONS": " ".join(runnable),
+        }
+        failed = run([python, "-m", "pytest", "-q", "-m", "real", "--durations=5"], extra=told)
+    if not_run and os.environ.get("CI"):
+        return fail(f"not run: {' '.join(not_run)}")
+    return failed
+
+
+def check(args: list[str]) -> int:
+    """Everything that can be said without running the library; all of it, then the verdict."""
+    if args:
+        return fail("check takes no arguments")
+    python = environment()
+    steps: list[tuple[str, Callable[[], int]]] = [
+        ("ruff check", lambda: run([python, "-m", "ruff", "check", "."])),
+        ("ruff format", lambda: run([python, "-m", "ruff", "format", "--check", "."])),
+        ("mypy", lambda: run([python, "-m", "mypy"])),
+        ("pyright", lambda: run([python, "-m", "pyright", "--pythonpath", python])),
+        ("wheel and sdist", lambda: check_distributions(python)),
+    ]
+    failed = [name for name, step in steps if step() != 0]
+    return fail(f"failed: {', '.join(failed)}") if failed else 0
+
+
+def check_distributions(python: Path) -> int:
+    """Build both, and compare what is inside with what lies in the source tree."""
+    sources = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        built = Path(folder)
+        if output([python, "-m", "hatchling", "build", "-d", built]) is None:
+            return fail("hatchling cannot build: python -m hatchling build says why")
+        (wheel,) = built.glob("*.whl")
+        (sdist,) = built.glob("*.tar.gz")
+        with zipfile.ZipFile(wheel) as archive:
+            packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+            archive.extractall(built / "unpacked")
+        with tarfile.open(sdist) as archive:
+            shipped = {name.split("/", 1)[1] for name in archive.getnames()}
+        about = {"PKG-INFO", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore"}
+        typed = {f"{package}/py.typed" for package in PACKAGES}
+        wrong = [
+            *(f"missing: {name}" for name in typed - sources),
+            *_differences("wheel", packed, {name.replace("adapters/", "") for name in sources}),
+            *_differences("sdist", shipped, sources | about),
+        ]
+        imports = "import sansio_gradio, sansio_gradio_adapters as a; print(a.__path__[0])"
+        where = output([python, "-c", imports], cwd=built / "unpacked")
+        if where is None or built not in Path(where).parents:
+            wrong.append(f"the wheel does not import: {where}")
+    for line in wrong:
+        print(line, file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def _differences(what: str, found: set[str], wanted: set[str]) -> list[str]:
+    lacking = [f"{what} lacks {name}" for name in sorted(wanted - found)]
+    return lacking + [f"{what} should not have {name}" for name in sorted(found - wanted)]
+
+
+# The environment
+
+
+def environment() -> Path:
+    """The interpreter of ``.venv``, which is made anew when what it was made from has changed."""
+    uv = find_uv()
+    base, version = find_python()
+    if base is None and uv is None:
+        print(
+            "This needs uv or Python 3.11: run "
+            "`curl -LsSf https://astral.sh/uv/install.sh | sh`, then open a new shell.",
+            file=sys.stderr,
+        )
+        raise SystemExit(1)
+    facts = f"{ROOT}\n{version}\n".encode() + (ROOT / "pyproject.toml").read_bytes()
+    made_from = hashlib.sha256(facts).hexdigest()
+    python = VENV / BIN / "python"
+    if STAMP.is_file() and STAMP.read_text() == made_from and python.exists():
+        return python
+    if VENV.exists():
+        shutil.rmtree(VENV)
+    what = ["-e", ".", "--group", "dev"]
+    if uv:
+        must([uv, "venv", "-q", "--python", base or ">=3.11", VENV])
+        must([uv, "pip", "install", "-q", "--python", python, *what])
+    elif base:
+        must([base, "-m", "venv", VENV])
+        pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "-q"]
+        must([*pip, "pip>=25.1"])  # the first that knows dependency groups
+        must([*pip, *what])
+    STAMP.write_text(made_from)
+    return python
+
+
+def find_uv() -> Path | None:
+    """uv, if the one on the PATH works: a version manager's stand-in may not."""
+    uv = shutil.which("uv")
+    return Path(uv) if uv and output([uv, "--version"]) else None
+
+
+def find_python() -> tuple[Path | None, str]:
+    """An interpreter that can make the environment, this one if possible, and its version."""
+    # Inside an environment (it may be the very one to be made anew) its base is what counts.
+    this = getattr(sys, "_base_executable", None) or sys.executable
+    names = [this] + [f"python3.{minor}" for minor in (13, 14, 12, 11)] + ["python3", "python"]
+    probe = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
+    for name in names:
+        found = shutil.which(name)
+        version = output([found, "-c", probe]) if found else None
+        if found and version and tuple(map(int, version.split("."))) >= OLDEST:
+            return Path(found), version
+    return None, ""
+
+
+# Real servers
+
+
+def install_server(version: str) -> str | None:
+    """Put a Gradio server into its folder; the reason why not, or None when it is there."""
+    folder = SERVERS_DIR / version
+    python = folder / BIN / "python"
+    installed = "import importlib.metadata as m; print(m.version('gradio'))"
+    if python.exists() and output([python, "-c", installed]) == version:
+        return None
+    uv = find_uv() or VENV / BIN / "uv"
+    if not uv.exists():
+        must([VENV / BIN / "python", "-m", "pip", "install", "-q", "uv"])
+    wanted, day = SERVERS[version]
+    base = next((found for name in wanted for found in [find_interpreter(uv, name)] if found), None)
+    shutil.rmtree(folder, ignore_errors=True)
+    print(f"{version}: installing", flush=True)
+    # Without an interpreter of its own to name, uv may know where to get one.
+    if run([uv, "venv", "-q", "--no-project", "--python", base or wanted[0], folder]):
+        return f"no Python {' or '.join(wanted)}"
+    what = [f"gradio=={version}", "setuptools<80", "--exclude-newer", day]
+    try:
+        must([uv, "pip", "install", "-q", "--python", python, *what])
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)  # half of one would pass for the whole
+        raise
+    return None
+
+
+def find_interpreter(uv: Path, version: str) -> str | None:
+    """Where this version of Python is: known to uv, or one of pyenv's that is not switched on."""
+    found = output([uv, "python", "find", "--system", "--no-python-downloads", version])
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    return found or next(map(str, pyenv.glob(f"versions/{version}.*/{BIN}/python")), None)
+
+
+# Processes
+
+
+def run(command: Sequence[object], extra: dict[str, str] | None = None) -> int:
+    """Run in the project's folder with what it prints shown; the exit status."""
+    parts = [str(part) for part in command]
+    status = subprocess.run(parts, cwd=ROOT, env=clean_env(extra), check=False).returncode
+    return fail("pytest found no test to run") if status == 5 and "pytest" in parts else status
+
+
+def must(command: Sequence[object]) -> None:
+    status = run(command)
+    if status:
+        print("failed: " + " ".join(str(part) for part in command), file=sys.stderr)
+        raise SystemExit(status)
+
+
+def output(command: Sequence[object], cwd: Path = ROOT) -> str | None:
+    """What a command prints, or None if it cannot be run or fails."""
+    parts = [str(part) for part in command]
+    try:
+        done = subprocess.run(
+            parts, cwd=cwd, env=clean_env(), capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def clean_env(extra: dict[str, str] | None = None) -> dict[str, str]:
+    """The environment for what we start: none of the caller's Python settings leak into it."""
+    leaks = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONWARNINGS")
+    env = {name: value for name, value in os.environ.items() if name not in leaks}
+    return {**env, "PYTHONNOUSERSITE": "1", **(extra or {})}
+
+
+def fail(why: str) -> int:
+    print(f"dev.py: {why}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,48 @@
+"""What holds for every test: hypothesis' profiles, and no network beyond this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+
+# Machines differ in speed, so no deadlines; the number of examples is what bounds a run.
+settings.register_profile(
+    "fast",
+    max_examples=50,
+    stateful_step_count=30,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+# A change is judged by the same examples before and after; new ones are found on the way to it.
+settings.register_profile("ci", settings.get_profile("fast"), derandomize=True)
+settings.register_profile(
+    "thorough", settings.get_profile("fast"), max_examples=2000, stateful_step_count=60
+)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "fast")
+)
+
+
+class NotHermetic(BaseException):
+    """A test reached for the network. Not an Exception: code under test must not swallow it."""
+
+
+def _loopback_only(event: str, args: tuple[Any, ...]) -> None:
+    if event == "socket.getaddrinfo":
+        host = args[0]
+    elif event in {"socket.connect", "socket.sendto"} and isinstance(args[1], tuple):
+        host = args[1][0]
+    else:
+        return
+    name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host or "")
+    # RFC 6761: names under .invalid never resolve, and that they do not is a thing to test.
+    loopback = name in {"", "::1", "::", "0.0.0.0", "localhost", "None"} or name.startswith("127.")
+    if not loopback and not name.endswith((".invalid", ".localhost")):
+        raise NotHermetic(f"{event} to {name}")
+
+
+sys.addaudithook(_loopback_only)
