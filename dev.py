@@ -29,7 +29,7 @@ PACKAGES = ("sansio_gradio", "adapters/sansio_gradio_adapters")
 # The real servers that can be installed: Gradio version -> the interpreters it runs on, best first,
 # and the day whose packages it is installed with (what came later broke the older ones).
 SERVERS: dict[str, tuple[tuple[str, ...], str]] = {
-    "3.16.2": (("3.9",), "2023-01-08"),
+    "3.16.2": (("3.9",), "2023-01-20"),
     "3.50.2": (("3.10", "3.11"), "2023-11-15"),
     "4.29.0": (("3.11", "3.10"), "2024-05-05"),
     "4.44.1": (("3.11", "3.10"), "2024-10-05"),
@@ -133,8 +133,9 @@ def check(args: list[str]) -> int:
 
 def check_distributions(python: Path) -> int:
     """Build both, and compare what is inside with what lies in the source tree."""
+    # Path in the tree -> path in the wheel.
     sources = {
-        path.relative_to(ROOT).as_posix()
+        path.relative_to(ROOT).as_posix(): path.relative_to((ROOT / package).parent).as_posix()
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
@@ -153,9 +154,9 @@ def check_distributions(python: Path) -> int:
         about = {"PKG-INFO", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore"}
         typed = {f"{package}/py.typed" for package in PACKAGES}
         wrong = [
-            *(f"missing: {name}" for name in typed - sources),
-            *_differences("wheel", packed, {name.replace("adapters/", "") for name in sources}),
-            *_differences("sdist", shipped, sources | about),
+            *(f"missing: {name}" for name in typed - set(sources)),
+            *_differences("wheel", packed, set(sources.values())),
+            *_differences("sdist", shipped, set(sources) | about),
         ]
         imports = "import sansio_gradio, sansio_gradio_adapters as a; print(a.__path__[0])"
         where = output([python, "-c", imports], cwd=built / "unpacked")
