@@ -1,0 +1,190 @@
+"""JSON text (RFC 8259) with limits, read strictly from peers and written strictly for them.
+
+Rule 1: what ``loads`` returns can be written again. A lone surrogate (``"\\ud800"``, which servers
+before 4.24 could send) becomes U+FFFD as invalid UTF-8 does, so no string from a peer fails later,
+when it is printed, stored or put into a URL.
+
+Rule 2: the language is the one of the standard. ``NaN`` and ``Infinity`` are refused in both
+directions, as browsers do, so no Gradio server sends them (its ORJSONResponse writes null). A
+number beyond the range of a double becomes an infinity, as in browsers. Of duplicate keys the last
+wins.
+
+Rule 3: ``dumps`` never turns a value into another one. The standard library would write the key 1
+as ``"1"``, and the server would work with what the caller never said.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from itertools import chain
+from math import isfinite
+from typing import Any, NoReturn, TypeAlias, TypeGuard
+
+from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
+from sansio_gradio.limits import Limits
+
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
+
+_LIMITS = Limits()
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_Container: TypeAlias = dict[Any, Any] | list[Any] | tuple[Any, ...]
+# An escaped backslash is matched only to be skipped: what follows it is no escape.
+_SURROGATES = re.compile(
+    r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+_EXCERPT = 60
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_encode_ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+
+def loads(
+    text: str | bytes,
+    *,
+    max_size: int = _LIMITS.message,
+    max_depth: int = _LIMITS.json_depth,
+    json_loads: Callable[[str | bytes], Any] | None = None,
+) -> JSON:
+    """Read one JSON text from a peer.
+
+    ``max_size`` counts bytes, or characters of a ``str``. ``max_depth`` counts nested containers
+    (a scalar has depth 0, ``[]`` 1); the default leaves half of Python's recursion limit to the
+    application and is far beyond what components nest. ``json_loads`` is another parser for the
+    same work, such as ``orjson.loads``; what it makes of numbers is its own affair (orjson turns
+    integers beyond 64 bits into floats).
+
+    Raises:
+        RemoteProtocolError: not UTF-8, not JSON, too large, nested too deeply, or an integer of
+            more digits than Python converts (``sys.set_int_max_str_digits``).
+    """
+    if len(text) > max_size:
+        raise RemoteProtocolError(f"JSON of {len(text)} bytes; the limit is {max_size}.")
+    if not isinstance(text, str):
+        try:
+            # Not left to json.loads, which guesses UTF-16 and UTF-32.
+            text = text.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise _not_json(f"byte {error.start} is not UTF-8", repr(text[:_EXCERPT])) from error
+    if "\\ud" in text or "\\uD" in text:
+        text = _SURROGATES.sub(lambda m: "\\ufffd" if m["lone"] else m[0], text)
+    try:
+        value: JSON = (json_loads or _decode)(text)
+    except RecursionError as error:
+        raise _too_deep(max_depth) from error
+    except ValueError as error:
+        start = max(getattr(error, "pos", 0) - _EXCERPT // 2, 0)
+        raise _not_json(str(error), repr(text[start : start + _EXCERPT])) from error
+    # Only a text with more openings than levels can be too deep, and most have a handful.
+    if text.count("[") + text.count("{") > max_depth:
+        for depth, _ in enumerate(_levels(value)):
+            if depth == max_depth:
+                raise _too_deep(max_depth)
+    return value
+
+
+def dumps(value: object) -> bytes:
+    """Write *value* as compact UTF-8.
+
+    Tuples become arrays; subclasses of the JSON types (``IntEnum``, ``OrderedDict``) are written as
+    what they are subclasses of.
+
+    Raises:
+        LocalProtocolError: JSON cannot carry it; the message names the place (``data[0].x``) and
+            what stands there: a type that JSON does not have, a key that is no string, NaN or an
+            infinity, a container inside itself, deeper nesting than ``loads`` accepts.
+    """
+    try:
+        text = _encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise LocalProtocolError(_what_is_wrong(value)) from error
+    for depth, level in enumerate(_levels(value)):
+        keys = chain.from_iterable(part for part in level if isinstance(part, dict))
+        if depth == _LIMITS.json_depth or not all(isinstance(key, str) for key in keys):
+            raise LocalProtocolError(_what_is_wrong(value))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _encode_ascii(value).encode()  # a lone surrogate can be carried as an escape
+
+
+def _is_container(value: object) -> TypeGuard[_Container]:
+    return isinstance(value, (dict, list, tuple))
+
+
+def _levels(value: object) -> Iterator[list[_Container]]:
+    """The containers in *value* by depth, the outermost first."""
+    level = [value] if _is_container(value) else []
+    while level:
+        yield level
+        level = [
+            item
+            for part in level
+            for item in (part.values() if isinstance(part, dict) else part)
+            # Two tests, since the first is fast and most items are scalars.
+            if type(item) not in _SCALARS and _is_container(item)
+        ]
+
+
+def _what_is_wrong(value: object) -> str:
+    """The first place in *value* that JSON cannot carry, in words."""
+    stack: list[tuple[str, Any, frozenset[int]]] = [("", value, frozenset())]
+    while stack:
+        path, item, around = stack.pop()
+        if problem := _problem(item, around):
+            place = path.removeprefix(".") or "The value"
+            return f"{place} cannot be sent as JSON: {problem}."
+        if _is_container(item):
+            inside = around | {id(item)}
+            stack += [(path + step, inner, inside) for step, inner in reversed(_steps(item))]
+    return "The value cannot be sent as JSON: there is no room left on Python's stack."
+
+
+def _steps(container: _Container) -> list[tuple[str, Any]]:
+    if isinstance(container, dict):
+        return [
+            (f".{key}" if key.isidentifier() else f"[{key!r}]", item)
+            for key, item in container.items()
+        ]
+    return [(f"[{index}]", item) for index, item in enumerate(container)]
+
+
+def _problem(item: object, around: frozenset[int]) -> str | None:
+    """Why *item*, inside the containers whose ids are *around*, is not JSON; None if it is."""
+    problem = None
+    if _is_container(item):
+        keys = [key for key in item if not isinstance(key, str)] if isinstance(item, dict) else []
+        if id(item) in around:
+            problem = "it contains itself"
+        elif len(around) == _LIMITS.json_depth:
+            problem = f"it lies more than {_LIMITS.json_depth} levels deep"
+        elif keys:
+            problem = f"the key {keys[0]!r} is not a string"
+    elif isinstance(item, float):
+        problem = None if isfinite(item) else f"{item!r} is not a JSON number"
+    elif isinstance(item, int):
+        try:
+            int.__repr__(item)
+        except ValueError:
+            problem = "the integer has more digits than Python converts"
+    elif item is not None and not isinstance(item, str):
+        kind = type(item)
+        module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+        problem = f"{module}{kind.__qualname__} is not a JSON type"
+    return problem
+
+
+def _too_deep(max_depth: int) -> RemoteProtocolError:
+    return RemoteProtocolError(f"JSON nested more than {max_depth} levels deep.")
+
+
+def _not_json(why: str, excerpt: str) -> RemoteProtocolError:
+    return RemoteProtocolError(f"This is not JSON ({why}): {excerpt}")
