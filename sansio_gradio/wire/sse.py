@@ -18,8 +18,7 @@ is dropped.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
 from sansio_gradio.limits import Limits
@@ -47,7 +46,8 @@ class ServerSentEvent(NamedTuple):
 
 
 # Half the cost of calling the class, which matters once a message.
-_new = cast("Callable[[type[ServerSentEvent], tuple[Any, ...]], ServerSentEvent]", tuple.__new__)
+_tuple: type[tuple[Any, ...]] = tuple
+_new = _tuple.__new__
 
 
 class _State(enum.Enum):
