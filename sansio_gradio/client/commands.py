@@ -1,0 +1,109 @@
+"""What the client role asks its surroundings to do.
+
+``Conversation`` speaks of requests and answers (for those who bring an HTTP library), ``Engine`` of
+connections and bytes (for those who bring sockets).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TypeAlias
+
+import attrs
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+
+class Expect(enum.Enum):
+    """What kind of answer a request is going to get."""
+
+    ANSWER = enum.auto()  # a short one, soon
+    STREAM = enum.auto()  # one that stays open and arrives bit by bit
+
+
+@attrs.frozen
+class SendRequest:
+    """Send this request, without following redirects; tell ``response``, ``data``, ``ended``."""
+
+    id: int
+    method: str
+    url: str
+    headers: Headers
+    body: bytes | None
+    expect: Expect
+
+
+@attrs.frozen
+class OpenWebSocket:
+    """Open a WebSocket; tell ``response`` with 101 (or what came instead), then ``text``, ``ended``."""
+
+    id: int
+    url: str
+    headers: Headers
+
+
+@attrs.frozen
+class SendText:
+    """Send a text message on an open WebSocket."""
+
+    id: int
+    text: str
+
+
+@attrs.frozen
+class Abort:
+    """Drop a request or WebSocket, wherever it is (a WebSocket: with Close 1000); say no more of it."""
+
+    id: int
+
+
+ConversationCommand: TypeAlias = SendRequest | OpenWebSocket | SendText | Abort
+
+
+@attrs.frozen
+class OpenConnection:
+    """Connect to ``host`` and ``port``; tell ``connection_made``, or ``connection_lost``.
+
+    ``server_name``: not None where TLS will be asked for next. ``via``: the (host, port) of a proxy
+    to connect to instead, or None.
+    """
+
+    conn: int
+    host: str
+    port: int
+    server_name: str | None = None
+    via: tuple[str, int] | None = None
+
+
+@attrs.frozen
+class StartTLS:
+    """Start TLS as a client on an open connection; tell ``tls_made``, or ``connection_lost``."""
+
+    conn: int
+    server_name: str
+
+
+@attrs.frozen
+class CloseConnection:
+    """Send what ``data_to_send`` still has, then close; no ``connection_lost`` is expected."""
+
+    conn: int
+
+
+@attrs.frozen
+class PauseReading:
+    """Read no more from this connection until ``ResumeReading``."""
+
+    conn: int
+
+
+@attrs.frozen
+class ResumeReading:
+    """Read from this connection again."""
+
+    conn: int
+
+
+EngineCommand: TypeAlias = (
+    OpenConnection | StartTLS | CloseConnection | PauseReading | ResumeReading
+)

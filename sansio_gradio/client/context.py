@@ -1,0 +1,73 @@
+"""What the parts of one conversation share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import attrs
+
+from sansio_gradio.client.exchanges import Answer, Exchanges
+from sansio_gradio.client.timers import Timers
+from sansio_gradio.errors import GradioError
+from sansio_gradio.events import Anomaly, Event
+from sansio_gradio.limits import Limits, Timeouts
+from sansio_gradio.protocol.app_info import AppInfo
+from sansio_gradio.protocol.failures import refusal
+from sansio_gradio.protocol.messages import Message, parse_message
+from sansio_gradio.protocol.protocols import Traits
+from sansio_gradio.wire.url import URL
+
+Emit: TypeAlias = Callable[[Event | Callable[[], Event]], None]
+"""Hand an event to the application, or a way to make one when it is taken."""
+
+
+@attrs.define(kw_only=True, eq=False)
+class Context:
+    session: int
+    exchanges: Exchanges
+    timers: Timers
+    limits: Limits
+    timeouts: Timeouts
+    emit: Emit
+    wall_offset: float
+    strict: bool
+    json_loads: Callable[[str | bytes], Any] | None
+    base: URL  # of the app's page, then (with its api_prefix) of its API
+    app: AppInfo
+    traits: Traits
+
+    @property
+    def wall_now(self) -> float:
+        """POSIX seconds."""
+        return self.timers.now + self.wall_offset
+
+    def parse(self, text: str, job: int | None = None) -> Message:
+        """Read a message of the queue; what is wrong with its fields becomes an ``Anomaly``.
+
+        Raises:
+            RemoteProtocolError: as ``parse_message``.
+        """
+        return parse_message(
+            text,
+            strict=self.strict,
+            on_anomaly=lambda what: self.anomaly(what, job=job),
+            limits=self.limits,
+            json_loads=self.json_loads,
+        )
+
+    def anomaly(
+        self, what: str, *, job: int | None = None, message: Message | None = None
+    ) -> None:
+        self.emit(Anomaly(session=self.session, what=what, job=job, message=message))
+
+    def refusal(self, answer: Answer, phase: str) -> GradioError:
+        """What an unwanted *answer* means."""
+        error = refusal(
+            answer.status,
+            answer.headers,
+            answer.body,
+            version=self.app.version,
+            wall_now=self.wall_now,
+        )
+        return error.located(phase=phase, url=answer.url.public)

@@ -1,0 +1,338 @@
+"""Requests and their answers, one altitude above HTTP.
+
+Whoever asks gets told once: an ``Answer``, or a ``GradioError`` that says in which phase and where.
+Streams and WebSockets report to a ``Listener``. Redirects, cookies, deadlines and limits live here,
+so that nobody above thinks of them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol, TypeAlias
+
+import attrs
+
+from sansio_gradio.client.commands import (
+    Abort,
+    ConversationCommand,
+    Expect,
+    Headers,
+    OpenWebSocket,
+    SendRequest,
+    SendText,
+)
+from sansio_gradio.client.timers import Timers
+from sansio_gradio.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    GradioError,
+    RemoteProtocolError,
+)
+from sansio_gradio.limits import Limits, Timeouts
+from sansio_gradio.protocol.requests import HTTPRequest
+from sansio_gradio.wire.cookies import CookieJar
+from sansio_gradio.wire.http import header
+from sansio_gradio.wire.url import URL
+
+_OK: Final = 200
+_SWITCHING: Final = 101
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_REDIRECTS_OF_A_POST: Final = frozenset({307, 308})  # the others would turn it into a GET
+
+
+@attrs.frozen
+class Answer:
+    """A whole answer to an ordinary request."""
+
+    status: int
+    headers: Headers
+    body: bytes
+    url: URL  # where it came from, after redirects
+
+
+OnAnswer: TypeAlias = Callable[[Answer], None]
+OnError: TypeAlias = Callable[[GradioError], None]
+
+
+class Listener(Protocol):
+    """Whoever reads a stream or a WebSocket. After ``ended``, ``refused``, ``failed``: no more."""
+
+    def opened(self) -> None: ...
+    def received(self, data: bytes) -> None:
+        """A piece of a stream."""
+        ...
+
+    def told(self, text: str) -> None:
+        """A message of a WebSocket."""
+        ...
+
+    def ended(self) -> None:
+        """The stream has ended as HTTP wants it, the WebSocket with Close 1000."""
+        ...
+
+    def refused(self, answer: Answer) -> None:
+        """The server answered something else."""
+        ...
+
+    def failed(self, error: GradioError) -> None: ...
+
+
+@attrs.define(eq=False)
+class _Exchange:
+    id: int
+    request: HTTPRequest
+    url: URL
+    phase: str
+    on_answer: OnAnswer
+    on_error: OnError
+    listener: Listener | None = None
+    websocket: bool = False
+    any_host_scheme: bool = False  # discovering: http may become https
+    redirects: int = 0
+    status: int = 0
+    headers: Headers = ()
+    parts: list[bytes] = attrs.field(factory=list[bytes])
+    size: int = 0
+
+
+class Exchanges:
+    """All exchanges of one conversation that are under way."""
+
+    def __init__(
+        self,
+        *,
+        headers: Headers,
+        timers: Timers,
+        limits: Limits,
+        timeouts: Timeouts,
+        wall_offset: float,
+    ) -> None:
+        self.commands: deque[ConversationCommand] = deque()
+        self.cookies = CookieJar()
+        self.headers = headers
+        self._wall_offset = wall_offset
+        self._timers = timers
+        self._timeouts = timeouts
+        self._limits = limits
+        self._running: dict[int, _Exchange] = {}
+        self._last_id = 0
+
+    def ask(
+        self,
+        base: URL,
+        request: HTTPRequest,
+        *,
+        phase: str,
+        deadline: str | None,
+        then: OnAnswer,
+        failed: OnError,
+        discovering: bool = False,
+    ) -> int:
+        """Send *request*; exactly one of *then* and *failed* is called, unless aborted.
+
+        ``deadline`` is the name of the field in ``Timeouts`` that bounds it.
+        """
+        exchange = self._new(base, request, phase, then, failed)
+        exchange.any_host_scheme = discovering
+        if deadline is not None:
+            seconds = getattr(self._timeouts, deadline)
+            self._timers.start(exchange, seconds, lambda: self._late(exchange, deadline))
+        self._send(exchange)
+        return exchange.id
+
+    def stream(self, base: URL, request: HTTPRequest, *, phase: str, listener: Listener) -> int:
+        """Open an event stream and tell *listener* what comes."""
+        exchange = self._new(base, request, phase, listener.refused, listener.failed)
+        exchange.listener = listener
+        self._send(exchange)
+        return exchange.id
+
+    def websocket(
+        self, base: URL, path: str, headers: Headers, *, phase: str, listener: Listener
+    ) -> int:
+        """Open a WebSocket and tell *listener* what comes."""
+        request = HTTPRequest("GET", path, headers)
+        exchange = self._new(base, request, phase, listener.refused, listener.failed)
+        exchange.listener = listener
+        exchange.websocket = True
+        self._send(exchange)
+        return exchange.id
+
+    def send_text(self, id: int, text: str) -> None:
+        """Send a text on a WebSocket; one that is gone takes none."""
+        if id in self._running:
+            self.commands.append(SendText(id, text))
+
+    def abort(self, id: int | None) -> None:
+        """Drop an exchange without telling anybody; one that is over already is no mistake."""
+        if id is not None and self._drop(id) is not None:
+            self.commands.append(Abort(id))
+
+    def abort_all(self) -> None:
+        for id in list(self._running):
+            self.abort(id)
+
+    # What the surroundings tell. An exchange that was aborted is told of no more.
+
+    def response(self, id: int, status: int, headers: Headers) -> None:
+        exchange = self._running.get(id)
+        if exchange is None:
+            return
+        exchange.status = status
+        exchange.headers = tuple((name.lower(), value) for name, value in headers)
+        set_cookies = [value for name, value in exchange.headers if name == "set-cookie"]
+        if set_cookies:
+            self.cookies.receive(exchange.url, set_cookies, self._wall_now)
+        coding = header(exchange.headers, "content-encoding")
+        if coding is not None and coding.lower() != "identity":
+            self._fail(exchange, RemoteProtocolError(f"the answer is encoded, as {coding!r}"))
+        elif exchange.listener is not None and self._is_wanted(exchange):
+            exchange.listener.opened()
+
+    def data(self, id: int, chunk: bytes) -> None:
+        exchange = self._running.get(id)
+        if exchange is None:
+            return
+        if exchange.listener is not None and self._is_wanted(exchange):
+            exchange.listener.received(chunk)
+            return
+        exchange.parts.append(chunk)
+        exchange.size += len(chunk)
+        if exchange.size > self._limits.answer:
+            self._fail(
+                exchange, RemoteProtocolError(f"the answer exceeds {self._limits.answer} bytes")
+            )
+
+    def text(self, id: int, text: str) -> None:
+        exchange = self._running.get(id)
+        if exchange is not None and exchange.listener is not None:
+            exchange.listener.told(text)
+
+    def ended(self, id: int) -> None:
+        exchange = self._running.get(id)
+        if exchange is None:
+            return
+        if exchange.listener is not None and self._is_wanted(exchange):
+            self._drop(id)
+            exchange.listener.ended()
+            return
+        answer = Answer(exchange.status, exchange.headers, b"".join(exchange.parts), exchange.url)
+        if exchange.status in _REDIRECTS and header(exchange.headers, "location") is not None:
+            self._redirect(exchange, answer)
+            return
+        self._drop(id)
+        exchange.on_answer(answer)
+
+    def failed(self, id: int, error: BaseException) -> None:
+        exchange = self._running.get(id)
+        if exchange is None:
+            return
+        if not isinstance(error, GradioError):
+            lost = ConnectionLost(f"the connection was lost: {error or type(error).__name__}")
+            lost.__cause__ = error
+            error = lost
+        self._fail(exchange, error)
+
+    def _new(
+        self,
+        base: URL,
+        request: HTTPRequest,
+        phase: str,
+        on_answer: OnAnswer,
+        on_error: OnError,
+    ) -> _Exchange:
+        self._last_id += 1
+        url = attrs.evolve(base, target=base.path + request.target)
+        exchange = _Exchange(self._last_id, request, url, phase, on_answer, on_error)
+        self._running[exchange.id] = exchange
+        return exchange
+
+    def _send(self, exchange: _Exchange) -> None:
+        request = exchange.request
+        given = {name for name, _ in request.headers}
+        headers = (*(h for h in self.headers if h[0] not in given), *request.headers)
+        cookie = self.cookies.header(exchange.url, self._wall_now)
+        if cookie is not None:
+            headers = (*headers, ("cookie", cookie))
+        if exchange.websocket:
+            url = str(exchange.url.websocket)
+            self.commands.append(OpenWebSocket(exchange.id, url, headers))
+            return
+        expect = Expect.ANSWER if exchange.listener is None else Expect.STREAM
+        self.commands.append(
+            SendRequest(
+                exchange.id, request.method, str(exchange.url), headers, request.body, expect
+            )
+        )
+        self._timers.ask_for_time()
+
+    def _redirect(self, exchange: _Exchange, answer: Answer) -> None:
+        """Follow within the origin; while discovering also from http to https of the same host."""
+        exchange.redirects += 1
+        location = header(exchange.headers, "location") or ""
+        if exchange.redirects > self._limits.redirects:
+            self._fail(exchange, RemoteProtocolError("too many redirects"))
+            return
+        if exchange.request.method != "GET" and exchange.status not in _REDIRECTS_OF_A_POST:
+            self._drop(exchange.id)
+            exchange.on_answer(answer)
+            return
+        try:
+            target = exchange.url.join(location)
+        except RemoteProtocolError as error:
+            self._fail(exchange, error)
+            return
+        upgraded = (
+            exchange.any_host_scheme
+            and target.host == exchange.url.host
+            and (exchange.url.scheme, target.scheme) == ("http", "https")
+        )
+        if target.origin != exchange.url.origin and not upgraded:
+            where = "://".join(str(part) for part in target.origin[:2])
+            self._fail(
+                exchange,
+                RemoteProtocolError(
+                    f"redirected to another origin, {where}: connect to it directly if you trust it"
+                ),
+            )
+            return
+        exchange.url = target
+        exchange.parts.clear()
+        exchange.size = 0
+        # The surroundings know the exchange by its number, and this is a new request.
+        del self._running[exchange.id]
+        self._last_id += 1
+        exchange.id = self._last_id
+        self._running[exchange.id] = exchange
+        self._send(exchange)
+
+    def _is_wanted(self, exchange: _Exchange) -> bool:
+        """Whether a listener gets what it asked for, and not an answer of another kind."""
+        if exchange.websocket:
+            return exchange.status == _SWITCHING
+        kind = header(exchange.headers, "content-type") or ""
+        return exchange.status == _OK and kind.split(";")[0].strip() == "text/event-stream"
+
+    def _late(self, exchange: _Exchange, deadline: str) -> None:
+        self._fail(exchange, DeadlineExceeded(phase=deadline))
+
+    def _fail(self, exchange: _Exchange, error: GradioError) -> None:
+        if self._drop(exchange.id) is None:
+            return
+        self.commands.append(Abort(exchange.id))
+        status = exchange.status or None
+        exchange.on_error(
+            error.located(phase=exchange.phase, url=exchange.url.public, status=status)
+        )
+
+    def _drop(self, id: int) -> _Exchange | None:
+        exchange = self._running.pop(id, None)
+        if exchange is not None:
+            self._timers.stop(exchange)
+        return exchange
+
+    @property
+    def _wall_now(self) -> float:
+        return self._timers.now + self._wall_offset
+

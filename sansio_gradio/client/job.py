@@ -1,0 +1,325 @@
+"""One job: from the arguments to its last event.
+
+Rule 1: a job says one last thing (``JobCompleted``, ``JobFailed`` or ``JobCancelled``) and then
+nothing more, whatever comes.
+
+Rule 2: a job knows what messages mean, and not how they travel. That is its carrier's business.
+
+Rule 3: edits are applied when the application takes the ``Output``, not when they arrive, so that
+``Output.value`` is the value of that moment.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, Protocol
+
+from sansio_gradio.client.context import Context
+from sansio_gradio.errors import (
+    DeadlineExceeded,
+    GradioError,
+    LocalProtocolError,
+    QueueFullError,
+    RemoteProtocolError,
+    ServerStoppedError,
+)
+from sansio_gradio.events import (
+    Anomaly,
+    Event,
+    JobCancelled,
+    JobCompleted,
+    JobEnd,
+    JobFailed,
+    MessageReceived,
+    Output,
+    StatusUpdated,
+)
+from sansio_gradio.protocol.app_info import Endpoint
+from sansio_gradio.protocol.failures import app_error
+from sansio_gradio.protocol.messages import Message, output_data
+from sansio_gradio.protocol.outputs import Change, Outputs, Slots, change_of
+from sansio_gradio.protocol.states import JobState, Msg, after
+from sansio_gradio.protocol.status import Status, StatusUpdate, status_of
+
+
+class Want(enum.Flag):
+    """Which events of a job are wanted besides its last one; the rest costs no time."""
+
+    RESULT = 0
+    MESSAGES = enum.auto()
+    STATUS = enum.auto()
+    OUTPUTS = enum.auto()
+    ALL = MESSAGES | STATUS | OUTPUTS
+
+
+class Carrier(Protocol):
+    """What takes a job to the server and its messages back."""
+
+    def stop(self, job: Job, then: Callable[[bool], None]) -> None:
+        """Make the server stop a job; *then* is told whether it did. May take a while."""
+        ...
+
+    def forget(self, job: Job) -> None:
+        """The job is over: listen no more for it."""
+        ...
+
+    def send_chunk(self, job: Job, chunk: list[Any] | None) -> None:
+        """Hand over the next piece of a streaming input; None: there are no more."""
+        ...
+
+
+_MSGS: Final[Mapping[str, Msg]] = {msg.value: msg for msg in Msg}
+
+
+class Job:
+    """What is known of one job. ``id`` is its number, ``event_id`` the server's name for it."""
+
+    def __init__(
+        self,
+        id: int,
+        *,
+        want: Want = Want.ALL,
+        headers: tuple[tuple[str, str], ...] = (),
+        event_data: object = None,
+        trigger_id: int | None = None,
+        isolated: bool = False,
+    ) -> None:
+        self.id = id
+        self.want = want
+        self.headers = headers
+        self.isolated = isolated
+        self.event_id: str | None = None
+        self.session_hash = ""
+        self.heard = False
+        """A message for it came on the connection that now carries it."""
+        self.reopened = False
+        """A second connection was opened for it already."""
+        self._event_data = event_data
+        self._trigger_id = trigger_id
+        self._state = JobState.JOINING
+        self._cancelling = False
+        self._data: list[Any] = []
+        self._chunks: deque[list[Any] | None] = deque()
+        self._chunk_due = False
+        self._slots = Slots()
+        self._unsynced = False
+
+    def begin(self, context: Context, endpoint: Endpoint, data: list[Any]) -> None:
+        """The app is known, and with it what the job's arguments mean."""
+        self.context = context
+        self.endpoint = endpoint
+        self._data = data
+        self._diffs = context.traits.diffs
+        self._outputs = Outputs(diffs=self._diffs, limit=context.limits.kept_outputs)
+
+    def carried_by(self, carrier: Carrier) -> None:
+        self.carrier = carrier
+
+    @property
+    def is_over(self) -> bool:
+        return self._state is JobState.DONE
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What the server is told when the job joins its queue (gradio data_classes: PredictBody)."""
+        return {
+            "data": self._data,
+            "event_data": self._event_data,
+            "fn_index": self.endpoint.fn_index,
+            "session_hash": self.session_hash,
+            "trigger_id": self._trigger_id,
+        }
+
+    # What the server says.
+
+    def receive(self, message: Message) -> None:
+        """Take a message of the server that is for this job."""
+        if self.is_over:
+            return
+        self.heard = True
+        kind = _MSGS.get(message.get("msg", ""))
+        moved = None if kind is None else after(self._state, kind)
+        if kind is None or moved is None:
+            self._puzzled(message, known=kind is not None)
+            return
+        if self._cancelling:
+            if moved is JobState.DONE:
+                self._stopped(message.get("output") == {})
+            return
+        self._state = moved
+        if Want.MESSAGES in self.want:
+            self._emit(MessageReceived(session=self._session, job=self.id, message=message))
+        if Want.STATUS in self.want:
+            self._tell_status(status_of(kind, message, self.context.wall_now))
+        if moved is JobState.DONE:
+            self._finish(kind, message)
+        elif kind is Msg.PROCESS_GENERATING:
+            self._yielded(message, diffs=self._diffs)
+        elif kind is Msg.PROCESS_STREAMING:
+            # Always whole values (gradio@5.0.0 queueing.py: process_events).
+            self._yielded(message, diffs=False)
+            self._chunk_due = True
+            self._hand_over_chunk()
+
+    def skip(self, text: str) -> bool:
+        """Whether a ``process_generating``, not yet decoded, needs no more than to be kept."""
+        if self.want or self._state is not JobState.RUNNING or self._cancelling:
+            return False
+        self._outputs.add(text, len(text))
+        return True
+
+    def _puzzled(self, message: Message, *, known: bool) -> None:
+        what = "a message that may not come now" if known else "a message of an unknown kind"
+        what = f"{what}: {message.get('msg')!r}"
+        if self.context.strict:
+            self.fail(RemoteProtocolError(what, phase="job"))
+            return
+        if Want.MESSAGES in self.want:
+            self._emit(MessageReceived(session=self._session, job=self.id, message=message))
+        self.context.anomaly(what, job=self.id, message=message)
+
+    def _yielded(self, message: Message, *, diffs: bool) -> None:
+        data = output_data(message)
+        if data is None:
+            self.context.anomaly("an output without data", job=self.id, message=message)
+            return
+        item = partial(self._take_output, data, message, diffs)
+        if Want.OUTPUTS in self.want:
+            self.context.emit(item)
+        else:
+            item()
+
+    def _take_output(self, data: list[Any], message: Message, diffs: bool) -> Event | None:
+        """Apply what was yielded, and make the event of it."""
+        if self._unsynced:
+            return None
+        try:
+            change = change_of(data, first=not self._slots.changes, diffs=diffs)
+            self._slots.apply(change)
+        except RemoteProtocolError as error:
+            # Only the last message has the whole value again.
+            self._unsynced = True
+            what = f"an output that does not follow from the one before: {error.message}"
+            return Anomaly(session=self._session, job=self.id, what=what, message=message)
+        self._outputs.add(change, _rough_size(change))
+        number = self._slots.changes
+        return Output(
+            session=self._session,
+            job=self.id,
+            edits=change,
+            snapshot=lambda: self._snapshot(number),
+        )
+
+    def _snapshot(self, number: int) -> tuple[Any, ...]:
+        if number != self._slots.changes:
+            raise LocalProtocolError(
+                "Output.value was first asked for after the job's next event was taken"
+            )
+        return self._slots.snapshot()
+
+    def _finish(self, kind: Msg, message: Message) -> None:
+        if kind is Msg.QUEUE_FULL:
+            self._end_in(QueueFullError())
+        elif kind is not Msg.PROCESS_COMPLETED:
+            self._end_in(ServerStoppedError(message.get("message")))
+        elif (data := output_data(message)) is not None and message.get("success") is not False:
+            self._say_last(JobCompleted(session=self._session, job=self.id, data=tuple(data)))
+        elif output := message.get("output"):
+            self._end_in(app_error(output, self.context.app.version, message.get("title")))
+        else:
+            self._end_in(ServerStoppedError("The server cancelled the job."))
+
+    # What the user and the surroundings say.
+
+    def cancel(self) -> bool:
+        """Give the job up and have the server stop it; False: it is over already."""
+        if self.is_over:
+            return False
+        if not self._cancelling:
+            self._cancelling = True
+            self.carrier.stop(self, self._stopped)
+        return True
+
+    def _stopped(self, on_server: bool) -> None:
+        if not self.is_over:
+            self._tell_status(StatusUpdate(Status.CANCELLED, self.context.wall_now))
+            self._say_last(
+                JobCancelled(
+                    session=self._session,
+                    job=self.id,
+                    stopped_on_server=on_server,
+                    outputs=self._outputs,
+                )
+            )
+
+    def expire(self) -> None:
+        """The job's own deadline has passed: it ends now, and the server is told."""
+        if not self.is_over:
+            stop = not self._cancelling
+            self.fail(DeadlineExceeded(phase="job"), forget=False)
+            if stop:
+                self.carrier.stop(self, lambda _: self.carrier.forget(self))
+
+    def fail(self, error: GradioError, *, forget: bool = True) -> None:
+        """End the job in *error*, or in the cancellation that was already asked for."""
+        if self.is_over:
+            return
+        if self._cancelling and forget:
+            self._stopped(False)
+            return
+        self._tell_status(StatusUpdate(Status.FINISHED, self.context.wall_now))
+        self._end_in(error, forget=forget)
+
+    def send(self, chunk: list[Any] | None, *, latest: bool = False) -> None:
+        """Queue a piece of a streaming input (None: its end) until the server asks for it."""
+        if self._chunks and self._chunks[-1] is None:
+            raise LocalProtocolError(f"the input of job {self.id} was ended already")
+        if latest and chunk is not None:
+            self._chunks.clear()
+        self._chunks.append(chunk)
+        self._hand_over_chunk()
+
+    def _hand_over_chunk(self) -> None:
+        if self._chunk_due and self._chunks and not self.is_over:
+            self._chunk_due = False
+            self.carrier.send_chunk(self, self._chunks.popleft())
+
+    # Endings.
+
+    def _end_in(self, error: GradioError, *, forget: bool = True) -> None:
+        own = error.for_job(self.id, ()).located(url=self.context.base.public)
+        own.outputs = self._outputs
+        self._say_last(
+            JobFailed(session=self._session, job=self.id, error=own, outputs=self._outputs),
+            forget=forget,
+        )
+
+    def _say_last(self, event: JobEnd, *, forget: bool = True) -> None:
+        self._state = JobState.DONE
+        self.context.timers.stop(("job", self.id))
+        self._emit(event)
+        if forget:
+            self.carrier.forget(self)
+
+    def _tell_status(self, status: StatusUpdate) -> None:
+        if Want.STATUS in self.want:
+            self._emit(StatusUpdated(session=self._session, job=self.id, status=status))
+
+    def _emit(self, event: Event) -> None:
+        self.context.emit(event)
+
+    @property
+    def _session(self) -> int:
+        return self.context.session
+
+
+def _rough_size(change: Change) -> int:
+    """What keeping *change* costs, without walking it: its texts, and something for the rest."""
+    return sum(
+        len(edit[2]) if isinstance(edit[2], str) else len(repr(edit[2]))
+        for edits in change
+        for edit in edits
+    )

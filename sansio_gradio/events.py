@@ -1,0 +1,158 @@
+"""What the application is told.
+
+Events are values: comparable and free of references to the machine that made them, so they can be
+stored, sent to another thread, or written into a test as the expected answer. The one exception is
+``Output``, whose value is made on first access.
+
+``session`` is the number of the session (``Session.id``), ``job`` the number that ``submit`` gave.
+Every job ends in exactly one of ``JobCompleted``, ``JobFailed`` and ``JobCancelled``; nothing is
+said of it afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import attrs
+
+from sansio_gradio.errors import GradioError
+from sansio_gradio.protocol.app_info import AppInfo
+from sansio_gradio.protocol.diff import Edit
+from sansio_gradio.protocol.messages import Message
+from sansio_gradio.protocol.status import StatusUpdate
+
+
+@attrs.frozen(kw_only=True)
+class Connected:
+    """The app is known: its config has arrived, or was given. Sent again when ``/info`` arrives."""
+
+    session: int
+    app: AppInfo
+
+
+@attrs.frozen(kw_only=True)
+class ConnectingFailed:
+    """The app could not be reached or understood. Jobs waiting for it fail with the same error."""
+
+    session: int
+    error: GradioError
+
+
+@attrs.frozen(kw_only=True)
+class MessageReceived:
+    """A message of the queue that belongs to a job, as the server sent it."""
+
+    session: int
+    job: int
+    message: Message
+
+
+@attrs.frozen(kw_only=True)
+class StatusUpdated:
+    session: int
+    job: int
+    status: StatusUpdate
+
+
+@attrs.define(kw_only=True, eq=False)
+class Output:
+    """A job has yielded: ``edits`` is what changed, ``value`` the whole.
+
+    Both have one item per output component, State slots included: ``edits`` a list of edits as in
+    ``apply_diff`` (None: the component's value is new, look at ``value``), ``value`` the component's
+    value. ``value`` is a snapshot that never changes; it may first be asked for until the session's
+    next event of this job is taken, later that is a ``LocalProtocolError``.
+    """
+
+    session: int
+    job: int
+    edits: tuple[list[Edit] | None, ...]
+    _snapshot: Callable[[], tuple[Any, ...]] = attrs.field(alias="snapshot", repr=False)
+    _value: tuple[Any, ...] | None = attrs.field(default=None, init=False, repr=False)
+
+    @property
+    def value(self) -> tuple[Any, ...]:
+        if self._value is None:
+            self._value = self._snapshot()
+        return self._value
+
+
+@attrs.frozen(kw_only=True)
+class JobCompleted:
+    """The last event of a job that worked.
+
+    ``data`` has one item per output component, State slots included, as the server sent them.
+    """
+
+    session: int
+    job: int
+    data: tuple[Any, ...]
+
+
+@attrs.frozen(kw_only=True)
+class JobFailed:
+    """The last event of a job that did not; ``outputs`` is what it had yielded."""
+
+    session: int
+    job: int
+    error: GradioError
+    outputs: tuple[tuple[Any, ...], ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class JobCancelled:
+    """The last event of a job that its own client cancelled or closed.
+
+    ``stopped_on_server``: the server said that it stopped; False where it was not asked (it would
+    have stopped another job, too), does not know how, or did not answer in time.
+    """
+
+    session: int
+    job: int
+    stopped_on_server: bool
+    outputs: tuple[tuple[Any, ...], ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Anomaly:
+    """The server did something that no known server does, and it was tolerated."""
+
+    session: int
+    what: str
+    job: int | None = None
+    message: Message | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SessionLost:
+    """The server-side session is gone and a new one takes its place.
+
+    ``state_lost``: the app keeps State in it, which starts afresh.
+    """
+
+    session: int
+    state_lost: bool
+
+
+@attrs.frozen(kw_only=True)
+class SessionClosed:
+    """The last event of a session, after ``close``: the server has been told what it had to be."""
+
+    session: int
+
+
+Event: TypeAlias = (
+    Connected
+    | ConnectingFailed
+    | MessageReceived
+    | StatusUpdated
+    | Output
+    | JobCompleted
+    | JobFailed
+    | JobCancelled
+    | Anomaly
+    | SessionLost
+    | SessionClosed
+)
+JobEnd: TypeAlias = JobCompleted | JobFailed | JobCancelled

@@ -1,0 +1,75 @@
+"""How much and how long: every bound of the library has its name here.
+
+The server is untrusted, so no buffer grows and nothing waits without one of these.
+"""
+
+from __future__ import annotations
+
+import attrs
+from attrs.validators import ge, gt, optional
+
+MIB = 1024 * 1024
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """Bounds on what is kept in memory, in bytes unless said otherwise."""
+
+    message: int = attrs.field(default=64 * MIB, validator=gt(0))
+    """One message: a server-sent event, a WebSocket message. Precedent: none of the official
+    clients has any; websockets' default is 1 MiB, too small for images in base64."""
+
+    answer: int = attrs.field(default=64 * MIB, validator=gt(0))
+    """The body of one ordinary answer: ``/config``, ``/info``, a join."""
+
+    header: int = attrs.field(default=64 * 1024, validator=gt(0))
+    """The head of one HTTP answer. Precedent: 100 KiB in curl, 64 KiB in nginx's upstream buffers."""
+
+    json_depth: int = attrs.field(default=512, validator=gt(0))
+    """Nested containers in one JSON text."""
+
+    early_messages: int = attrs.field(default=10_000, validator=gt(0))
+    """Messages (a count) held for jobs whose join is not answered yet, per session."""
+
+    kept_outputs: int = attrs.field(default=16 * MIB, validator=gt(0))
+    """Intermediate outputs of one job, as received, that are kept for a failure's ``outputs``."""
+
+    redirects: int = attrs.field(default=5, validator=ge(0))
+    """Redirects (a count) followed for one request. Precedent: 5 in Go, 20 in browsers and httpx."""
+
+    connections: int = attrs.field(default=8, validator=gt(0))
+    """Connections (a count) for requests to one host; streams are counted apart.
+    Precedent: browsers open 6."""
+
+
+@attrs.frozen(kw_only=True)
+class Timeouts:
+    """Deadlines in seconds, one a phase; None waits for ever.
+
+    What runs out ends in a ``DeadlineExceeded`` whose ``phase`` is the name of the field.
+    """
+
+    connect: float | None = attrs.field(default=10.0, validator=optional(gt(0)))
+    """Finding the address and making one connection."""
+
+    tls: float | None = attrs.field(default=10.0, validator=optional(gt(0)))
+    """The TLS handshake."""
+
+    request: float | None = attrs.field(default=30.0, validator=optional(gt(0)))
+    """One ordinary request, from asking to the last byte of the answer, however it drips."""
+
+    join: float | None = attrs.field(default=60.0, validator=optional(gt(0)))
+    """Handing a job in: servers validate and store large inputs before they answer."""
+
+    send: float | None = attrs.field(default=30.0, validator=optional(gt(0)))
+    """Handing over data that the server asked for, or waiting for a stream to send it to."""
+
+    stream_idle: float | None = attrs.field(default=60.0, validator=optional(gt(0)))
+    """Silence on the stream of a session that has jobs under way. Servers since 4.0 send a heartbeat
+    every 15 s (4.0 to 4.8 one only, and WebSockets none but pings: there it does not apply)."""
+
+    job: float | None = attrs.field(default=None, validator=optional(gt(0)))
+    """A whole job, from submitting to its end."""
+
+    close: float | None = attrs.field(default=2.0, validator=optional(gt(0)))
+    """Telling the server goodbye, when closing or cancelling."""

@@ -1,0 +1,136 @@
+"""What a server says when it fails, as errors.
+
+An app that fails answers in the ``output`` of ``process_completed`` (or the body of a plain call);
+a server that refuses, in an HTTP status with JSON, HTML or text.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, cast
+
+from sansio_gradio.errors import (
+    AppError,
+    AuthenticationError,
+    GradioError,
+    QueueFullError,
+    RemoteProtocolError,
+    ServerStoppedError,
+    TooManyRequestsError,
+    ValidationError,
+)
+from sansio_gradio.wire import json
+
+Version = tuple[int, ...]
+
+# str(gr.Error) was its repr until 5.2 (gradio exceptions.py); "None" stood for a hidden error in
+# generators from 3.50.2 to 4.21.
+_UNQUOTED_SINCE: Final[Version] = (5, 2)
+_HIDDEN_IS_NULL_SINCE: Final[Version] = (4, 29)
+
+_EXCERPT: Final = 200
+
+
+def app_error(output: Mapping[str, Any], version: Version, title: str | None = None) -> AppError:
+    """The error of a failed run: ``output`` is ``{"error": text or null, ...}``."""
+    text = output.get("error")
+    if not isinstance(text, str) or (text == "None" and version < _HIDDEN_IS_NULL_SINCE):
+        text = None
+    elif version < _UNQUOTED_SINCE:
+        text = _unquoted(text)
+    own_title, duration = output.get("title"), output.get("duration")
+    return AppError(
+        text,
+        title=own_title if isinstance(own_title, str) else title,
+        duration=float(duration) if isinstance(duration, int | float) else None,
+        visible=output.get("visible") is not False,
+    )
+
+
+def _unquoted(text: str) -> str:
+    if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
+        return text
+    try:
+        value: object = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+    return value if isinstance(value, str) else text
+
+
+def refusal(
+    status: int,
+    headers: tuple[tuple[str, str], ...],
+    body: bytes,
+    *,
+    version: Version = (),
+    wall_now: float | None = None,
+) -> GradioError:
+    """What an HTTP answer other than the expected one means.
+
+    ``wall_now`` (POSIX seconds) turns a Retry-After date into seconds.
+    """
+    try:
+        said = json.loads(body)
+    except RemoteProtocolError:
+        said = None
+    answer = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
+    detail = answer.get("detail")
+    error: GradioError
+    if status == 401 or "auth_required" in answer:
+        error = AuthenticationError()
+    elif status == 429:
+        error = TooManyRequestsError(retry_after=_retry_after(headers, wall_now))
+    elif status == 422 and (invalid := _validation(detail)) is not None:
+        error = ValidationError(invalid)
+    elif status == 503 and isinstance(detail, str):
+        kind = QueueFullError if "full" in detail.lower() else ServerStoppedError
+        error = kind(detail)
+    elif status >= 400 and "error" in answer:
+        error = app_error(answer, version)
+    else:
+        error = RemoteProtocolError(f"the server answered {status}: {excerpt(body)}")
+    error.status = status
+    return error
+
+
+def excerpt(body: bytes) -> str:
+    """The first words of a body, fit for an error's text."""
+    text = " ".join(body[: 2 * _EXCERPT].decode("utf-8", "replace").split())
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    return repr(text[:_EXCERPT]) + ("..." if len(body) > _EXCERPT else "") if text else "nothing"
+
+
+def _validation(detail: object) -> str | None:
+    """The texts of Gradio's own validators (5.45 and later); None for the framework's 422."""
+    if not isinstance(detail, list):
+        return None
+    items = [
+        cast("dict[str, Any]", item)
+        for item in cast("list[object]", detail)
+        if isinstance(item, dict)
+    ]
+    if not any("is_valid" in item for item in items):
+        return None
+    wrong = [item for item in items if item.get("is_valid") is False]
+    texts = [
+        f"{item['parameter_name']}: {item.get('message')}"
+        if item.get("parameter_name")
+        else str(item.get("message"))
+        for item in wrong
+    ]
+    return "; ".join(texts) or None
+
+
+def _retry_after(headers: tuple[tuple[str, str], ...], wall_now: float | None) -> float | None:
+    text = next((value.strip() for name, value in headers if name == "retry-after"), "")
+    if text.isdecimal() and len(text) < 10:
+        return float(text)
+    if wall_now is None:
+        return None
+    try:
+        when = parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, when - wall_now)

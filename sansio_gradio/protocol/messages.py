@@ -1,0 +1,121 @@
+"""The messages of the queue, from text to ``Message`` and back.
+
+A message stays the ``dict`` that the server sent. Only the keys that this library reads are checked,
+and only their types; what is unknown passes through, so that a server of tomorrow does not break a
+client of today. Fields and versions: PROTOCOL.md, message fields (gradio server_messages.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias, TypedDict, cast
+
+from sansio_gradio.errors import RemoteProtocolError
+from sansio_gradio.limits import Limits
+from sansio_gradio.wire.json import loads
+
+OnAnomaly: TypeAlias = Callable[[str], None]
+
+
+_LIMITS: Final = Limits()
+_EXCERPT: Final = 60
+
+
+class Message(TypedDict, total=False):
+    """One message of the queue, as on the wire; servers send further keys, which are kept."""
+
+    msg: str  # what kind of message this is: see ``states.Msg``
+    output: dict[str, Any]  # data and timings of a run; ``error`` of a failed one; {} if cancelled
+    event_id: str | None  # the job it belongs to; None: to the whole session
+    rank: int | None  # place in the queue, 0 is next
+    rank_eta: float | None  # estimated seconds until it is done
+    queue_size: int
+    success: bool
+    progress_data: list[dict[str, Any]] | None  # index, length, unit, progress, desc
+    log: str
+    level: str  # info, warning, success, error
+    title: str | None
+    duration: float | None  # seconds that a log is shown
+    visible: bool
+    message: str  # of unexpected_error
+    session_not_found: bool
+    time_limit: float | None  # seconds left for a streaming input
+    eta: float | None  # estimated seconds of a run
+
+
+_NONE: Final = type(None)
+_NUMBER: Final = (int, float, _NONE)
+
+# The types that the core relies on. bool is an int to Python and no number here.
+_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    "msg": (str,),
+    "output": (dict, _NONE),
+    "event_id": (str, _NONE),
+    "rank": (int, _NONE),
+    "rank_eta": _NUMBER,
+    "queue_size": (int, _NONE),
+    "success": (bool, _NONE),
+    "progress_data": (list, _NONE),
+    "log": (str,),
+    "level": (str,),
+    "title": (str, _NONE),
+    "duration": _NUMBER,
+    "visible": (bool, _NONE),
+    "message": (str, _NONE),
+    "session_not_found": (bool, _NONE),
+    "time_limit": _NUMBER,
+    "eta": _NUMBER,
+}
+
+
+def parse_message(
+    text: str | bytes,
+    *,
+    strict: bool = False,
+    on_anomaly: OnAnomaly | None = None,
+    limits: Limits = _LIMITS,
+    json_loads: Callable[[str | bytes], Any] | None = None,
+) -> Message:
+    """Read one message of the queue.
+
+    A key that the core reads and that has a wrong type is dropped and told to *on_anomaly*.
+    *limits* bounds its size and depth; *json_loads* is another JSON parser, as ``orjson.loads``.
+
+    Raises:
+        RemoteProtocolError: the text is not a JSON object; with *strict*, also for a wrong type.
+    """
+    value = loads(
+        text, max_size=limits.message, max_depth=limits.json_depth, json_loads=json_loads
+    )
+    if not isinstance(value, dict):
+        raise RemoteProtocolError(f"A message is a JSON object, not {_excerpt(value)}.")
+    wrong = [key for key in value if key in _TYPES and not _fits(key, value[key])]
+    for key in wrong:
+        what = f"A message's {key!r} is {_excerpt(value[key])}."
+        if strict:
+            raise RemoteProtocolError(what)
+        if on_anomaly is not None:
+            on_anomaly(what)
+        del value[key]
+    return cast("Message", value)
+
+
+def _fits(key: str, value: object) -> bool:
+    types = _TYPES[key]
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        return False
+    if key == "progress_data" and isinstance(value, list):
+        return all(isinstance(unit, dict) for unit in cast("list[object]", value))
+    return True
+
+
+def _excerpt(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}..."
+
+
+def output_data(message: Message) -> list[Any] | None:
+    """The ``data`` of a message's output: one item per output component, None if there is none."""
+    output = message.get("output")
+    data = output.get("data") if output else None
+    return cast("list[Any]", data) if isinstance(data, list) else None

@@ -1,0 +1,134 @@
+"""How the protocols differ, as data.
+
+Rule 1: nothing outside this file compares the name of a protocol. Code asks a row for its traits.
+
+Rule 2: a trait says what is on the wire, not what a client should do about it.
+
+The versions of each are in PROTOCOL.md's map: push 3.0 to 3.1.4, ws 3.1.5 to 3.50.2, sse 4.0 to
+4.8, sse_v1 4.9 to 4.16, sse_v2 4.17 to 4.20, sse_v2.1 4.21, sse_v3 from 4.22 on.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Final, Literal, TypeAlias, get_args
+
+import attrs
+
+Protocol: TypeAlias = Literal["push", "ws", "sse", "sse_v1", "sse_v2", "sse_v2.1", "sse_v3"]
+
+
+class Channel(enum.Enum):
+    """What carries the messages of a job to the client."""
+
+    POLL = enum.auto()  # the client asks again and again
+    WEBSOCKET = enum.auto()  # one a job
+    JOB_STREAM = enum.auto()  # an event stream for each job
+    SESSION_STREAM = enum.auto()  # one event stream for all jobs of a session
+
+
+class Handover(enum.Enum):
+    """When the client hands over a job's data."""
+
+    JOINING = enum.auto()  # with the request that joins the queue
+    ASKED = enum.auto()  # when the server says ``send_data``
+
+
+class Naming(enum.Enum):
+    """Where a job's ``event_id`` comes from."""
+
+    NOWHERE = enum.auto()
+    JOIN_ANSWER = enum.auto()
+    SEND_DATA = enum.auto()  # the server's message that asks for the data
+
+
+@attrs.frozen(kw_only=True)
+class Traits:
+    """One protocol: a row of the table."""
+
+    channel: Channel
+    handover: Handover
+    naming: Naming
+    diffs: bool  # process_generating carries edits, from a job's second one on
+    close_stream: bool  # the server announces the end of a stream
+
+
+PROTOCOLS: Final[Mapping[str, Traits]] = {
+    "push": Traits(
+        channel=Channel.POLL,
+        handover=Handover.JOINING,
+        naming=Naming.JOIN_ANSWER,
+        diffs=False,
+        close_stream=False,
+    ),
+    "ws": Traits(
+        channel=Channel.WEBSOCKET,
+        handover=Handover.ASKED,
+        naming=Naming.NOWHERE,
+        diffs=False,
+        close_stream=False,
+    ),
+    "sse": Traits(
+        channel=Channel.JOB_STREAM,
+        handover=Handover.ASKED,
+        naming=Naming.SEND_DATA,
+        diffs=False,
+        close_stream=False,
+    ),
+    "sse_v1": Traits(
+        channel=Channel.SESSION_STREAM,
+        handover=Handover.JOINING,
+        naming=Naming.JOIN_ANSWER,
+        diffs=False,
+        close_stream=False,
+    ),
+    "sse_v2": Traits(
+        channel=Channel.SESSION_STREAM,
+        handover=Handover.JOINING,
+        naming=Naming.JOIN_ANSWER,
+        diffs=True,
+        close_stream=False,
+    ),
+    # On the wire the same as sse_v2: the name says that files carry ``meta`` (gradio@4.21.0).
+    "sse_v2.1": Traits(
+        channel=Channel.SESSION_STREAM,
+        handover=Handover.JOINING,
+        naming=Naming.JOIN_ANSWER,
+        diffs=True,
+        close_stream=False,
+    ),
+    "sse_v3": Traits(
+        channel=Channel.SESSION_STREAM,
+        handover=Handover.JOINING,
+        naming=Naming.JOIN_ANSWER,
+        diffs=True,
+        close_stream=True,
+    ),
+}
+
+NEWEST: Final[Protocol] = "sse_v3"
+KNOWN: Final[tuple[str, ...]] = get_args(Protocol)
+
+
+def traits_of(protocol: str) -> Traits:
+    """The row of *protocol*.
+
+    Raises:
+        ValueError: there is no such protocol.
+    """
+    row = PROTOCOLS.get(protocol)
+    if row is None:
+        raise ValueError(f"no such protocol: {protocol!r}; there are {', '.join(PROTOCOLS)}")
+    return row
+
+
+def detect(announced: str | None, version: tuple[int, ...]) -> str:
+    """The protocol of a server, from ``config["protocol"]`` and its version (empty: unknown).
+
+    Servers before 4.0 announce nothing. A name that is not in the table is a newer server's: it is
+    spoken to in the newest one known.
+    """
+    if announced is not None:
+        return announced if announced in PROTOCOLS else NEWEST
+    return "push" if version and version < (3, 1, 5) else "ws"

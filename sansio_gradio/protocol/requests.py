@@ -1,0 +1,128 @@
+"""What a client says, for every protocol.
+
+Targets are relative to the app's base (its page, plus ``api_prefix``), bodies compact JSON.
+Routes: gradio routes.py of each version; PROTOCOL.md section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+from urllib.parse import quote, urlencode
+
+import attrs
+
+from sansio_gradio.protocol.protocols import Channel, Handover, Traits, traits_of
+from sansio_gradio.wire import json
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+JSON_CONTENT: Final[Headers] = (("content-type", "application/json"),)
+STREAM_CONTENT: Final[Headers] = (("accept", "text/event-stream"),)
+
+
+@attrs.frozen
+class TextFrame:
+    """A text message on the job's WebSocket."""
+
+    text: str
+
+
+@attrs.frozen
+class HTTPRequest:
+    """An HTTP request; ``target`` is relative to the app's base, without a leading slash."""
+
+    method: str
+    target: str
+    headers: Headers = ()
+    body: bytes | None = None
+
+
+def send_data_frame(
+    protocol: str,
+    data: Mapping[str, Any],
+    hash_data: Mapping[str, Any],
+    request_headers: Mapping[str, str] | None = None,
+) -> TextFrame | HTTPRequest:
+    """The frame that hands a job's data to the server: ``{**data, **hash_data}``.
+
+    ``data`` holds ``data`` (a list) and what belongs to it, ``hash_data`` the job's identity:
+    ``fn_index`` and ``session_hash``, for ``sse`` also the ``event_id`` that the server asked with.
+    ``request_headers`` go with an HTTP request; a WebSocket has none to send them in.
+
+    Raises:
+        ValueError: there is no such protocol.
+        LocalProtocolError: the data cannot be JSON.
+    """
+    return data_frame(traits_of(protocol), {**data, **hash_data}, request_headers)
+
+
+def data_frame(
+    traits: Traits, body: Mapping[str, Any], request_headers: Mapping[str, str] | None = None
+) -> TextFrame | HTTPRequest:
+    """``send_data_frame`` for a row of the table and a finished body."""
+    headers = (*JSON_CONTENT, *_lower(request_headers or {}))
+    if traits.channel is Channel.WEBSOCKET:
+        return TextFrame(json.dumps(body).decode())
+    if traits.channel is Channel.POLL:
+        return HTTPRequest(
+            "POST", "api/queue/push/", headers, json.dumps({"action": "predict", **body})
+        )
+    target = "queue/data" if traits.handover is Handover.ASKED else "queue/join"
+    return HTTPRequest("POST", target, headers, json.dumps(body))
+
+
+def hash_frame(fn_index: int, session_hash: str) -> TextFrame:
+    """The answer to ``send_hash`` (3.6 and later)."""
+    return TextFrame(json.dumps({"fn_index": fn_index, "session_hash": session_hash}).decode())
+
+
+def session_stream(session_hash: str) -> HTTPRequest:
+    """The event stream of a session (4.9 and later)."""
+    query = urlencode({"session_hash": session_hash})
+    return HTTPRequest("GET", f"queue/data?{query}", STREAM_CONTENT)
+
+
+def job_stream(fn_index: int, session_hash: str, data: list[Any] | None = None) -> HTTPRequest:
+    """The event stream of one job (4.0 to 4.8); with *data* the server does not ask for it."""
+    fields = {"fn_index": str(fn_index), "session_hash": session_hash}
+    if data is not None:
+        fields["data"] = json.dumps(data).decode()
+    return HTTPRequest("GET", f"queue/join?{urlencode(fields)}", STREAM_CONTENT)
+
+
+def heartbeat(session_hash: str) -> HTTPRequest:
+    """The stream that tells the server that the session is still there (4.25 and later)."""
+    return HTTPRequest("GET", f"heartbeat/{quote(session_hash, safe='')}", STREAM_CONTENT)
+
+
+def cancel(session_hash: str, fn_index: int, event_id: str) -> HTTPRequest:
+    """Stop a job (4.31 and later); stops *every* running job of that function in that session."""
+    body = {"session_hash": session_hash, "fn_index": fn_index, "event_id": event_id}
+    return HTTPRequest("POST", "cancel", JSON_CONTENT, json.dumps(body))
+
+
+def reset(event_id: str) -> HTTPRequest:
+    """Stop a job (4.0 to 4.30)."""
+    return HTTPRequest("POST", "reset", JSON_CONTENT, json.dumps({"event_id": event_id}))
+
+
+def plain_call(body: Mapping[str, Any]) -> HTTPRequest:
+    """Run an endpoint without the queue: ``fn_index`` in the body wins over the name in the path,
+    so that one path serves every endpoint of every version (gradio@3.50.2 routes.py: predict)."""
+    return HTTPRequest("POST", "api/predict", JSON_CONTENT, json.dumps(body))
+
+
+def next_chunk(event_id: str, body: Mapping[str, Any]) -> HTTPRequest:
+    """The next piece of a streaming input (5.0 and later)."""
+    target = f"stream/{quote(event_id, safe='')}"
+    return HTTPRequest("POST", target, JSON_CONTENT, json.dumps(body))
+
+
+def end_chunks(event_id: str) -> HTTPRequest:
+    """The end of a streaming input (5.0 and later)."""
+    return HTTPRequest("POST", f"stream/{quote(event_id, safe='')}/close")
+
+
+def _lower(headers: Mapping[str, str]) -> Headers:
+    return tuple((name.lower(), value) for name, value in headers.items())
