@@ -1,0 +1,242 @@
+"""What an app is: its functions, and the server that it poses as.
+
+    app = App(title="Greeter")
+
+    @app.endpoint("/greet")
+    def greet(name: str, excited: bool = False) -> str:
+        return f"Hello, {name}{'!' if excited else '.'}"
+
+Parameters and results become components by their type hints. Nothing here runs a function: the
+conversation asks for a run, and whoever drives it (the adapter, a test) does it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import attrs
+
+from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.protocol.protocols import Traits, detect, traits_of
+from sansio_gradio.protocol.version import version_numbers
+from sansio_gradio.server.components import (
+    JSON,
+    STATE,
+    Component,
+    component_of,
+    hints_of,
+    results_of,
+)
+from sansio_gradio.server.run import Run
+from sansio_gradio.server.versions import NEWEST_VERSION, TYPICAL, Manner, announced, does
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@attrs.frozen(kw_only=True)
+class Slot:
+    """One parameter or one result of a function."""
+
+    name: str
+    component: Component = JSON
+    has_default: bool = False
+    default: Any = None
+
+    @property
+    def is_state(self) -> bool:
+        return self.component is STATE
+
+
+@attrs.frozen(kw_only=True)
+class Function:
+    """One function of the app, as clients see it.
+
+    ``concurrency_limit``: runs at once, None without bound. ``streaming``: it takes its input in
+    pieces (5.0 and later), up to ``time_limit`` seconds of run time. ``cancels``: the functions
+    whose jobs it stops instead of doing something itself. ``call`` is what does the work, and
+    ``run_parameter`` the name of its parameter that takes a ``Run``; nothing here looks at either.
+    """
+
+    fn_index: int
+    api_name: str  # without the slash
+    parameters: tuple[Slot, ...] = ()
+    returns: tuple[Slot, ...] = ()
+    description: str = ""
+    queue: bool = True
+    generator: bool = False
+    streaming: bool = False
+    time_limit: float | None = None
+    concurrency_limit: int | None = 1
+    cancels: tuple[int, ...] = ()
+    call: Callable[..., Any] | None = attrs.field(default=None, repr=False, eq=False)
+    run_parameter: str | None = None
+
+
+class App:
+    """A Gradio app: what it offers and what it poses as.
+
+    ``version`` is the Gradio release it poses as, ``protocol`` the protocol that it speaks; either
+    follows from the other. ``show_error``: whether clients are told what an exception was.
+    ``concurrency_limit``: runs at once, of each function where none is given with it (before 4.0:
+    of all functions together). ``max_size``: jobs that may wait, None without bound.
+
+    Raises:
+        ValueError: there is no such protocol, or *version* is none.
+    """
+
+    def __init__(
+        self,
+        *,
+        title: str = "Gradio",
+        version: str | None = None,
+        protocol: str | None = None,
+        show_error: bool = False,
+        concurrency_limit: int | None = 1,
+        max_size: int | None = None,
+        api_open: bool = True,
+    ) -> None:
+        if version is None:
+            version = NEWEST_VERSION if protocol is None else TYPICAL.get(protocol, NEWEST_VERSION)
+        self.title = title
+        self.version_text = version
+        self.version = version_numbers(version)
+        if not self.version:
+            raise ValueError(f"not a version: {version!r}")
+        self.protocol = (
+            detect(announced(self.version), self.version) if protocol is None else protocol
+        )
+        self.traits: Traits = traits_of(self.protocol)
+        self.show_error = show_error
+        self.concurrency_limit = concurrency_limit
+        self.max_size = max_size
+        self.api_open = api_open
+        self.functions: list[Function] = []
+
+    @property
+    def api_prefix(self) -> str:
+        """What comes before every route but ``/config`` and the page."""
+        return "/gradio_api" if does(self.version, Manner.API_PREFIX) else ""
+
+    def endpoint(self, api_name: str | None = None, **options: Any) -> Callable[[F], F]:
+        """Offer a function: its name, parameters and results are read from it.
+
+        ``options`` are those of ``add``.
+        """
+
+        def decorate(function: F) -> F:
+            self.add_function(function, api_name, **options)
+            return function
+
+        return decorate
+
+    def add_function(
+        self, function: Callable[..., Any], api_name: str | None = None, **options: Any
+    ) -> Function:
+        """Offer *function* as ``endpoint`` does, without a decorator."""
+        described = {**describe(function), **options}
+        name: str = function.__name__ if api_name is None else api_name
+        return self.add(name, call=function, **described)
+
+    def add(
+        self,
+        api_name: str,
+        *,
+        parameters: Sequence[Slot] = (),
+        returns: Sequence[Slot] = (),
+        cancels: Sequence[str] = (),
+        queue: bool = True,
+        streaming: bool = False,
+        **options: Any,
+    ) -> Function:
+        """Offer something that needs no Python function: who drives the app answers for it.
+
+        ``cancels`` names functions whose jobs it stops. The other ``options`` are fields of
+        ``Function``.
+
+        Raises:
+            LocalProtocolError: the name is taken, or one of *cancels* is not known.
+        """
+        api_name = api_name.strip("/")
+        if any(function.api_name == api_name for function in self.functions):
+            raise LocalProtocolError(f"There is an endpoint /{api_name} already.")
+        options.setdefault("concurrency_limit", self.concurrency_limit)
+        function = Function(
+            fn_index=len(self.functions),
+            api_name=api_name,
+            parameters=tuple(parameters),
+            returns=tuple(returns),
+            cancels=tuple(self.function_named(name).fn_index for name in cancels),
+            queue=queue and not cancels,
+            streaming=streaming,
+            **options,
+        )
+        self.functions.append(function)
+        return function
+
+    def function_named(self, api_name: str) -> Function:
+        """The function of that name, with or without its slash.
+
+        Raises:
+            LocalProtocolError: there is none.
+        """
+        wanted = api_name.strip("/")
+        for function in self.functions:
+            if function.api_name == wanted:
+                return function
+        raise LocalProtocolError(f"There is no endpoint /{wanted}.")
+
+    def states(self) -> Iterator[Slot]:
+        """Each State of the app once: those of one name are one."""
+        seen: dict[str, Slot] = {}
+        for function in self.functions:
+            for slot in (*function.parameters, *function.returns):
+                if slot.is_state:
+                    seen.setdefault(slot.name, slot)
+        return iter(seen.values())
+
+
+def describe(function: Callable[..., Any]) -> dict[str, Any]:
+    """What the signature and the docstring of *function* say, as arguments of ``App.add``.
+
+    A result that is a State is the one of the parameter at the same place among the States.
+
+    Raises:
+        LocalProtocolError: it takes ``*args`` or ``**kwargs``, which no client could fill.
+    """
+    hints = hints_of(function)
+    parameters: list[Slot] = []
+    run_parameter: str | None = None
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise LocalProtocolError(f"A served function cannot take *{name}.")
+        hint = hints.get(name, Any)
+        if hint is Run:
+            run_parameter = name
+            continue
+        has_default = parameter.default is not parameter.empty
+        parameters.append(
+            Slot(
+                name=name,
+                component=component_of(hint),
+                has_default=has_default,
+                default=parameter.default if has_default else None,
+            )
+        )
+    generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    results = results_of(hints.get("return", Any), generator=generator)
+    states = iter([slot.name for slot in parameters if slot.is_state])
+    return {
+        "parameters": parameters,
+        "returns": [
+            Slot(
+                name=next(states, "state") if component is STATE else f"value_{place}",
+                component=component,
+            )
+            for place, component in enumerate(results)
+        ],
+        "generator": generator,
+        "run_parameter": run_parameter,
+        "description": inspect.getdoc(function) or "",
+    }

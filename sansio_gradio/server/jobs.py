@@ -1,0 +1,162 @@
+"""A job, the line that it waits in, and how long that takes.
+
+Rule: nothing here sends a message; the conversation does.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import attrs
+
+from sansio_gradio.server.app import Function
+from sansio_gradio.server.messages import Estimate, Output
+from sansio_gradio.server.run import Headers
+
+
+class Stage(enum.Enum):
+    """How far a job is."""
+
+    GREETING = enum.auto()  # its WebSocket is open; which function it is for is not known yet
+    WAITING = enum.auto()  # in line
+    ASKED = enum.auto()  # its turn has come; its data has been asked for
+    READY = enum.auto()  # the application has been told to run it
+    RUNNING = enum.auto()  # it said that it does
+    OVER = enum.auto()
+
+
+class Origin(enum.Enum):
+    """How a job came in, which is how its result goes out."""
+
+    QUEUE = enum.auto()
+    PLAIN_CALL = enum.auto()  # /api and /run: the result is the answer
+
+
+@attrs.define(eq=False, kw_only=True)
+class Job:
+    """One run of a function for one client."""
+
+    id: int
+    event_id: str
+    origin: Origin
+    session_hash: str = ""
+    function: Function | None = None
+    exchange: int | None = None  # the channel that is this job's own
+    headers: Headers = ()
+    data: list[Any] | None = None
+    event_data: Any = None
+    trigger_id: int | None = None
+    stage: Stage = Stage.WAITING
+    line: Line | None = None
+    began: float = 0.0  # of the run
+    step_began: float = 0.0  # of what the next output is the result of
+    last: Output | None = None  # the newest output, data whole
+    outputs: int = 0
+    # Streaming input
+    run_time: float = 0.0
+    first_step: float = 0.0
+    awaits_chunk: bool = False
+    next_chunk: list[Any] | None = None
+    input_ended: bool = False
+
+
+@attrs.define(eq=False)
+class Times:
+    """Average seconds, of whole runs and of their steps, as Gradio counts them."""
+
+    runs: int = 0
+    run_total: float = 0.0
+    steps: int = 0
+    step_total: float = 0.0
+
+    @property
+    def run(self) -> float | None:
+        return self.run_total / self.runs if self.runs else None
+
+    @property
+    def step(self) -> float:
+        return self.step_total / self.steps if self.steps else 0.0
+
+    def add_run(self, seconds: float) -> None:
+        self.runs += 1
+        self.run_total += seconds
+
+    def add_step(self, seconds: float) -> float:
+        """Count a step; the new average."""
+        self.steps += 1
+        self.step_total += seconds
+        return self.step
+
+
+@attrs.define(eq=False)
+class Line:
+    """Jobs that share a limit on how many run at once (None: no limit)."""
+
+    limit: int | None
+    waiting: dict[int, Job] = attrs.field(factory=dict[int, Job])
+    running: dict[int, Job] = attrs.field(factory=dict[int, Job])
+    times: Times = attrs.field(factory=Times)
+    queue_eta: float = 1.0
+
+    def next(self) -> Job | None:
+        """The job whose turn has come, moved to those that run."""
+        if not self.waiting or self.is_full:
+            return None
+        job = self.waiting.pop(next(iter(self.waiting)))
+        self.running[job.id] = job
+        return job
+
+    def leave(self, job: Job) -> None:
+        self.waiting.pop(job.id, None)
+        self.running.pop(job.id, None)
+
+    @property
+    def is_full(self) -> bool:
+        return self.limit is not None and len(self.running) >= self.limit
+
+    def finished(self, seconds: float) -> None:
+        """A run has ended after so long."""
+        self.times.add_run(seconds)
+        self.queue_eta = self._concurrent() * len(self.waiting)
+
+    def estimate(self, rank: int, now: float, *, short: bool) -> Estimate:
+        """What the waiting job at that place is told.
+
+        *short*: as servers since 4.11 count it (queueing.py: broadcast_estimations), else as those
+        before (gradio@3.50.2 queueing.py: send_estimation).
+        """
+        average = self.times.run
+        if not short:
+            return self._long(rank, average)
+        until_free = self._until_free(now, average)
+        eta = None
+        if average is not None and until_free is not None:
+            ahead = rank * average / self.limit if self.limit else 0.0
+            eta = average + ahead + until_free
+        return Estimate(rank=rank, queue_size=len(self.waiting), rank_eta=eta)
+
+    def _until_free(self, now: float, average: float | None) -> float | None:
+        if not self.is_full:
+            return 0.0
+        if average is None:
+            return None
+        first = min(job.began for job in self.running.values())
+        return max(first + average - now, 0.0)
+
+    def _long(self, rank: int, average: float | None) -> Estimate:
+        rank_eta = None
+        if average is not None:
+            rank_eta = rank * self._concurrent() + average + self.is_full * self._concurrent()
+        return Estimate(
+            rank=rank,
+            queue_size=len(self.waiting),
+            rank_eta=rank_eta,
+            average=average or 0.0,
+            concurrent=None if average is None else self._concurrent(),
+            queue_eta=self.queue_eta,
+        )
+
+    def _concurrent(self) -> float:
+        runs = self.times.runs
+        return (self.times.run or 0.0) / min(self.limit or runs, runs)

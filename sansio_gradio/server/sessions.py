@@ -1,0 +1,76 @@
+"""What a server remembers of each session, and how its messages reach the streams that read it.
+
+A session is known from its first join on. Its messages wait until a stream takes them; what a stream
+takes, no other gets. The stream that takes the end of the last pending job is closed with it.
+(gradio routes.py: queue_data_helper)
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+
+from sansio_gradio.protocol.messages import Message
+from sansio_gradio.protocol.states import Msg
+from sansio_gradio.server.jobs import Job
+
+
+@attrs.define(eq=False)
+class Session:
+    """One session_hash.
+
+    ``messages`` is None while no stream may be opened: before the first join, and after a stream
+    was dropped. ``pending`` holds the event_ids whose end no stream has taken yet; those of jobs
+    that died silently stay, and keep the stream open (PROTOCOL.md 3.3).
+    """
+
+    session_hash: str
+    messages: deque[Message] | None = None
+    pending: set[str] = attrs.field(factory=set[str])
+    streams: deque[int] = attrs.field(factory=deque[int])
+    jobs: dict[int, Job] = attrs.field(factory=dict[int, Job])
+    states: dict[str, Any] = attrs.field(factory=dict[str, Any])
+
+    def deliver(self) -> Iterator[tuple[int, Message | None]]:
+        """What each stream takes, as (exchange, message); None is its end."""
+        while self.messages and self.streams:
+            exchange = self.streams[0]
+            message = self.messages.popleft()
+            yield exchange, message
+            self.streams.rotate(-1)
+            if message.get("msg") == Msg.PROCESS_COMPLETED:
+                self.pending.discard(message.get("event_id") or "")
+                if not self.pending:
+                    self.streams.remove(exchange)
+                    yield exchange, None
+
+
+class Sessions:
+    """The sessions of a server, the longest unused forgotten when there are too many."""
+
+    def __init__(self, limit: int, forget: Callable[[Session], None]) -> None:
+        self._limit = limit
+        self._forget = forget
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+
+    def get(self, session_hash: str | None) -> Session | None:
+        return None if session_hash is None else self._sessions.get(session_hash)
+
+    def use(self, session_hash: str) -> Session:
+        """The session of that name, made if there is none."""
+        session = self._sessions.get(session_hash)
+        if session is None:
+            session = self._sessions[session_hash] = Session(session_hash)
+            if len(self._sessions) > self._limit:
+                self._forget(self._sessions.popitem(last=False)[1])
+        else:
+            self._sessions.move_to_end(session_hash)
+        return session
+
+    def drop(self, session: Session) -> None:
+        """Forget this session."""
+        if self._sessions.pop(session.session_hash, None) is not None:
+            self._forget(session)
