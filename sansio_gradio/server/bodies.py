@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from sansio_gradio.errors import RemoteProtocolError
-from sansio_gradio.server.conversation import Submission
 from sansio_gradio.server.limits import ServerLimits
+from sansio_gradio.server.queue import Submission
 from sansio_gradio.wire import json
 
 _SUBMISSION: Final[Mapping[str, type]] = {

@@ -1,4 +1,4 @@
-"""Named deadlines, told the time from outside."""
+"""Deadlines without a clock: every verb that has to do with time tells it."""
 
 from __future__ import annotations
 
@@ -7,33 +7,35 @@ from collections.abc import Callable, Hashable
 
 
 class Deadlines:
-    """What is to be done when."""
+    """What is to be done when. ``now`` is the time last told, in monotonic seconds."""
 
     def __init__(self) -> None:
+        self.now = 0.0
         self._serial = 0
-        self._set: dict[Hashable, tuple[int, Callable[[], None]]] = {}
+        self._active: dict[Hashable, tuple[int, Callable[[], None]]] = {}
         self._heap: list[tuple[float, int, Hashable]] = []  # those stopped stay until they surface
 
-    def set(self, name: Hashable, when: float, action: Callable[[], None]) -> None:
-        """(Re)set the deadline *name*."""
+    def start(self, name: Hashable, seconds: float, action: Callable[[], None]) -> None:
+        """(Re)start the deadline *name*, so many seconds from now."""
         self._serial += 1
-        self._set[name] = (self._serial, action)
-        heapq.heappush(self._heap, (when, self._serial, name))
+        self._active[name] = (self._serial, action)
+        heapq.heappush(self._heap, (self.now + seconds, self._serial, name))
 
     def stop(self, name: Hashable) -> None:
-        self._set.pop(name, None)
+        self._active.pop(name, None)
 
-    def next(self) -> float | None:
+    def next_deadline(self) -> float | None:
         """The earliest deadline, None if there is none."""
         while self._heap:
             when, serial, name = self._heap[0]
-            if name in self._set and self._set[name][0] == serial:
+            active = self._active.get(name)
+            if active is not None and active[0] == serial:
                 return when
             heapq.heappop(self._heap)
         return None
 
-    def fire(self, now: float) -> None:
+    def fire(self) -> None:
         """Do what is due."""
-        while (when := self.next()) is not None and when <= now:
+        while (when := self.next_deadline()) is not None and when <= self.now:
             _, _, name = heapq.heappop(self._heap)
-            self._set.pop(name)[1]()
+            self._active.pop(name)[1]()

@@ -135,7 +135,7 @@ class Documents:
 
     def __init__(self, app: App, *, app_id: int) -> None:
         self._app = app
-        self._app_id = app_id
+        self.app_id = app_id
         self._components: list[Document] = []
         self._states: dict[str, int] = {
             slot.name: self._component("state", {}, slot) for slot in app.states()
@@ -153,7 +153,7 @@ class Documents:
             "version": app.version_text,
             "api_prefix": app.api_prefix,
             "mode": "blocks",
-            "app_id": self._app_id,
+            "app_id": self.app_id,
             "dev_mode": False,
             "analytics_enabled": False,
             "components": self._components,
@@ -192,8 +192,8 @@ class Documents:
     def info(self) -> Document:
         """``/info``: every endpoint, without the slots that clients do not see."""
         named = {
-            f"/{function.api_name}": self._endpoint(function, number)
-            for number, function in enumerate(self._app.functions)
+            f"/{function.api_name}": self._endpoint(function)
+            for function in self._app.functions
             if not function.cancels
         }
         return {"named_endpoints": named, "unnamed_endpoints": {}}
@@ -283,33 +283,28 @@ class Documents:
             return {"continuous": False, "generator": function.generator}
         return {"generator": function.generator, "cancel": False}
 
-    def _endpoint(self, function: Function, number: int) -> Document:
-        dependency = self._dependencies[number]
+    def _endpoint(self, function: Function) -> Document:
         made: Document = {
-            "parameters": self._info_slots(function.parameters, dependency["inputs"], True),
-            "returns": self._info_slots(function.returns, dependency["outputs"], False),
+            "parameters": self._info_slots(function.parameters, True),
+            "returns": self._info_slots(function.returns, False),
             "show_api": True,
             "api_visibility": "public",
             "description": function.description,
         }
         return {key: made[key] for key in keys_of(_INFO_ENDPOINT, self._app.version)}
 
-    def _info_slots(
-        self, slots: tuple[Slot, ...], ids: list[int], parameters: bool
-    ) -> list[Document]:
+    def _info_slots(self, slots: tuple[Slot, ...], parameters: bool) -> list[Document]:
         keys = [
             key
             for key in keys_of(_INFO_SLOT, self._app.version)
             if parameters or key not in _OF_PARAMETERS
         ]
         return [
-            {key: self._said_of(slot, number)[key] for key in keys}
-            for slot, number in zip(slots, ids, strict=True)
-            if not slot.is_state
+            {key: self._said_of(slot)[key] for key in keys} for slot in slots if not slot.is_state
         ]
 
     @staticmethod
-    def _said_of(slot: Slot, number: int) -> Document:
+    def _said_of(slot: Slot) -> Document:
         component = slot.component
         python_type = {"type": component.python_type, "description": component.description}
         return {

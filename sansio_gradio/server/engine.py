@@ -99,7 +99,7 @@ class _Connection:
 class ServerEngine:
     """Serves one app on any number of connections.
 
-    ``entropy(n)`` gives n random bytes; ``wall_offset`` + ``now`` is POSIX time, for the Date field.
+    ``entropy(n)`` gives n random bytes; ``now + wall_offset`` is POSIX time, for the Date field.
     """
 
     def __init__(
@@ -119,12 +119,11 @@ class ServerEngine:
         self._exchange_count = 0
         self._commands: deque[CloseConnection] = deque()
         self._deadlines = Deadlines()
-        self._now = 0.0
 
     # The network
 
     def connection_made(self, conn: int, now: float) -> None:
-        self._now = now
+        self._deadlines.now = now
         http = HTTPConnection(Role.SERVER, max_header_size=self._limits.header)
         connection = self._connections[conn] = _Connection(conn, http)
         if len(self._connections) > self._limits.connections:
@@ -134,7 +133,7 @@ class ServerEngine:
 
     def receive_data(self, conn: int, data: bytes, now: float) -> None:
         """Bytes have come; none are the peer's end."""
-        self._now = now
+        self._deadlines.now = now
         connection = self._connections.get(conn)
         if connection is None or connection.is_closing:
             return
@@ -148,7 +147,7 @@ class ServerEngine:
 
     def connection_lost(self, conn: int, error: BaseException | None, now: float) -> None:  # noqa: ARG002  # the client's engine has the same verb and looks at it
         """The connection is closed; nothing is to be sent there any more."""
-        self._now = now
+        self._deadlines.now = now
         connection = self._connections.get(conn)
         if connection is None:
             return
@@ -159,8 +158,8 @@ class ServerEngine:
 
     def handle_timer(self, now: float) -> None:
         """Time has passed; to be told when ``next_deadline`` has."""
-        self._now = now
-        self._deadlines.fire(now)
+        self._deadlines.now = now
+        self._deadlines.fire()
         self._conversation.handle_timer(now)
         self._carry_out()
 
@@ -192,7 +191,7 @@ class ServerEngine:
 
     def next_deadline(self) -> float | None:
         """When ``handle_timer`` is next of use, in monotonic seconds."""
-        times = (self._deadlines.next(), self._conversation.next_deadline())
+        times = (self._deadlines.next_deadline(), self._conversation.next_deadline())
         return min((time for time in times if time is not None), default=None)
 
     # The application: as in Conversation
@@ -203,42 +202,49 @@ class ServerEngine:
 
     def start(self, job: int, now: float) -> None:
         """The job runs."""
-        self._told(now, self._conversation.start(job, now))
+        self._conversation.start(job, now)
+        self._told(now)
 
     def progress(self, job: int, units: Sequence[Mapping[str, Any]], now: float) -> None:
         """How far the job is: see ``Conversation.progress``."""
-        self._told(now, self._conversation.progress(job, units))
+        self._conversation.progress(job, units)
+        self._told(now)
 
     def log(self, job: int, text: str, now: float, **how: Any) -> None:
         """A notice for the user: see ``Conversation.log``."""
-        self._told(now, self._conversation.log(job, text, **how))
+        self._conversation.log(job, text, **how)
+        self._told(now)
 
     def send(self, job: int, message: Mapping[str, Any], now: float) -> None:
         """A message of the application's own making: see ``Conversation.send``."""
-        self._told(now, self._conversation.send(job, message))
+        self._conversation.send(job, message)
+        self._told(now)
 
     def generate(self, job: int, data: Sequence[Any], now: float) -> None:
         """The job has yielded."""
-        self._told(now, self._conversation.generate(job, data, now))
+        self._conversation.generate(job, data, now)
+        self._told(now)
 
     def complete(self, job: int, data: Sequence[Any] | None = None, *, now: float) -> None:
         """The job has worked; *data* None: what it yielded last."""
-        self._told(now, self._conversation.complete(job, data, now=now))
+        self._conversation.complete(job, data, now=now)
+        self._told(now)
 
     def fail(self, job: int, error: BaseException | None = None, *, now: float) -> None:
         """The job has raised."""
-        self._told(now, self._conversation.fail(job, error, now=now))
+        self._conversation.fail(job, error, now=now)
+        self._told(now)
 
     def stop(self, now: float) -> None:
         """Go down: every stream is told, every connection closed."""
-        self._now = now
+        self._deadlines.now = now
         self._conversation.stop(now)
         self._carry_out()
         for connection in list(self._connections.values()):
             self._close(connection)
 
-    def _told(self, now: float, _done: None) -> None:
-        self._now = now
+    def _told(self, now: float) -> None:
+        self._deadlines.now = now
         self._carry_out()
 
     # Requests
@@ -289,7 +295,9 @@ class ServerEngine:
         self._deadlines.stop(connection.id)
         exchange = self._open_exchange(connection)
         body, connection.body = b"".join(connection.body), []
-        request = Request(exchange, head.method, head.target, head.headers, body, self._now)
+        request = Request(
+            exchange, head.method, head.target, head.headers, body, self._deadlines.now
+        )
         answer = self._router.request(request)
         if answer is not None:
             self._answer(connection, answer)
@@ -313,7 +321,7 @@ class ServerEngine:
             if isinstance(event, HandshakeRequested):
                 self._shake_hands(connection, socket, event)
             elif isinstance(event, TextReceived) and connection.exchange is not None:
-                self._router.text(connection.exchange, event.text, self._now)
+                self._router.text(connection.exchange, event.text, self._deadlines.now)
                 self._carry_out()
             elif isinstance(event, Closed):
                 self._put(connection, socket.data_to_send())
@@ -331,7 +339,7 @@ class ServerEngine:
         self._deadlines.stop(connection.id)
         self._put(connection, socket.accept(self._heads()))
         exchange = self._open_exchange(connection)
-        self._conversation.open_socket(exchange, asked.headers, self._now)
+        self._conversation.open_socket(exchange, asked.headers, self._deadlines.now)
         self._carry_out()
 
     # What the conversation wants
@@ -399,7 +407,7 @@ class ServerEngine:
             self._close(connection)
 
     def _heads(self) -> Headers:
-        date = formatdate(self._now + self._wall_offset, usegmt=True)
+        date = formatdate(self._deadlines.now + self._wall_offset, usegmt=True)
         return (("date", date), ("server", "uvicorn"))
 
     # Connections
@@ -417,7 +425,7 @@ class ServerEngine:
         connection.unsent += len(data)
 
     def _close_after(self, connection: _Connection, seconds: float) -> None:
-        self._deadlines.set(connection.id, self._now + seconds, partial(self._lost, connection))
+        self._deadlines.start(connection.id, seconds, partial(self._lost, connection))
 
     def _lost(self, connection: _Connection) -> None:
         """Give up a connection from our side."""
@@ -431,7 +439,7 @@ class ServerEngine:
         exchange, connection.exchange = connection.exchange, None
         if exchange is not None:
             self._by_exchange.pop(exchange)
-            self._conversation.closed(exchange, self._now)
+            self._conversation.closed(exchange, self._deadlines.now)
 
     def _close(self, connection: _Connection) -> None:
         if connection.is_closing:

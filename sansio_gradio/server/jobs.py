@@ -13,6 +13,7 @@ import attrs
 from sansio_gradio.server.app import Function
 from sansio_gradio.server.messages import Estimate, Output
 from sansio_gradio.server.run import Headers
+from sansio_gradio.server.sessions import Session
 
 
 class Stage(enum.Enum):
@@ -40,7 +41,7 @@ class Job:
     id: int
     event_id: str
     origin: Origin
-    session_hash: str = ""
+    session: Session | None = None
     function: Function | None = None
     exchange: int | None = None  # the channel that is this job's own
     headers: Headers = ()
@@ -63,30 +64,20 @@ class Job:
 
 @attrs.define(eq=False)
 class Times:
-    """Average seconds, of whole runs and of their steps, as Gradio counts them."""
+    """How long something takes, in seconds, as Gradio counts: the average of all so far."""
 
-    runs: int = 0
-    run_total: float = 0.0
-    steps: int = 0
-    step_total: float = 0.0
+    count: int = 0
+    total: float = 0.0
 
     @property
-    def run(self) -> float | None:
-        return self.run_total / self.runs if self.runs else None
+    def average(self) -> float | None:
+        return self.total / self.count if self.count else None
 
-    @property
-    def step(self) -> float:
-        return self.step_total / self.steps if self.steps else 0.0
-
-    def add_run(self, seconds: float) -> None:
-        self.runs += 1
-        self.run_total += seconds
-
-    def add_step(self, seconds: float) -> float:
-        """Count a step; the new average."""
-        self.steps += 1
-        self.step_total += seconds
-        return self.step
+    def add(self, seconds: float) -> float:
+        """Count one more; the new average."""
+        self.count += 1
+        self.total += seconds
+        return self.total / self.count
 
 
 @attrs.define(eq=False)
@@ -117,8 +108,7 @@ class Line:
 
     def finished(self, seconds: float) -> None:
         """A run has ended after so long."""
-        self.times.add_run(seconds)
-        self.queue_eta = self._concurrent() * len(self.waiting)
+        self.queue_eta = self._concurrent(self.times.add(seconds)) * len(self.waiting)
 
     def estimate(self, rank: int, now: float, *, short: bool) -> Estimate:
         """What the waiting job at that place is told.
@@ -126,7 +116,7 @@ class Line:
         *short*: as servers since 4.11 count it (queueing.py: broadcast_estimations), else as those
         before (gradio@3.50.2 queueing.py: send_estimation).
         """
-        average = self.times.run
+        average = self.times.average
         if not short:
             return self._long(rank, average)
         until_free = self._until_free(now, average)
@@ -145,18 +135,20 @@ class Line:
         return max(first + average - now, 0.0)
 
     def _long(self, rank: int, average: float | None) -> Estimate:
-        rank_eta = None
+        concurrent = rank_eta = None
         if average is not None:
-            rank_eta = rank * self._concurrent() + average + self.is_full * self._concurrent()
+            concurrent = self._concurrent(average)
+            rank_eta = average + (rank + self.is_full) * concurrent
         return Estimate(
             rank=rank,
             queue_size=len(self.waiting),
             rank_eta=rank_eta,
             average=average or 0.0,
-            concurrent=None if average is None else self._concurrent(),
+            concurrent=concurrent,
             queue_eta=self.queue_eta,
         )
 
-    def _concurrent(self) -> float:
-        runs = self.times.runs
-        return (self.times.run or 0.0) / min(self.limit or runs, runs)
+    def _concurrent(self, average: float) -> float:
+        """Seconds of a run, shared by those that run at once."""
+        runs = self.times.count
+        return average / min(self.limit or runs, runs)

@@ -15,11 +15,12 @@ import attrs
 
 from sansio_gradio.protocol.protocols import Channel, Handover, Traits
 from sansio_gradio.server.bodies import Invalid, missing, read_fields, read_object, read_submission
-from sansio_gradio.server.conversation import Conversation, Submission
+from sansio_gradio.server.conversation import Conversation
 from sansio_gradio.server.events import Answer, AnswerText
 from sansio_gradio.server.limits import ServerLimits
+from sansio_gradio.server.queue import Submission
 from sansio_gradio.server.run import Headers
-from sansio_gradio.server.versions import ALWAYS, Span, since, until
+from sansio_gradio.server.versions import ALWAYS, Span, since
 from sansio_gradio.wire import json
 
 NOT_FOUND: Final = {"detail": "Not Found"}

@@ -1,21 +1,22 @@
-"""What a server remembers of each session, and how its messages reach the streams that read it.
+"""What a server remembers of each session, and which messages its streams take.
 
-A session is known from its first join on. Its messages wait until a stream takes them; what a stream
-takes, no other gets. The stream that takes the end of the last pending job is closed with it.
-(gradio routes.py: queue_data_helper)
+Messages wait until a stream takes them; what one takes, no other gets. The stream that takes the
+end of the last pending job is closed with it (gradio routes.py: queue_data_helper).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.states import Msg
-from sansio_gradio.server.jobs import Job
+
+if TYPE_CHECKING:
+    from sansio_gradio.server.jobs import Job
 
 
 @attrs.define(eq=False)
@@ -31,7 +32,7 @@ class Session:
     messages: deque[Message] | None = None
     pending: set[str] = attrs.field(factory=set[str])
     streams: deque[int] = attrs.field(factory=deque[int])
-    jobs: dict[int, Job] = attrs.field(factory=dict[int, Job])
+    jobs: dict[int, Job] = attrs.field(factory=dict[int, "Job"])
     states: dict[str, Any] = attrs.field(factory=dict[str, Any])
 
     def deliver(self) -> Iterator[tuple[int, Message | None]]:
@@ -40,16 +41,17 @@ class Session:
             exchange = self.streams[0]
             message = self.messages.popleft()
             yield exchange, message
-            self.streams.rotate(-1)
             if message.get("msg") == Msg.PROCESS_COMPLETED:
                 self.pending.discard(message.get("event_id") or "")
                 if not self.pending:
-                    self.streams.remove(exchange)
+                    self.streams.popleft()
                     yield exchange, None
+                    continue
+            self.streams.rotate(-1)
 
 
 class Sessions:
-    """The sessions of a server, the longest unused forgotten when there are too many."""
+    """The sessions of a server; when there are too many, the longest unused is told to *forget*."""
 
     def __init__(self, limit: int, forget: Callable[[Session], None]) -> None:
         self._limit = limit
@@ -62,15 +64,13 @@ class Sessions:
     def use(self, session_hash: str) -> Session:
         """The session of that name, made if there is none."""
         session = self._sessions.get(session_hash)
-        if session is None:
-            session = self._sessions[session_hash] = Session(session_hash)
-            if len(self._sessions) > self._limit:
-                self._forget(self._sessions.popitem(last=False)[1])
-        else:
+        if session is not None:
             self._sessions.move_to_end(session_hash)
+            return session
+        session = self._sessions[session_hash] = Session(session_hash)
+        if len(self._sessions) > self._limit:
+            self._forget(self._sessions.popitem(last=False)[1])
         return session
 
     def drop(self, session: Session) -> None:
-        """Forget this session."""
-        if self._sessions.pop(session.session_hash, None) is not None:
-            self._forget(session)
+        self._forget(self._sessions.pop(session.session_hash))

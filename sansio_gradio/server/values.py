@@ -1,7 +1,7 @@
 """Python values as a server sends them: JSON, and a copy.
 
-What a function returns is its own, and it may go on changing it: a chat's history that grows between
-two yields must not change under the diff that is taken from it.
+What a function returns is its own, and it may go on changing it: a chat's history that grows
+between two yields must not change under the diff that is taken from it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def plain(value: Any, _depth: int = 0) -> Any:
     if value is None or value is True or value is False:
         return value
     if isinstance(value, str):
-        return str(value)
+        return str.__str__(value)
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
@@ -37,12 +37,11 @@ def plain(value: Any, _depth: int = 0) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item, _depth + 1) for item in cast("list[Any]", value)]
     if isinstance(value, Mapping):
-        items = cast("Mapping[Any, Any]", value)
-        return {_key(key): plain(item, _depth + 1) for key, item in items.items()}
+        return {_key(key): plain(item, _depth + 1) for key, item in value.items()}
     raise LocalProtocolError(f"A value of type {type(value).__name__} cannot be sent as JSON.")
 
 
 def _key(key: Any) -> str:
     if isinstance(key, str):
-        return str(key)
+        return str.__str__(key)
     raise LocalProtocolError(f"A key of type {type(key).__name__} cannot be sent as JSON.")

@@ -64,7 +64,7 @@ class Manner(enum.Enum):
     API_PREFIX = since(5, 0)  # /gradio_api before every route but /config and the page
     NAMES_ITS_ROOT = since(4, 19)  # config.root is an absolute URL
     CLEARS_DROPPED = since(6, 14)  # queued jobs of a dropped stream leave the pending set
-    RESET_DOES_NOTHING = since(4, 35)
+    RESET_STOPS = Span((4, 0), (4, 35))  # /reset stops a job, without a word
     BACKEND_CANCELS = until(4, 32)  # a dependency's cancels are carried out by the server
 
 
