@@ -29,6 +29,8 @@ PACKAGES = ("sansio_gradio", "adapters/sansio_gradio_adapters")
 # The real servers that can be installed: Gradio version -> the interpreters it runs on, best first,
 # and the day whose packages it is installed with (what came later broke the older ones).
 SERVERS: dict[str, tuple[tuple[str, ...], str]] = {
+    "3.1.7": (("3.9",), "2022-08-23"),
+    "3.4.1": (("3.9",), "2022-10-08"),
     "3.16.2": (("3.9",), "2023-01-20"),
     "3.50.2": (("3.10", "3.11"), "2023-11-15"),
     "4.29.0": (("3.11", "3.10"), "2024-05-05"),

@@ -1,0 +1,1 @@
+"""Tests against real Gradio servers: ``python3 dev.py test-real [VERSION ...]``."""
