@@ -135,6 +135,11 @@ class HTTPConnection:
             and not (self._ended or self._answered_early or self.error)
         )
 
+    @property
+    def unread(self) -> bytes:
+        """What came behind a message that switches protocols, or ahead of our answer (a copy)."""
+        return self._h11.trailing_data[0]
+
     # Sending
 
     def send_request(
