@@ -54,9 +54,10 @@ class Function:
     """One function of the app, as clients see it.
 
     ``concurrency_limit``: runs at once, None without bound. ``streaming``: it takes its input in
-    pieces (5.0 and later), up to ``time_limit`` seconds of run time. ``cancels``: the functions
-    whose jobs it stops instead of doing something itself. ``call`` is what does the work, and
-    ``run_parameter`` the name of its parameter that takes a ``Run``; nothing here looks at either.
+    pieces (5.0 and later), up to ``time_limit`` seconds of run time. ``scripted``: what it yields
+    are whole messages, to be sent as they stand. ``cancels``: the functions whose jobs it stops
+    instead of doing something itself. ``call`` is what does the work, and ``run_parameter`` the name
+    of its parameter that takes a ``Run``; nothing here looks at either.
     """
 
     fn_index: int
@@ -68,6 +69,7 @@ class Function:
     generator: bool = False
     streaming: bool = False
     time_limit: float | None = None
+    scripted: bool = False
     concurrency_limit: int | None = 1
     cancels: tuple[int, ...] = ()
     call: Callable[..., Any] | None = attrs.field(default=None, repr=False, eq=False)
@@ -203,14 +205,14 @@ def describe(function: Callable[..., Any]) -> dict[str, Any]:
     A result that is a State is the one of the parameter at the same place among the States.
 
     Raises:
-        LocalProtocolError: it takes ``*args`` or ``**kwargs``, which no client could fill.
+        LocalProtocolError: a parameter has no name of its own by which it could be given.
     """
     hints = hints_of(function)
     parameters: list[Slot] = []
     run_parameter: str | None = None
     for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise LocalProtocolError(f"A served function cannot take *{name}.")
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            raise LocalProtocolError(f"A served function takes {name} by position or in bulk.")
         hint = hints.get(name, Any)
         if hint is Run:
             run_parameter = name

@@ -1,6 +1,6 @@
 """A Gradio server at the altitude of its messages: no bytes, no clock.
 
-Told what clients ask (``join``, ``open_stream``, ``receive_text``, ...), it gives commands for those
+Told what clients ask (``join``, ``open_stream``, ``receive_text``), it gives commands for those
 who carry messages (``next_command``) and events for those who run the functions (``next_event``).
 What the application answers is in ``Runs``: ``start``, ``progress``, ``log``, ``generate``,
 ``complete``, ``fail``, or ``send`` with a message of its own making.
