@@ -45,5 +45,5 @@ def test_options_reach_the_app_and_the_process_ends(version: str) -> None:
 
 
 def test_a_server_that_does_not_start_says_why(version: str) -> None:
-    with pytest.raises(ServerFailed, match="ValueError"), RealServer(version, MAX_SIZE="many"):
+    with pytest.raises(ServerFailed, match="ValueError"), RealServer(version, CONCURRENCY="many"):
         pass
