@@ -45,7 +45,6 @@ SERVERS_DIR = Path(os.environ.get("SANSIO_GRADIO_SERVERS") or ROOT / ".servers")
 SCRIPTS = {
     "demo": ("examples/demo.py", "a Gradio app, and this library talking to it"),
     "fuzz": ("fuzz/run.py", "the fuzz targets [--seconds N] [TARGET ...]"),
-    "bench": ("benchmarks/run.py", "the benchmarks"),
     "docs": ("docs/build.py", "the documentation"),
 }
 
@@ -67,6 +66,8 @@ def available() -> dict[str, tuple[Callable[[list[str]], int], str]]:
         "test-real": (test_real, "the tests against real Gradio servers [VERSION ...]"),
         "check": (check, "ruff, mypy, pyright, and what is in the wheel and the sdist"),
     }
+    if benchmarks():
+        commands["bench"] = (bench, "the benchmarks [NAME [its arguments]]")
     for name, (script, what) in SCRIPTS.items():
         if (ROOT / script).is_file():
             commands[name] = (_script_runner(script), what)
@@ -114,6 +115,22 @@ def test_real(args: list[str]) -> int:
         failed = run([python, "-m", "pytest", "-q", "-m", "real", "--durations=5"], extra=told)
     if not_run and os.environ.get("CI"):
         return fail(f"not run: {' '.join(not_run)}")
+    return failed
+
+
+def benchmarks() -> dict[str, Path]:
+    return {path.stem: path for path in sorted((ROOT / "benchmarks").glob("*.py"))}
+
+
+def bench(args: list[str]) -> int:
+    """One benchmark, or all."""
+    there = benchmarks()
+    if args and args[0] not in there:
+        return fail(f"no such benchmark: {args[0]} (there are: {' '.join(there)})")
+    python, failed = environment(), 0
+    for path in [there[args[0]]] if args else there.values():
+        print(f"== {path.stem}", flush=True)
+        failed = run([python, path, *args[1:]]) or failed
     return failed
 
 
