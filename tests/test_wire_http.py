@@ -570,6 +570,8 @@ def test_a_tunnel_is_open_when_the_head_of_its_answer_ends() -> None:
     assert events == [ResponseStarted(200, ()), MessageEnded()]
     assert client.error is None
     assert rest(client) is Rest.OVER
+    with pytest.raises(RemoteProtocolError, match="belong to no answer"):
+        client.receive_data(b"x")
     refused = asking("CONNECT")
     assert len(refused.receive_data(b"HTTP/1.1 407 X\r\ncontent-length: 1\r\n\r\nx")) == 3
     assert rest(refused) is Rest.REUSABLE
@@ -645,7 +647,7 @@ def test_a_whole_answer_goes_out_with_its_length() -> None:
     server = answering()
     assert rest(server) is Rest.BUSY
     data = server.send_response(200, (("Content-Type", "text/plain"),), b"hello")
-    assert data == b"HTTP/1.1 200 \r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nhello"
+    assert data == b"HTTP/1.1 200 \r\nContent-Type: text/plain\r\ncontent-length: 5\r\n\r\nhello"
     assert rest(server) is Rest.REUSABLE
 
 
@@ -762,6 +764,16 @@ def test_a_server_that_answers_early_still_reads_what_comes() -> None:
     assert rest(server) is Rest.BUSY
     assert server.receive_data(b"ab") == [BodyReceived(b"ab"), MessageEnded()]
     assert rest(server) is Rest.REUSABLE
+
+
+def test_what_was_sent_ahead_can_be_seen() -> None:
+    server = answering()
+    assert server.unread == b""
+    assert server.receive_data(b"GET /next") == []
+    assert server.unread == b"GET /next"
+    # What comes behind a request to switch is not for HTTP.
+    upgrade = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"
+    assert answering(upgrade + b"\x81\x00").unread == b"\x81\x00"
 
 
 def test_requests_sent_ahead_are_held_up_to_the_limit() -> None:

@@ -1,14 +1,11 @@
 """HTTP/1.1 exchanges, one connection at a time, in both roles.
 
 Rule 1: the framing is h11's. Nothing here looks for a line or counts a chunk.
-
 Rule 2: an error never swallows what came before it. ``receive_data`` returns the events that
-precede it and leaves it in ``error``; the next call raises it, and so does every later one. So the
-events do not depend on how the network cut the bytes, and only on what was sent.
-
-Rule 3: a mistake of the caller (``LocalProtocolError``) leaves the connection as it was.
-
-What a clean end is: ``MessageEnded``. Everything else that can end a message is an error.
+precede it and leaves it in ``error``; the next call raises it, and so does every later one. So what
+comes out does not depend on how the network cut it.
+Rule 3: a message has ended well if ``MessageEnded`` says so. Any other end of it is an error.
+Rule 4: a mistake of the caller (``LocalProtocolError``) leaves the connection as it was.
 
     connection = HTTPConnection(Role.CLIENT)
     sock.sendall(connection.send_request("GET", "/config", (("host", "127.0.0.1:7860"),)))
@@ -24,6 +21,7 @@ A server reads ``RequestStarted``, ``BodyReceived``, ..., ``MessageEnded`` and a
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection, Iterable
 from typing import Final, TypeAlias
 
 import attrs
@@ -41,6 +39,7 @@ MAX_INFORMATIONAL: Final = 16
 _DEFAULT_HEADER: Final = Limits().header
 _AT_REST: Final = (h11.IDLE, h11.DONE, h11.MUST_CLOSE, h11.CLOSED, h11.SWITCHED_PROTOCOL)
 _WITHOUT_BODY: Final = (204, 304)
+_FRAMING: Final = ("content-length", "transfer-encoding")
 
 
 class Role(enum.Enum):
@@ -50,10 +49,7 @@ class Role(enum.Enum):
     SERVER = enum.auto()
 
 
-# Events are made per read, so they are plain slotted records rather than frozen ones.
-
-
-@attrs.define
+@attrs.define  # not frozen: one is made per read
 class RequestStarted:
     """The head of a request: the server role's first event of an exchange."""
 
@@ -87,10 +83,27 @@ Event: TypeAlias = RequestStarted | ResponseStarted | BodyReceived | MessageEnde
 
 def header(headers: Headers, name: str) -> str | None:
     """The first value of the header *name* (in lower case), or None."""
-    for key, value in headers:
-        if key == name:
-            return value
-    return None
+    return next((value for key, value in headers if key == name), None)
+
+
+def encode_headers(headers: Headers, *, ours: Collection[str] = ()) -> list[tuple[bytes, bytes]]:
+    """*headers* as h11 takes them, but for what only h11 checks.
+
+    Raises:
+        LocalProtocolError: they are not latin-1, or one of *ours* (for us to choose) is there.
+    """
+    for name, _ in headers:
+        if name.lower() in ours:
+            raise LocalProtocolError(f"{name} is set by the connection.")
+    try:
+        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    except UnicodeEncodeError as exc:
+        raise LocalProtocolError(str(exc)) from exc
+
+
+def decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """What h11 gives, as text."""
+    return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
 
 
 class HTTPConnection:
@@ -119,28 +132,24 @@ class HTTPConnection:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no exchange is under way."""
+        """Whether no exchange is under way (of a broken connection it says nothing)."""
         return self._h11.our_state in _AT_REST and self._h11.their_state in _AT_REST
 
     @property
     def is_reusable(self) -> bool:
-        """Whether another exchange can start: ``send_request`` now, or a server's next request.
-
-        An answer that came before our request was out spoils the connection: servers close then.
-        """
+        """Whether another exchange can start: ``send_request`` now, or a server's next request."""
         state = self._h11.our_state
         return (
             state in (h11.IDLE, h11.DONE)
             and self._h11.their_state is state
+            # A server that answers before it has the whole request closes then.
             and not (self._ended or self._answered_early or self.error)
         )
 
     @property
     def unread(self) -> bytes:
-        """What came behind a message that switches protocols, or ahead of our answer (a copy)."""
+        """A copy of what the peer sent behind the message that is complete."""
         return self._h11.trailing_data[0]
-
-    # Sending
 
     def send_request(
         self,
@@ -161,15 +170,11 @@ class HTTPConnection:
         """
         if self.role is not Role.CLIENT or not self.is_reusable:
             raise LocalProtocolError("No request can be sent on this connection now.")
-        if header(headers := _lowered(headers), "upgrade") is not None:
-            raise LocalProtocolError("Upgrades are not for this connection: see wire.websocket.")
         length = content_length if body is None else len(body)
+        # Upgrades are for wire.websocket.
+        fields = encode_headers(headers, ours=(*_FRAMING, "upgrade")) + _declared(length)
         try:
-            request = h11.Request(
-                method=method.encode("ascii"),
-                target=target.encode("ascii"),
-                headers=_framed(headers, length),
-            )
+            request = h11.Request(method=method, target=target, headers=fields)
         except (h11.LocalProtocolError, UnicodeEncodeError) as exc:
             raise LocalProtocolError(_text(exc)) from exc
         if self._h11.our_state is h11.DONE:
@@ -188,24 +193,19 @@ class HTTPConnection:
         Raises:
             LocalProtocolError: no request waits for an answer, or this makes no valid one.
         """
-        if self.role is not Role.SERVER or self._h11.our_state is not h11.SEND_RESPONSE:
-            raise LocalProtocolError("No request waits for an answer.")
-        self._check_unbroken()
+        self._demand(self._h11.our_state is h11.SEND_RESPONSE, "No request waits for an answer.")
         length = None if body is None or status in _WITHOUT_BODY else len(body)
+        fields = encode_headers(headers, ours=() if body is None else _FRAMING) + _declared(length)
         try:
-            lowered = _lowered(headers)
-            response = h11.Response(
-                status_code=status,
-                headers=_encoded(lowered) if body is None else _framed(lowered, length),
-            )
-        except (h11.LocalProtocolError, UnicodeEncodeError) as exc:
+            response = h11.Response(status_code=status, headers=fields)
+        except h11.LocalProtocolError as exc:
             raise LocalProtocolError(_text(exc)) from exc
         data = self.data_to_send() + self._send(response)
         if self._method == "HEAD" or status in _WITHOUT_BODY:
-            return data + self._start_body(0, b"")
-        if body is None and (declared := header(lowered, "content-length")) is not None:
-            # h11 has checked that these are digits, and that repeated ones agree.
-            length = int(declared.partition(",")[0])
+            length, body = 0, None
+        elif body is None:
+            said = header(decode_headers(response.headers), "content-length")
+            length = None if said is None else int(said)
         return data + self._start_body(length, body or b"")
 
     def send_body(self, data: bytes) -> bytes:
@@ -214,13 +214,10 @@ class HTTPConnection:
         Raises:
             LocalProtocolError: no body is due, or this is more than was declared.
         """
-        self._check_unbroken()
-        if self._h11.our_state is not h11.SEND_BODY:
-            raise LocalProtocolError("No body is due now.")
+        self._demand(self._h11.our_state is h11.SEND_BODY, "No body is due now.")
         if self._body_left is None:
             return self._send(h11.Data(data=data))
-        if len(data) > self._body_left:
-            raise LocalProtocolError("This is more body than was declared.")
+        self._demand(len(data) <= self._body_left, "This is more body than was declared.")
         self._body_left -= len(data)
         sent = self._send(h11.Data(data=data)) if data else b""
         if not self._body_left:
@@ -233,28 +230,18 @@ class HTTPConnection:
         Raises:
             LocalProtocolError: less than the declared length was sent.
         """
-        self._check_unbroken()
+        self._demand(not self._body_left, f"{self._body_left} declared bytes of body are missing.")
         if self._h11.our_state is not h11.SEND_BODY:
             return b""
-        if self._body_left:
-            raise LocalProtocolError(f"{self._body_left} declared bytes of body are missing.")
         return self._send(h11.EndOfMessage())
 
     def data_to_send(self) -> bytes:
-        """What the connection itself has to say, to be sent after each receiving, once.
-
-        Only a server's ``100 Continue``, to a client that waits for it.
-        """
+        """A server's ``100 Continue`` to a client that waits for it: send it after receiving."""
         data, self._continue = self._continue, b""
         return data
 
-    # Receiving
-
     def receive_data(self, data: bytes) -> list[Event]:
-        """The events that *data* completes.
-
-        No bytes mean no more than that: what was held back comes out, and ``receive_eof`` is for
-        the end.
+        """The events that *data* completes; of no data, what was held back: that is not the end.
 
         Raises:
             RemoteProtocolError: the peer broke the protocol, now or before.
@@ -286,9 +273,7 @@ class HTTPConnection:
         return events
 
     def receive_eof(self) -> list[Event]:
-        """The events that the peer's end completes: of a body of unknown length, its end.
-
-        Between messages that is nothing.
+        """The events that the peer's end completes: the end of a body of unknown length, or none.
 
         Raises:
             RemoteProtocolError: a message was not complete, or the peer broke the protocol before.
@@ -340,7 +325,7 @@ class HTTPConnection:
                 self._in_message = False
                 events.append(MessageEnded())
             else:
-                assert event is h11.PAUSED or isinstance(event, h11.ConnectionClosed)
+                # h11.PAUSED or h11.ConnectionClosed
                 if self.role is Role.CLIENT and self._h11.trailing_data[0]:
                     # A second answer to one request, or a body where there is none.
                     self._break("The answer is followed by bytes that belong to no answer.")
@@ -358,9 +343,7 @@ class HTTPConnection:
             if self._informational > MAX_INFORMATIONAL:
                 self._break("The server sends informational answers only.")
             return
-        headers: Headers = tuple(
-            [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers]
-        )
+        headers = decode_headers(head.headers)
         if not head.http_version.startswith(b"1."):
             self._break("This is not HTTP/1.")
         elif header(headers, "transfer-encoding") and header(headers, "content-length"):
@@ -398,28 +381,13 @@ class HTTPConnection:
         if self.error is not None:
             raise self.error.with_traceback(None)  # or each raising would lengthen it
 
-    def _check_unbroken(self) -> None:
-        if self.error is not None:
-            raise LocalProtocolError("The connection is broken.")
+    def _demand(self, condition: bool, otherwise: str) -> None:
+        if not condition or self.error is not None:
+            raise LocalProtocolError("The connection is broken." if self.error else otherwise)
 
 
-def _lowered(headers: Headers) -> Headers:
-    return tuple((name.lower(), value) for name, value in headers)
-
-
-def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-
-
-def _framed(headers: Headers, length: int | None) -> list[tuple[bytes, bytes]]:
-    """*headers* with the framing that we choose; the caller may not choose another one."""
-    for name in ("content-length", "transfer-encoding"):
-        if header(headers, name) is not None:
-            raise LocalProtocolError(f"{name} is set by the connection.")
-    encoded = _encoded(headers)
-    if length is not None:
-        encoded.append((b"content-length", b"%d" % length))
-    return encoded
+def _declared(length: int | None) -> list[tuple[bytes, bytes]]:
+    return [] if length is None else [(b"content-length", b"%d" % length)]
 
 
 def _text(error: Exception) -> str:

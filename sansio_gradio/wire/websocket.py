@@ -29,7 +29,6 @@ ones.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import attrs
@@ -48,6 +47,8 @@ from sansio_gradio.wire.http import (
     MessageEnded,
     RequestStarted,
     Role,
+    decode_headers,
+    encode_headers,
 )
 
 MAX_HANDSHAKE_HEAD: Final = 16 * 1024
@@ -57,7 +58,12 @@ MAX_REJECTION_BODY: Final = 64 * 1024
 """Bytes of a rejection's body that are kept; it is for people to read."""
 
 _DEFAULT_MESSAGE: Final = Limits().message
-_HANDSHAKE: Final = ("host", "upgrade", "connection")
+_HANDSHAKE: Final = (
+    "host",
+    "upgrade",
+    "connection",
+    *(f"sec-websocket-{name}" for name in ("key", "version", "accept", "extensions", "protocol")),
+)
 
 
 @attrs.define
@@ -156,7 +162,11 @@ class WebSocketConnection:
             LocalProtocolError: it was sent before, or this makes no valid request.
         """
         self._demand(Role.CLIENT, _State.FRESH)
-        data = self._send(ws.Request(host=host, target=target, extra_headers=_extra(headers)))
+        data = self._send(
+            ws.Request(
+                host=host, target=target, extra_headers=encode_headers(headers, ours=_HANDSHAKE)
+            )
+        )
         self._state = _State.ASKED
         return data
 
@@ -167,7 +177,9 @@ class WebSocketConnection:
             LocalProtocolError: no handshake waits, or these are no valid headers.
         """
         self._demand(Role.SERVER, _State.ASKED)
-        data = self._send(ws.AcceptConnection(extra_headers=_extra(headers)))
+        data = self._send(
+            ws.AcceptConnection(extra_headers=encode_headers(headers, ours=_HANDSHAKE))
+        )
         self._state = _State.OPEN
         return data
 
@@ -286,7 +298,7 @@ class WebSocketConnection:
             self._refuse("Only GET opens a WebSocket.")
             return
         try:
-            self._ws.initiate_upgrade_connection(_encoded(headers), target)
+            self._ws.initiate_upgrade_connection(encode_headers(headers), target)
         except (WSRemoteError, h11.LocalProtocolError, UnicodeError) as exc:
             self._refuse(str(exc), exc)
             return
@@ -338,7 +350,7 @@ class WebSocketConnection:
                 events.append(Closed(int(event.code), event.reason or ""))
             case ws.AcceptConnection():
                 self._state = _State.OPEN
-                events.append(HandshakeAccepted(_decoded(event.extra_headers)))
+                events.append(HandshakeAccepted(decode_headers(event.extra_headers)))
             case ws.RejectConnection():
                 self._rejection = event
                 if not event.has_body:
@@ -351,7 +363,7 @@ class WebSocketConnection:
                 pass
 
     def _end_rejection(self, rejection: ws.RejectConnection, events: list[Event]) -> None:
-        headers = _decoded(rejection.headers)
+        headers = decode_headers(rejection.headers)
         events.append(HandshakeRejected(rejection.status_code, headers, bytes(self._buffer)))
         self._state = _State.CLOSED
 
@@ -375,22 +387,3 @@ class WebSocketConnection:
             return self._ws.send(event)
         except (h11.LocalProtocolError, UnicodeError) as exc:
             raise LocalProtocolError(str(exc)[:200]) from exc
-
-
-def _extra(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """*headers* encoded; those that make the handshake are not the caller's to choose."""
-    for name, _ in headers:
-        if (lowered := name.lower()).startswith("sec-websocket-") or lowered in _HANDSHAKE:
-            raise LocalProtocolError(f"{name} is set by the connection.")
-    try:
-        return _encoded(headers)
-    except UnicodeError as exc:
-        raise LocalProtocolError(str(exc)) from exc
-
-
-def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-
-
-def _decoded(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
-    return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
