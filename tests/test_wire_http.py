@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import h11
 import pytest
+import transcripts
 from h11._receivebuffer import ReceiveBuffer
 from hypothesis import given
 from hypothesis import strategies as st
@@ -804,6 +805,42 @@ def test_a_client_that_has_said_all_is_still_answered() -> None:
     assert server.receive_data(b"") == REQUEST_EVENTS[1]
     assert server.send_response(200, (), b"b").endswith(b"b")
     assert rest(server) is Rest.OVER
+
+
+# What real clients and servers said
+
+
+@pytest.mark.parametrize("version", transcripts.versions())
+def test_recorded_exchanges_are_read_from_both_sides(version: str) -> None:
+    seen = 0
+    for scenario in transcripts.scenarios(version):
+        recording = transcripts.load(version, scenario)
+        for expected in recording.expected["exchanges"]:
+            if "ws" in expected:
+                continue
+            seen += 1
+            request = recording.bytes_of(expected["conn"], "c2s")
+            server = HTTPConnection(Role.SERVER)
+            asked = joined(server.receive_data(request))
+            assert isinstance(asked[0], RequestStarted)
+            assert (asked[0].method, asked[0].target) == (expected["method"], expected["target"])
+            assert asked[-1] == MessageEnded()
+            if "request_json" in expected:
+                assert isinstance(asked[1], BodyReceived)
+                assert json.loads(asked[1].data) == expected["request_json"]
+            answer = recording.bytes_of(expected["conn"], "s2c")
+            for step in (len(answer), 997):
+                pieces = [answer[i : i + step] for i in range(0, len(answer), step)]
+                outcome = outcome_of(asking(expected["method"]), pieces)
+                started, *rest = outcome.events
+                assert isinstance(started, ResponseStarted)
+                assert started.status == expected["status"]
+                assert outcome.completed is expected["complete"]
+                assert bool(outcome.failed) is not expected["complete"]
+                if "response_json" in expected:
+                    assert isinstance(rest[0], BodyReceived)
+                    assert json.loads(rest[0].data) == expected["response_json"]
+    assert seen
 
 
 # Cases of others
