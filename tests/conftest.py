@@ -26,6 +26,10 @@ settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "fast")
 )
 
+# Tests talk to this machine only: somebody's proxy has no part in that.
+for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+    del os.environ[name]
+
 
 class NotHermetic(BaseException):
     """A test reached for the network. Not an Exception: code under test must not swallow it."""

@@ -1,0 +1,106 @@
+"""``dev.py`` starts under old interpreters, says what it can do, and finds what is wrong."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dev
+
+SOURCE = Path(dev.__file__)
+
+
+def test_python_3_8_can_parse_it() -> None:
+    ast.parse(SOURCE.read_text("utf-8"), feature_version=(3, 8))
+
+
+def test_it_imports_the_standard_library_only() -> None:
+    tree = ast.parse(SOURCE.read_text("utf-8"))
+    modules = [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) if n.module]
+    modules += [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
+    assert {module.split(".")[0] for module in modules} <= sys.stdlib_module_names
+
+
+def interpreters() -> list[str]:
+    """Every Python that is here and works: old ones are what matters."""
+    found = [shutil.which(f"python3.{minor}") for minor in range(8, 15)]
+    works = [name for name in found if name and dev.output([name, "--version"])]
+    return works or [sys.executable]
+
+
+@pytest.mark.parametrize("python", interpreters())
+def test_without_a_command_it_prints_what_there_is(python: str) -> None:
+    done = subprocess.run([python, str(SOURCE)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    for name in ("test", "test-real", "check"):
+        assert f"\n  {name} " in done.stderr
+    assert dev.main(["nonsense"]) == 2
+
+
+def test_a_command_that_is_a_script_is_there_when_the_script_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    missing = ("nowhere/to/be/found.py", "")
+    monkeypatch.setattr(dev, "SCRIPTS", {"fuzz": dev.SCRIPTS["fuzz"], "missing": missing})
+    assert "fuzz" in dev.available()
+    assert "missing" not in dev.available()
+
+
+def test_every_server_has_an_interpreter_and_a_day() -> None:
+    for version, (pythons, day) in dev.SERVERS.items():
+        assert version.count(".") == 2
+        assert all(python.startswith("3.") for python in pythons)
+        assert len(day) == len("2026-01-31")
+    assert set(dev.TEST_REAL_DEFAULT) <= set(dev.SERVERS)
+
+
+def test_an_unknown_server_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert dev.main(["test-real", "0.0.1"]) == 1
+    assert "0.0.1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("ci", "status"), [("", 0), ("true", 1)])
+def test_a_server_without_an_interpreter_is_not_run_and_fails_in_ci(
+    ci: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def not_here(version: str) -> str:
+        return "no Python 3.9"
+
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(dev, "environment", lambda: Path(sys.executable))
+    monkeypatch.setattr(dev, "install_server", not_here)
+    assert dev.main(["test-real", "3.16.2"]) == status
+    assert "3.16.2: not run: no Python 3.9" in capsys.readouterr().out
+
+
+def test_the_callers_python_settings_do_not_leak(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    env = dev.clean_env({"MORE": "1"})
+    assert "PYTHONPATH" not in env
+    assert env["PYTHONNOUSERSITE"] == env["MORE"] == "1"
+
+
+def test_no_tests_found_is_a_failure(tmp_path: Path) -> None:
+    assert dev.run([sys.executable, "-m", "pytest", "-q", tmp_path]) == 1
+
+
+def test_what_is_missing_from_a_package_is_told() -> None:
+    complaints = dev._differences("wheel", {"a.py", "c.py"}, {"a.py", "b.py"})
+    assert complaints == ["wheel lacks b.py", "wheel should not have c.py"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell script stands in for uv")
+def test_a_uv_that_does_not_work_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uv = tmp_path / "uv"
+    uv.write_text("#!/bin/sh\nexit 127\n")
+    uv.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert dev.find_uv() is None
+    uv.write_text("#!/bin/sh\necho uv 1.0\n")
+    assert dev.find_uv() == uv
