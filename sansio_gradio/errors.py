@@ -7,6 +7,7 @@ everything that a server or a network does. ``LocalProtocolError`` is a mistake 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 
@@ -15,8 +16,8 @@ class GradioError(Exception):
 
     ``phase`` is what was being done (``connect``, ``config``, ``join``, ``stream``, ...), ``url``
     where (without credentials), ``status`` the HTTP status where one arrived, ``job`` the number of
-    the job, ``outputs`` what the job had produced by then: a tuple of tuples, one item per output
-    component. The cause, if any, is in ``__cause__``.
+    the job, ``outputs`` what the job had yielded by then: a tuple for each yield, with one item per
+    output component. The cause, if any, is in ``__cause__``.
     """
 
     default_message: ClassVar[str] = "The call failed."
@@ -29,7 +30,7 @@ class GradioError(Exception):
         url: str | None = None,
         status: int | None = None,
         job: int | None = None,
-        outputs: tuple[Any, ...] = (),
+        outputs: Sequence[tuple[Any, ...]] = (),
     ) -> None:
         self.message = message or self.default_message
         super().__init__(self.message)
@@ -63,7 +64,7 @@ class GradioError(Exception):
         self.job = self.job if self.job is not None else job
         return self
 
-    def for_job(self, job: int, outputs: tuple[Any, ...] = ()) -> GradioError:
+    def for_job(self, job: int, outputs: Sequence[tuple[Any, ...]] = ()) -> GradioError:
         """A copy of this error for one of the jobs that it ended, with what that job had."""
         twin: GradioError = _rebuild(type(self), self.message, vars(self).copy())
         twin.job, twin.outputs, twin.__cause__ = job, outputs, self.__cause__
@@ -105,7 +106,7 @@ class ConnectionLost(GradioError, ConnectionError):
 
 
 class TooManyRequestsError(GradioError, ConnectionError):
-    """The server asks to slow down (HTTP 429); ``retry_after`` says how long, in seconds or None."""
+    """The server asks to slow down (HTTP 429); ``retry_after``: for how long, in seconds."""
 
     default_message = "The server asks for fewer requests."
 

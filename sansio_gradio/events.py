@@ -11,15 +11,15 @@ said of it afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import attrs
 
 from sansio_gradio.errors import GradioError
 from sansio_gradio.protocol.app_info import AppInfo
-from sansio_gradio.protocol.diff import Edit
 from sansio_gradio.protocol.messages import Message
+from sansio_gradio.protocol.outputs import Change
 from sansio_gradio.protocol.status import StatusUpdate
 
 
@@ -59,15 +59,14 @@ class StatusUpdated:
 class Output:
     """A job has yielded: ``edits`` is what changed, ``value`` the whole.
 
-    Both have one item per output component, State slots included: ``edits`` a list of edits as in
-    ``apply_diff`` (None: the component's value is new, look at ``value``), ``value`` the component's
-    value. ``value`` is a snapshot that never changes; it may first be asked for until the session's
-    next event of this job is taken, later that is a ``LocalProtocolError``.
+    Both have one item per output component, State slots included: ``edits`` the component's edits
+    as in ``apply_diff``, ``value`` its value. ``value`` is a snapshot that never changes; it may
+    first be asked for until the job's next event is taken, later that is a ``LocalProtocolError``.
     """
 
     session: int
     job: int
-    edits: tuple[list[Edit] | None, ...]
+    edits: Change
     _snapshot: Callable[[], tuple[Any, ...]] = attrs.field(alias="snapshot", repr=False)
     _value: tuple[Any, ...] | None = attrs.field(default=None, init=False, repr=False)
 
@@ -97,7 +96,7 @@ class JobFailed:
     session: int
     job: int
     error: GradioError
-    outputs: tuple[tuple[Any, ...], ...] = ()
+    outputs: Sequence[tuple[Any, ...]] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -111,7 +110,7 @@ class JobCancelled:
     session: int
     job: int
     stopped_on_server: bool
-    outputs: tuple[tuple[Any, ...], ...] = ()
+    outputs: Sequence[tuple[Any, ...]] = ()
 
 
 @attrs.frozen(kw_only=True)

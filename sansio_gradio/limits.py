@@ -6,9 +6,14 @@ The server is untrusted, so no buffer grows and nothing waits without one of the
 from __future__ import annotations
 
 import attrs
-from attrs.validators import ge, gt, optional
+from attrs.validators import ge, gt
 
 MIB = 1024 * 1024
+
+
+def _positive(_: object, field: attrs.Attribute[float | None], value: float | None) -> None:
+    if value is not None and not value > 0:
+        raise ValueError(f"{field.name} is in seconds, more than 0, or None; not {value!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -23,7 +28,7 @@ class Limits:
     """The body of one ordinary answer: ``/config``, ``/info``, a join."""
 
     header: int = attrs.field(default=64 * 1024, validator=gt(0))
-    """The head of one HTTP answer. Precedent: 100 KiB in curl, 64 KiB in nginx's upstream buffers."""
+    """The head of one HTTP answer. Precedent: 100 KiB in curl, 64 KiB in nginx."""
 
     json_depth: int = attrs.field(default=512, validator=gt(0))
     """Nested containers in one JSON text."""
@@ -35,7 +40,7 @@ class Limits:
     """Intermediate outputs of one job, as received, that are kept for a failure's ``outputs``."""
 
     redirects: int = attrs.field(default=5, validator=ge(0))
-    """Redirects (a count) followed for one request. Precedent: 5 in Go, 20 in browsers and httpx."""
+    """Redirects (a count) followed for one request. Precedent: 10 in Go, 20 in browsers."""
 
     connections: int = attrs.field(default=8, validator=gt(0))
     """Connections (a count) for requests to one host; streams are counted apart.
@@ -49,27 +54,27 @@ class Timeouts:
     What runs out ends in a ``DeadlineExceeded`` whose ``phase`` is the name of the field.
     """
 
-    connect: float | None = attrs.field(default=10.0, validator=optional(gt(0)))
+    connect: float | None = attrs.field(default=10.0, validator=_positive)
     """Finding the address and making one connection."""
 
-    tls: float | None = attrs.field(default=10.0, validator=optional(gt(0)))
+    tls: float | None = attrs.field(default=10.0, validator=_positive)
     """The TLS handshake."""
 
-    request: float | None = attrs.field(default=30.0, validator=optional(gt(0)))
+    request: float | None = attrs.field(default=30.0, validator=_positive)
     """One ordinary request, from asking to the last byte of the answer, however it drips."""
 
-    join: float | None = attrs.field(default=60.0, validator=optional(gt(0)))
+    join: float | None = attrs.field(default=60.0, validator=_positive)
     """Handing a job in: servers validate and store large inputs before they answer."""
 
-    send: float | None = attrs.field(default=30.0, validator=optional(gt(0)))
+    send: float | None = attrs.field(default=30.0, validator=_positive)
     """Handing over data that the server asked for, or waiting for a stream to send it to."""
 
-    stream_idle: float | None = attrs.field(default=60.0, validator=optional(gt(0)))
-    """Silence on the stream of a session that has jobs under way. Servers since 4.0 send a heartbeat
-    every 15 s (4.0 to 4.8 one only, and WebSockets none but pings: there it does not apply)."""
+    stream_idle: float | None = attrs.field(default=60.0, validator=_positive)
+    """Silence on the stream of a session that has jobs under way. Servers since 4.9 send a heartbeat
+    every 15 s (before, one connection a job: there it does not apply)."""
 
-    job: float | None = attrs.field(default=None, validator=optional(gt(0)))
+    job: float | None = attrs.field(default=None, validator=_positive)
     """A whole job, from submitting to its end."""
 
-    close: float | None = attrs.field(default=2.0, validator=optional(gt(0)))
+    close: float | None = attrs.field(default=2.0, validator=_positive)
     """Telling the server goodbye, when closing or cancelling."""

@@ -35,7 +35,7 @@ class SendRequest:
 
 @attrs.frozen
 class OpenWebSocket:
-    """Open a WebSocket; tell ``response`` with 101 (or what came instead), then ``text``, ``ended``."""
+    """Open a WebSocket; tell ``response`` (101, or what came instead), ``text``, ``ended``."""
 
     id: int
     url: str
@@ -52,7 +52,7 @@ class SendText:
 
 @attrs.frozen
 class Abort:
-    """Drop a request or WebSocket, wherever it is (a WebSocket: with Close 1000); say no more of it."""
+    """Drop a request, or a WebSocket with Close 1000, wherever it is; say no more of it."""
 
     id: int
 

@@ -10,7 +10,7 @@ import attrs
 from sansio_gradio.client.exchanges import Answer, Exchanges
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import GradioError
-from sansio_gradio.events import Anomaly, Event
+from sansio_gradio.events import Anomaly, Event, SessionLost
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.failures import refusal
@@ -18,8 +18,8 @@ from sansio_gradio.protocol.messages import Message, parse_message
 from sansio_gradio.protocol.protocols import Traits
 from sansio_gradio.wire.url import URL
 
-Emit: TypeAlias = Callable[[Event | Callable[[], Event]], None]
-"""Hand an event to the application, or a way to make one when it is taken."""
+Emit: TypeAlias = Callable[[Event | Callable[[], Event | None]], None]
+"""Hand an event to the application, or a way to make one (or none) when it is taken."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -56,10 +56,13 @@ class Context:
             json_loads=self.json_loads,
         )
 
-    def anomaly(
-        self, what: str, *, job: int | None = None, message: Message | None = None
-    ) -> None:
+    def anomaly(self, what: str, *, job: int | None = None, message: Message | None = None) -> None:
         self.emit(Anomaly(session=self.session, what=what, job=job, message=message))
+
+    def session_lost(self) -> None:
+        """Tell that the server has forgotten the session, and its State if the app has any."""
+        has_state = any(c.type in ("state", "variable") for c in self.app.components.values())
+        self.emit(SessionLost(session=self.session, state_lost=has_state))
 
     def refusal(self, answer: Answer, phase: str) -> GradioError:
         """What an unwanted *answer* means."""

@@ -135,27 +135,42 @@ class Exchanges:
         """
         exchange = self._new(base, request, phase, then, failed)
         exchange.any_host_scheme = discovering
-        if deadline is not None:
-            seconds = getattr(self._timeouts, deadline)
-            self._timers.start(exchange, seconds, lambda: self._late(exchange, deadline))
+        self._start_deadline(exchange, deadline)
         self._send(exchange)
         return exchange.id
 
-    def stream(self, base: URL, request: HTTPRequest, *, phase: str, listener: Listener) -> int:
-        """Open an event stream and tell *listener* what comes."""
+    def stream(
+        self,
+        base: URL,
+        request: HTTPRequest,
+        *,
+        phase: str,
+        listener: Listener,
+        deadline: str | None = None,
+    ) -> int:
+        """Open an event stream and tell *listener* what comes; ``deadline`` bounds its head."""
         exchange = self._new(base, request, phase, listener.refused, listener.failed)
         exchange.listener = listener
+        self._start_deadline(exchange, deadline)
         self._send(exchange)
         return exchange.id
 
     def websocket(
-        self, base: URL, path: str, headers: Headers, *, phase: str, listener: Listener
+        self,
+        base: URL,
+        path: str,
+        headers: Headers,
+        *,
+        phase: str,
+        listener: Listener,
+        deadline: str | None = None,
     ) -> int:
-        """Open a WebSocket and tell *listener* what comes."""
+        """Open a WebSocket and tell *listener* what comes; ``deadline`` bounds its handshake."""
         request = HTTPRequest("GET", path, headers)
         exchange = self._new(base, request, phase, listener.refused, listener.failed)
         exchange.listener = listener
         exchange.websocket = True
+        self._start_deadline(exchange, deadline)
         self._send(exchange)
         return exchange.id
 
@@ -188,6 +203,7 @@ class Exchanges:
         if coding is not None and coding.lower() != "identity":
             self._fail(exchange, RemoteProtocolError(f"the answer is encoded, as {coding!r}"))
         elif exchange.listener is not None and self._is_wanted(exchange):
+            self._timers.stop(exchange)
             exchange.listener.opened()
 
     def data(self, id: int, chunk: bytes) -> None:
@@ -314,6 +330,11 @@ class Exchanges:
         kind = header(exchange.headers, "content-type") or ""
         return exchange.status == _OK and kind.split(";")[0].strip() == "text/event-stream"
 
+    def _start_deadline(self, exchange: _Exchange, deadline: str | None) -> None:
+        if deadline is not None:
+            seconds: float | None = getattr(self._timeouts, deadline)
+            self._timers.start(exchange, seconds, lambda: self._late(exchange, deadline))
+
     def _late(self, exchange: _Exchange, deadline: str) -> None:
         self._fail(exchange, DeadlineExceeded(phase=deadline))
 
@@ -335,4 +356,3 @@ class Exchanges:
     @property
     def _wall_now(self) -> float:
         return self._timers.now + self._wall_offset
-

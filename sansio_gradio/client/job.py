@@ -101,14 +101,25 @@ class Job:
         self._trigger_id = trigger_id
         self._state = JobState.JOINING
         self._cancelling = False
+        self._left = False
         self._data: list[Any] = []
         self._chunks: deque[list[Any] | None] = deque()
         self._chunk_due = False
         self._slots = Slots()
         self._unsynced = False
 
-    def begin(self, context: Context, endpoint: Endpoint, data: list[Any]) -> None:
-        """The app is known, and with it what the job's arguments mean."""
+    def begin(
+        self,
+        context: Context,
+        endpoint: Endpoint,
+        data: list[Any],
+        on_left: Callable[[Job], None],
+    ) -> None:
+        """The app is known, and with it what the job's arguments mean.
+
+        *on_left* is told when the server, too, is done with the job.
+        """
+        self._on_left = on_left
         self.context = context
         self.endpoint = endpoint
         self._data = data
@@ -124,7 +135,7 @@ class Job:
 
     @property
     def body(self) -> dict[str, Any]:
-        """What the server is told when the job joins its queue (gradio data_classes: PredictBody)."""
+        """What the server is told when the job joins (gradio data_classes.py: PredictBody)."""
         return {
             "data": self._data,
             "event_data": self._event_data,
@@ -240,8 +251,12 @@ class Job:
             return False
         if not self._cancelling:
             self._cancelling = True
-            self.carrier.stop(self, self._stopped)
+            self.carrier.stop(self, self._stop_answered)
         return True
+
+    def _stop_answered(self, on_server: bool) -> None:
+        self._stopped(on_server)
+        self.leave()
 
     def _stopped(self, on_server: bool) -> None:
         if not self.is_over:
@@ -258,20 +273,30 @@ class Job:
     def expire(self) -> None:
         """The job's own deadline has passed: it ends now, and the server is told."""
         if not self.is_over:
-            stop = not self._cancelling
-            self.fail(DeadlineExceeded(phase="job"), forget=False)
-            if stop:
-                self.carrier.stop(self, lambda _: self.carrier.forget(self))
+            stopping = self._cancelling
+            self._cancelling = False
+            self._tell_status(StatusUpdate(Status.FINISHED, self.context.wall_now))
+            self._end_in(DeadlineExceeded(phase="job"), leave=False)
+            if not stopping:
+                self.carrier.stop(self, self._stop_answered)
 
-    def fail(self, error: GradioError, *, forget: bool = True) -> None:
+    def fail(self, error: GradioError) -> None:
         """End the job in *error*, or in the cancellation that was already asked for."""
         if self.is_over:
             return
-        if self._cancelling and forget:
+        if self._cancelling:
             self._stopped(False)
             return
         self._tell_status(StatusUpdate(Status.FINISHED, self.context.wall_now))
-        self._end_in(error, forget=forget)
+        self._end_in(error)
+
+    def leave(self) -> None:
+        """Be done with the job, also where the server's word on stopping it is still due."""
+        self._stopped(False)
+        if not self._left:
+            self._left = True
+            self.carrier.forget(self)
+            self._on_left(self)
 
     def send(self, chunk: list[Any] | None, *, latest: bool = False) -> None:
         """Queue a piece of a streaming input (None: its end) until the server asks for it."""
@@ -289,20 +314,18 @@ class Job:
 
     # Endings.
 
-    def _end_in(self, error: GradioError, *, forget: bool = True) -> None:
-        own = error.for_job(self.id, ()).located(url=self.context.base.public)
-        own.outputs = self._outputs
+    def _end_in(self, error: GradioError, *, leave: bool = True) -> None:
+        own = error.for_job(self.id, self._outputs).located(url=self.context.base.public)
         self._say_last(
             JobFailed(session=self._session, job=self.id, error=own, outputs=self._outputs),
-            forget=forget,
+            leave=leave,
         )
 
-    def _say_last(self, event: JobEnd, *, forget: bool = True) -> None:
+    def _say_last(self, event: JobEnd, *, leave: bool = True) -> None:
         self._state = JobState.DONE
-        self.context.timers.stop(("job", self.id))
         self._emit(event)
-        if forget:
-            self.carrier.forget(self)
+        if leave:
+            self.leave()
 
     def _tell_status(self, status: StatusUpdate) -> None:
         if Want.STATUS in self.want:

@@ -1,8 +1,8 @@
 """The messages of the queue, from text to ``Message`` and back.
 
-A message stays the ``dict`` that the server sent. Only the keys that this library reads are checked,
-and only their types; what is unknown passes through, so that a server of tomorrow does not break a
-client of today. Fields and versions: PROTOCOL.md, message fields (gradio server_messages.py).
+A message stays the ``dict`` that the server sent. Only the keys that this library reads are
+checked, and only their types; what is unknown passes through, so that a server of tomorrow does not
+break a client of today. Fields: gradio server_messages.py.
 """
 
 from __future__ import annotations
@@ -84,9 +84,7 @@ def parse_message(
     Raises:
         RemoteProtocolError: the text is not a JSON object; with *strict*, also for a wrong type.
     """
-    value = loads(
-        text, max_size=limits.message, max_depth=limits.json_depth, json_loads=json_loads
-    )
+    value = loads(text, max_size=limits.message, max_depth=limits.json_depth, json_loads=json_loads)
     if not isinstance(value, dict):
         raise RemoteProtocolError(f"A message is a JSON object, not {_excerpt(value)}.")
     wrong = [key for key in value if key in _TYPES and not _fits(key, value[key])]
@@ -118,4 +116,4 @@ def output_data(message: Message) -> list[Any] | None:
     """The ``data`` of a message's output: one item per output component, None if there is none."""
     output = message.get("output")
     data = output.get("data") if output else None
-    return cast("list[Any]", data) if isinstance(data, list) else None
+    return data if isinstance(data, list) else None

@@ -83,7 +83,11 @@ class Outputs(Sequence[tuple[Any, ...]]):
         self._limit = limit
         self._size = 0
         # Replaced as a whole when the oldest are dropped, so that iterators see one or the other.
-        self._kept: tuple[tuple[Any, ...] | None, int, list[tuple[Change | str, int]]] = (None, 0, [])
+        self._kept: tuple[tuple[Any, ...] | None, int, list[tuple[Change | str, int]]] = (
+            None,
+            0,
+            [],
+        )
 
     def add(self, change: Change | str, size: int) -> None:
         """Append a yield: its change, or the text of its message, to be read when needed."""
@@ -146,8 +150,6 @@ class Outputs(Sequence[tuple[Any, ...]]):
         if not isinstance(other, Sequence) or isinstance(other, str | bytes):
             return NotImplemented
         return tuple(self) == tuple(other)  # pyright: ignore[reportUnknownArgumentType]  # any sequence
-
-    __hash__ = None  # pyright: ignore[reportAssignmentType]  # it grows
 
     def __repr__(self) -> str:
         return f"<Outputs: {len(self)} kept, {self.skipped} skipped>"

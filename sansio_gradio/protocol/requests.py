@@ -61,15 +61,26 @@ def data_frame(
     traits: Traits, body: Mapping[str, Any], request_headers: Mapping[str, str] | None = None
 ) -> TextFrame | HTTPRequest:
     """``send_data_frame`` for a row of the table and a finished body."""
-    headers = (*JSON_CONTENT, *_lower(request_headers or {}))
+    headers = tuple((name.lower(), value) for name, value in (request_headers or {}).items())
     if traits.channel is Channel.WEBSOCKET:
         return TextFrame(json.dumps(body).decode())
     if traits.channel is Channel.POLL:
         return HTTPRequest(
-            "POST", "api/queue/push/", headers, json.dumps({"action": "predict", **body})
+            "POST", "api/queue/push/", _json(headers), json.dumps({"action": "predict", **body})
         )
-    target = "queue/data" if traits.handover is Handover.ASKED else "queue/join"
-    return HTTPRequest("POST", target, headers, json.dumps(body))
+    if traits.handover is Handover.ASKED:
+        return job_data(body, headers)
+    return join(body, headers)
+
+
+def join(body: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
+    """Join the queue; the answer names the job (4.9 and later)."""
+    return HTTPRequest("POST", "queue/join", _json(headers), json.dumps(body))
+
+
+def job_data(body: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
+    """Hand over the data of the job that ``event_id`` names, when the server asks (4.0 to 4.8)."""
+    return HTTPRequest("POST", "queue/data", _json(headers), json.dumps(body))
 
 
 def hash_frame(fn_index: int, session_hash: str) -> TextFrame:
@@ -83,12 +94,14 @@ def session_stream(session_hash: str) -> HTTPRequest:
     return HTTPRequest("GET", f"queue/data?{query}", STREAM_CONTENT)
 
 
-def job_stream(fn_index: int, session_hash: str, data: list[Any] | None = None) -> HTTPRequest:
+def job_stream(
+    fn_index: int, session_hash: str, data: list[Any] | None = None, headers: Headers = ()
+) -> HTTPRequest:
     """The event stream of one job (4.0 to 4.8); with *data* the server does not ask for it."""
     fields = {"fn_index": str(fn_index), "session_hash": session_hash}
     if data is not None:
         fields["data"] = json.dumps(data).decode()
-    return HTTPRequest("GET", f"queue/join?{urlencode(fields)}", STREAM_CONTENT)
+    return HTTPRequest("GET", f"queue/join?{urlencode(fields)}", (*STREAM_CONTENT, *headers))
 
 
 def heartbeat(session_hash: str) -> HTTPRequest:
@@ -107,10 +120,10 @@ def reset(event_id: str) -> HTTPRequest:
     return HTTPRequest("POST", "reset", JSON_CONTENT, json.dumps({"event_id": event_id}))
 
 
-def plain_call(body: Mapping[str, Any]) -> HTTPRequest:
+def plain_call(body: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
     """Run an endpoint without the queue: ``fn_index`` in the body wins over the name in the path,
     so that one path serves every endpoint of every version (gradio@3.50.2 routes.py: predict)."""
-    return HTTPRequest("POST", "api/predict", JSON_CONTENT, json.dumps(body))
+    return HTTPRequest("POST", "api/predict", _json(headers), json.dumps(body))
 
 
 def next_chunk(event_id: str, body: Mapping[str, Any]) -> HTTPRequest:
@@ -124,5 +137,5 @@ def end_chunks(event_id: str) -> HTTPRequest:
     return HTTPRequest("POST", f"stream/{quote(event_id, safe='')}/close")
 
 
-def _lower(headers: Mapping[str, str]) -> Headers:
-    return tuple((name.lower(), value) for name, value in headers.items())
+def _json(headers: Headers) -> Headers:
+    return (*JSON_CONTENT, *(pair for pair in headers if pair[0] != "content-type"))
