@@ -1,0 +1,150 @@
+"""Finding out what app it is: login, ``/config``, and ``/info`` when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import attrs
+
+from sansio_gradio.client.exchanges import Answer, Exchanges
+from sansio_gradio.errors import AuthenticationError, GradioError, RemoteProtocolError
+from sansio_gradio.limits import Limits
+from sansio_gradio.protocol.app_info import AppInfo
+from sansio_gradio.protocol.failures import excerpt, refusal
+from sansio_gradio.protocol.requests import HTTPRequest
+from sansio_gradio.wire.json import JSON, loads
+from sansio_gradio.wire.url import URL, api_base
+
+_OK: Final = 200
+_FOUND: Final = 302
+_NOT_FOUND: Final = 404
+_FORM: Final = (("content-type", "application/x-www-form-urlencoded"),)
+
+
+class Discovery:
+    """Asks for what is not known yet, each thing once at a time."""
+
+    def __init__(
+        self,
+        page: URL,
+        exchanges: Exchanges,
+        *,
+        auth: tuple[str, str] | None,
+        limits: Limits,
+        json_loads: Callable[[str | bytes], Any] | None,
+        on_app: Callable[[AppInfo], None],
+        on_error: Callable[[GradioError], None],
+    ) -> None:
+        self.page = page
+        """The address of the app, as it turned out to be."""
+        self._exchanges = exchanges
+        self._auth = auth
+        self._limits = limits
+        self._json_loads = json_loads
+        self._on_app = on_app
+        self._on_error = on_error
+        self._app: AppInfo | None = None
+        self._running = False
+
+    def start(self) -> None:
+        """Ask for the config, after the login if there is one; if nobody does so already."""
+        if self._running:
+            return
+        self._running = True
+        if self._auth is None:
+            self._request_config()
+            return
+        user, password = self._auth
+        form = urlencode({"username": user, "password": password}).encode()
+        self._ask(HTTPRequest("POST", "login", _FORM, form), "login", self._logged_in)
+
+    def request_info(self) -> None:
+        """Ask for ``/info``; before the app is known this waits for the config."""
+        if self._running:
+            return
+        if self._app is None:
+            self.start()
+            return
+        self._running = True
+        request = HTTPRequest("GET", "info?serialize=False")
+        base = api_base(self.page, self._app.api_prefix)
+        self._ask(request, "info", self._got_info, base=base)
+
+    def know(self, app: AppInfo) -> None:
+        """The app is known from elsewhere."""
+        self._app = app
+
+    def _ask(
+        self,
+        request: HTTPRequest,
+        phase: str,
+        then: Callable[[Answer], None],
+        base: URL | None = None,
+    ) -> None:
+        def answered(answer: Answer) -> None:
+            self._running = False
+            try:
+                then(answer)
+            except GradioError as error:
+                self._failed(error.located(phase=phase, url=answer.url.public))
+
+        self._exchanges.ask(
+            base or self.page,
+            request,
+            phase=phase,
+            deadline="request",
+            then=answered,
+            failed=self._failed,
+            discovering=True,
+        )
+
+    def _failed(self, error: GradioError) -> None:
+        self._running = False
+        self._on_error(error)
+
+    def _logged_in(self, answer: Answer) -> None:
+        # 302 up to 3.16; later 200, and 400 for a wrong password (gradio routes.py: login).
+        if answer.status not in (_OK, _FOUND):
+            raise AuthenticationError(
+                f"the app refused the login: {excerpt(answer.body)}", status=answer.status
+            )
+        self._request_config()
+
+    def _request_config(self) -> None:
+        self._running = True
+        self._ask(HTTPRequest("GET", "config"), "config", self._got_config)
+
+    def _got_config(self, answer: Answer) -> None:
+        config = self._json(answer)
+        # A redirect from http to https holds for all that follows.
+        self.page = attrs.evolve(answer.url, target=answer.url.path.removesuffix("config"))
+        self._app = AppInfo.from_config(config)
+        self._on_app(self._app)
+
+    def _got_info(self, answer: Answer) -> None:
+        assert self._app is not None
+        if answer.status == _NOT_FOUND:
+            # Servers before 3.26 have no such page; the config has to do.
+            info: JSON = {"named_endpoints": {}, "unnamed_endpoints": {}}
+        else:
+            info = self._json(answer)
+        self._app = self._app.with_info(info)
+        self._on_app(self._app)
+
+    def _json(self, answer: Answer) -> JSON:
+        if answer.status != _OK:
+            raise refusal(answer.status, answer.headers, answer.body)
+        try:
+            return loads(
+                answer.body,
+                max_size=self._limits.answer,
+                max_depth=self._limits.json_depth,
+                json_loads=self._json_loads,
+            )
+        except RemoteProtocolError as error:
+            raise RemoteProtocolError(
+                f"this is not a Gradio app, or not its address: {error.message}",
+                status=answer.status,
+            ) from error

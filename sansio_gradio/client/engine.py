@@ -1,0 +1,526 @@
+"""All connections of the client role: bytes and time in; commands, bytes and events out.
+
+For those who bring their own sockets and clock. ``next_command`` says which connections to open
+and close, ``data_to_send`` what to send on them; what happens is told by the network verbs, with
+``now`` in monotonic seconds. After any verb, also one of a ``Session``: carry out the commands, send, take
+the events, and call ``handle_timer`` when ``next_deadline`` has passed.
+
+Rule 1: network verbs never raise for what the peer did. They close that connection, and the events
+of whatever it carried tell.
+
+Rule 2: this file knows connections and requests. What is said on them is ``Conversation``'s.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeAlias
+
+from sansio_gradio.client.commands import (
+    Abort,
+    CloseConnection,
+    ConversationCommand,
+    EngineCommand,
+    OpenConnection,
+    OpenWebSocket,
+    SendRequest,
+    SendText,
+    StartTLS,
+)
+from sansio_gradio.client.connection import Connection, ConnectionState, Exchange
+from sansio_gradio.client.conversation import Conversation
+from sansio_gradio.client.headers import Fields
+from sansio_gradio.client.pool import Assign, Close, Open, Pool
+from sansio_gradio.client.session import Session
+from sansio_gradio.client.timers import Timers
+from sansio_gradio.errors import (
+    ConnectFailed,
+    ConnectionLost,
+    DeadlineExceeded,
+    GradioError,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
+from sansio_gradio.events import Event, SessionClosed
+from sansio_gradio.limits import Limits, Timeouts
+from sansio_gradio.protocol.app_info import AppInfo
+from sansio_gradio.wire import http, websocket
+from sansio_gradio.wire.http import HTTPConnection, Role
+from sansio_gradio.wire.url import URL
+
+Observe: TypeAlias = Callable[[float, int | None, str, Any], None]
+"""Told (now, connection or None, direction, what): ``sent`` and ``received`` bytes, ``command`` and
+``event`` objects, as they pass."""
+
+_SWITCHING: Final = 101
+_NORMAL: Final = 1000
+
+
+class Engine:
+    """Connections, exchanges and timers of any number of sessions.
+
+    ``entropy(n)`` returns n random bytes. ``wall_offset``: POSIX time minus monotonic time, in
+    seconds. ``observe`` is told all that passes. ``strict``: what no known server does is an error.
+    ``json_loads``: another JSON parser, as ``orjson.loads``.
+    """
+
+    def __init__(
+        self,
+        *,
+        entropy: Callable[[int], bytes],
+        wall_offset: float = 0.0,
+        limits: Limits | None = None,
+        timeouts: Timeouts | None = None,
+        observe: Observe | None = None,
+        strict: bool = False,
+        json_loads: Callable[[str | bytes], Any] | None = None,
+    ) -> None:
+        self._entropy = entropy
+        self._wall_offset = wall_offset
+        self._limits = limits or Limits()
+        self._timeouts = timeouts or Timeouts()
+        self._observe = observe
+        self._strict = strict
+        self._json_loads = json_loads
+        self._timers = Timers()
+        self._pool = Pool(self._limits.connections)
+        self._commands: deque[EngineCommand] = deque()
+        self._sessions: dict[int, Conversation] = {}
+        self._touched: dict[int, Conversation] = {}  # may have commands
+        self._eventful: dict[int, Conversation] = {}  # may have events
+        self._connections: dict[int, Connection] = {}
+        self._writable: dict[int, Connection] = {}
+        self._exchanges: dict[tuple[int, int], Exchange] = {}
+        self._carriers: dict[Exchange, Connection] = {}
+        self._last_connection = 0
+        self._last_session = 0
+
+    def session(
+        self,
+        src: str,
+        *,
+        app: AppInfo | None = None,
+        session_hash: str | None = None,
+        headers: Fields = (),
+        cookies: Fields = (),
+        auth: tuple[str, str] | None = None,
+        protocol: str | None = None,
+    ) -> Session:
+        """Begin a session with the app at *src*; finding out what app it is begins by itself.
+
+        For the arguments and what is raised see ``Conversation``.
+        """
+        self._last_session += 1
+        conversation = Conversation(
+            src,
+            entropy=self._entropy,
+            app=app,
+            session_hash=session_hash,
+            headers=headers,
+            cookies=cookies,
+            auth=auth,
+            protocol=protocol,
+            limits=self._limits,
+            timeouts=self._timeouts,
+            wall_offset=self._wall_offset,
+            strict=self._strict,
+            json_loads=self._json_loads,
+            id=self._last_session,
+        )
+        self._sessions[conversation.id] = conversation
+        self._touch(conversation)
+        return Session(conversation, self._touch)
+
+    # What the surroundings ask.
+
+    def next_command(self) -> EngineCommand | None:
+        """What to do with connections next; None: nothing for now."""
+        self._work()
+        if not self._commands:
+            return None
+        command = self._commands.popleft()
+        self._tell_observer(command.conn, "command", command)
+        return command
+
+    def connections_with_data(self) -> list[int]:
+        """The connections that have something to send."""
+        self._work()
+        return list(self._writable)
+
+    def data_to_send(self, conn: int, max_bytes: int = 65536) -> bytes:
+        """Bytes to send on a connection, all of them; none: there is nothing now."""
+        connection = self._connections.get(conn)
+        if connection is None or not connection.has_data:
+            return b""
+        data = connection.take(max_bytes)
+        if not connection.has_data:
+            self._writable.pop(conn, None)
+            if connection.state is ConnectionState.CLOSED:
+                del self._connections[conn]
+        self._tell_observer(conn, "sent", data)
+        return data
+
+    def next_event(self) -> Event | None:
+        """What the application should know next; None: nothing for now."""
+        while self._eventful:
+            id, conversation = next(iter(self._eventful.items()))
+            event = conversation.next_event()
+            if event is None:
+                del self._eventful[id]
+                continue
+            if isinstance(event, SessionClosed):
+                self._sessions.pop(id, None)
+                self._close_idle()
+            self._tell_observer(None, "event", event)
+            return event
+        return None
+
+    def next_deadline(self) -> float | None:
+        """When ``handle_timer`` is due, in monotonic seconds; it may have passed already."""
+        deadlines = [conversation.next_deadline() for conversation in self._sessions.values()]
+        deadlines.append(self._timers.next_deadline())
+        return min((when for when in deadlines if when is not None), default=None)
+
+    # What the network tells.
+
+    def connection_made(self, conn: int, now: float) -> None:
+        """A connection that ``OpenConnection`` asked for is there."""
+        connection = self._known(conn, now)
+        if connection is None or connection.state is not ConnectionState.OPENING:
+            return
+        scheme, host, _ = connection.origin
+        if scheme == "https":
+            connection.state = ConnectionState.SECURING
+            self._start_deadline(connection, "tls")
+            self._commands.append(StartTLS(conn, host))
+        else:
+            self._opened(connection)
+
+    def tls_made(self, conn: int, now: float) -> None:
+        """TLS, which ``StartTLS`` asked for, protects the connection."""
+        connection = self._known(conn, now)
+        if connection is not None and connection.state is ConnectionState.SECURING:
+            self._opened(connection)
+
+    def receive_data(self, conn: int, data: bytes, now: float) -> None:
+        """Bytes have come; none: the peer has ended its side."""
+        connection = self._known(conn, now)
+        if connection is None or connection.state is not ConnectionState.OPEN:
+            return
+        self._tell_observer(conn, "received", data)
+        if connection.exchange is not None:
+            connection.exchange.answered = connection.exchange.answered or bool(data)
+        wire = connection.wire
+        try:
+            events: Iterable[http.Event | websocket.Event]
+            events = wire.receive_data(data) if data else wire.receive_eof()
+            for event in events:
+                self._deliver(connection, event, now)
+        except RemoteProtocolError as error:
+            self._broken(connection, error, now)
+            return
+        if isinstance(wire, websocket.WebSocketConnection):
+            self._write(connection, wire.data_to_send())
+        if wire.error is not None:
+            self._broken(connection, wire.error, now)
+        elif not data and connection.state is ConnectionState.OPEN:
+            self._broken(connection, None, now)
+        self._work()
+
+    def connection_lost(self, conn: int, error: BaseException | None, now: float) -> None:
+        """A connection is gone, or did not come about; *error* says why, None: the peer's end."""
+        connection = self._known(conn, now)
+        if connection is None:
+            return
+        if error is None and connection.state is ConnectionState.OPEN:
+            self.receive_data(conn, b"", now)
+        self._broken(connection, error, now, tell=False)
+        self._work()
+
+    def handle_timer(self, now: float) -> None:
+        """The time is *now*."""
+        self._timers.tell(now)
+        self._timers.fire()
+        for conversation in self._sessions.values():
+            deadline = conversation.next_deadline()
+            if deadline is not None and deadline <= now:
+                conversation.handle_timer(now)
+                self._touch(conversation)
+        self._work()
+
+    # Connections.
+
+    def _known(self, conn: int, now: float) -> Connection | None:
+        self._timers.tell(now)
+        connection = self._connections.get(conn)
+        if connection is None and not 0 < conn <= self._last_connection:
+            raise LocalProtocolError(f"there never was a connection {conn}")
+        return connection
+
+    def _open(self, exchange: Exchange) -> None:
+        self._last_connection += 1
+        origin = scheme, host, port = exchange.url.origin
+        is_websocket = isinstance(exchange.command, OpenWebSocket)
+        connection = Connection(
+            self._last_connection,
+            origin,
+            websocket.WebSocketConnection(Role.CLIENT, max_message_size=self._limits.message)
+            if is_websocket
+            else HTTPConnection(Role.CLIENT, max_header_size=self._limits.header),
+            opened_for=exchange,
+        )
+        if is_websocket:
+            connection.exchange = exchange
+            self._carriers[exchange] = connection
+        self._connections[connection.id] = connection
+        name = host if scheme == "https" else None
+        self._commands.append(OpenConnection(connection.id, host, port, name))
+        self._start_deadline(connection, "connect")
+
+    def _start_deadline(self, connection: Connection, phase: str) -> None:
+        seconds: float | None = getattr(self._timeouts, phase)
+
+        def late() -> None:
+            self._broken(connection, DeadlineExceeded(phase=phase), self._timers.now)
+
+        self._timers.start(connection, seconds, late)
+
+    def _opened(self, connection: Connection) -> None:
+        self._timers.stop(connection)
+        connection.state = ConnectionState.OPEN
+        exchange, wire = connection.exchange, connection.wire
+        if exchange is None:
+            self._pool.opened(connection)
+        elif isinstance(wire, websocket.WebSocketConnection):
+            url, command = exchange.url, exchange.command
+            self._write(
+                connection, wire.send_handshake(url.host_header, url.target, command.headers)
+            )
+        self._work()
+
+    def _broken(
+        self,
+        connection: Connection,
+        error: BaseException | None,
+        now: float,
+        *,
+        tell: bool = True,
+    ) -> None:
+        """A connection is of no use any more; what it carried fails, or goes another way."""
+        if connection.state is ConnectionState.CLOSED:
+            return
+        was_open = connection.state is ConnectionState.OPEN
+        exchange = connection.exchange
+        if exchange is None:
+            if was_open:
+                self._pool.lost(connection)
+            else:
+                self._pool.not_opened(connection)
+                exchange = connection.opened_for
+                if exchange is not None and exchange in self._carriers:
+                    exchange = None  # another connection was there before this one
+        else:
+            self._release(connection, reusable=False)
+        self._close(connection, tell=tell)
+        if exchange is None or exchange.aborted:
+            return
+        if was_open and self._may_repeat(exchange):
+            exchange.attempts += 1
+            exchange.handed_out = False
+            self._pool.want(exchange, first=True)
+            return
+        self._fail(exchange, _what_broke(error, connection, was_open=was_open), now)
+
+    def _may_repeat(self, exchange: Exchange) -> bool:
+        """Only what cannot happen twice, or may: see DESIGN.md, pool."""
+        return (
+            isinstance(exchange.command, SendRequest)
+            and exchange.attempts == 0
+            and not exchange.answered
+            and (exchange.is_safe or not exchange.handed_out)
+        )
+
+    def _close(self, connection: Connection, *, tell: bool = True) -> None:
+        self._timers.stop(connection)
+        connection.state = ConnectionState.CLOSED
+        if isinstance(connection.wire, HTTPConnection):
+            connection.discard()  # half a request is of no use; a Close frame is
+        if tell:
+            self._commands.append(CloseConnection(connection.id))
+        if not tell or not connection.has_data:
+            self._writable.pop(connection.id, None)
+            del self._connections[connection.id]
+
+    def _close_idle(self) -> None:
+        if not self._sessions:
+            for connection in self._pool.idle():
+                self._pool.lost(connection)
+                self._close(connection)
+
+    def _write(self, connection: Connection, data: bytes) -> None:
+        if data and connection.state is not ConnectionState.CLOSED:
+            connection.write(data)
+            self._writable[connection.id] = connection
+
+    # Exchanges.
+
+    def _work(self) -> None:
+        """Carry out what the conversations ask, and what the pool plans for it."""
+        while self._touched:
+            _, conversation = self._touched.popitem()
+            while (command := conversation.next_command()) is not None:
+                self._carry_out(conversation, command)
+        for step in self._pool.plan(self._timers.now):
+            match step:
+                case Assign(exchange, connection):
+                    self._send(exchange, connection)
+                case Open(exchange):
+                    self._open(exchange)
+                case Close(connection):
+                    self._close(connection)
+
+    def _carry_out(self, conversation: Conversation, command: ConversationCommand) -> None:
+        match command:
+            case SendRequest() | OpenWebSocket():
+                exchange = Exchange(conversation, command, URL.parse(command.url))
+                self._exchanges[conversation.id, command.id] = exchange
+                if isinstance(command, SendRequest):
+                    self._pool.want(exchange)
+                else:
+                    self._open(exchange)
+            case SendText(id, text):
+                connection = self._carriers.get(self._exchanges[conversation.id, id])
+                if connection is not None and isinstance(
+                    connection.wire, websocket.WebSocketConnection
+                ):
+                    self._write(connection, connection.wire.send_text(text))
+            case Abort(id):
+                self._abort(conversation, id)
+
+    def _send(self, exchange: Exchange, connection: Connection) -> None:
+        command, wire = exchange.command, connection.wire
+        assert isinstance(command, SendRequest)
+        assert isinstance(wire, HTTPConnection)
+        connection.exchange = exchange
+        self._carriers[exchange] = connection
+        headers = (("host", exchange.url.host_header), *command.headers)
+        self._write(
+            connection,
+            wire.send_request(command.method, exchange.url.target, headers, command.body),
+        )
+
+    def _abort(self, conversation: Conversation, id: int) -> None:
+        exchange = self._exchanges.pop((conversation.id, id), None)
+        if exchange is None:
+            return
+        exchange.aborted = True
+        connection = self._carriers.get(exchange)
+        if connection is None:
+            return
+        wire = connection.wire
+        if isinstance(wire, websocket.WebSocketConnection) and wire.is_open:
+            self._write(connection, wire.send_close(_NORMAL))
+        self._release(connection, reusable=False)
+        self._close(connection)
+
+    def _release(self, connection: Connection, *, reusable: bool) -> None:
+        exchange = connection.exchange
+        assert exchange is not None
+        connection.exchange = None
+        self._carriers.pop(exchange, None)
+        if isinstance(connection.wire, HTTPConnection):
+            connection.idle_since = self._timers.now
+            self._pool.released(connection, exchange, reusable=reusable)
+
+    def _deliver(
+        self, connection: Connection, event: http.Event | websocket.Event, now: float
+    ) -> None:
+        exchange = connection.exchange
+        if exchange is None:
+            return  # aborted by what came before
+        owner, id = exchange.owner, exchange.command.id
+        self._touch(owner)
+        match event:
+            case http.ResponseStarted():
+                owner.response(id, event.status, event.headers, now)
+            case http.BodyReceived():
+                owner.data(id, event.data, now)
+            case http.MessageEnded():
+                self._finish(connection)
+                owner.ended(id, now)
+            case websocket.HandshakeAccepted():
+                owner.response(id, _SWITCHING, event.headers, now)
+            case websocket.HandshakeRejected():
+                self._finish(connection)
+                owner.response(id, event.status, event.headers, now)
+                owner.data(id, event.body, now)
+                owner.ended(id, now)
+            case websocket.TextReceived():
+                owner.text(id, event.text, now)
+            case websocket.Closed():
+                self._finish(connection)
+                if event.code == _NORMAL:
+                    owner.ended(id, now)
+                else:
+                    owner.failed(id, _closed_with(event), now)
+            case http.RequestStarted() | websocket.HandshakeRequested():
+                raise AssertionError("a client is asked nothing")
+        # What the owner says to this may abort what else came with it.
+        while (command := owner.next_command()) is not None:
+            self._carry_out(owner, command)
+
+    def _finish(self, connection: Connection) -> None:
+        """The exchange is over; the connection may serve another one."""
+        exchange = connection.exchange
+        assert exchange is not None
+        self._exchanges.pop((exchange.owner.id, exchange.command.id), None)
+        wire = connection.wire
+        reusable = isinstance(wire, HTTPConnection) and wire.is_reusable
+        self._release(connection, reusable=reusable)
+        if not reusable:
+            if isinstance(wire, websocket.WebSocketConnection):
+                self._write(connection, wire.data_to_send())
+            self._close(connection)
+
+    def _fail(self, exchange: Exchange, error: GradioError, now: float) -> None:
+        exchange.aborted = True  # where it still waits in the pool
+        self._exchanges.pop((exchange.owner.id, exchange.command.id), None)
+        exchange.owner.failed(exchange.command.id, error, now)
+        self._touch(exchange.owner)
+
+    def _touch(self, conversation: Conversation) -> None:
+        self._touched[conversation.id] = conversation
+        self._eventful[conversation.id] = conversation
+
+    def _tell_observer(self, conn: int | None, direction: str, what: object) -> None:
+        if self._observe is not None:
+            self._observe(self._timers.now, conn, direction, what)
+
+
+def _what_broke(
+    error: BaseException | None, connection: Connection, *, was_open: bool
+) -> GradioError:
+    if isinstance(error, GradioError):
+        return error
+    _, host, port = connection.origin
+    if was_open:
+        broke: GradioError = ConnectionLost(
+            f"the connection to {host} port {port} ended too early" + _because(error)
+        )
+    else:
+        phase = "tls" if connection.state is ConnectionState.SECURING else "connect"
+        broke = ConnectFailed(f"no connection to {host} port {port}" + _because(error), phase=phase)
+    broke.__cause__ = error
+    return broke
+
+
+def _because(error: BaseException | None) -> str:
+    return "" if error is None else f": {error or type(error).__name__}"
+
+
+def _closed_with(event: websocket.Closed) -> GradioError:
+    if event.code is None:
+        return ConnectionLost("the WebSocket ended without a Close")
+    reason = f", {event.reason}" if event.reason else ""
+    return ConnectionLost(f"the server closed the WebSocket with {event.code}{reason}")

@@ -1,0 +1,155 @@
+"""One connection a job: a WebSocket or an event stream (``Channel.WEBSOCKET``, ``JOB_STREAM``).
+
+The server asks for what it needs: ``send_hash`` for who we are, ``send_data`` for the arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sansio_gradio.client.context import Context
+from sansio_gradio.client.exchanges import Answer
+from sansio_gradio.client.job import Job
+from sansio_gradio.errors import (
+    AuthenticationError,
+    ConnectionLost,
+    GradioError,
+    RemoteProtocolError,
+    ServerStoppedError,
+)
+from sansio_gradio.protocol import requests
+from sansio_gradio.protocol.features import Feature, has
+from sansio_gradio.protocol.protocols import Channel, Handover
+from sansio_gradio.protocol.states import SESSION_MSGS, Msg
+from sansio_gradio.wire.sse import SSEDecoder
+
+_OK: Final = 200
+_FORBIDDEN: Final = 403
+
+
+class JobChannel:
+    """Carries one job."""
+
+    def __init__(self, context: Context, job: Job) -> None:
+        self._context = context
+        self._job = job
+        self._decoder = SSEDecoder(max_event_size=context.limits.message)
+        self._connection: int | None = None
+        self._is_websocket = context.traits.channel is Channel.WEBSOCKET
+
+    def start(self) -> None:
+        """Join the queue."""
+        context, job = self._context, self._job
+        if self._is_websocket:
+            self._connection = context.exchanges.websocket(
+                context.base,
+                "queue/join",
+                job.headers,
+                phase="join",
+                listener=self,
+                deadline="join",
+            )
+            return
+        given = job.body["data"] if context.traits.handover is Handover.JOINING else None
+        request = requests.job_stream(
+            job.endpoint.fn_index, job.session_hash, given, headers=job.headers
+        )
+        self._connection = context.exchanges.stream(
+            context.base, request, phase="join", listener=self, deadline="join"
+        )
+
+    def stop(self, job: Job, then: Callable[[bool], None]) -> None:
+        version = self._context.app.version
+        if job.event_id is not None and has(version, Feature.RESET_BY_EVENT):
+            self._context.exchanges.ask(
+                self._context.base,
+                requests.reset(job.event_id),
+                phase="cancel",
+                deadline="close",
+                then=lambda answer: then(answer.status == _OK),
+                failed=lambda _: then(False),
+            )
+        else:
+            # Closing the connection stops a generator at its next yield, and is never answered.
+            self.forget(job)
+            then(False)
+
+    def forget(self, job: Job) -> None:
+        self._context.exchanges.abort(self._connection)
+        self._connection = None
+
+    def send_chunk(self, job: Job, chunk: list[Any] | None) -> None:
+        """Streaming inputs are younger than these protocols (5.0)."""
+
+    def opened(self) -> None:
+        if self._is_websocket and self._context.traits.handover is Handover.JOINING:
+            self._hand_over()
+
+    def received(self, data: bytes) -> None:
+        try:
+            events = self._decoder.receive_data(data)
+        except RemoteProtocolError as error:
+            self._job.fail(error.located(phase="stream"))
+            return
+        for event in events:
+            self.told(event.data)
+
+    def told(self, text: str) -> None:
+        try:
+            message = self._context.parse(text, self._job.id)
+        except RemoteProtocolError as error:
+            self._job.fail(error.located(phase="stream"))
+            return
+        kind = message.get("msg")
+        if kind in SESSION_MSGS:
+            return
+        self._job.event_id = message.get("event_id") or self._job.event_id
+        self._job.receive(message)
+        if kind == Msg.SEND_HASH and self._connection is not None:
+            frame = requests.hash_frame(self._job.endpoint.fn_index, self._job.session_hash)
+            self._context.exchanges.send_text(self._connection, frame.text)
+        elif kind == Msg.SEND_DATA:
+            self._hand_over()
+
+    def ended(self) -> None:
+        self._connection = None
+        if self._is_websocket:
+            error: GradioError = ServerStoppedError("the server closed the job's connection")
+        else:
+            error = ConnectionLost("the stream ended before the job did")
+        self._job.fail(error.located(phase="stream"))
+
+    def refused(self, answer: Answer) -> None:
+        self._connection = None
+        error = self._context.refusal(answer, "join")
+        if self._is_websocket and answer.status == _FORBIDDEN:
+            # Gradio 3.x refuses the upgrade to whoever has no cookie of its login.
+            error = AuthenticationError(phase="join", url=answer.url.public, status=answer.status)
+        self._job.fail(error)
+
+    def failed(self, error: GradioError) -> None:
+        self._connection = None
+        self._job.fail(error)
+
+    def _hand_over(self) -> None:
+        job = self._job
+        if job.is_over or self._connection is None:
+            return
+        body = job.body if job.event_id is None else {**job.body, "event_id": job.event_id}
+        frame = requests.data_frame(self._context.traits, body, dict(job.headers))
+        if isinstance(frame, requests.TextFrame):
+            self._context.exchanges.send_text(self._connection, frame.text)
+            return
+        self._context.exchanges.ask(
+            self._context.base,
+            frame,
+            phase="send",
+            deadline="send",
+            then=self._handed_over,
+            failed=job.fail,
+        )
+
+    def _handed_over(self, answer: Answer) -> None:
+        if answer.status != _OK:
+            self._job.fail(self._context.refusal(answer, "send"))

@@ -1,0 +1,411 @@
+"""The jobs of one session on its one event stream (``Channel.SESSION_STREAM``).
+
+A job is joined by a POST and named in its answer; its messages come on the stream, among those of
+all other jobs of the session.
+
+Rule 1: never two streams at once on one session_hash. The server would split the messages.
+
+Rule 2: a session's first join precedes its first stream. Once the server knows the session the two
+overlap; the stream may then be told ``session_not_found``, which means only that it came too early.
+
+Rule 3: a stream that the server leaves open is used again. One that *we* cut is never asked for
+again, because the server cleans up after it at a time of its own choosing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sansio_gradio.client.context import Context
+from sansio_gradio.client.exchanges import Answer
+from sansio_gradio.client.job import Job
+from sansio_gradio.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    GradioError,
+    RemoteProtocolError,
+    ServerStoppedError,
+)
+from sansio_gradio.protocol import requests
+from sansio_gradio.protocol.features import Feature, has
+from sansio_gradio.protocol.messages import Message
+from sansio_gradio.protocol.protocols import Handover
+from sansio_gradio.protocol.states import ALIVE, CLOSE_STREAM, HEARTBEAT, Msg
+from sansio_gradio.wire.json import loads
+from sansio_gradio.wire.sse import SSEDecoder
+
+_OK: Final = 200
+_REMEMBERED: Final = 1000  # event_ids of jobs that are over, so that late messages are no riddle
+
+# How servers since 4.24 begin the messages that are by far the most frequent.
+_GENERATING: Final = '{"msg":"process_generating","event_id":"'
+
+
+class SessionStream:
+    """The stream of one session_hash; ``on_lost`` is told when the session cannot go on."""
+
+    def __init__(
+        self, context: Context, session_hash: str, on_lost: Callable[[SessionStream], None]
+    ) -> None:
+        self.session_hash = session_hash
+        self._context = context
+        self._on_lost = on_lost
+        self._jobs: dict[str, Job] = {}  # joined, not over, by event_id
+        self._joining: dict[int, Job] = {}  # not answered yet, by the job's number
+        self._to_stop: dict[int, Callable[[bool], None]] = {}  # cancelled before they were joined
+        self._early: dict[str, list[Message]] = {}
+        self._early_count = 0
+        self._over: dict[str, None] = {}
+        self._decoder = SSEDecoder()
+        self._stream: int | None = None
+        self._heartbeat: int | None = None
+        self._known = False
+        self._retired = False
+        self._last_heard = 0.0
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._jobs and not self._joining
+
+    # What the conversation says.
+
+    def start(self, job: Job) -> None:
+        """Join *job*."""
+        job.session_hash = self.session_hash
+        self._joining[job.id] = job
+        body = job.body
+        if self._context.traits.handover is Handover.ASKED:
+            body = {**body, "data": []}
+        request = requests.join(body, job.headers)
+        self._context.exchanges.ask(
+            self._context.base,
+            request,
+            phase="join",
+            deadline="join",
+            then=lambda answer: self._joined(job, answer),
+            failed=lambda error: self._not_joined(job, error),
+        )
+        if self._known:
+            self._open()
+
+    def stop(self, job: Job, then: Callable[[bool], None]) -> None:
+        if job.id in self._joining:
+            self._to_stop[job.id] = then
+            return
+        request = self._stop_request(job)
+        if request is None:
+            then(False)
+            return
+        self._context.exchanges.ask(
+            self._context.base,
+            request,
+            phase="cancel",
+            deadline="close",
+            then=lambda answer: then(_says_success(answer)),
+            failed=lambda _: then(False),
+        )
+
+    def _stop_request(self, job: Job) -> requests.HTTPRequest | None:
+        """What makes the server stop just this job; None if nothing does."""
+        event_id = job.event_id
+        if event_id is None:
+            return None
+        version = self._context.app.version
+        fn_index = job.endpoint.fn_index
+        if has(version, Feature.CANCEL):
+            # It stops by function and session, so it would take siblings along
+            # (gradio@4.31.0 routes.py: cancel_event).
+            others = (*self._jobs.values(), *self._joining.values())
+            if any(other is not job and other.endpoint.fn_index == fn_index for other in others):
+                return None
+            return requests.cancel(self.session_hash, fn_index, event_id)
+        if has(version, Feature.RESET_BY_EVENT):
+            return requests.reset(event_id)
+        return None
+
+    def forget(self, job: Job) -> None:
+        self._joining.pop(job.id, None)
+        if job.event_id is not None and self._jobs.pop(job.event_id, None) is not None:
+            self._remember(job.event_id)
+        if not self._joining:
+            self._drop_early()
+        if self._retired:
+            self.retire()
+
+    def send_chunk(self, job: Job, chunk: list[Any] | None) -> None:
+        if job.event_id is None:
+            return
+        if chunk is None:
+            request = requests.end_chunks(job.event_id)
+        else:
+            request = requests.next_chunk(job.event_id, {**job.body, "data": chunk})
+        self._ask_for(job, request)
+
+    def retire(self) -> None:
+        """Go when the last job has: a new session takes this one's place."""
+        self._retired = True
+        if self.is_idle:
+            self.close()
+
+    def close(self) -> None:
+        """Cut the stream and the heartbeat, whatever is under way."""
+        self._context.exchanges.abort(self._stream)
+        self._context.exchanges.abort(self._heartbeat)
+        self._context.timers.stop(self)
+        self._stream = self._heartbeat = None
+
+    # Joining.
+
+    def _joined(self, job: Job, answer: Answer) -> None:
+        if self._joining.pop(job.id, None) is None:
+            return
+        then = self._to_stop.pop(job.id, None)
+        try:
+            job.event_id = self._event_id_in(answer)
+        except GradioError as error:
+            job.fail(error)
+            self._drop_early()
+            return
+        self._known = True
+        self._jobs[job.event_id] = job
+        early = self._early.pop(job.event_id, [])
+        self._early_count -= len(early)
+        for message in early:
+            job.receive(message)
+        if then is not None:
+            self.stop(job, then)
+        if not self._joining:
+            self._drop_early()
+        if job.event_id in self._jobs:
+            self._open()
+        self._beat()
+
+    def _event_id_in(self, answer: Answer) -> str:
+        if answer.status != _OK:
+            raise self._context.refusal(answer, "join")
+        try:
+            said = loads(answer.body)
+        except RemoteProtocolError as error:
+            raise error.located(phase="join", url=answer.url.public) from None
+        event_id = said.get("event_id") if isinstance(said, dict) else None
+        if not isinstance(event_id, str):
+            raise RemoteProtocolError(
+                "the server took the job without naming it (no event_id)",
+                phase="join",
+                url=answer.url.public,
+            )
+        return event_id
+
+    def _not_joined(self, job: Job, error: GradioError) -> None:
+        if self._joining.pop(job.id, None) is not None:
+            self._to_stop.pop(job.id, None)
+            job.fail(error)
+            self._drop_early()
+
+    def _ask_for(self, job: Job, request: requests.HTTPRequest) -> None:
+        """Send something that a running job needs; if that fails, so does the job."""
+
+        def answered(answer: Answer) -> None:
+            if answer.status != _OK:
+                job.fail(self._context.refusal(answer, "send"))
+
+        self._context.exchanges.ask(
+            self._context.base,
+            request,
+            phase="send",
+            deadline="send",
+            then=answered,
+            failed=job.fail,
+        )
+
+    # The stream.
+
+    def _open(self) -> None:
+        if self._stream is not None:
+            self._watch()
+            return
+        self._decoder = SSEDecoder(max_event_size=self._context.limits.message)
+        for job in self._jobs.values():
+            job.heard = False
+        self._stream = self._context.exchanges.stream(
+            self._context.base,
+            requests.session_stream(self.session_hash),
+            phase="stream",
+            listener=self,
+        )
+        self._watch()
+
+    def opened(self) -> None:
+        self._last_heard = self._context.timers.now
+
+    def received(self, data: bytes) -> None:
+        self._last_heard = self._context.timers.now
+        try:
+            for event in self._decoder.receive_data(data):
+                self._take(event.data)
+                if self._stream is None:
+                    return
+        except RemoteProtocolError as error:
+            self._give_up(error.located(phase="stream"))
+
+    def told(self, text: str) -> None:
+        """Event streams have no texts of their own."""
+
+    def ended(self) -> None:
+        self._stream = None
+        self._try_again(ConnectionLost("the stream ended before the job did", phase="stream"))
+
+    def refused(self, answer: Answer) -> None:
+        self._stream = None
+        self._fail_all(self._context.refusal(answer, "stream"))
+
+    def failed(self, error: GradioError) -> None:
+        self._stream = None
+        self._fail_all(error)
+
+    def _take(self, text: str) -> None:
+        if text.startswith(_GENERATING):
+            start = len(_GENERATING)
+            job = self._jobs.get(text[start : text.find('"', start)])
+            if job is not None and job.skip(text):
+                return
+        message = self._context.parse(text)
+        event_id = message.get("event_id")
+        if event_id is None:
+            self._take_for_session(message)
+        elif (job := self._jobs.get(event_id)) is not None:
+            if message.get("msg") == Msg.SEND_DATA:
+                self._ask_for(job, requests.job_data({**job.body, "event_id": event_id}))
+            job.receive(message)
+        elif self._joining and event_id not in self._over:
+            self._hold(event_id, message)
+        elif event_id not in self._over:
+            self._context.anomaly("a message for a job that is not ours", message=message)
+
+    def _take_for_session(self, message: Message) -> None:
+        match message.get("msg"):
+            case Msg.UNEXPECTED_ERROR | Msg.SERVER_STOPPED:
+                self._stopped(message)
+            case kind if kind in (HEARTBEAT, CLOSE_STREAM, ALIVE):
+                pass  # the end of the stream itself says what close_stream announces
+            case kind:
+                self._context.anomaly(f"a message for no job: {kind!r}", message=message)
+
+    def _stopped(self, message: Message) -> None:
+        """The server gives the whole session up. An unclean end usually follows."""
+        error = ServerStoppedError(message.get("message"), phase="stream")
+        not_found = error.message.startswith("404")  # session_not_found since 5.38
+        self._context.exchanges.abort(self._stream)
+        self._stream = None
+        if not_found or message.get("session_not_found"):
+            if self._known and not self._joining:
+                self._context.session_lost()
+            self._known = False
+            self._try_again(error)
+        else:
+            self._fail_all(error)
+
+    def _try_again(self, error: GradioError) -> None:
+        """Jobs that the stream has said nothing of get one more; those in the middle are lost."""
+        for job in list(self._jobs.values()):
+            if job.heard or job.reopened:
+                job.fail(error)
+            else:
+                job.reopened = True
+        if self._jobs:
+            self._open()
+
+    def _fail_all(self, error: GradioError) -> None:
+        for job in list(self._jobs.values()):
+            job.fail(error)
+
+    def _give_up(self, error: GradioError) -> None:
+        """The stream is of no use any more, and cutting it ends the session."""
+        self.close()
+        self._fail_all(error)
+        self._on_lost(self)
+
+    def _watch(self) -> None:
+        """See to it that silence does not last."""
+        self._last_heard = self._context.timers.now
+        self._context.timers.start(self, self._context.timeouts.stream_idle, self._check)
+
+    def _check(self) -> None:
+        timers, idle = self._context.timers, self._context.timeouts.stream_idle
+        if self._stream is None or not self._jobs or idle is None:
+            return
+        left = self._last_heard + idle - timers.now
+        if left > 0:
+            timers.start(self, left, self._check)
+        else:
+            self._give_up(DeadlineExceeded(phase="stream_idle"))
+
+    # Messages that come before the answer to the join does.
+
+    def _hold(self, event_id: str, message: Message) -> None:
+        if self._early_count >= self._context.limits.early_messages:
+            self._context.anomaly("too many messages for jobs not known yet", message=message)
+            return
+        self._early_count += 1
+        self._early.setdefault(event_id, []).append(message)
+
+    def _drop_early(self) -> None:
+        if self._joining:
+            return
+        for messages in self._early.values():
+            self._context.anomaly("a message for a job that is not ours", message=messages[0])
+        self._early.clear()
+        self._early_count = 0
+
+    def _remember(self, event_id: str) -> None:
+        self._over[event_id] = None
+        if len(self._over) > _REMEMBERED:
+            del self._over[next(iter(self._over))]
+
+    # The heartbeat.
+
+    def _beat(self) -> None:
+        """Open the stream that keeps the session's State, where the app asks for it."""
+        if self._heartbeat is None and not self._retired and self._context.app.connect_heartbeat:
+            self._heartbeat = self._context.exchanges.stream(
+                self._context.base,
+                requests.heartbeat(self.session_hash),
+                phase="heartbeat",
+                listener=_Heartbeat(self._heartbeat_ended),
+            )
+
+    def _heartbeat_ended(self, why: str) -> None:
+        # The next job opens it again. Nothing that is under way depends on it.
+        self._heartbeat = None
+        self._context.anomaly(f"the heartbeat connection ended: {why}")
+
+
+class _Heartbeat:
+    """Listens to ``ALIVE``, which says nothing that the connection itself does not."""
+
+    def __init__(self, on_end: Callable[[str], None]) -> None:
+        self._on_end = on_end
+
+    def opened(self) -> None: ...
+    def received(self, data: bytes) -> None: ...
+    def told(self, text: str) -> None: ...
+
+    def ended(self) -> None:
+        self._on_end("the server ended it")
+
+    def refused(self, answer: Answer) -> None:
+        self._on_end(f"HTTP {answer.status}")
+
+    def failed(self, error: GradioError) -> None:
+        self._on_end(error.message)
+
+
+def _says_success(answer: Answer) -> bool:
+    if answer.status != _OK:
+        return False
+    try:
+        said = loads(answer.body)
+    except RemoteProtocolError:
+        return False
+    return isinstance(said, dict) and said.get("success") is True
