@@ -33,6 +33,7 @@ from sansio_gradio.wire.http import (
     header,
 )
 
+LIMIT = 200
 HOST: Headers = (("host", "127.0.0.1:7860"),)
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -311,6 +312,11 @@ def test_a_broken_connection_stays_broken() -> None:
         connection.send_request("GET", "/", HOST)
 
 
+def test_the_first_error_is_the_one_that_is_told() -> None:
+    with pytest.raises(RemoteProtocolError, match="illegal status line"):
+        asking(max_header_size=LIMIT).receive_data(b"hello\r\n\r\n" + b"x" * 10 * LIMIT)
+
+
 def test_a_line_that_is_not_liked_is_quoted_in_part() -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         asking().receive_data(b"x" * 5000 + b"\r\n\r\n")
@@ -344,8 +350,6 @@ def test_the_end_between_messages_is_no_event_and_no_error() -> None:
 
 
 # Bounds
-
-LIMIT = 200
 
 
 def padded(size: int) -> bytes:
@@ -579,8 +583,11 @@ def test_a_tunnel_is_open_when_the_head_of_its_answer_ends() -> None:
 
 
 def test_each_role_keeps_to_its_own_verbs() -> None:
+    server = HTTPConnection(Role.SERVER)
     with pytest.raises(LocalProtocolError):
-        HTTPConnection(Role.SERVER).send_request("GET", "/", HOST)
+        server.send_request("GET", "/", HOST)
+    assert server.receive_data(REQUESTS[1]) == REQUEST_EVENTS[1]
+    assert server.send_response(200, (), b"")
     with pytest.raises(LocalProtocolError):
         asking().send_response(200, ())
 
@@ -802,6 +809,7 @@ def test_a_client_that_has_said_all_is_still_answered() -> None:
     server.receive_data(REQUESTS[1] * 2)
     assert server.receive_eof() == []
     assert server.send_response(200, (), b"a").endswith(b"a")
+    assert rest(server) is Rest.REUSABLE  # for the request that has come
     assert server.receive_data(b"") == REQUEST_EVENTS[1]
     assert server.send_response(200, (), b"b").endswith(b"b")
     assert rest(server) is Rest.OVER

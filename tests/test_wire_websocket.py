@@ -347,8 +347,10 @@ def test_the_head_of_an_answer_is_bounded_by_the_same_size_however_it_is_cut() -
 
 
 def test_what_was_bad_about_an_answer_is_said() -> None:
-    with pytest.raises(RemoteProtocolError, match="illegal status line"):
-        asking().receive_data(b"hello\r\n\r\n")
+    for more in (0, 2 * MAX_HANDSHAKE_HEAD):
+        with pytest.raises(RemoteProtocolError, match="illegal status line") as caught:
+            asking().receive_data(b"hello" * 1000 + b"\r\n\r\n" + b"x" * more)
+        assert len(str(caught.value)) <= 200
     with pytest.raises(RemoteProtocolError, match="Bad accept token"):
         asking().receive_data(BAD_ANSWERS["another key"])
 
@@ -787,7 +789,8 @@ def bad_frames(mask: bytes) -> dict[str, tuple[bytes, int]]:
 def test_a_bad_frame_is_a_remote_protocol_error_and_is_closed_upon(role: str, name: str) -> None:
     mask = ROLES[role][1]
     data, code = bad_frames(mask)[name]
-    outcome = three_ways(role, frame(TEXT, b"before", mask=mask) + data)
+    after = frame(TEXT, b"after", mask=mask)
+    outcome = three_ways(role, frame(TEXT, b"before", mask=mask) + data + after)
     assert outcome.events == [TextReceived("before")]
     assert outcome.failed
     assert outcome.replies == [Frame(CLOSE, close_payload(code))]

@@ -143,7 +143,7 @@ class HTTPConnection:
             state in (h11.IDLE, h11.DONE)
             and self._h11.their_state is state
             # A server that answers before it has the whole request closes then.
-            and not (self._ended or self._answered_early or self.error)
+            and not (self._answered_early or self.error)
         )
 
     @property
@@ -292,7 +292,7 @@ class HTTPConnection:
         if self._ended and data:
             raise LocalProtocolError("Bytes after the end of the connection.")
         if self.role is Role.SERVER:
-            if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
+            if self._h11.our_state is h11.DONE:
                 self._h11.start_next_cycle()
         elif data and self._h11.our_state is h11.IDLE:
             self._break("The server spoke without having been asked.")

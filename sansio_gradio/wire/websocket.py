@@ -239,8 +239,8 @@ class WebSocketConnection:
         events: list[Event] = []
         if self.role is Role.SERVER and self._state in (_State.FRESH, _State.ASKED):
             self._read_request(data, events)
-        elif not data or self._state is _State.CLOSED:
-            pass  # to wsproto, no bytes would be the end
+        elif not data:
+            pass  # to wsproto, that would be the end
         elif self._state is _State.FRESH:
             self._fail("The server spoke without having been asked.")
         else:
