@@ -56,8 +56,8 @@ class Function:
     ``concurrency_limit``: runs at once, None without bound. ``streaming``: it takes its input in
     pieces (5.0 and later), up to ``time_limit`` seconds of run time. ``scripted``: what it yields
     are whole messages, to be sent as they stand. ``cancels``: the functions whose jobs it stops
-    instead of doing something itself. ``call`` is what does the work, and ``run_parameter`` the name
-    of its parameter that takes a ``Run``; nothing here looks at either.
+    instead of doing something itself. ``call`` is what does the work, and ``run_parameter`` the
+    name of its parameter that takes a ``Run``; nothing here looks at either.
     """
 
     fn_index: int

@@ -16,8 +16,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+import attrs
+
 from sansio_gradio.protocol.features import Feature, has
-from sansio_gradio.protocol.protocols import Channel
+from sansio_gradio.protocol.protocols import Channel, Handover
 from sansio_gradio.server.app import App, Function
 from sansio_gradio.server.deadlines import Deadlines
 from sansio_gradio.server.documents import Documents
@@ -86,6 +88,8 @@ class Conversation(Runs):
             self._break(exchange)
         else:
             job = self._queue.new_job(Origin.QUEUE, headers)
+            if self.app.traits.handover is Handover.ASKED:
+                submission = attrs.evolve(submission, data=None)
             self._queue.describe(job, function, submission)
             assert job.session is not None
             if job.session.messages is None:

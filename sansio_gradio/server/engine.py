@@ -24,53 +24,33 @@ from typing import Any, Final
 
 import attrs
 
-from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.server.app import App
+from sansio_gradio.server.connection import Connection, Gone, Incoming, RequestReceived
 from sansio_gradio.server.conversation import Conversation
 from sansio_gradio.server.deadlines import Deadlines
 from sansio_gradio.server.events import (
     Answer,
     AnswerText,
     Command,
-    End,
     Event,
     OpenStream,
     Send,
     SendAlive,
 )
 from sansio_gradio.server.limits import ServerLimits
-from sansio_gradio.server.routes import AnswerPage, Immediate, Request, Router
+from sansio_gradio.server.routes import AnswerPage, Request, Router
 from sansio_gradio.server.run import Headers
 from sansio_gradio.wire import json
-from sansio_gradio.wire.http import (
-    BodyReceived,
-    HTTPConnection,
-    MessageEnded,
-    RequestStarted,
-    Role,
-    header,
-)
-from sansio_gradio.wire.websocket import (
-    Closed,
-    HandshakeRequested,
-    TextReceived,
-    WebSocketConnection,
-)
+from sansio_gradio.wire.websocket import HandshakeRequested
 
 IDLE: Final = 5.0  # seconds between two requests (uvicorn's timeout_keep_alive)
-REQUEST_WITHIN: Final = 60.0  # seconds for one request to arrive whole
+REQUEST_WITHIN: Final = 60.0  # seconds for a connection's first request to arrive whole
 CLOSE_WITHIN: Final = 20.0  # seconds for the answer to a Close (websockets' close_timeout)
 
-JSON_CONTENT: Final = ("content-type", "application/json")
-TEXT_CONTENT: Final = ("content-type", "text/plain; charset=utf-8")
-HTML_CONTENT: Final = ("content-type", "text/html; charset=utf-8")
-STREAM_CONTENT: Final = ("content-type", "text/event-stream; charset=utf-8")
-
-# What uvicorn says to what is no HTTP; h11 would not let it be said through a broken connection.
-_BAD_REQUEST: Final = (
-    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n"
-    b"connection: close\r\ncontent-length: 30\r\n\r\nInvalid HTTP request received."
-)
+_JSON: Final = ("content-type", "application/json")
+_TEXT: Final = ("content-type", "text/plain; charset=utf-8")
+_HTML: Final = ("content-type", "text/html; charset=utf-8")
+_STREAM: Final = ("content-type", "text/event-stream; charset=utf-8")
 
 
 @attrs.frozen
@@ -78,22 +58,6 @@ class CloseConnection:
     """Send what ``data_to_send`` still has, then close; no ``connection_lost`` is expected."""
 
     conn: int
-
-
-@attrs.define(eq=False)
-class _Connection:
-    id: int
-    http: HTTPConnection
-    # The bytes of the first request, which a WebSocket reads again; None once that is out.
-    first: list[bytes] | None = attrs.field(factory=list[bytes])
-    socket: WebSocketConnection | None = None
-    head: RequestStarted | None = None
-    body: list[bytes] = attrs.field(factory=list[bytes])
-    body_size: int = 0
-    exchange: int | None = None
-    out: deque[bytes] = attrs.field(factory=deque[bytes])
-    unsent: int = 0
-    is_closing: bool = False
 
 
 class ServerEngine:
@@ -114,18 +78,19 @@ class ServerEngine:
         self._wall_offset = wall_offset
         self._conversation = Conversation(app, entropy=entropy, limits=self._limits)
         self._router = Router(self._conversation, self._limits)
-        self._connections: dict[int, _Connection] = {}
-        self._by_exchange: dict[int, _Connection] = {}
+        self._connections: dict[int, Connection] = {}
+        self._by_exchange: dict[int, Connection] = {}
         self._exchange_count = 0
-        self._commands: deque[CloseConnection] = deque()
+        self._with_data: set[int] = set()
+        self._answered: deque[Connection] = deque()  # what came behind their request is to be read
+        self._closing: deque[CloseConnection] = deque()
         self._deadlines = Deadlines()
 
     # The network
 
     def connection_made(self, conn: int, now: float) -> None:
         self._deadlines.now = now
-        http = HTTPConnection(Role.SERVER, max_header_size=self._limits.header)
-        connection = self._connections[conn] = _Connection(conn, http)
+        connection = self._connections[conn] = Connection(conn, self._limits)
         if len(self._connections) > self._limits.connections:
             self._close(connection)
         else:
@@ -137,24 +102,24 @@ class ServerEngine:
         connection = self._connections.get(conn)
         if connection is None or connection.is_closing:
             return
-        if not data:
-            self._lost(connection)
-        elif connection.socket is not None:
-            self._receive_frames(connection, connection.socket, data)
+        if data:
+            if connection.is_idle:
+                connection.is_idle = False
+                self._close_after(connection, REQUEST_WITHIN)
+            self._came(connection, connection.receive(data))
         else:
-            self._receive_request(connection, data)
+            self._give_up(connection)
         self._carry_out()
 
-    def connection_lost(self, conn: int, error: BaseException | None, now: float) -> None:  # noqa: ARG002  # the client's engine has the same verb and looks at it
-        """The connection is closed; nothing is to be sent there any more."""
+    def connection_lost(self, conn: int, error: BaseException | None, now: float) -> None:  # noqa: ARG002  # as in the client's engine, which tells it on
+        """The connection is closed; nothing can be sent there any more."""
         self._deadlines.now = now
-        connection = self._connections.get(conn)
-        if connection is None:
-            return
-        if not connection.is_closing:
+        connection = self._connections.pop(conn, None)
+        if connection is not None and not connection.is_closing:
+            connection.is_closing = True
             self._leave(connection)
             self._carry_out()
-        self._connections.pop(conn, None)
+        self._with_data.discard(conn)
 
     def handle_timer(self, now: float) -> None:
         """Time has passed; to be told when ``next_deadline`` has."""
@@ -163,77 +128,63 @@ class ServerEngine:
         self._conversation.handle_timer(now)
         self._carry_out()
 
-    def data_to_send(self, conn: int, max_bytes: int = 65536) -> bytes:
-        """What is to be sent on that connection now: up to *max_bytes*, all of which must be."""
-        connection = self._connections.get(conn)
-        if connection is None:
-            return b""
-        taken: list[bytes] = []
-        room = max_bytes
-        while connection.out and room:
-            part = connection.out.popleft()
-            if len(part) > room:
-                connection.out.appendleft(part[room:])
-                part = part[:room]
-            taken.append(part)
-            room -= len(part)
-        connection.unsent -= max_bytes - room
-        if connection.is_closing and not connection.out:
-            del self._connections[conn]
-        return b"".join(taken)
-
-    def connections_with_data(self) -> list[int]:
-        """The connections that have something to be sent."""
-        return [conn for conn, connection in self._connections.items() if connection.out]
-
-    def next_command(self) -> CloseConnection | None:
-        return self._commands.popleft() if self._commands else None
-
     def next_deadline(self) -> float | None:
         """When ``handle_timer`` is next of use, in monotonic seconds."""
         times = (self._deadlines.next_deadline(), self._conversation.next_deadline())
         return min((time for time in times if time is not None), default=None)
 
-    # The application: as in Conversation
+    def connections_with_data(self) -> list[int]:
+        """The connections that have something to be sent."""
+        return list(self._with_data)
+
+    def data_to_send(self, conn: int, max_bytes: int = 65536) -> bytes:
+        """What is to be sent on that connection now: up to *max_bytes*, all of which must be."""
+        connection = self._connections.get(conn)
+        if connection is None:
+            return b""
+        data = connection.take(max_bytes)
+        if not connection.has_data:
+            self._with_data.discard(conn)
+            if connection.is_closing:
+                del self._connections[conn]
+        return data
+
+    def next_command(self) -> CloseConnection | None:
+        return self._closing.popleft() if self._closing else None
+
+    # The application: see Runs
 
     def next_event(self) -> Event | None:
         """What the application is told next, None for now."""
         return self._conversation.next_event()
 
     def start(self, job: int, now: float) -> None:
-        """The job runs."""
         self._conversation.start(job, now)
-        self._told(now)
+        self._carry_out()
 
-    def progress(self, job: int, units: Sequence[Mapping[str, Any]], now: float) -> None:
-        """How far the job is: see ``Conversation.progress``."""
+    def progress(self, job: int, units: Sequence[Mapping[str, Any]]) -> None:
         self._conversation.progress(job, units)
-        self._told(now)
+        self._carry_out()
 
-    def log(self, job: int, text: str, now: float, **how: Any) -> None:
-        """A notice for the user: see ``Conversation.log``."""
+    def log(self, job: int, text: str, **how: Any) -> None:
         self._conversation.log(job, text, **how)
-        self._told(now)
+        self._carry_out()
 
-    def send(self, job: int, message: Mapping[str, Any], now: float) -> None:
-        """A message of the application's own making: see ``Conversation.send``."""
+    def send(self, job: int, message: Mapping[str, Any]) -> None:
         self._conversation.send(job, message)
-        self._told(now)
+        self._carry_out()
 
     def generate(self, job: int, data: Sequence[Any], now: float) -> None:
-        """The job has yielded."""
         self._conversation.generate(job, data, now)
-        self._told(now)
+        self._carry_out()
 
     def complete(self, job: int, data: Sequence[Any] | None = None, *, now: float) -> None:
-        """The job has worked; *data* None: what it yielded last."""
         self._conversation.complete(job, data, now=now)
-        self._told(now)
+        self._carry_out()
 
     def fail(self, job: int, error: BaseException | None = None, *, now: float) -> None:
-        """The job has raised."""
         self._conversation.fail(job, error, now=now)
-        self._told(now)
+        self._carry_out()
 
     def stop(self, now: float) -> None:
         """Go down: every stream is told, every connection closed."""
@@ -243,166 +194,123 @@ class ServerEngine:
         for connection in list(self._connections.values()):
             self._close(connection)
 
-    def _told(self, now: float) -> None:
-        self._deadlines.now = now
-        self._carry_out()
+    # What clients send
 
-    # Requests
+    def _came(self, connection: Connection, came: list[Incoming]) -> None:
+        self._settle(connection)
+        for incoming in came:
+            if isinstance(incoming, RequestReceived):
+                self._request(connection, incoming)
+            elif isinstance(incoming, HandshakeRequested):
+                self._shake_hands(connection, incoming)
+            elif isinstance(incoming, Gone):
+                self._give_up(connection)
+            elif connection.exchange is not None:
+                self._router.text(connection.exchange, incoming.text, self._deadlines.now)
 
-    def _receive_request(self, connection: _Connection, data: bytes) -> None:
-        if connection.first is not None:
-            connection.first.append(data)
-        try:
-            events = connection.http.receive_data(data)
-        except RemoteProtocolError:
-            events = []
-        for event in events:
-            if connection.is_closing or connection.socket is not None:
-                return
-            if isinstance(event, RequestStarted):
-                self._head(connection, event)
-            elif isinstance(event, BodyReceived):
-                self._body(connection, event.data)
-            elif isinstance(event, MessageEnded):
-                self._request(connection)
-        self._put(connection, connection.http.data_to_send())
-        if connection.http.error is not None:
-            if connection.exchange is None:
-                self._put(connection, _BAD_REQUEST)
-            self._lost(connection)
-
-    def _head(self, connection: _Connection, head: RequestStarted) -> None:
-        connection.head = head
-        connection.body, connection.body_size = [], 0
-        self._close_after(connection, REQUEST_WITHIN)
-        first, connection.first = connection.first, None
-        if first is None or (header(head.headers, "upgrade") or "").lower() != "websocket":
-            return
-        connection.socket = WebSocketConnection(Role.SERVER, max_message_size=self._limits.request)
-        self._receive_frames(connection, connection.socket, b"".join(first))
-
-    def _body(self, connection: _Connection, data: bytes) -> None:
-        connection.body_size += len(data)
-        if connection.body_size <= self._limits.request:
-            connection.body.append(data)
-            return
-        self._respond(connection, 413, TEXT_CONTENT, b"Request Entity Too Large")
-        self._close(connection)
-
-    def _request(self, connection: _Connection) -> None:
-        head = connection.head
-        assert head is not None
-        self._deadlines.stop(connection.id)
-        exchange = self._open_exchange(connection)
-        body, connection.body = b"".join(connection.body), []
+    def _request(self, connection: Connection, received: RequestReceived) -> None:
+        head = received.head
         request = Request(
-            exchange, head.method, head.target, head.headers, body, self._deadlines.now
+            self._begin(connection),
+            head.method,
+            head.target,
+            head.headers,
+            received.body,
+            self._deadlines.now,
         )
         answer = self._router.request(request)
         if answer is not None:
             self._answer(connection, answer)
 
-    def _open_exchange(self, connection: _Connection) -> int:
+    def _shake_hands(self, connection: Connection, asked: HandshakeRequested) -> None:
+        if not self._router.takes_socket(asked.target.partition("?")[0]):
+            connection.reject(403, self._heads())
+            self._settle(connection)
+            self._give_up(connection)
+            return
+        connection.accept(self._heads())
+        exchange = self._begin(connection)
+        self._conversation.open_socket(exchange, asked.headers, self._deadlines.now)
+
+    def _begin(self, connection: Connection) -> int:
+        """A new exchange on this connection."""
+        self._deadlines.stop(connection.id)
         exchange = connection.exchange = self._exchange_count
         self._exchange_count += 1
         self._by_exchange[exchange] = connection
         return exchange
 
-    # WebSockets
-
-    def _receive_frames(
-        self, connection: _Connection, socket: WebSocketConnection, data: bytes
-    ) -> None:
-        try:
-            events = socket.receive_data(data)
-        except RemoteProtocolError:
-            events = []
-        for event in events:
-            if isinstance(event, HandshakeRequested):
-                self._shake_hands(connection, socket, event)
-            elif isinstance(event, TextReceived) and connection.exchange is not None:
-                self._router.text(connection.exchange, event.text, self._deadlines.now)
-                self._carry_out()
-            elif isinstance(event, Closed):
-                self._put(connection, socket.data_to_send())
-                self._lost(connection)
-        self._put(connection, socket.data_to_send())
-        if socket.error is not None or socket.is_closed:
-            self._lost(connection)
-
-    def _shake_hands(
-        self, connection: _Connection, socket: WebSocketConnection, asked: HandshakeRequested
-    ) -> None:
-        if not self._router.takes_socket(asked.target.partition("?")[0]):
-            self._put(connection, socket.reject(403, self._heads()))
-            return
-        self._deadlines.stop(connection.id)
-        self._put(connection, socket.accept(self._heads()))
-        exchange = self._open_exchange(connection)
-        self._conversation.open_socket(exchange, asked.headers, self._deadlines.now)
-        self._carry_out()
-
     # What the conversation wants
 
     def _carry_out(self) -> None:
-        while (command := self._conversation.next_command()) is not None:
-            connection = self._by_exchange.get(command.exchange)
-            if connection is not None:
-                self._do(connection, command)
+        while True:
+            while (command := self._conversation.next_command()) is not None:
+                connection = self._by_exchange.get(command.exchange)
+                if connection is not None:
+                    self._do(connection, command)
+                    self._settle(connection)
+            if not self._answered:
+                return
+            connection = self._answered.popleft()
+            if not connection.is_closing:
+                self._came(connection, connection.receive(b""))
 
-    def _do(self, connection: _Connection, command: Command) -> None:
+    def _settle(self, connection: Connection) -> None:
+        """See what a connection has to be sent by now."""
+        if connection.is_overrun and not connection.is_closing:
+            connection.drop_unsent()
+            self._give_up(connection)
+        if connection.has_data:
+            self._with_data.add(connection.id)
+
+    def _do(self, connection: Connection, command: Command) -> None:
         if isinstance(command, Answer | AnswerText):
             self._answer(connection, command)
         elif isinstance(command, OpenStream):
-            heads = (*self._heads(), STREAM_CONTENT)
-            self._put(connection, connection.http.send_response(200, heads))
+            connection.open_stream((*self._heads(), _STREAM))
         elif isinstance(command, SendAlive):
-            self._put(connection, connection.http.send_body(b"data: ALIVE\n\n"))
+            connection.send_event(b"ALIVE")
         elif isinstance(command, Send):
-            self._send(connection, json.dumps(command.message))
+            message = json.dumps(command.message)
+            if connection.is_socket:
+                connection.send_text(message.decode())
+            else:
+                connection.send_event(message)
         else:
-            self._end(connection, command)
+            self._finish(connection)
+            if not command.clean:
+                self._close(connection)
+            elif connection.is_socket:
+                connection.send_close()
+                self._close_after(connection, CLOSE_WITHIN)
+            else:
+                connection.end_stream()
+                self._next_request(connection)
 
-    def _send(self, connection: _Connection, message: bytes) -> None:
-        if connection.socket is None:
-            self._put(connection, connection.http.send_body(b"data: %b\n\n" % message))
-        else:
-            self._put(connection, connection.socket.send_text(message.decode()))
-
-    def _end(self, connection: _Connection, end: End) -> None:
-        self._by_exchange.pop(end.exchange)
-        connection.exchange = None
-        if not end.clean:
-            self._close(connection)
-        elif connection.socket is not None:
-            self._put(connection, connection.socket.send_close())
-            self._close_after(connection, CLOSE_WITHIN)
-        else:
-            self._put(connection, connection.http.end_body())
-            self._next_request(connection)
-
-    def _answer(self, connection: _Connection, answer: Immediate) -> None:
+    def _answer(self, connection: Connection, answer: Answer | AnswerText | AnswerPage) -> None:
         if isinstance(answer, Answer):
-            self._respond(connection, answer.status, JSON_CONTENT, json.dumps(answer.body))
+            status, content, body = answer.status, _JSON, json.dumps(answer.body)
         elif isinstance(answer, AnswerText):
-            self._respond(connection, answer.status, TEXT_CONTENT, answer.text.encode())
+            status, content, body = answer.status, _TEXT, answer.text.encode()
         else:
-            assert isinstance(answer, AnswerPage)
-            self._respond(connection, 200, HTML_CONTENT, answer.text.encode())
-        self._by_exchange.pop(answer.exchange, None)
-        connection.exchange = None
+            status, content, body = 200, _HTML, answer.text.encode()
+        connection.respond(status, (*self._heads(), content), body)
+        self._finish(connection)
         self._next_request(connection)
+        self._settle(connection)
 
-    def _respond(
-        self, connection: _Connection, status: int, content: tuple[str, str], body: bytes
-    ) -> None:
-        heads = (*self._heads(), content)
-        self._put(connection, connection.http.send_response(status, heads, body))
+    def _finish(self, connection: Connection) -> int | None:
+        """The exchange on this connection is over; its number."""
+        exchange, connection.exchange = connection.exchange, None
+        if exchange is not None:
+            del self._by_exchange[exchange]
+        return exchange
 
-    def _next_request(self, connection: _Connection) -> None:
-        if connection.http.is_reusable:
+    def _next_request(self, connection: Connection) -> None:
+        if connection.is_reusable:
             self._close_after(connection, IDLE)
-            self._receive_request(connection, b"")
+            connection.is_idle = True
+            self._answered.append(connection)
         else:
             self._close(connection)
 
@@ -410,42 +318,28 @@ class ServerEngine:
         date = formatdate(self._deadlines.now + self._wall_offset, usegmt=True)
         return (("date", date), ("server", "uvicorn"))
 
-    # Connections
+    # The end of a connection
 
-    def _put(self, connection: _Connection, data: bytes) -> None:
-        if not data or connection.is_closing:
-            return
-        if connection.unsent > self._limits.unsent:
-            # The client asks for more than it reads.
-            connection.out.clear()
-            connection.unsent = 0
-            self._lost(connection)
-            return
-        connection.out.append(data)
-        connection.unsent += len(data)
+    def _close_after(self, connection: Connection, seconds: float) -> None:
+        self._deadlines.start(connection.id, seconds, partial(self._give_up, connection))
 
-    def _close_after(self, connection: _Connection, seconds: float) -> None:
-        self._deadlines.start(connection.id, seconds, partial(self._lost, connection))
+    def _give_up(self, connection: Connection) -> None:
+        """Close a connection, whatever it is used for."""
+        self._close(connection)
+        self._leave(connection)
 
-    def _lost(self, connection: _Connection) -> None:
-        """Give up a connection from our side."""
-        if not connection.is_closing:
-            self._leave(connection)
-            self._close(connection)
-
-    def _leave(self, connection: _Connection) -> None:
+    def _leave(self, connection: Connection) -> None:
         """Tell the conversation that this client is gone."""
         self._deadlines.stop(connection.id)
-        exchange, connection.exchange = connection.exchange, None
+        exchange = self._finish(connection)
         if exchange is not None:
-            self._by_exchange.pop(exchange)
             self._conversation.closed(exchange, self._deadlines.now)
 
-    def _close(self, connection: _Connection) -> None:
+    def _close(self, connection: Connection) -> None:
         if connection.is_closing:
             return
         self._deadlines.stop(connection.id)
         connection.is_closing = True
-        self._commands.append(CloseConnection(connection.id))
-        if not connection.out:
+        self._closing.append(CloseConnection(connection.id))
+        if not connection.has_data:
             del self._connections[connection.id]

@@ -19,79 +19,42 @@ from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Channel, Naming, Traits
 from sansio_gradio.protocol.states import CLOSE_STREAM, HEARTBEAT, Msg
 from sansio_gradio.protocol.version import Version
-from sansio_gradio.server.versions import ALWAYS, Keys, Manner, does, keys_of, since, until
+from sansio_gradio.server.versions import Keys, Manner, does, keys_of, table
 
 Output: TypeAlias = dict[str, Any]
 
-_JOB: Final[Keys] = (("msg", ALWAYS), ("event_id", ALWAYS))
-_SESSION: Final[Keys] = (("msg", ALWAYS), ("event_id", since(4, 39)))
-_LONG: Final = until(4, 11)
-
-_JOB_MESSAGES: Final[Mapping[str, Keys]] = {
-    Msg.SEND_HASH: (("msg", ALWAYS),),
-    Msg.SEND_DATA: _JOB,
-    Msg.QUEUE_FULL: (("msg", ALWAYS),),
-    Msg.ESTIMATION: (
-        *_JOB,
-        ("rank", ALWAYS),
-        ("queue_size", ALWAYS),
-        ("avg_event_process_time", _LONG),
-        ("avg_event_concurrent_process_time", _LONG),
-        ("rank_eta", ALWAYS),
-        ("queue_eta", _LONG),
-    ),
-    Msg.PROCESS_STARTS: (*_JOB, ("eta", since(4, 11))),
-    Msg.PROGRESS: (*_JOB, ("progress_data", ALWAYS)),
-    Msg.LOG: (
-        *_JOB,
-        ("log", ALWAYS),
-        ("level", ALWAYS),
-        ("duration", since(4, 37, 1)),
-        ("visible", since(4, 37, 1)),
-        ("title", since(5, 2)),
-    ),
-    Msg.PROCESS_GENERATING: (
-        *_JOB,
-        ("output", ALWAYS),
-        ("success", ALWAYS),
-        ("time_limit", since(5, 0)),
-    ),
-    Msg.PROCESS_COMPLETED: (
-        *_JOB,
-        ("output", ALWAYS),
-        ("success", ALWAYS),
-        ("title", since(5, 2)),
-        ("used_cache", since(6, 12)),
-        ("cache_duration", since(6, 12)),
-        ("avg_time", since(6, 12)),
-    ),
+_ESTIMATION: Final = """
+    msg event_id rank queue_size
+    avg_event_process_time<4.11 avg_event_concurrent_process_time<4.11 rank_eta queue_eta<4.11
+"""
+_COMPLETED: Final = """
+    msg event_id output success title>=5.2 used_cache>=6.12 cache_duration>=6.12 avg_time>=6.12
+"""
+_OF_A_JOB: Final[Mapping[str, Keys]] = {
+    Msg.SEND_HASH: table("msg"),
+    Msg.SEND_DATA: table("msg event_id"),
+    Msg.QUEUE_FULL: table("msg"),
+    Msg.ESTIMATION: table(_ESTIMATION),
+    Msg.PROCESS_STARTS: table("msg event_id eta>=4.11"),
+    Msg.PROGRESS: table("msg event_id progress_data"),
+    Msg.LOG: table("msg event_id log level duration>=4.37.1 visible>=4.37.1 title>=5.2"),
+    Msg.PROCESS_GENERATING: table("msg event_id output success time_limit>=5.0"),
+    Msg.PROCESS_COMPLETED: table(_COMPLETED),
 }
-_SESSION_MESSAGES: Final[Mapping[str, Keys]] = {
-    HEARTBEAT: _SESSION,
-    CLOSE_STREAM: _SESSION,
-    Msg.UNEXPECTED_ERROR: (
-        *_SESSION,
-        ("success", until(4, 20)),
-        ("message", ALWAYS),
-        ("session_not_found", since(5, 38)),
-        ("success", since(4, 20)),
-    ),
+_UNEXPECTED: Final = """
+    msg event_id>=4.39 success<4.20 message session_not_found>=5.38 success>=4.20
+"""
+_OF_A_SESSION: Final[Mapping[str, Keys]] = {
+    HEARTBEAT: table("msg event_id>=4.39"),
+    CLOSE_STREAM: table("msg event_id>=4.39"),
+    Msg.UNEXPECTED_ERROR: table(_UNEXPECTED),
 }
-_OUTPUT: Final[Keys] = (
-    ("data", ALWAYS),
-    ("is_generating", since(3, 3)),
-    ("duration", ALWAYS),
-    ("average_duration", ALWAYS),
-    ("render_config", since(4, 31)),
-    ("changed_state_ids", since(4, 32)),
-    ("used_cache", since(6, 12)),
-)
-_ERROR: Final[Keys] = (
-    ("error", ALWAYS),
-    ("duration", since(4, 37, 1)),
-    ("visible", since(4, 37, 1)),
-    ("title", since(5, 2)),
-)
+_OUTPUT: Final = table("""
+    data is_generating>=3.3 duration average_duration
+    render_config>=4.31 changed_state_ids>=4.32 used_cache>=6.12
+""")
+_ERROR: Final = table("error duration>=4.37.1 visible>=4.37.1 title>=5.2")
+_UNIT: Final = ("index", "length", "unit", "progress", "desc")
 
 
 @attrs.frozen(kw_only=True)
@@ -115,12 +78,12 @@ class Messages:
         self.names_jobs = _has_event_id(traits, Msg.PROCESS_STARTS)
         """Whether a job's messages say whose they are."""
         self._keys: dict[str, tuple[str, ...]] = {}
-        for kind, rows in _JOB_MESSAGES.items():
+        for kind, rows in _OF_A_JOB.items():
             named = _has_event_id(traits, kind)
             self._keys[kind] = tuple(
                 key for key in keys_of(rows, version) if named or key != "event_id"
             )
-        for kind, rows in _SESSION_MESSAGES.items():
+        for kind, rows in _OF_A_SESSION.items():
             self._keys[kind] = keys_of(rows, version)
         self._output = keys_of(_OUTPUT, version)
         self._error = keys_of(_ERROR, version)
@@ -153,8 +116,7 @@ class Messages:
 
     def progress(self, event_id: str, units: Sequence[Mapping[str, Any]]) -> Message:
         """``units``: each of the nested loops, outermost first."""
-        blank = {"index": None, "length": None, "unit": None, "progress": None, "desc": None}
-        data = [{key: unit.get(key) for key in blank} for unit in units]
+        data = [{key: unit.get(key) for key in _UNIT} for unit in units]
         return self._make(Msg.PROGRESS, {"event_id": event_id, "progress_data": data})
 
     def log(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from sansio_gradio.errors import LocalProtocolError
 
@@ -36,9 +36,13 @@ def plain(value: Any, _depth: int = 0) -> Any:
         raise LocalProtocolError("A value is nested too deeply to be sent.")
     if isinstance(value, list | tuple):
         return [plain(item, _depth + 1) for item in cast("list[Any]", value)]
-    if isinstance(value, Mapping):
+    if _is_mapping(value):
         return {_key(key): plain(item, _depth + 1) for key, item in value.items()}
     raise LocalProtocolError(f"A value of type {type(value).__name__} cannot be sent as JSON.")
+
+
+def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
 
 
 def _key(key: Any) -> str:

@@ -8,12 +8,12 @@ and the recordings of real servers are the sources.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+import re
 from typing import Final, TypeAlias
 
 import attrs
 
-from sansio_gradio.protocol.version import Version
+from sansio_gradio.protocol.version import Version, version_numbers
 
 _NEVER: Final[Version] = (999,)
 
@@ -43,8 +43,21 @@ def until(*version: int) -> Span:
 Keys: TypeAlias = tuple[tuple[str, Span], ...]
 """The keys of a JSON object, in the order in which servers write them."""
 
+_KEY: Final = re.compile(r"(\w+)(?:>=([\d.]+))?(?:<([\d.]+))?")
 
-def keys_of(rows: Iterable[tuple[str, Span]], version: Version) -> tuple[str, ...]:
+
+def table(text: str) -> Keys:
+    """The keys that *text* lists, such as ``msg theme<3.17 app_id>=3.17 is_space>=3.1.5<3.17``."""
+    rows: list[tuple[str, Span]] = []
+    for word in text.split():
+        match = _KEY.fullmatch(word)
+        assert match, word
+        key, first, gone = match.groups()
+        rows.append((key, Span(version_numbers(first), version_numbers(gone) or _NEVER)))
+    return tuple(rows)
+
+
+def keys_of(rows: Keys, version: Version) -> tuple[str, ...]:
     """The keys that a server of *version* writes."""
     return tuple(key for key, span in rows if span.covers(version))
 

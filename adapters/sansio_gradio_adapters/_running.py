@@ -1,0 +1,305 @@
+"""Running an app's Python functions: async ones on the loop, plain ones in threads.
+
+Nothing here knows sockets. What a function gives goes to the engine; whoever owns that steps it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Final, cast
+
+from sansio_gradio.errors import AppError, JobCancelledError, LocalProtocolError
+from sansio_gradio.server.engine import ServerEngine
+from sansio_gradio.server.events import ChunkReceived, Event, JobSubmitted
+from sansio_gradio.server.run import Logged, Run, Said
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Runner:
+    """Runs what the engine's events ask for; everything but the functions happens on the loop.
+
+    ``step`` is called when the engine has been told something.
+    """
+
+    def __init__(
+        self,
+        engine: ServerEngine,
+        loop: asyncio.AbstractEventLoop,
+        step: Callable[[], None],
+        *,
+        max_threads: int,
+    ) -> None:
+        self.engine = engine
+        self.loop = loop
+        self.step = step
+        self.threads = _Threads(max_threads)
+        self._working: dict[int, _Working] = {}
+        self._idle = asyncio.Event()
+
+    def handle(self, event: Event) -> None:
+        """Do what an event asks for."""
+        if isinstance(event, JobSubmitted):
+            self._working[event.job] = _Working(self, event)
+        elif event.job in self._working:
+            if isinstance(event, ChunkReceived):
+                self._working[event.job].feed(event.data)
+            else:
+                self._working[event.job].cancel()
+
+    def ended(self, job: int) -> None:
+        """A run has ended, its task or its thread with it."""
+        self._working.pop(job, None)
+        if not self._working:
+            self._idle.set()
+
+    async def close(self, grace: float) -> None:
+        """Cancel what runs, and wait for it up to *grace* seconds."""
+        for working in list(self._working.values()):
+            working.cancel()
+        if self._working:
+            self._idle.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), grace)
+
+
+class _Threads:
+    """Daemon threads, one a call, so many at once; further calls wait."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._running = 0
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._lock = threading.Lock()
+
+    def call(self, function: Callable[[], None]) -> None:
+        with self._lock:
+            if self._running >= self._limit:
+                self._waiting.append(function)
+                return
+            self._running += 1
+        threading.Thread(target=self._work, args=(function,), daemon=True).start()
+
+    def _work(self, function: Callable[[], None]) -> None:
+        while True:
+            function()
+            with self._lock:
+                if not self._waiting:
+                    self._running -= 1
+                    return
+                function = self._waiting.popleft()
+
+
+class _Working:
+    """One run of a function, in a task or in threads."""
+
+    def __init__(self, runner: Runner, submitted: JobSubmitted) -> None:
+        self._runner = runner
+        self._engine = runner.engine
+        self._job = submitted.job
+        self._function = submitted.function
+        self._cancelled = threading.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._threads = 0
+        self._run = Run(
+            session_hash=submitted.session_hash,
+            headers=submitted.headers,
+            event_data=submitted.event_data,
+            say=self._say,
+        )
+        self._engine.start(self._job, self._now())
+        self.feed(submitted.data)
+
+    def feed(self, data: list[Any]) -> None:
+        """Call the function: once, or once a piece of a streaming input."""
+        try:
+            call = self._bound(data)
+        except LocalProtocolError as error:
+            self._engine.fail(self._job, error, now=self._now())
+            self._runner.loop.call_soon(self._ended)
+            return
+        target = inspect.unwrap(call.func)
+        if inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target):
+            task = self._runner.loop.create_task(self._run_async(call))
+            self._tasks.add(task)
+            task.add_done_callback(self._task_done)
+        else:
+            self._threads += 1
+            self._runner.threads.call(partial(self._run_in_thread, call))
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more."""
+        self._cancelled.set()
+        for task in self._tasks:
+            task.cancel()
+        self._ended_if_idle()
+
+    def _bound(self, data: list[Any]) -> partial[Any]:
+        function = self._function
+        if function.call is None or len(data) != len(function.parameters):
+            count = len(function.parameters)
+            raise LocalProtocolError(f"/{function.api_name} takes {count} values, not {len(data)}.")
+        named = {slot.name: value for slot, value in zip(function.parameters, data, strict=True)}
+        if function.run_parameter is not None:
+            named[function.run_parameter] = self._run
+        return partial(function.call, **named)
+
+    # On the loop
+
+    async def _run_async(self, call: partial[Any]) -> None:
+        try:
+            result = call()
+            if inspect.isasyncgen(result):
+                async with contextlib.aclosing(result):
+                    async for value in result:
+                        self._yielded(value)
+                self._completed()
+            else:
+                self._returned(await result)
+        except asyncio.CancelledError:
+            self._raised(None)
+            raise
+        except Exception as error:
+            self._raised(error)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._ended_if_idle()
+
+    # In a thread
+
+    def _run_in_thread(self, call: partial[Any]) -> None:
+        try:
+            if self._cancelled.is_set():
+                return
+            result = call()
+            if inspect.isgenerator(result):
+                with contextlib.closing(result):
+                    for value in result:
+                        self._post(partial(self._yielded, value))
+                self._post(self._completed)
+            else:
+                self._post(partial(self._returned, result))
+        except BaseException as error:
+            with contextlib.suppress(JobCancelledError):
+                self._post(partial(self._raised, error))
+        finally:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                self._runner.loop.call_soon_threadsafe(self._thread_done)
+
+    def _post(self, action: Callable[[], None]) -> None:
+        """Do something on the loop and wait for it.
+
+        Raises:
+            JobCancelledError: the run was cancelled, or the server is gone.
+        """
+        done: Future[None] = Future()
+
+        def act() -> None:
+            try:
+                action()
+            except BaseException as error:
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        if self._cancelled.is_set():
+            raise JobCancelledError
+        try:
+            self._runner.loop.call_soon_threadsafe(act)
+        except RuntimeError:
+            raise JobCancelledError from None
+        done.result()
+
+    def _thread_done(self) -> None:
+        self._threads -= 1
+        self._ended_if_idle()
+
+    # What it says
+
+    def _say(self, said: Said) -> None:
+        if self._cancelled.is_set():
+            raise JobCancelledError
+        if self._is_on_loop():
+            self._tell(said)
+        else:
+            self._post(partial(self._tell, said))
+
+    def _is_on_loop(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self._runner.loop
+        except RuntimeError:
+            return False
+
+    def _tell(self, said: Said) -> None:
+        if isinstance(said, Logged):
+            self._engine.log(
+                self._job,
+                said.text,
+                level=said.level,
+                title=said.title,
+                duration=said.duration,
+                visible=said.visible,
+            )
+        else:
+            self._engine.progress(self._job, said.units)
+        self._runner.step()
+
+    def _yielded(self, value: Any) -> None:
+        if self._function.scripted:
+            self._engine.send(self._job, value)
+        else:
+            self._engine.generate(self._job, self._results(value), self._now())
+        self._runner.step()
+
+    def _returned(self, value: Any) -> None:
+        if self._function.streaming:
+            self._engine.generate(self._job, self._results(value), self._now())
+        else:
+            self._engine.complete(self._job, self._results(value), now=self._now())
+        self._runner.step()
+
+    def _completed(self) -> None:
+        self._engine.complete(self._job, now=self._now())
+        self._runner.step()
+
+    def _raised(self, error: BaseException | None) -> None:
+        self._cancelled.set()
+        if error is not None and not isinstance(error, AppError | JobCancelledError):
+            _log.error("/%s raised", self._function.api_name, exc_info=error)
+        self._engine.fail(self._job, error, now=self._now())
+        self._runner.step()
+
+    def _results(self, value: Any) -> list[Any]:
+        """What a function gave, as one item a result."""
+        count = len(self._function.returns)
+        if count == 1:
+            return [value]
+        if not isinstance(value, Iterable):
+            value = () if value is None else (value,)
+        values = list(cast("Iterable[Any]", value))
+        if len(values) != count:
+            raise LocalProtocolError(
+                f"/{self._function.api_name} gave {len(values)} values, not {count}."
+            )
+        return values
+
+    def _ended_if_idle(self) -> None:
+        if not self._tasks and not self._threads:
+            idle = self._function.streaming and not self._cancelled.is_set()
+            if not idle:
+                self._ended()
+
+    def _ended(self) -> None:
+        self._runner.ended(self._job)
+
+    def _now(self) -> float:
+        return self._runner.loop.time()
