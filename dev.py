@@ -257,6 +257,7 @@ def install_server(version: str) -> str | None:
         return None
     uv = find_uv() or VENV / BIN / "uv"
     if not uv.exists():
+        output([VENV / BIN / "python", "-m", "ensurepip"])  # what uv made has no pip
         must([VENV / BIN / "python", "-m", "pip", "install", "-q", "uv"])
     wanted, day = SERVERS[version]
     base = next((found for name in wanted for found in [find_interpreter(uv, name)] if found), None)
