@@ -1,0 +1,1 @@
+"""What Gradio says. Knows no bytes."""
