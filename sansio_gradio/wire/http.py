@@ -102,8 +102,8 @@ def encode_headers(headers: Headers, *, ours: Collection[str] = ()) -> list[tupl
 
 
 def decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """What h11 gives, as text."""
-    return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
+    """What h11 gives, as text, names in lower case."""
+    return tuple([(str(name, "latin-1").lower(), str(value, "latin-1")) for name, value in headers])
 
 
 class HTTPConnection:
@@ -308,8 +308,9 @@ class HTTPConnection:
             except h11.RemoteProtocolError as exc:
                 self._break(_text(exc), exc)
                 event = h11.NEED_DATA
-            # One read brings many chunks: they leave as one event.
-            if isinstance(event, h11.Data):
+            # One read brings many chunks: they leave as one event. (isinstance is slow to say no:
+            # h11's events have an abstract base class.)
+            if event is not h11.NEED_DATA and isinstance(event, h11.Data):
                 parts.append(event.data)
                 continue
             if parts:
@@ -317,13 +318,13 @@ class HTTPConnection:
                 parts = []
             if event is h11.NEED_DATA:
                 break
-            if isinstance(event, (h11.Request, h11.Response, h11.InformationalResponse)):
+            if isinstance(event, h11.EndOfMessage):
+                self._in_message = False
+                events.append(MessageEnded())
+            elif isinstance(event, (h11.Response, h11.Request, h11.InformationalResponse)):
                 self._head(event, events)
                 if self.error is not None:
                     return
-            elif isinstance(event, h11.EndOfMessage):
-                self._in_message = False
-                events.append(MessageEnded())
             else:
                 # h11.PAUSED or h11.ConnectionClosed
                 if self.role is Role.CLIENT and self._h11.trailing_data[0]:
@@ -343,7 +344,7 @@ class HTTPConnection:
             if self._informational > MAX_INFORMATIONAL:
                 self._break("The server sends informational answers only.")
             return
-        headers = decode_headers(head.headers)
+        headers = decode_headers(head.headers.raw_items())
         if not head.http_version.startswith(b"1."):
             self._break("This is not HTTP/1.")
         elif header(headers, "transfer-encoding") and header(headers, "content-length"):
