@@ -18,21 +18,16 @@ server (config, info, heartbeat, cancel and reset); the rest gets a 404 and is i
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import random
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 import h11
+from exchanges import Answer, Asked, Exchange, FrameCount, concerns, exchanges, parsed, same_frame
 from transcripts import Recording
-from wsproto.connection import Connection as WebSocket
-from wsproto.connection import ConnectionType
-from wsproto.events import CloseConnection, TextMessage
 
 Slicer = Callable[[Sequence[bytes]], Iterable[bytes]]
 
@@ -60,104 +55,13 @@ def random_cuts(seed: int) -> Slicer:
     return cut
 
 
-@attrs.frozen
-class Answer:
-    """Recorded bytes, and what must have happened before they are sent."""
-
-    data: bytes
-    index: int  # where in the recording: every request before it comes first
-    frames: int = 0  # of the client on this WebSocket: texts and Close
-
-
-@attrs.frozen(kw_only=True)
-class Exchange:
-    """One recorded request and its answer."""
-
-    expected: dict[str, Any]  # as in the recording's expected exchanges
-    index: int  # of the request in the recording
-    answers: tuple[Answer, ...]
-    then_closes: bool  # the server ends the connection when all is said
-    then_holds: bool = False  # the recorder left before the end: so nothing more comes
-
-    @property
-    def is_websocket(self) -> bool:
-        return "ws" in self.expected and self.expected["status"] == 101
-
-    @property
-    def waits(self) -> bool:
-        """Bytes that came over time wait for their time; an answer in one go does not."""
-        return self.is_websocket or "messages" in self.expected
-
-
-def exchanges(recording: Recording) -> list[Exchange]:
-    """The recording, taken apart; each of its connections carried one request."""
-    return [_exchange(recording, expected) for expected in recording.expected["exchanges"]]
-
-
-def _exchange(recording: Recording, expected: dict[str, Any]) -> Exchange:
-    conn, frames, ended = expected["conn"], _FrameCount(), None
-    is_websocket = "ws" in expected and expected["status"] == 101
-    begun, answers = -1, list[Answer]()
-    for index, chunk in enumerate(recording.chunks):
-        if chunk.conn != conn:
-            continue
-        begun = index if begun < 0 else begun
-        if not chunk.data:
-            ended = ended or chunk.direction
-        elif chunk.direction == "s2c":
-            answers.append(Answer(chunk.data, index, frames.count))
-        elif is_websocket:
-            frames.feed(chunk.data)
-    if is_websocket:
-        closes, holds = expected["close"] is not None, expected["close"] is None
-    else:
-        closes, holds = ended == "s2c", expected.get("ended_by") == "client"
-    return Exchange(
-        expected=expected,
-        index=begun,
-        answers=tuple(answers),
-        then_closes=closes and not holds,
-        then_holds=holds,
-    )
-
-
-class _FrameCount:
-    """How many texts and Closes a client has sent on a WebSocket, its handshake included."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.closed = False
-        self._head: bytes | None = b""
-        self._frames = WebSocket(ConnectionType.SERVER)
-
-    def feed(self, data: bytes) -> list[str]:
-        """The texts that these bytes complete."""
-        if self._head is not None:
-            self._head += data
-            if b"\r\n\r\n" not in self._head:
-                return []
-            data, self._head = self._head.split(b"\r\n\r\n", 1)[1], None
-        if not data:
-            return []
-        self._frames.receive_data(data)
-        texts: list[str] = []
-        for event in self._frames.events():
-            if isinstance(event, TextMessage):
-                texts.append(event.data)
-                self.count += 1
-            elif isinstance(event, CloseConnection):
-                self.closed = True
-                self.count += 1
-        return texts
-
-
 @attrs.define
 class _Play:
     """An exchange being answered on a connection."""
 
     exchange: Exchange
     next: int = 0  # index of the answer to send
-    frames: _FrameCount | None = None
+    frames: FrameCount | None = None
     handshake: bytes = b""  # what Sec-WebSocket-Accept must be
 
     @property
@@ -265,10 +169,10 @@ class ReplayServer:
         if not play.exchange.waits:
             return None
         before = play.exchange.answers[play.next].index
-        session = _Asked.recorded(play.exchange.expected).session
+        session = Asked.recorded(play.exchange.expected).session
         for exchange in self._unused:
             early = exchange.index < before and exchange.index not in self._waived
-            if early and _concerns(session, exchange.expected):
+            if early and concerns(session, exchange.expected):
                 return exchange
         return None
 
@@ -286,10 +190,10 @@ class ReplayServer:
                 # Answers are raw bytes, so h11 is not told of them: a new one for each request.
                 peer.http = h11.Connection(h11.SERVER)
                 assert peer.request is not None
-                asked = _Asked.of(peer.request, bytes(peer.body))
+                asked = Asked.of(peer.request, bytes(peer.body))
                 peer.play = _Play(self._answer_to(asked), handshake=asked.accept)
                 if peer.play.exchange.is_websocket:
-                    peer.play.frames = _FrameCount()
+                    peer.play.frames = FrameCount()
                     texts = peer.play.frames.feed(b"\r\n\r\n" + rest)  # the handshake is over
                     self._frames(peer.play, texts)
                 elif rest:
@@ -297,7 +201,7 @@ class ReplayServer:
             else:
                 break
 
-    def _answer_to(self, asked: _Asked) -> Exchange:
+    def _answer_to(self, asked: Asked) -> Exchange:
         fitting = [exchange for exchange in self._unused if asked.fits(exchange)]
         if not fitting:
             return self._usual(asked)
@@ -307,8 +211,8 @@ class ReplayServer:
         self._use(best, asked.session)
         return best
 
-    def _closeness(self, asked: _Asked, exchange: Exchange) -> tuple[int, ...]:
-        recorded = _Asked.recorded(exchange.expected)
+    def _closeness(self, asked: Asked, exchange: Exchange) -> tuple[int, ...]:
+        recorded = Asked.recorded(exchange.expected)
         mine = self._sessions.get(recorded.session or "")
         session = 1 if None in (mine, asked.session) else 2 if mine == asked.session else 0
         headers = exchange.expected.get("request_headers", {})
@@ -319,7 +223,7 @@ class ReplayServer:
 
     def _use(self, exchange: Exchange, session: str | None) -> None:
         self._unused.remove(exchange)
-        recorded = _Asked.recorded(exchange.expected).session
+        recorded = Asked.recorded(exchange.expected).session
         if recorded is not None and session is not None:
             self._sessions.setdefault(recorded, session)
 
@@ -328,15 +232,15 @@ class ReplayServer:
         assert play.frames is not None
         first = play.frames.count - len(texts) - play.frames.closed
         for position, text in enumerate(texts, first):
-            said = _parsed(text)
-            if position == 0 and not _same_frame(play.exchange, 0, said):
+            said = parsed(text)
+            if position == 0 and not same_frame(play.exchange, 0, said):
                 self._swap(play, said)
-            if not _same_frame(play.exchange, position, said):
+            if not same_frame(play.exchange, position, said):
                 self.unmatched.append(f"frame {text}")
 
     def _swap(self, play: _Play, said: dict[str, Any]) -> None:
         for other in self._unused:
-            if other.is_websocket and _same_frame(other, 0, said):
+            if other.is_websocket and same_frame(other, 0, said):
                 self._use(other, said.get("session_hash"))
                 self._unused = sorted([*self._unused, play.exchange], key=lambda e: e.index)
                 play.exchange = other
@@ -344,7 +248,7 @@ class ReplayServer:
                     play.next = sum(answer.frames == 0 for answer in other.answers)
                 return
 
-    def _usual(self, asked: _Asked) -> Exchange:
+    def _usual(self, asked: Asked) -> Exchange:
         """What every client may ask of any server, though the recorder did not."""
         prefix = str(self.recording.config.get("api_prefix") or "").rstrip("/")
         config, info = self.recording.config, self.recording.info
@@ -360,106 +264,6 @@ class ReplayServer:
             return _made(_STREAM, holds=True)  # nothing pending: open, and silent
         self.unmatched.append(f"{asked.method} {asked.path} {asked.json}")
         return _made(_json(404, {"detail": "Not Found"}))
-
-
-@attrs.frozen(kw_only=True)
-class _Asked:
-    """What a request asks, without what may differ from client to client."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    json: Any
-    headers: dict[str, str]
-    session: str | None
-    accept: bytes = b""
-
-    @classmethod
-    def of(cls, request: h11.Request, body: bytes) -> _Asked:
-        headers = {name.decode(): value.decode("latin-1") for name, value in request.headers}
-        accept = b""
-        if key := headers.get("sec-websocket-key"):
-            salted = key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
-            accept = base64.b64encode(hashlib.sha1(salted).digest())
-        is_json = "json" in headers.get("content-type", "")
-        asked = _parsed(body.decode()) if body and is_json else None
-        method, target = request.method.decode(), request.target.decode()
-        return cls._split(method, target, asked, headers, accept)
-
-    @classmethod
-    def recorded(cls, expected: dict[str, Any]) -> _Asked:
-        asked = expected.get("request_json")
-        sent = expected.get("sent") or [None]
-        return cls._split(
-            expected.get("method", "GET"),
-            expected["target"],
-            sent[0] if expected.get("ws") else asked,
-            expected.get("request_headers", {}),
-        )
-
-    @classmethod
-    def _split(
-        cls, method: str, target: str, asked: Any, headers: dict[str, str], accept: bytes = b""
-    ) -> _Asked:
-        parts = urlsplit(target)
-        query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        session = query.pop("session_hash", None)
-        if isinstance(asked, dict):
-            session = asked.get("session_hash", session)
-            asked = {k: v for k, v in asked.items() if k != "session_hash" and v is not None}
-        path, beat, owner = parts.path.partition("/heartbeat/")
-        return cls(
-            method=method,
-            path=path + beat,
-            query=query,
-            json=asked,
-            headers=headers,
-            session=owner or session,
-            accept=accept,
-        )
-
-    def fits(self, exchange: Exchange) -> bool:
-        recorded = _Asked.recorded(exchange.expected)
-        if (self.method, self.path) != (recorded.method, recorded.path):
-            return False
-        if bool(self.accept) != ("ws" in exchange.expected):
-            return False
-        if self.accept or not isinstance(recorded.json, dict):
-            return True
-        return isinstance(self.json, dict) and _same(recorded.json, self.json)
-
-
-# What makes two requests different ones; other keys are a matter of style.
-_TELLING = ("data", "fn_index", "event_id", "hash", "raw")
-
-
-def _concerns(session: str | None, expected: dict[str, Any]) -> bool:
-    """Whether a recorded request may change what a stream of this session says."""
-    if expected.get("method", "GET") == "GET":
-        return False
-    asked = _Asked.recorded(expected)
-    names_event = "/stream/" in asked.path or (
-        isinstance(asked.json, dict) and "event_id" in asked.json
-    )
-    return asked.session == session if asked.session else names_event
-
-
-def _same(recorded: dict[str, Any], said: dict[str, Any]) -> bool:
-    return all(recorded.get(key) == said.get(key) for key in _TELLING if key in recorded)
-
-
-def _same_frame(exchange: Exchange, position: int, said: dict[str, Any]) -> bool:
-    sent = exchange.expected["sent"]
-    # ``hash`` is the session_hash of 3.1.5 to 3.1.7: the client's own.
-    recorded = sent[position] if position < len(sent) else {"data": "nothing more"}
-    return _same({k: v for k, v in recorded.items() if k != "hash"}, said)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return {"raw": text}  # as the expected exchanges have it
 
 
 _STREAM = (
