@@ -166,6 +166,7 @@ def test_a_stream_that_the_recorder_left_stays_open() -> None:
     while client.server.idle():
         client.collect()
     assert client.closed == set()
+    assert client.ask("s", "GET", "/config") == b""  # the stream has not ended
 
 
 def test_what_every_client_may_ask_is_answered_though_the_recorder_did_not() -> None:
