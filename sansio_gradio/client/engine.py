@@ -163,18 +163,19 @@ class Engine:
 
     def next_event(self) -> Event | None:
         """What the application should know next; None: nothing for now."""
-        while self._eventful:
-            id, conversation = next(iter(self._eventful.items()))
-            event = conversation.next_event()
-            if event is None:
-                del self._eventful[id]
-                continue
-            if isinstance(event, SessionClosed):
-                self._sessions.pop(id, None)
-                self._close_idle()
-            self._tell_observer(None, "event", event)
-            return event
-        return None
+        while True:
+            for conversation in self._eventful.values():
+                event = conversation.next_event()
+                if event is None:
+                    break
+                if type(event) is SessionClosed:
+                    del self._sessions[conversation.id]
+                    self._close_idle()
+                self._tell_observer(None, "event", event)
+                return event
+            else:
+                return None
+            del self._eventful[conversation.id]
 
     def next_deadline(self) -> float | None:
         """When ``handle_timer`` is due, in monotonic seconds; it may have passed already."""

@@ -88,7 +88,9 @@ class Job:
         isolated: bool = False,
     ) -> None:
         self.id = id
-        self.want = want
+        self._wants_messages = Want.MESSAGES in want
+        self._wants_status = Want.STATUS in want
+        self._wants_outputs = Want.OUTPUTS in want
         self.headers = headers
         self.isolated = isolated
         self.event_id: str | None = None
@@ -161,9 +163,9 @@ class Job:
                 self._stopped(message.get("output") == {})
             return
         self._state = moved
-        if Want.MESSAGES in self.want:
+        if self._wants_messages:
             self._emit(MessageReceived(session=self._session, job=self.id, message=message))
-        if Want.STATUS in self.want:
+        if self._wants_status:
             self._tell_status(status_of(kind, message, self.context.wall_now))
         if moved is JobState.DONE:
             self._finish(kind, message)
@@ -177,7 +179,8 @@ class Job:
 
     def skip(self, text: str) -> bool:
         """Whether a ``process_generating``, not yet decoded, needs no more than to be kept."""
-        if self.want or self._state is not JobState.RUNNING or self._cancelling:
+        wants_any = self._wants_messages or self._wants_status or self._wants_outputs
+        if wants_any or self._state is not JobState.RUNNING or self._cancelling:
             return False
         self._outputs.add(text, len(text))
         return True
@@ -188,7 +191,7 @@ class Job:
         if self.context.strict:
             self.fail(RemoteProtocolError(what, phase="job"))
             return
-        if Want.MESSAGES in self.want:
+        if self._wants_messages:
             self._emit(MessageReceived(session=self._session, job=self.id, message=message))
         self.context.anomaly(what, job=self.id, message=message)
 
@@ -198,7 +201,7 @@ class Job:
             self.context.anomaly("an output without data", job=self.id, message=message)
             return
         item = partial(self._take_output, data, message, diffs)
-        if Want.OUTPUTS in self.want:
+        if self._wants_outputs:
             self.context.emit(item)
         else:
             item()
@@ -328,7 +331,7 @@ class Job:
             self.leave()
 
     def _tell_status(self, status: StatusUpdate) -> None:
-        if Want.STATUS in self.want:
+        if self._wants_status:
             self._emit(StatusUpdated(session=self._session, job=self.id, status=status))
 
     def _emit(self, event: Event) -> None:

@@ -44,28 +44,31 @@ class Message(TypedDict, total=False):
 
 
 _NONE: Final = type(None)
-_NUMBER: Final = (int, float, _NONE)
+_NUMBER: Final = frozenset({int, float, _NONE})
+_TEXT: Final = frozenset({str, _NONE})
+_FLAG: Final = frozenset({bool, _NONE})
 
-# The types that the core relies on. bool is an int to Python and no number here.
-_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
-    "msg": (str,),
-    "output": (dict, _NONE),
-    "event_id": (str, _NONE),
-    "rank": (int, _NONE),
+# The types that the core relies on, to the letter: to Python a bool is an int, here it is no number.
+_TYPES: Final[Mapping[str, frozenset[type]]] = {
+    "msg": frozenset({str}),
+    "output": frozenset({dict, _NONE}),
+    "event_id": _TEXT,
+    "rank": frozenset({int, _NONE}),
     "rank_eta": _NUMBER,
-    "queue_size": (int, _NONE),
-    "success": (bool, _NONE),
-    "progress_data": (list, _NONE),
-    "log": (str,),
-    "level": (str,),
-    "title": (str, _NONE),
+    "queue_size": frozenset({int, _NONE}),
+    "success": _FLAG,
+    "progress_data": frozenset({list, _NONE}),
+    "log": frozenset({str}),
+    "level": frozenset({str}),
+    "title": _TEXT,
     "duration": _NUMBER,
-    "visible": (bool, _NONE),
-    "message": (str, _NONE),
-    "session_not_found": (bool, _NONE),
+    "visible": _FLAG,
+    "message": _TEXT,
+    "session_not_found": _FLAG,
     "time_limit": _NUMBER,
     "eta": _NUMBER,
 }
+_ANY: Final[frozenset[type]] = frozenset({dict, list, str, int, float, bool, _NONE})
 
 
 def parse_message(
@@ -87,7 +90,10 @@ def parse_message(
     value = loads(text, max_size=limits.message, max_depth=limits.json_depth, json_loads=json_loads)
     if not isinstance(value, dict):
         raise RemoteProtocolError(f"A message is a JSON object, not {_excerpt(value)}.")
-    wrong = [key for key in value if key in _TYPES and not _fits(key, value[key])]
+    wrong = [key for key, item in value.items() if type(item) not in _TYPES.get(key, _ANY)]
+    units = value.get("progress_data")
+    if isinstance(units, list) and not all(isinstance(unit, dict) for unit in units):
+        wrong.append("progress_data")
     for key in wrong:
         what = f"A message's {key!r} is {_excerpt(value[key])}."
         if strict:
@@ -96,15 +102,6 @@ def parse_message(
             on_anomaly(what)
         del value[key]
     return cast("Message", value)
-
-
-def _fits(key: str, value: object) -> bool:
-    types = _TYPES[key]
-    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        return False
-    if key == "progress_data" and isinstance(value, list):
-        return all(isinstance(unit, dict) for unit in cast("list[object]", value))
-    return True
 
 
 def _excerpt(value: object) -> str:
