@@ -225,7 +225,8 @@ class Conversation(Runs):
         self._deadlines.now = now
         owner = self._channels.leave(exchange)
         if isinstance(owner, Job):
-            self._queue.kill(owner)
+            if owner.stage is not Stage.OVER:
+                self._queue.kill(owner)
         elif isinstance(owner, Session):
             self._reader_gone(owner, exchange)
         elif owner is not None:

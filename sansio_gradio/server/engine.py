@@ -288,13 +288,15 @@ class ServerEngine:
                 self._next_request(connection)
 
     def _answer(self, connection: Connection, answer: Answer | AnswerText | AnswerPage) -> None:
+        heads = self._heads()
         if isinstance(answer, Answer):
-            status, content, body = answer.status, _JSON, json.dumps(answer.body)
-        elif isinstance(answer, AnswerText):
-            status, content, body = answer.status, _TEXT, answer.text.encode()
+            connection.respond(answer.status, (*heads, _JSON), json.dumps(answer.body))
+        elif isinstance(answer, AnswerPage):
+            connection.respond(200, (*heads, _HTML), answer.text.encode())
+        elif answer.text:
+            connection.respond(answer.status, (*heads, _TEXT), answer.text.encode())
         else:
-            status, content, body = 200, _HTML, answer.text.encode()
-        connection.respond(status, (*self._heads(), content), body)
+            connection.respond(answer.status, heads, b"")
         self._finish(connection)
         self._next_request(connection)
         self._settle(connection)
