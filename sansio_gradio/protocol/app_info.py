@@ -1,0 +1,204 @@
+"""What ``/config`` and ``/info`` say of an app.
+
+``/config`` is enough to call an endpoint with all its arguments by position. ``/info`` adds the
+names, types and defaults of parameters; servers before 3.26 do not have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from sansio_gradio.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
+from sansio_gradio.protocol import api_text
+from sansio_gradio.protocol.binding import did_you_mean
+from sansio_gradio.protocol.components import Component
+from sansio_gradio.protocol.endpoints import Endpoint, Visibility, unwrapped, with_slash
+from sansio_gradio.protocol.fields import said, said_dict, said_list
+from sansio_gradio.protocol.parameters import Parameter, ReturnValue, plain
+from sansio_gradio.protocol.version import Version, version_numbers
+from sansio_gradio.wire.json import JSON
+
+__all__ = [
+    "AppInfo",
+    "Component",
+    "Endpoint",
+    "Parameter",
+    "ReturnValue",
+    "Visibility",
+    "unwrapped",
+]
+
+_LISTED: Final = 20  # names in the text of an error
+_LONGEST_NAME: Final = 60
+
+
+@attrs.frozen(kw_only=True)
+class AppInfo:
+    """An app, as far as it tells of itself."""
+
+    version: Version
+    """Of Gradio, as numbers: ``(6, 31, 0)``; empty where the server does not tell."""
+    version_text: str | None
+    protocol_name: str | None
+    """``config["protocol"]``: servers before 4.0 do not tell."""
+    api_prefix: str
+    """``/gradio_api`` since 5.0, before it is empty."""
+    root: str | None
+    """Where the app believes to be: wrong behind many a proxy."""
+    app_id: int | None
+    """Changes when the app starts anew. Up to 64 bits."""
+    space_id: str | None
+    enable_queue: bool
+    connect_heartbeat: bool | None
+    """A session is to be kept alive by ``/heartbeat``."""
+    show_error: bool | None
+    """Errors of the app's functions are told to callers."""
+    components: Mapping[int, Component]
+    endpoints: Mapping[int, Endpoint]
+    """By ``fn_index``; private ones are here, too."""
+    config: Mapping[str, Any] = attrs.field(repr=False)
+    """As the server sent it."""
+    info: Mapping[str, Any] | None = attrs.field(repr=False)
+    """As the server sent it; None: not asked for yet."""
+
+    @classmethod
+    def from_config(cls, config: JSON) -> AppInfo:
+        """Read ``/config``.
+
+        Raises:
+            AuthenticationError: it only says that the app wants a login.
+            RemoteProtocolError: it is no config of Gradio 3 or later.
+        """
+        if not isinstance(config, dict):
+            raise RemoteProtocolError("The config of a Gradio app is a JSON object; this is none.")
+        if config.get("auth_required"):
+            message = said(config, "auth_message", str)
+            raise AuthenticationError(f"The app wants a login: {message}" if message else None)
+        if "allow_flagging" in config:
+            raise RemoteProtocolError("The app runs Gradio 2; the oldest known here is Gradio 3.")
+        parts = said_list(config, "components")
+        dependencies = said_list(config, "dependencies")
+        if parts is None or dependencies is None:
+            raise RemoteProtocolError(
+                "This JSON has no components and dependencies: no Gradio app."
+            )
+        enable_queue = said(config, "enable_queue", bool) or False
+        components = {component.id: component for component in map(Component.read, parts)}
+        endpoints: dict[int, Endpoint] = {}
+        for place, dependency in enumerate(dependencies):
+            endpoint = Endpoint.read(dependency, place, components, enable_queue=enable_queue)
+            endpoints.setdefault(endpoint.fn_index, endpoint)
+        version = (said(config, "version", str) or "").strip()
+        return cls(
+            version=version_numbers(version),
+            version_text=version or None,
+            protocol_name=said(config, "protocol", str),
+            api_prefix=said(config, "api_prefix", str) or "",
+            root=said(config, "root", str),
+            app_id=said(config, "app_id", int),
+            space_id=said(config, "space_id", str),
+            enable_queue=enable_queue,
+            connect_heartbeat=said(config, "connect_heartbeat", bool),
+            show_error=said(config, "show_error", bool),
+            components=components,
+            endpoints=endpoints,
+            config=config,
+            info=None,
+        )
+
+    def with_info(self, info: JSON) -> AppInfo:
+        """Return the app with what ``/info`` says added.
+
+        What an entry says of parameters counts only if there are as many as inputs that callers
+        give; else the config's word stays.
+
+        Raises:
+            RemoteProtocolError: it is no answer of ``/info``.
+        """
+        named = said_dict(info, "named_endpoints")
+        unnamed = said_dict(info, "unnamed_endpoints")
+        if not isinstance(info, dict) or named is None or unnamed is None:
+            raise RemoteProtocolError(
+                "This JSON has no named and unnamed endpoints: no Gradio API."
+            )
+        left = dict(named)
+        endpoints: dict[int, Endpoint] = {}
+        for fn_index, endpoint in self.endpoints.items():
+            told = unnamed.get(str(fn_index))
+            if endpoint.api_name is not None:
+                told = left.pop(endpoint.api_name, told)  # the first of that name
+            endpoints[fn_index] = endpoint.with_info(told, self.components)
+        return attrs.evolve(self, endpoints=endpoints, info=info)
+
+    @property
+    def has_info(self) -> bool:
+        return self.info is not None
+
+    def endpoint(self, api_name: str | None = None, fn_index: int | None = None) -> Endpoint:
+        """Return the endpoint that a call means.
+
+        By its name, with the slash or without (the first, if several have it), by its number, or,
+        with neither, the only public one. Private endpoints are not called.
+
+        Raises:
+            LocalProtocolError: there is none, or more than one; the message says what there is.
+        """
+        callable_ones = [
+            endpoint
+            for endpoint in self.endpoints.values()
+            if endpoint.backend_fn and endpoint.visibility is not Visibility.PRIVATE
+        ]
+        if api_name is None and fn_index is None:
+            return self._the_only_one(callable_ones)
+        name = None if api_name is None else with_slash(str(api_name))
+        for endpoint in callable_ones:
+            if name in (None, endpoint.api_name) and fn_index in (None, endpoint.fn_index):
+                return endpoint
+        asked = {"api_name": name, "fn_index": fn_index}
+        names = [endpoint.api_name for endpoint in callable_ones if endpoint.api_name is not None]
+        raise LocalProtocolError(
+            "There is no endpoint to be called as "
+            + " and ".join(
+                f"{word}={value!r}" for word, value in asked.items() if value is not None
+            )
+            + ("" if name is None else did_you_mean(name, names))
+            + f". {_listed(callable_ones)}"
+        )
+
+    def _the_only_one(self, callable_ones: Sequence[Endpoint]) -> Endpoint:
+        # Before 4.0 functions without a name are the rule, and in the way only beside one with.
+        public = [e for e in callable_ones if e.visibility is Visibility.PUBLIC]
+        found = [e for e in public if e.api_name is not None] or public
+        if len(found) == 1:
+            return found[0]
+        raise LocalProtocolError(f"Say which endpoint by api_name or fn_index. {_listed(found)}")
+
+    def describe(self, *, all_endpoints: bool = False) -> str:
+        """The endpoints as text for people: how each is called, what it takes and returns.
+
+        ``all_endpoints``: with the undocumented ones; private ones are never shown.
+        """
+        return api_text.as_text(self._shown(all_endpoints), self.version_text)
+
+    def as_dict(self, *, all_endpoints: bool = False) -> dict[str, Any]:
+        """The same as JSON, in the form of ``/info`` (6.x), whatever the server's version.
+
+        ``{"named_endpoints": {"/add": {"parameters": [...], "returns": [...], ...}},
+        "unnamed_endpoints": {"3": ...}}``; all of it is the caller's own.
+        """
+        return api_text.as_dict(self._shown(all_endpoints))
+
+    def _shown(self, all_endpoints: bool) -> list[Endpoint]:
+        shown = {Visibility.PUBLIC, *([Visibility.UNDOCUMENTED] if all_endpoints else [])}
+        return [e for e in self.endpoints.values() if e.backend_fn and e.visibility in shown]
+
+
+def _listed(endpoints: Sequence[Endpoint]) -> str:
+    names = [
+        plain(e.api_name or f"fn_index={e.fn_index}", _LONGEST_NAME) for e in endpoints[:_LISTED]
+    ]
+    more = ", ..." if len(endpoints) > _LISTED else ""
+    return f"The app has: {', '.join(names) or 'none'}{more}"

@@ -1,0 +1,61 @@
+"""The parts of an app that values go into and come out of, as ``/config`` lists them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+
+from sansio_gradio.errors import RemoteProtocolError
+from sansio_gradio.protocol.fields import said, said_dict
+from sansio_gradio.wire.json import JSON
+
+_STATE: Final = frozenset({"state", "variable"})  # it was called variable up to 3.1
+
+# Servers before 4.0 do not tell which components a caller has nothing to do with. These are the
+# ones that they leave out of /info (gradio_client@0.6.1 utils.py: SKIP_COMPONENTS).
+_LAYOUT = "row column tabs tab tabitem box form accordion group interpretation dataset"
+_SKIPPED: Final = _STATE.union(_LAYOUT.split())
+
+
+@attrs.frozen(kw_only=True)
+class Component:
+    """A component of the app, such as a text box or a State."""
+
+    id: int
+    type: str
+    """In lower case: ``textbox``, ``state``."""
+    props: dict[str, Any]
+    """As the app set them."""
+    skip_api: bool
+    """Callers neither send nor get its value: State, buttons, layout."""
+
+    @property
+    def is_state(self) -> bool:
+        return self.type in _STATE
+
+    @property
+    def label(self) -> str | None:
+        """What users see above it."""
+        return said(self.props, "label", str)
+
+    @classmethod
+    def read(cls, part: JSON) -> Component:
+        """Read an item of ``config["components"]``.
+
+        Raises:
+            RemoteProtocolError: it has no integer ``id`` or no ``type``.
+        """
+        number, kind = said(part, "id", int), said(part, "type", str)
+        if number is None or kind is None:
+            raise RemoteProtocolError("A component in the config has no id or no type.")
+        props = said_dict(part, "props") or {}
+        skip_api = said(part, "skip_api", bool)
+        if skip_api is None:
+            skip_api = kind in _SKIPPED
+        return cls(id=number, type=kind, props=props, skip_api=skip_api)
+
+    @classmethod
+    def unknown(cls, number: int) -> Component:
+        """What an endpoint refers to and the config does not list (another page, a render)."""
+        return cls(id=number, type="component", props={}, skip_api=False)

@@ -1,0 +1,133 @@
+"""What goes into an endpoint and what comes out, value by value.
+
+Servers since 4.23 name an endpoint's parameters as the app's function does. Before, and where
+``/info`` is silent (it does not exist before 3.26, and undocumented endpoints are not in it), the
+name is made of the label that users see: ``Your name`` becomes ``your_name``, and a label without
+any letter ``param_0``, by its position. Names are identifiers, and the second ``text`` of an
+endpoint is ``text_2``.
+
+Defaults are what ``/info`` tells since 4.23. Before, all parameters are required: an empty text box
+has a value, too, and to take that for a default would hide every argument that was forgotten.
+"""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from collections.abc import Iterator, Sequence
+from keyword import iskeyword
+from typing import Any, Final
+
+import attrs
+
+from sansio_gradio.protocol.components import Component
+from sansio_gradio.protocol.fields import said, said_dict
+from sansio_gradio.wire.json import JSON
+
+_LONGEST_NAME: Final = 64
+_LONGEST_TYPE: Final = 60
+_NOT_IN_NAMES: Final = re.compile(r"\W+")
+
+
+@attrs.frozen(kw_only=True)
+class ReturnValue:
+    """A value that an endpoint returns."""
+
+    label: str
+    component: str
+    """The type of the component as ``/info`` spells it: ``Textbox``."""
+    type: dict[str, Any]
+    """JSON schema; empty where the server did not tell."""
+    python_type: str
+    """The same in Python's words (``list[float]``); ``Any`` where the server did not tell."""
+    description: str
+
+    def __str__(self) -> str:
+        return plain(self.python_type, _LONGEST_TYPE)
+
+
+@attrs.frozen(kw_only=True)
+class Parameter(ReturnValue):
+    """A value that an endpoint takes."""
+
+    name: str
+    has_default: bool
+    default: Any
+    """Never to be handed out without a copy: it may be a list or a dict."""
+    example: Any
+
+    def __str__(self) -> str:
+        """As in a signature: ``n: float = 5``."""
+        default = f" = {reprlib.repr(self.default)}" if self.has_default else ""
+        return f"{self.name}: {plain(self.python_type, _LONGEST_TYPE)}{default}"
+
+
+def read_parameters(components: Sequence[Component], told: JSON) -> tuple[Parameter, ...]:
+    """The parameters that *components* are; *told* is what ``/info`` says of them, or None."""
+    parts = _parts(components, told, "parameter")
+    return tuple(
+        Parameter(
+            name=name,
+            has_default=said(part, "parameter_has_default", bool) or False,
+            default=part.get("parameter_default"),
+            example=part.get("example_input"),
+            **_read(part),
+        )
+        for name, part in zip(_names(parts), parts, strict=True)
+    )
+
+
+def read_returns(components: Sequence[Component], told: JSON) -> tuple[ReturnValue, ...]:
+    """The return values that *components* are; *told* is what ``/info`` says of them, or None."""
+    return tuple(ReturnValue(**_read(part)) for part in _parts(components, told, "value"))
+
+
+def _parts(components: Sequence[Component], told: JSON, word: str) -> list[dict[str, Any]]:
+    """What is known of each component, in the form of ``/info``."""
+    if isinstance(told, list) and len(told) == len(components):
+        parts = [part for part in told if isinstance(part, dict)]
+        if len(parts) == len(components):
+            return parts
+    return [
+        {"label": c.label or f"{word}_{c.id}", "component": c.type.capitalize()} for c in components
+    ]
+
+
+def _read(part: dict[str, Any]) -> dict[str, Any]:
+    python_type = said_dict(part, "python_type")
+    return {
+        "label": said(part, "label", str) or "",
+        "component": said(part, "component", str) or "",
+        "type": said_dict(part, "type") or {},
+        "python_type": said(python_type, "type", str) or "Any",
+        "description": said(python_type, "description", str) or "",
+    }
+
+
+def _names(parts: Sequence[dict[str, Any]]) -> Iterator[str]:
+    taken: dict[str, int] = {}
+    for index, part in enumerate(parts):
+        name = said(part, "parameter_name", str) or said(part, "label", str) or ""
+        base = name = _identifier(name) or f"param_{index}"
+        while name in taken:
+            taken[base] += 1
+            name = f"{base}_{taken[base]}"
+        taken[name] = 1
+        yield name
+
+
+def _identifier(text: str) -> str | None:
+    """*text* as the name of a parameter; None where nothing of it can be in one."""
+    if not text.isidentifier() or len(text) > _LONGEST_NAME:
+        text = _NOT_IN_NAMES.sub("_", text[:_LONGEST_NAME]).strip("_").lower()
+        text = f"_{text}" if text[:1].isdecimal() else text
+    if iskeyword(text):
+        return f"{text}_"
+    return text if text.isidentifier() else None
+
+
+def plain(text: str, width: int) -> str:
+    """*text* from a server, made fit for a line of a terminal."""
+    text = " ".join(text[: 2 * width].split())
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    return text if len(text) <= width else f"{text[: width - 3]}..."
