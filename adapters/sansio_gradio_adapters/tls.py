@@ -1,0 +1,152 @@
+"""TLS without I/O: Python's own, ``ssl.MemoryBIO``, with the verbs of this library.
+
+Rule 1: bytes in, bytes out. Whoever has a way to move bytes has HTTPS: a game loop, a proxy tunnel.
+
+Rule 2: what goes wrong is a ``GradioError`` that says in a plain sentence which side is to blame.
+
+Certificates are checked as everywhere in Python: against the system's authorities, unless the
+caller brings an ``ssl.SSLContext`` of another mind.
+"""
+
+from __future__ import annotations
+
+import functools
+import ssl
+from contextlib import suppress
+from typing import Final
+
+from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError, LocalProtocolError
+
+_RECORD: Final = 16 * 1024  # RFC 8446 section 5.1: no record carries more plaintext
+
+# X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH (openssl/x509_vfy.h)
+_MISMATCHES: Final = frozenset({62, 64})
+
+# What OpenSSL says when the peer's first bytes are no TLS record; 3.2 has found a new name for it.
+_NOT_TLS: Final = frozenset(
+    {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"}
+)
+
+
+@functools.cache
+def default_context() -> ssl.SSLContext:
+    """The context shared by all who were given none: reading the authorities takes 20 ms."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+class TLSWrapper:
+    """The client's end of one TLS connection.
+
+    First send what ``data_to_send`` gives: it starts the handshake. Then feed ``receive`` with what
+    arrives, and after each call, also one that raised, send what ``data_to_send`` has. From
+    ``established`` on, ``send`` turns plaintext into what is to be sent.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None, server_name: str) -> None:
+        """Begin the handshake with ``server_name``, the host or address of the certificate.
+
+        Raises:
+            ConnectFailed: no certificate can be for such a name.
+        """
+        self.server_name = server_name
+        self.established = False
+        """Whether the handshake is over and the certificate was found good."""
+        self.peer_closed = False
+        """Whether the peer has said that it sends no more (close_notify)."""
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        try:
+            self._tls = (context or default_context()).wrap_bio(
+                self._incoming, self._outgoing, server_hostname=server_name
+            )
+        except (ValueError, TypeError) as error:
+            raise ConnectFailed(f"{server_name!r} is no name for TLS.", phase="tls") from error
+        self._shake_hands()
+
+    def receive(self, data: bytes) -> bytes:
+        """Take what arrived from the peer; the plaintext that it completes.
+
+        ``b""`` is the peer's end, for which TLS has a word of its own: a connection that ends
+        without it may have been cut by somebody between.
+
+        Raises:
+            ConnectFailed: in the handshake: no TLS there, a certificate that is not good.
+            ConnectionLost: later: cut, or not decipherable.
+        """
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+        if not self.established:
+            self._shake_hands()
+        return self._read() if self.established else b""
+
+    def send(self, plaintext: bytes) -> bytes:
+        """What to send so that the peer receives *plaintext*.
+
+        Raises:
+            LocalProtocolError: the handshake is not over.
+        """
+        if not self.established:
+            raise LocalProtocolError("The TLS handshake is not over.", phase="tls")
+        if plaintext:
+            self._tls.write(plaintext)
+        return self._outgoing.read()
+
+    def data_to_send(self) -> bytes:
+        """What TLS has to say for itself: of the handshake, of new keys, an alert."""
+        return self._outgoing.read()
+
+    def close(self) -> bytes:
+        """The last bytes to send: everything left, and the word that no more will come."""
+        # The peer's own goodbye is not waited for, and ours may be impossible by now.
+        with suppress(ssl.SSLError):
+            self._tls.unwrap()
+        return self._outgoing.read()
+
+    def _shake_hands(self) -> None:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return
+        except ssl.SSLError as error:
+            raise self._refusal(error) from error
+        self.established = True
+
+    def _read(self) -> bytes:
+        parts: list[bytes] = []
+        try:
+            while part := self._tls.read(_RECORD):
+                parts.append(part)
+            self.peer_closed = True
+        except ssl.SSLWantReadError:
+            pass  # what is left is the beginning of a record
+        except ssl.SSLZeroReturnError:
+            self.peer_closed = True  # the same, after a goodbye of our own
+        except ssl.SSLError as error:
+            # Plaintext that came before the fault is lost with it: what it belongs to is, too.
+            cut = isinstance(error, ssl.SSLEOFError)
+            message = "It was cut without a TLS goodbye." if cut else f"TLS: {_reason(error)}."
+            raise ConnectionLost(f"The connection was lost. {message}", phase="tls") from error
+        return b"".join(parts)
+
+    def _refusal(self, error: ssl.SSLError) -> GradioError:
+        host = self.server_name
+        if isinstance(error, ssl.SSLCertVerificationError):
+            if error.verify_code in _MISMATCHES:
+                message = f"The certificate that the server shows is not for {host}."
+            else:
+                message = f"The certificate of {host} is not trusted: {error.verify_message}."
+        elif isinstance(error, ssl.SSLEOFError):
+            message = f"{host} ended the connection in the TLS handshake."
+        elif error.reason in _NOT_TLS:
+            message = f"{host} does not speak TLS on this port: is it http:// rather than https://?"
+        else:
+            message = f"{host} and this machine do not agree on TLS: {_reason(error)}."
+        return ConnectFailed(message, phase="tls")
+
+
+def _reason(error: ssl.SSLError) -> str:
+    return (error.reason or str(error)).replace("_", " ").lower()
