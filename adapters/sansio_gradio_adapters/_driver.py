@@ -1,0 +1,171 @@
+"""One step of the machine, the same in every world.
+
+Rule 1: a step is synchronous and whole. Nothing interrupts it, so it needs no lock, and nothing is
+lost between what an engine said and what was made of it.
+
+Rule 2: a world moves bytes. It knows neither what is in them nor whether TLS is around them.
+
+Rule 3: a world never calls the driver from within its own verbs. What it finds out there (refused,
+cut) it tells afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+
+from sansio_gradio.client.commands import (
+    CloseConnection,
+    OpenConnection,
+    PauseReading,
+    ResumeReading,
+    StartTLS,
+)
+from sansio_gradio.errors import GradioError
+from sansio_gradio.events import Event
+
+if TYPE_CHECKING:
+    import ssl
+
+    from sansio_gradio.client.engine import Engine
+    from sansio_gradio_adapters.tls import TLSWrapper
+
+WRITE_SIZE: Final = 64 * 1024  # bytes taken from the engine at a time
+
+Sink: TypeAlias = Callable[[Event], None]
+"""Where the events of one session go. An ``Output``'s value must be taken before it returns."""
+
+
+class World(Protocol):
+    """What moves bytes. Connections go by the numbers that the engine gave them."""
+
+    def open(self, conn: int, host: str, port: int) -> None:
+        """Connect; tell ``Driver.opened`` or ``Driver.lost``."""
+        ...
+
+    def close(self, conn: int, last: bytes) -> None:
+        """Send what is left and then *last*, close, tell no more. It may still be connecting."""
+        ...
+
+    def pause(self, conn: int) -> None: ...
+
+    def resume(self, conn: int) -> None: ...
+
+    def wake_writer(self, conn: int) -> None:
+        """``Driver.data_to_send`` may have something: send all that it gives."""
+        ...
+
+
+class Driver:
+    """An engine and a world, joined."""
+
+    def __init__(
+        self, engine: Engine, world: World, *, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
+        self.sinks: dict[int, Sink] = {}
+        """By the number of the session; events of others are dropped."""
+        self._engine = engine
+        self._world = world
+        self._ssl_context = ssl_context
+        self._tls: dict[int, TLSWrapper] = {}
+        self._took_data = False
+
+    def step(self, now: float) -> bool:
+        """Carry out and deliver until nothing is left; whether there was an event."""
+        engine = self._engine
+        delivered = False
+        while True:
+            deadline = engine.next_deadline()
+            if deadline is not None and deadline <= now:
+                engine.handle_timer(now)
+            busy = self._carry_out(now)
+            self._took_data = False
+            for conn in engine.connections_with_data():
+                self._world.wake_writer(conn)
+            busy |= self._took_data
+            while (event := engine.next_event()) is not None:
+                busy = delivered = True
+                if (sink := self.sinks.get(event.session)) is not None:
+                    sink(event)
+            if not busy:
+                return delivered
+
+    def opened(self, conn: int, now: float) -> None:
+        """The connection is there."""
+        self._engine.connection_made(conn, now)
+
+    def received(self, conn: int, data: bytes, now: float) -> None:
+        """Bytes of the peer, ``b""`` once at its end."""
+        tls = self._tls.get(conn)
+        if tls is None:
+            self._engine.receive_data(conn, data, now)
+            return
+        was_established = tls.established
+        try:
+            plaintext = tls.receive(data)
+        except GradioError as error:
+            self._give_up(conn, error, tls.data_to_send(), now)
+            return
+        if tls.established and not was_established:
+            self._engine.tls_made(conn, now)
+        if plaintext:
+            self._engine.receive_data(conn, plaintext, now)
+        if tls.peer_closed:
+            self._engine.receive_data(conn, b"", now)
+        self._world.wake_writer(conn)
+
+    def lost(self, conn: int, error: GradioError, now: float) -> None:
+        """The connection did not come about, or broke; the world has forgotten it."""
+        self._tls.pop(conn, None)
+        self._engine.connection_lost(conn, error, now)
+
+    def data_to_send(self, conn: int) -> bytes:
+        """Some of what is to be sent now, all of which must be; ``b""``: nothing."""
+        tls = self._tls.get(conn)
+        if tls is not None and not tls.established:
+            return tls.data_to_send()
+        data = self._engine.data_to_send(conn, WRITE_SIZE)
+        self._took_data |= bool(data)
+        return data if tls is None else tls.send(data)
+
+    def _carry_out(self, now: float) -> bool:
+        done = False
+        while (command := self._engine.next_command()) is not None:
+            done = True
+            match command:
+                case OpenConnection():
+                    host, port = command.via or (command.host, command.port)
+                    self._world.open(command.conn, host, port)
+                case StartTLS():
+                    self._start_tls(command.conn, command.server_name, now)
+                case CloseConnection():
+                    self._close(command.conn)
+                case PauseReading():
+                    self._world.pause(command.conn)
+                case ResumeReading():
+                    self._world.resume(command.conn)
+        return done
+
+    def _start_tls(self, conn: int, server_name: str, now: float) -> None:
+        # Not above: the ssl module takes as long to import as all the rest.
+        from sansio_gradio_adapters.tls import TLSWrapper  # noqa: PLC0415
+
+        try:
+            self._tls[conn] = TLSWrapper(self._ssl_context, server_name)
+        except GradioError as error:
+            self._give_up(conn, error, b"", now)
+        else:
+            self._world.wake_writer(conn)
+
+    def _close(self, conn: int) -> None:
+        parts: list[bytes] = []
+        while data := self.data_to_send(conn):
+            parts.append(data)
+        if (tls := self._tls.pop(conn, None)) is not None:
+            parts.append(tls.close())
+        self._world.close(conn, b"".join(parts))
+
+    def _give_up(self, conn: int, error: GradioError, last: bytes, now: float) -> None:
+        self._tls.pop(conn, None)
+        self._world.close(conn, last)
+        self._engine.connection_lost(conn, error, now)

@@ -1,0 +1,358 @@
+"""Non-blocking sockets behind one selector: the world of those who have no event loop.
+
+Rule 1: one thread calls ``wait`` and, through the driver, the rest; only ``wake`` and ``call_soon``
+may be called from anywhere.
+
+Rule 2: a descriptor has one owner, ``_Dial`` or ``_Connection``, which closes it whatever happens.
+
+Reading is non-blocking even after readiness: TLS records carry what is no plaintext, such as the
+session tickets of TLS 1.3, and who waits for plaintext behind them waits for ever.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Final, Protocol, TypeAlias
+
+import attrs
+
+from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError
+from sansio_gradio_adapters import resolve
+from sansio_gradio_adapters.resolve import Address
+
+READ_SIZE: Final = 256 * 1024
+LINGER: Final = 2.0  # seconds that a connection has to take its last bytes
+
+READ: Final = selectors.EVENT_READ
+WRITE: Final = selectors.EVENT_WRITE
+
+OnReady: TypeAlias = Callable[[float], None]  # told the time
+
+
+class Receiver(Protocol):
+    """Who is told what happens on the connections: ``Driver``."""
+
+    def opened(self, conn: int, now: float) -> None: ...
+    def received(self, conn: int, data: bytes, now: float) -> None: ...
+    def lost(self, conn: int, error: GradioError, now: float) -> None: ...
+    def data_to_send(self, conn: int) -> bytes: ...
+
+
+@attrs.define(eq=False)
+class _Dial:
+    """A connection in the making: addresses left to try, and attempts under way."""
+
+    host: str
+    port: int
+    addresses: deque[Address] = attrs.field(factory=deque[Address])
+    attempts: list[socket.socket] = attrs.field(factory=list[socket.socket])
+    next_at: float | None = None  # when the next address is tried beside the attempts
+    error: OSError | None = None  # of the latest attempt that failed
+
+
+@attrs.define(eq=False)
+class _Connection:
+    sock: socket.socket
+    mask: int = 0  # what the selector watches for
+    reading: bool = True
+    ended: bool = False  # the peer sends no more
+    out: bytes | memoryview = b""  # taken, and not written yet
+    broken: OSError | None = None  # writing failed; reading tells why, or at least that
+    closing_until: float | None = None  # closed, but for its last bytes
+
+
+class Network:
+    """All connections of one engine."""
+
+    def __init__(self) -> None:
+        self._receiver: Receiver
+        self._selector = selectors.DefaultSelector()
+        self._dials: dict[int, _Dial] = {}
+        self._connections: dict[int, _Connection] = {}
+        self._closing: set[_Connection] = set()
+        self._lookups: dict[tuple[str, int], list[int]] = {}
+        self._buffer = bytearray(READ_SIZE)
+        self._soon: deque[Callable[[float], None]] = deque()
+        self._woken = False
+        self._bell, self._bell_push = socket.socketpair()
+        self._bell.setblocking(False)
+        self._bell_push.setblocking(False)
+        self._selector.register(self._bell, READ, self._silence_bell)
+
+    def tell(self, receiver: Receiver) -> None:
+        """Who is told what happens; they need each other, so this one comes second."""
+        self._receiver = receiver
+
+    # From any thread.
+
+    def wake(self) -> None:
+        """Make ``wait`` return at once."""
+        if not self._woken:
+            self._woken = True
+            with suppress(OSError):  # full: it rings already; closed: nobody waits
+                self._bell_push.send(b"\0")
+
+    def call_soon(self, callback: Callable[[float], None]) -> None:
+        """Have ``wait`` call *callback*, with the time, before it returns."""
+        self._soon.append(callback)
+        self.wake()
+
+    # From the one thread.
+
+    def wait(self, timeout: float | None) -> None:
+        """Wait until something happens, at most *timeout* seconds; tell the receiver of it."""
+        own = self._next_deadline()
+        if own is not None:
+            patience = max(0.0, own - time.monotonic())
+            timeout = patience if timeout is None else min(timeout, patience)
+        if self._soon:
+            timeout = 0.0
+        ready = self._selector.select(timeout)
+        now = time.monotonic()
+        for key, _ in ready:
+            # One that is told of may have closed another one (two attempts at a connection).
+            if isinstance(key.fileobj, socket.socket) and key.fileobj.fileno() >= 0:
+                key.data(now)
+        for _ in range(len(self._soon)):
+            self._soon.popleft()(now)
+        if own is not None:
+            self._handle_timers(now)
+
+    def shut_down(self) -> None:
+        """Close everything, as it is."""
+        for conn in list(self._dials):
+            self._hang_up(self._dials.pop(conn))
+        for connection in [*self._connections.values(), *self._closing]:
+            connection.sock.close()
+        self._connections.clear()
+        self._closing.clear()
+        self._selector.close()
+        self._bell.close()
+        self._bell_push.close()
+
+    # What the driver asks for: see ``World``.
+
+    def open(self, conn: int, host: str, port: int) -> None:
+        dial = self._dials[conn] = _Dial(host, port)
+        addresses = resolve.literal(host, port)
+        if addresses is not None:
+            dial.addresses.extend(addresses)
+            self._try_next(conn, dial)
+        elif (waiting := self._lookups.get((host, port))) is not None:
+            waiting.append(conn)
+        else:
+            self._lookups[host, port] = [conn]
+            threading.Thread(
+                target=self._look_up, args=(host, port), name="name lookup", daemon=True
+            ).start()
+
+    def close(self, conn: int, last: bytes) -> None:
+        if (dial := self._dials.pop(conn, None)) is not None:
+            self._hang_up(dial)
+        elif (connection := self._connections.pop(conn, None)) is not None:
+            if last:
+                connection.out = memoryview(bytes(connection.out) + last)
+            connection.reading = False
+            connection.closing_until = time.monotonic() + LINGER
+            self._closing.add(connection)
+            self._flush(conn, connection)
+
+    def pause(self, conn: int) -> None:
+        self._read_on(conn, False)
+
+    def resume(self, conn: int) -> None:
+        self._read_on(conn, True)
+
+    def wake_writer(self, conn: int) -> None:
+        connection = self._connections.get(conn)
+        if connection is not None and not connection.out:
+            self._flush(conn, connection)
+
+    # Names.
+
+    def _look_up(self, host: str, port: int) -> None:
+        """Runs in a thread of its own, for as long as the system's resolver likes."""
+        try:
+            found: list[Address] | ConnectFailed = resolve.look_up(host, port)
+        except ConnectFailed as error:
+            found = error
+        self.call_soon(partial(self._looked_up, host, port, found))
+
+    def _looked_up(
+        self, host: str, port: int, found: list[Address] | ConnectFailed, now: float
+    ) -> None:
+        for conn in self._lookups.pop((host, port)):
+            dial = self._dials.get(conn)
+            if dial is None:
+                continue  # given up meanwhile
+            if isinstance(found, ConnectFailed):
+                del self._dials[conn]
+                self._receiver.lost(conn, found, now)
+            else:
+                dial.addresses.extend(found)
+                self._try_next(conn, dial)
+
+    # Connecting: one address after the other, and beside it when it is slow (RFC 8305).
+
+    def _try_next(self, conn: int, dial: _Dial) -> None:
+        while dial.addresses:
+            family, address = dial.addresses.popleft()
+            try:
+                sock = socket.socket(family, socket.SOCK_STREAM)
+            except OSError as error:
+                dial.error = error
+                continue
+            try:
+                sock.setblocking(False)
+                sock.connect(address)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                sock.close()
+                dial.error = error
+                continue
+            dial.attempts.append(sock)
+            self._selector.register(sock, WRITE, partial(self._attempted, conn, dial, sock))
+            break
+        dial.next_at = time.monotonic() + resolve.ATTEMPT_DELAY if dial.addresses else None
+        if not dial.attempts:
+            self._soon.append(partial(self._unreachable, conn))
+
+    def _attempted(self, conn: int, dial: _Dial, sock: socket.socket, now: float) -> None:
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        dial.attempts.remove(sock)
+        self._selector.unregister(sock)
+        if code:
+            sock.close()
+            dial.error = OSError(code, os.strerror(code))
+            self._try_next(conn, dial)
+            return
+        del self._dials[conn]
+        self._hang_up(dial)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connections[conn] = _Connection(sock)
+        self._watch(conn, self._connections[conn])
+        self._receiver.opened(conn, now)
+
+    def _unreachable(self, conn: int, now: float) -> None:
+        if (dial := self._dials.pop(conn, None)) is None:
+            return
+        why = dial.error.strerror if dial.error is not None else None
+        error = ConnectFailed(
+            f"No connection to {dial.host}, port {dial.port}: {why or 'no address to try'}.",
+            phase="connect",
+        )
+        error.__cause__ = dial.error
+        self._receiver.lost(conn, error, now)
+
+    def _hang_up(self, dial: _Dial) -> None:
+        for sock in dial.attempts:
+            self._selector.unregister(sock)
+            sock.close()
+
+    # Connected.
+
+    def _ready(self, conn: int, connection: _Connection, now: float) -> None:
+        if connection.out:
+            self._flush(conn, connection)
+        if connection.reading:
+            self._read(conn, connection, now)
+
+    def _read(self, conn: int, connection: _Connection, now: float) -> None:
+        try:
+            size = connection.sock.recv_into(self._buffer)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._break(conn, connection, error, now)
+            return
+        if not size and connection.broken is not None:
+            self._break(conn, connection, connection.broken, now)
+            return
+        if not size:
+            connection.ended = True
+            connection.reading = False
+            self._watch(conn, connection)
+        self._receiver.received(conn, bytes(memoryview(self._buffer)[:size]), now)
+
+    def _flush(self, conn: int, connection: _Connection) -> None:
+        """Write until the socket takes no more, or there is no more."""
+        while connection.broken is None:
+            if not connection.out:
+                if connection.closing_until is not None:
+                    break
+                connection.out = memoryview(self._receiver.data_to_send(conn))
+                if not connection.out:
+                    break
+            try:
+                sent = connection.sock.send(connection.out)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                # Not told now: an answer may have come before it (413, and then the end).
+                connection.broken = error
+                connection.out = b""
+            else:
+                connection.out = connection.out[sent:]
+        if connection.closing_until is not None and not connection.out:
+            self._discard(connection)
+        else:
+            self._watch(conn, connection)
+
+    def _watch(self, conn: int, connection: _Connection) -> None:
+        mask = (READ if connection.reading else 0) | (WRITE if connection.out else 0)
+        if mask == connection.mask:
+            return
+        if not connection.mask:
+            self._selector.register(connection.sock, mask, partial(self._ready, conn, connection))
+        elif mask:
+            self._selector.modify(connection.sock, mask, partial(self._ready, conn, connection))
+        else:
+            self._selector.unregister(connection.sock)
+        connection.mask = mask
+
+    def _read_on(self, conn: int, reading: bool) -> None:
+        if (connection := self._connections.get(conn)) is not None:
+            connection.reading = reading and not connection.ended
+            self._watch(conn, connection)
+
+    def _break(self, conn: int, connection: _Connection, cause: OSError, now: float) -> None:
+        del self._connections[conn]
+        self._discard(connection)
+        error = ConnectionLost(f"The connection was lost: {cause.strerror or cause}.")
+        error.__cause__ = cause
+        self._receiver.lost(conn, error, now)
+
+    def _discard(self, connection: _Connection) -> None:
+        self._closing.discard(connection)
+        if connection.mask:
+            self._selector.unregister(connection.sock)
+            connection.mask = 0
+        connection.sock.close()
+
+    # Time.
+
+    def _next_deadline(self) -> float | None:
+        times = [dial.next_at for dial in self._dials.values()]
+        times += [connection.closing_until for connection in self._closing]
+        return min((at for at in times if at is not None), default=None)
+
+    def _handle_timers(self, now: float) -> None:
+        for conn, dial in list(self._dials.items()):
+            if dial.next_at is not None and dial.next_at <= now:
+                self._try_next(conn, dial)
+        for connection in list(self._closing):
+            if connection.closing_until is not None and connection.closing_until <= now:
+                self._discard(connection)
+
+    def _silence_bell(self, _now: float) -> None:
+        self._bell.recv(READ_SIZE)
+        self._woken = False

@@ -1,0 +1,82 @@
+"""An engine with sockets, and no thread: for embedding in a loop that is there already.
+
+A game calls ``poll`` once a frame, a tool that has nothing else to do calls ``run_once``::
+
+    engine = Engine(entropy=os.urandom)
+    session = engine.session("http://127.0.0.1:7860")
+    with Loop(engine) as loop:
+        loop.attach(session.id, print)
+        job = session.submit("Hello", api_name="/chat")
+        while ...:
+            loop.run_once()
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self
+
+from sansio_gradio_adapters._driver import Driver, Sink
+from sansio_gradio_adapters._network import Network
+
+if TYPE_CHECKING:
+    import ssl
+
+    from sansio_gradio.client.engine import Engine
+
+
+class Loop:
+    """Runs one engine. All calls come from one thread, but for ``wake``."""
+
+    def __init__(self, engine: Engine, *, ssl_context: ssl.SSLContext | None = None) -> None:
+        """``ssl_context``: for https; None: certificates as the system trusts them."""
+        self._engine = engine
+        self._network = Network()
+        self._driver = Driver(engine, self._network, ssl_context=ssl_context)
+        self._network.tell(self._driver)
+        self._closed = False
+
+    def attach(self, session: int, sink: Sink) -> None:
+        """Hand the events of a session to *sink*, called in ``run_once``.
+
+        The value of an ``Output`` must be taken before *sink* returns.
+        """
+        self._driver.sinks[session] = sink
+
+    def detach(self, session: int) -> None:
+        """Hand them to nobody any more."""
+        self._driver.sinks.pop(session, None)
+
+    def run_once(self, timeout: float | None = None) -> None:
+        """Do what there is to do; if there is nothing, wait for it, at most *timeout* seconds.
+
+        It returns when an event was handed out, and now and then without one.
+        """
+        now = time.monotonic()
+        if self._driver.step(now):
+            timeout = 0.0
+        if (deadline := self._engine.next_deadline()) is not None:
+            patience = max(0.0, deadline - time.monotonic())
+            timeout = patience if timeout is None else min(timeout, patience)
+        self._network.wait(timeout)
+        self._driver.step(time.monotonic())
+
+    def poll(self) -> None:
+        """Do what there is to do, without waiting."""
+        self.run_once(0.0)
+
+    def wake(self) -> None:
+        """Make ``run_once`` return soon. May be called from any thread."""
+        self._network.wake()
+
+    def close(self) -> None:
+        """Close all sockets as they are; the engine is told nothing. Closing twice is fine."""
+        if not self._closed:
+            self._closed = True
+            self._network.shut_down()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
