@@ -1,0 +1,206 @@
+"""What the clients of all worlds have in common: one session, its jobs, and no way to wait.
+
+Rule 1: everything here is called in the thread (or by the tasks) that runs the engine, but for
+``new_job`` and what only reads.
+
+Rule 2: ``receive`` takes events in and calls nobody; ``publish``, after the step, calls who waits.
+So whoever is called finds the engine at rest, and may ask it for more.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from sansio_gradio.client.engine import Engine, Observe
+from sansio_gradio.client.headers import Fields
+from sansio_gradio.errors import GradioError, JobCancelledError, LocalProtocolError
+from sansio_gradio.events import (
+    Connected,
+    ConnectingFailed,
+    Event,
+    JobCancelled,
+    JobCompleted,
+    JobFailed,
+    MessageReceived,
+    Output,
+    SessionClosed,
+    StatusUpdated,
+)
+from sansio_gradio.limits import Limits, Timeouts
+from sansio_gradio.protocol.app_info import AppInfo, Endpoint, unwrapped
+from sansio_gradio.wire.url import space_url
+from sansio_gradio_adapters._jobs import JobRecord, MessageQueue, Signal
+
+
+class ClientCore:
+    """One session and what is known of it. For the arguments see ``Client``."""
+
+    def __init__(
+        self,
+        src: str,
+        *,
+        auth: tuple[str, str] | None = None,
+        headers: Fields | None = None,
+        cookies: Fields | None = None,
+        protocol: str | None = None,
+        session_hash: str | None = None,
+        timeouts: Timeouts | None = None,
+        limits: Limits | None = None,
+        observe: Observe | None = None,
+        strict: bool = False,
+        cancelled_error: type[JobCancelledError] = JobCancelledError,
+    ) -> None:
+        self.engine = Engine(
+            entropy=os.urandom,
+            wall_offset=time.time() - time.monotonic(),
+            limits=limits,
+            timeouts=timeouts,
+            observe=observe,
+            strict=strict,
+        )
+        self.session = self.engine.session(
+            _address(src),
+            session_hash=session_hash,
+            headers=headers or (),
+            cookies=cookies or (),
+            auth=auth,
+            protocol=protocol,
+        )
+        self.app: AppInfo | None = None
+        """What is known of the app; None until connected."""
+        self.error: BaseException | None = None
+        """Why the app, or its ``/info``, could not be had the last time."""
+        self.is_closed = False
+        """The engine has nothing more to say."""
+        self.changed = Signal()
+        """One of the above has changed."""
+        self.limits = limits or Limits()
+        self._cancelled_error = cancelled_error
+        self._jobs: dict[int, JobRecord] = {}
+        self._endpoints: dict[tuple[str | None, int | None], Endpoint] = {}
+        self._touched: dict[JobRecord, None] = {}
+        self._has_news = False
+
+    def new_job(
+        self, api_name: str | None, fn_index: int | None, messages: MessageQueue | None = None
+    ) -> JobRecord:
+        """The record of a job that ``begin`` will ask the engine for; *messages*: see there."""
+        return JobRecord(
+            limit=self.limits.kept_outputs,
+            shape=partial(self._shape, api_name, fn_index),
+            messages=messages,
+            cancelled_error=self._cancelled_error,
+        )
+
+    def begin(self, record: JobRecord, submit: Callable[[], int]) -> None:
+        """Have *submit* ask the engine for a job."""
+        try:
+            record.id = submit()
+        except GradioError as error:
+            record.add_end(error)
+            record.publish()
+            return
+        self._jobs[record.id] = record
+        if record.was_cancelled:
+            self.cancel(record)
+
+    def cancel(self, record: JobRecord) -> None:
+        """Tell the engine of a cancelled job."""
+        if record.id is not None:
+            self.session.cancel(record.id)
+
+    def ask_for_info(self) -> None:
+        """Ask for ``/info``; ``app.has_info`` or ``error`` tell when it is there."""
+        self.error = None
+        self.session.request_info()
+
+    @property
+    def has_failed(self) -> bool:
+        """What was asked for last does not come any more."""
+        return self.error is not None or self.is_closed
+
+    def raise_error(self) -> None:
+        """Raise what has failed, if something has.
+
+        An error is raised once only: from then on it holds on to whoever asked.
+        """
+        error, self.error = self.error, None
+        if error is None and self.is_closed:
+            error = LocalProtocolError("The client is closed.")
+        if error is not None:
+            raise error
+
+    def receive(self, event: Event) -> None:
+        """The sink of the session's events."""
+        match event:
+            case MessageReceived():
+                self._record(event.job).add_message(event.message)
+            case StatusUpdated():
+                self._record(event.job).add_status(event.status)
+            case Output():
+                self._record(event.job).add_output(event)
+            case JobCompleted() | JobFailed() | JobCancelled():
+                self._record(event.job).add_end(event)
+                del self._jobs[event.job]
+            case Connected():
+                self.app = event.app
+                self._has_news = True
+            case ConnectingFailed():
+                self.error = event.error
+                self._has_news = True
+            case SessionClosed():
+                self.is_closed = True
+                self._has_news = True
+            case _:
+                pass  # whoever wants to know of anomalies and lost sessions has ``observe``
+
+    def publish(self) -> None:
+        """Call those who wait for what was received."""
+        touched, self._touched = self._touched, {}
+        for record in touched:
+            record.publish()
+        if self._has_news:
+            self._has_news = False
+            self.changed.notify()
+
+    def break_down(self, error: BaseException) -> None:
+        """The machine itself has failed: all jobs end in *error*, and no more can be asked."""
+        self.error = error
+        self.is_closed = True
+        self._has_news = True
+        self.session.close()
+        for record in self._jobs.values():
+            record.add_end(error)
+            self._touched[record] = None
+        self._jobs.clear()
+        self.publish()
+
+    def _record(self, job: int) -> JobRecord:
+        record = self._jobs[job]
+        self._touched[record] = None
+        return record
+
+    def _shape(self, api_name: str | None, fn_index: int | None, values: tuple[Any, ...]) -> Any:
+        """What the caller is given of the values of all output components."""
+        endpoint = self._endpoints.get((api_name, fn_index))
+        if endpoint is None:
+            assert self.app is not None  # a job that has yielded had an app to run in
+            endpoint = self.app.endpoint(api_name, fn_index)
+            self._endpoints[api_name, fn_index] = endpoint
+        return unwrapped(endpoint.visible_outputs(values))
+
+
+def _address(src: str) -> str:
+    """*src* may be ``owner/space``."""
+    if "://" in src:
+        return src
+    try:
+        return str(space_url(src))
+    except LocalProtocolError:
+        raise LocalProtocolError(
+            f"{src!r} is neither a URL (http://...) nor a Space (owner/name).", phase="connect"
+        ) from None

@@ -1,0 +1,122 @@
+"""The one thread of a blocking client, and how others wait for what it finds out.
+
+Rule 1: only this thread touches the engine. Others leave it a note and wake it; so no lock is held
+while somebody waits, and Ctrl-C, which hits the main thread wherever it is, leaves no half-done
+work in a machine.
+
+Rule 2: this thread must not wait for itself: what would is refused.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio_adapters._client import ClientCore
+from sansio_gradio_adapters._jobs import Signal
+from sansio_gradio_adapters.loop import Loop
+
+if TYPE_CHECKING:
+    import ssl
+
+T = TypeVar("T")
+
+
+class Worker:
+    """Runs the engine of a client until its session is closed."""
+
+    def __init__(self, core: ClientCore, ssl_context: ssl.SSLContext | None) -> None:
+        self._core = core
+        self._loop = Loop(core.engine, ssl_context=ssl_context)
+        self._loop.attach(core.session.id, core.receive)
+        self._notes: deque[Callable[[], object]] = deque()
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="sansio_gradio", daemon=True)
+        self._thread.start()
+
+    def post(self, note: Callable[[], object]) -> None:
+        """Have the thread call *note*; once it has ended, it is called at once."""
+        self._notes.append(note)
+        self._loop.wake()
+        if self._ended:
+            self._read_notes()
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """Have the thread call *question*; wait for what it returns or raises."""
+        if self.is_current:
+            return question()
+        answers: list[T] = []
+        errors: list[BaseException] = []
+        answered = Signal()
+
+        def note() -> None:
+            try:
+                answers.append(question())
+            except BaseException as error:
+                errors.append(error)
+            answered.notify()
+
+        self.post(note)
+        wait_until(answered, lambda: bool(answers or errors))
+        if errors:
+            raise errors[0]
+        return answers[0]
+
+    def join(self) -> None:
+        """Wait for the end of the thread."""
+        self._thread.join()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is this thread that asks."""
+        return threading.current_thread() is self._thread
+
+    def may_wait(self) -> None:
+        """Refuse what would make the thread wait for itself."""
+        if self.is_current:
+            raise LocalProtocolError(
+                "A callback cannot wait for the client that called it: it would wait for ever. "
+                "Hand the work to another thread."
+            )
+
+    def _run(self) -> None:
+        core, loop = self._core, self._loop
+        try:
+            while not core.is_closed:
+                self._read_notes()
+                loop.run_once()
+                core.publish()
+        except BaseException as error:
+            core.break_down(error)
+        finally:
+            loop.close()
+            self._ended = True
+            self._read_notes()
+
+    def _read_notes(self) -> None:
+        while self._notes:
+            try:
+                note = self._notes.popleft()
+            except IndexError:
+                return  # after the end, two threads may read at once
+            note()
+
+
+def wait_until(signal: Signal, happened: Callable[[], bool]) -> None:
+    """Block until *happened*, which may change with each notification of *signal*."""
+    while True:
+        seen = signal.version
+        if happened():
+            return
+        wait_for(signal, seen)
+
+
+def wait_for(signal: Signal, seen: int) -> None:
+    """Block until *signal* is beyond the version *seen*. Ctrl-C interrupts it."""
+    gate = threading.Lock()
+    gate.acquire()
+    if signal.subscribe(gate.release, seen):
+        gate.acquire()

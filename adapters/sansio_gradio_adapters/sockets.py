@@ -1,0 +1,284 @@
+"""The blocking client: ``Client``, ``Job`` and ``MessageStream``; and ``Loop``, for embedding.
+
+One daemon thread a client moves the bytes, and none a job. Whoever waits blocks until it is told
+something; nobody polls. Callbacks of ``add_done_callback`` run in that thread (after ``cancel``: in
+the caller's) and must not wait for the client.
+"""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Mapping
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
+
+from sansio_gradio.client.engine import Observe
+from sansio_gradio.client.headers import Fields
+from sansio_gradio.client.job import Want
+from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.limits import Limits, Timeouts
+from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+from sansio_gradio_adapters._blocking import Job, JobCancelledError, MessageStream, Reader
+from sansio_gradio_adapters._client import ClientCore
+from sansio_gradio_adapters._jobs import MessageQueue, OutputUpdate
+from sansio_gradio_adapters._worker import Worker, wait_until
+from sansio_gradio_adapters.loop import Loop
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = [
+    "Client",
+    "Job",
+    "JobCancelledError",
+    "Loop",
+    "MessageStream",
+    "OutputUpdate",
+    "Reader",
+]
+
+
+class Client:
+    """A client of one Gradio app, connected when it is made.
+
+    ``src``: the app's URL, or ``owner/space`` of a Hugging Face Space. ``auth``: (user, password).
+    ``headers`` and ``cookies``: sent to the app with every request. ``protocol``: speak this one,
+    whatever the app announces. ``ssl_context``: for https, instead of the system's ideas.
+    ``session_hash``: go on in a session that the server knows. ``observe(now, connection,
+    direction, what)`` is told all that passes. ``strict``: what no known server does is an error.
+
+    Raises:
+        ConnectFailed, AuthenticationError, RemoteProtocolError, TooManyRequestsError,
+        DeadlineExceeded: the app could not be reached or understood; all are ``ConnectionError``.
+        LocalProtocolError: ``src``, or a header, makes no sense.
+    """
+
+    def __init__(
+        self,
+        src: str,
+        *,
+        auth: tuple[str, str] | None = None,
+        headers: Fields | None = None,
+        cookies: Fields | None = None,
+        protocol: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        session_hash: str | None = None,
+        timeouts: Timeouts | None = None,
+        limits: Limits | None = None,
+        observe: Observe | None = None,
+        strict: bool = False,
+    ) -> None:
+        self._core = core = ClientCore(
+            src,
+            auth=auth,
+            headers=headers,
+            cookies=cookies,
+            protocol=protocol,
+            session_hash=session_hash,
+            timeouts=timeouts,
+            limits=limits,
+            observe=observe,
+            strict=strict,
+            cancelled_error=JobCancelledError,
+        )
+        self._worker = worker = Worker(core, ssl_context)
+        try:
+            wait_until(core.changed, lambda: core.app is not None or core.has_failed)
+            core.raise_error()
+        except BaseException:
+            worker.post(core.session.close)
+            raise
+        # One that is alive at exit is no mistake: it ends with the process.
+        self._unclosed = weakref.finalize(self, _warn_and_close, repr(self), core, worker)
+        self._unclosed.atexit = False
+
+    @property
+    def app(self) -> AppInfo:
+        """What the app has said of itself."""
+        assert self._core.app is not None
+        return self._core.app
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The app's ``/config``, as it came."""
+        return self.app.config
+
+    @property
+    def protocol(self) -> str:
+        """The protocol spoken with the app."""
+        assert self._core.session.protocol is not None
+        return self._core.session.protocol
+
+    @property
+    def session_hash(self) -> str:
+        """The name that the server knows this session by."""
+        return self._core.session.session_hash
+
+    @property
+    def endpoints(self) -> Mapping[int, Endpoint]:
+        """The app's endpoints by ``fn_index``. The first time, ``/info`` is fetched."""
+        core, worker = self._core, self._worker
+        if not self.app.has_info:
+            self._check_open()
+            worker.may_wait()
+            worker.ask(core.ask_for_info)
+            wait_until(core.changed, lambda: self.app.has_info or core.has_failed)
+            core.raise_error()
+        return self.app.endpoints
+
+    def predict(
+        self,
+        *args: Any,
+        api_name: str | None = None,
+        fn_index: int | None = None,
+        headers: Fields | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Call an endpoint and wait for what it returns: one value, or a tuple of several.
+
+        ``headers`` go with this call only. ``timeout``: seconds until the job is given up.
+
+        Raises:
+            AppError: the app said no.
+            ConnectionError: something went wrong on the way; ``DeadlineExceeded`` is one.
+            LocalProtocolError: there is no such endpoint, or the arguments do not fit it.
+        """
+        self._worker.may_wait()
+        job = self._submit(
+            Want.RESULT,
+            *args,
+            api_name=api_name,
+            fn_index=fn_index,
+            headers=headers,
+            timeout=timeout,
+            **kwargs,
+        )
+        try:
+            return job.result()
+        except BaseException:
+            job.cancel()  # after Ctrl-C nobody has it any more; one that is over does not care
+            raise
+
+    def submit(
+        self,
+        *args: Any,
+        api_name: str | None = None,
+        fn_index: int | None = None,
+        headers: Fields | None = None,
+        timeout: float | None = None,
+        isolated: bool = False,
+        event_data: Any = None,
+        trigger_id: int | None = None,
+        **kwargs: Any,
+    ) -> Job:
+        """Begin to call an endpoint; for the arguments and what ``result`` raises see ``predict``.
+
+        ``isolated`` gives the job a session of its own: no State shared, and an exact cancel.
+        ``event_data`` and ``trigger_id`` are what a browser would send of the event.
+        """
+        return self._submit(
+            Want.STATUS | Want.OUTPUTS,
+            *args,
+            api_name=api_name,
+            fn_index=fn_index,
+            headers=headers,
+            timeout=timeout,
+            isolated=isolated,
+            event_data=event_data,
+            trigger_id=trigger_id,
+            **kwargs,
+        )
+
+    def stream_messages(
+        self, *data: Any, api_name: str | None = None, fn_index: int | None = None
+    ) -> MessageStream:
+        """Call an endpoint and yield every message of the job as it arrives.
+
+        Heartbeats and the end of the stream are left out, ``output.data`` is whole, and the
+        fraction ``progress`` of each unit of ``progress_data`` is filled in.
+        """
+        messages = MessageQueue(self._core.limits.kept_outputs)
+        wanted = Want.MESSAGES | Want.OUTPUTS
+        job = self._submit(wanted, *data, api_name=api_name, fn_index=fn_index, messages=messages)
+        return MessageStream(job, job.messages(), messages)
+
+    @overload
+    def view_api(
+        self, *, all_endpoints: bool = False, return_format: Literal["str"] = "str"
+    ) -> str: ...
+    @overload
+    def view_api(
+        self, *, all_endpoints: bool = False, return_format: Literal["dict"]
+    ) -> dict[str, Any]: ...
+    def view_api(
+        self, *, all_endpoints: bool = False, return_format: Literal["str", "dict"] = "str"
+    ) -> str | dict[str, Any]:
+        """What can be called, and how: as text, or as a dict in the form of ``/info``.
+
+        ``all_endpoints``: with the undocumented ones.
+        """
+        _ = self.endpoints  # which are described best with ``/info``
+        if return_format == "dict":
+            return self.app.as_dict(all_endpoints=all_endpoints)
+        return self.app.describe(all_endpoints=all_endpoints)
+
+    def reset_session(self) -> None:
+        """Go on in a new session: State starts afresh, jobs under way are cancelled."""
+        self._check_open()
+        self._worker.may_wait()
+        self._worker.ask(self._core.session.reset)
+
+    def close(self) -> None:
+        """Cancel what is under way and leave; takes at most ``Timeouts.close``.
+
+        Closing twice is fine. In a callback it does not wait.
+        """
+        self._unclosed.detach()
+        self._worker.post(self._core.session.close)
+        if not self._worker.is_current:
+            self._worker.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Client of {self._core.session.url}>"
+
+    def _submit(
+        self,
+        want: Want,
+        *args: Any,
+        api_name: str | None,
+        fn_index: int | None,
+        messages: MessageQueue | None = None,
+        **options: Any,
+    ) -> Job:
+        self._check_open()
+        core = self._core
+        record = core.new_job(api_name, fn_index, messages)
+        job = Job(record, core, self._worker, self)
+        ask = partial(
+            core.session.submit, *args, api_name=api_name, fn_index=fn_index, want=want, **options
+        )
+        self._worker.post(partial(core.begin, record, ask))
+        return job
+
+    def _check_open(self) -> None:
+        if not self._unclosed.alive:
+            raise LocalProtocolError("The client is closed.")
+
+
+def _warn_and_close(name: str, core: ClientCore, worker: Worker) -> None:
+    worker.post(core.session.close)
+    warnings.warn(f"{name} was not closed", ResourceWarning, stacklevel=2)
