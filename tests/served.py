@@ -21,14 +21,24 @@ from wsproto.frame_protocol import CloseReason, FrameProtocol, Opcode
 from sansio_gradio.errors import AppError
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import JSON, NUMBER, STATE, TEXTBOX, Component
+from sansio_gradio.server.conversation import Conversation
 from sansio_gradio.server.engine import ServerEngine
 from sansio_gradio.server.events import (
+    Answer,
+    AnswerText,
     ChunkReceived,
+    Command,
+    End,
     Event,
     InputEnded,
     JobCancelled,
     JobSubmitted,
+    OpenStream,
+    Send,
+    SendAlive,
 )
+from sansio_gradio.server.limits import ServerLimits
+from sansio_gradio.server.queue import Submission
 
 # A function is a generator of what it does: a number of seconds that it sleeps, a list that it
 # yields, or a call of one of the engine's verbs. What it returns is its result.
@@ -272,6 +282,130 @@ def recorded_app(version: str, **options: Any) -> App:
     add("boomgen", [text], [text], generator=True)
     add("multi", [a], [a, text], generator=True)
     return app
+
+
+class Talk:
+    """A conversation, and what each exchange was told."""
+
+    def __init__(self, app: App, limits: ServerLimits | None = None) -> None:
+        ids = itertools.count()
+        self.conversation = Conversation(
+            app, entropy=lambda count: next(ids).to_bytes(count), limits=limits
+        )
+        self.now = 0.0
+        self.events: list[Event] = []
+        self._count = 0
+        self._told: dict[int, list[Command]] = {}
+
+    def exchange(self) -> int:
+        self._count += 1
+        return self._count
+
+    def told(self, exchange: int) -> list[Command]:
+        """What the exchange was told since the last time."""
+        while (command := self.conversation.next_command()) is not None:
+            self._told.setdefault(command.exchange, []).append(command)
+        return self._told.pop(exchange, [])
+
+    def kinds(self, exchange: int) -> list[str]:
+        """The same in words: the kind of each message, or of another command."""
+        words = {End: "end", SendAlive: "alive", OpenStream: "open"}
+        return [
+            str(command.message.get("msg"))
+            if isinstance(command, Send)
+            else ("cut" if isinstance(command, End) and not command.clean else words[type(command)])
+            for command in self.told(exchange)
+        ]
+
+    def messages(self, exchange: int) -> list[Any]:
+        return [command.message for command in self.told(exchange) if isinstance(command, Send)]
+
+    def answer(self, exchange: int) -> tuple[int, Any]:
+        """The status and the body of the one answer that the exchange got."""
+        (answer,) = self.told(exchange)
+        assert isinstance(answer, Answer | AnswerText)
+        return answer.status, answer.body if isinstance(answer, Answer) else answer.text
+
+    def event(self) -> Event:
+        """The next event, which there must be."""
+        event = self.conversation.next_event()
+        assert event is not None
+        return event
+
+    def idle(self) -> bool:
+        return self.conversation.next_event() is None
+
+    def pass_time(self, seconds: float) -> None:
+        """Let so much time pass, stopping at every deadline."""
+        until = self.now + seconds
+        while (deadline := self.conversation.next_deadline()) is not None and deadline <= until:
+            self.now = max(self.now, deadline)
+            self.conversation.handle_timer(self.now)
+        self.now = until
+
+    # What clients ask
+
+    def join(self, *data: Any, fn_index: int | None = 0, session: str | None = "s") -> str:
+        """Join the queue; the event_id."""
+        status, body = self.try_join(*data, fn_index=fn_index, session=session)
+        assert status == 200
+        return str(body["event_id"])
+
+    def try_join(
+        self, *data: Any, fn_index: int | None = 0, session: str | None = "s"
+    ) -> tuple[int, Any]:
+        exchange = self.exchange()
+        submission = Submission(data=list(data), fn_index=fn_index, session_hash=session)
+        self.conversation.join(exchange, submission, (), self.now)
+        return self.answer(exchange)
+
+    def stream(self, session: str = "s") -> int:
+        exchange = self.exchange()
+        self.conversation.open_stream(exchange, session, self.now)
+        return exchange
+
+    def socket(self) -> int:
+        exchange = self.exchange()
+        self.conversation.open_socket(exchange, (), self.now)
+        return exchange
+
+    def text(self, exchange: int, **said: Any) -> None:
+        submission = Submission(**said) if said else None
+        self.conversation.receive_text(exchange, submission, self.now)
+
+    def hello(self, fn_index: int = 0, session: str = "s") -> int:
+        """A WebSocket that has said for which function it is."""
+        exchange = self.socket()
+        self.text(exchange, fn_index=fn_index, session_hash=session)
+        return exchange
+
+    def cancel(self, event_id: str, *, fn_index: int = 0, session: str = "s") -> None:
+        exchange = self.exchange()
+        self.conversation.cancel(exchange, session, fn_index, event_id, self.now)
+        assert self.answer(exchange) == (200, {"success": True})
+
+    def reset(self, event_id: str | None) -> bool:
+        exchange = self.exchange()
+        self.conversation.reset(exchange, event_id, self.now)
+        status, body = self.answer(exchange)
+        assert status == 200
+        return bool(body["success"])
+
+    def leave(self, exchange: int) -> None:
+        self.conversation.closed(exchange, self.now)
+
+    # What the application does
+
+    def submitted(self) -> JobSubmitted:
+        event = self.event()
+        assert isinstance(event, JobSubmitted)
+        return event
+
+    def started(self) -> int:
+        """The next job, started; its number."""
+        job = self.submitted().job
+        self.conversation.start(job, self.now)
+        return job
 
 
 # What a client sees

@@ -339,4 +339,4 @@ class Conversation(Runs):
 
 
 def _jobs_of(session: Session | None) -> list[Job]:
-    return [] if session is None else list(session.jobs.values())
+    return [] if session is None else session.newest_jobs()

@@ -13,6 +13,7 @@ from typing import Any, Final
 from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.protocols import detect
 from sansio_gradio.server.app import App, Function, Slot
+from sansio_gradio.server.components import STATE, TEXTBOX, Component
 from sansio_gradio.server.values import plain
 from sansio_gradio.server.versions import Manner, does, keys_of, table
 
@@ -87,7 +88,7 @@ class Documents:
         self.app_id = app_id
         self._components: list[Document] = []
         self._states: dict[str, int] = {
-            slot.name: self._component("state", {}, slot) for slot in app.states()
+            slot.name: self._component(STATE, {}) for slot in app.states()
         }
         self._dependencies = [self._dependency(function) for function in app.functions]
 
@@ -129,28 +130,27 @@ class Documents:
         }
         return {"named_endpoints": named, "unnamed_endpoints": {}}
 
-    def _component(self, kind: str, props: Mapping[str, Any], slot: Slot | None = None) -> int:
-        """Add a component; without a slot (or a State) it is none that the API sees."""
+    def _component(self, component: Component, props: Mapping[str, Any], kind: str = "") -> int:
+        """Add a component; a State or something of another *kind* is none that the API sees."""
         number = len(self._components) + 1
-        visible = slot is not None and not slot.is_state
         keys = keys_of(_COMPONENT, self._app.version)
+        old = "serializer" in keys
+        seen = not kind and component is not STATE
+        schema, example = dict(component.schema), component.example
         made: Document = {
             **_FIXED,
             "id": number,
-            "type": kind,
-            "props": {**props, "name": kind},
-            "skip_api": not visible,
+            "type": kind or component.kind,
+            "props": {**props, "name": kind or component.kind},
+            "skip_api": not seen,
+            "serializer": component.serializer,
+            "api_info": {"info": schema, "serialized_info": False} if old else schema,
+            "api_info_as_input": schema,
+            "api_info_as_output": schema,
+            "example_inputs": {"raw": example, "serialized": example} if old else example,
         }
-        if slot is not None:
-            old = "serializer" in keys
-            schema = dict(slot.component.schema)
-            example = slot.component.example
-            made["serializer"] = slot.component.serializer
-            made["api_info"] = {"info": schema, "serialized_info": False} if old else schema
-            made["api_info_as_input"] = made["api_info_as_output"] = schema
-            made["example_inputs"] = {"raw": example, "serialized": example} if old else example
-        wanted = [key for key in keys if visible or "serializer" in keys or key not in _OF_VALUES]
-        self._components.append({key: made[key] for key in wanted if key in made})
+        told = [key for key in keys if seen or old or key not in _OF_VALUES]
+        self._components.append({key: made[key] for key in told})
         return number
 
     def _slot(self, slot: Slot) -> int:
@@ -159,7 +159,7 @@ class Documents:
         props: Document = {"label": slot.name}
         if slot.has_default:
             props["value"] = plain(slot.default)
-        return self._component(slot.component.kind, props, slot)
+        return self._component(slot.component, props)
 
     def _dependency(self, function: Function) -> Document:
         version = self._app.version
@@ -168,9 +168,10 @@ class Documents:
         if function.streaming:
             target, trigger = inputs[0], "stream"
         else:
-            target, trigger = self._component("button", {"value": function.api_name}), "click"
+            target = self._component(TEXTBOX, {"value": function.api_name}, "button")
+            trigger = "click"
         modern = version >= (4, 32)
-        types = {"cancel": False} if modern else {"continuous": False}
+        types = {"cancel": bool(function.cancels)} if modern else {"continuous": False}
         made: Document = {
             **_FIXED,
             "id": function.fn_index,
@@ -182,6 +183,8 @@ class Documents:
             "queue": function.queue if modern or not function.queue else None,
             "api_name": function.api_name,
             "api_description": function.description or None,
+            "show_api": not function.cancels,
+            "api_visibility": "private" if function.cancels else "public",
             "show_progress": "full" if version >= (3, 17) else True,
             "cancels": list(function.cancels),
             "types": {"generator": function.generator, **types},

@@ -158,8 +158,9 @@ class Messages:
         message["time_limit"] = time_limit
         return message
 
-    def completed(self, event_id: str, output: Output) -> Message:
-        return self._completed(event_id, output, success=True)
+    def completed(self, event_id: str, output: Output, *, measured: bool = True) -> Message:
+        """The end of a job that worked; not *measured*: nothing ran to bring it about."""
+        return self._completed(event_id, output, success=True, measured=measured)
 
     def cancelled(self, event_id: str) -> Message:
         """How servers from 4.31 on end a job that was cancelled: completed, of nothing."""
@@ -218,7 +219,13 @@ class Messages:
         return self._make(Msg.UNEXPECTED_ERROR, {**made, "success": False})
 
     def _completed(
-        self, event_id: str, output: Output, *, success: bool, title: str | None = None
+        self,
+        event_id: str,
+        output: Output,
+        *,
+        success: bool,
+        title: str | None = None,
+        measured: bool = False,
     ) -> Message:
         return self._make(
             Msg.PROCESS_COMPLETED,
@@ -228,8 +235,8 @@ class Messages:
                 "success": success,
                 "title": title,
                 "used_cache": None,
-                "cache_duration": output.get("duration") if "data" in output else None,
-                "avg_time": output.get("average_duration"),
+                "cache_duration": output["duration"] if measured else None,
+                "avg_time": output["average_duration"] if measured else None,
             },
         )
 

@@ -219,7 +219,7 @@ class Queue:
 
     def _forget(self, session: Session) -> None:
         self.channels.close_streams(session)
-        for job in list(session.jobs.values()):
+        for job in session.newest_jobs():
             self.kill(job)
             self.channels.end_of(job, clean=False)
 

@@ -185,8 +185,9 @@ class Runs:
             for before, after, kind in zip_longest(old[: len(new)], new, kinds[: len(new)])
         ]
 
-    def _end_with(self, job: Job, output: Output) -> None:
-        self._channels.say(job, self._messages.completed(job.event_id, output))
+    def _end_with(self, job: Job, output: Output, *, measured: bool = True) -> None:
+        message = self._messages.completed(job.event_id, output, measured=measured)
+        self._channels.say(job, message)
         if job.line is not None:
             job.line.finished(self._deadlines.now - job.began)
         self._queue.finish(job)
@@ -216,7 +217,8 @@ class Runs:
         self._channels.say(job, self._messages.streaming(job.event_id, job.last, left))
         job.awaits_chunk = True
         within = (CHUNK_WITHIN if limit is None else limit) - job.first_step
-        self._deadlines.start(job.event_id, within, partial(self._input_over, job))
+        late = partial(self._input_over, job, measured=False)
+        self._deadlines.start(job.event_id, within, late)
         self._next_chunk(job)
 
     def _next_chunk(self, job: Job) -> None:
@@ -233,10 +235,10 @@ class Runs:
         if job.awaits_chunk:
             self._input_over(job)
 
-    def _input_over(self, job: Job) -> None:
+    def _input_over(self, job: Job, *, measured: bool = True) -> None:
         assert job.last is not None
         self._queue.events.append(InputEnded(job=job.id))
-        self._end_with(job, job.last)
+        self._end_with(job, job.last, measured=measured)
 
 
 def _function_of(job: Job) -> Function:

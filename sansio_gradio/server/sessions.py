@@ -35,6 +35,10 @@ class Session:
     jobs: dict[int, Job] = attrs.field(factory=dict[int, "Job"])
     states: dict[str, Any] = attrs.field(factory=dict[str, Any])
 
+    def newest_jobs(self) -> list[Job]:
+        """Its jobs, the newest first: who stops them all lets none have its turn on the way."""
+        return list(reversed(self.jobs.values()))
+
     def deliver(self) -> Iterator[tuple[int, Message | None]]:
         """What each stream takes, as (exchange, message); None is its end."""
         while self.messages and self.streams:

@@ -1,0 +1,97 @@
+"""Type hints to components."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Generator, Iterator
+from typing import Annotated, Any, Literal, Optional
+
+import pytest
+
+from sansio_gradio.server.components import (
+    CHECKBOX,
+    JSON,
+    NUMBER,
+    STATE,
+    TEXTBOX,
+    Component,
+    State,
+    component_of,
+    hints_of,
+    results_of,
+)
+
+
+class Color(enum.StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
+OWN = Component(kind="chatbot", schema={"type": "array"}, python_type="list")
+
+
+@pytest.mark.parametrize(
+    ("hint", "component"),
+    [
+        (str, TEXTBOX),
+        (int, NUMBER),
+        (float, NUMBER),
+        (bool, CHECKBOX),
+        (list[int], JSON),
+        (dict, JSON),
+        (Any, JSON),
+        ([], JSON),  # no hint at all
+        (str | None, TEXTBOX),
+        (Optional[int], NUMBER),  # noqa: UP045  # both spellings are met
+        (int | float, NUMBER),
+        (str | int, JSON),
+        (Literal[1, 2], JSON),
+        (Annotated[int, State], STATE),
+        (Annotated[int, "a comment"], NUMBER),
+        (Annotated[list[Any], OWN], OWN),
+    ],
+)
+def test_each_hint_has_its_component(hint: Any, component: Component) -> None:
+    assert component_of(hint) == component
+
+
+@pytest.mark.parametrize("hint", [Literal["red", "blue"], Color])
+def test_a_choice_is_a_dropdown(hint: Any) -> None:
+    component = component_of(hint)
+    assert component.kind == "dropdown"
+    assert component.title == "Dropdown"
+    assert component.schema == {"enum": ["red", "blue"], "type": "string"}
+    assert component.python_type == "Literal['red', 'blue']"
+    assert component.example == "red"
+
+
+@pytest.mark.parametrize(
+    ("hint", "generator", "components"),
+    [
+        (str, False, (TEXTBOX,)),
+        (None, False, ()),
+        (type(None), False, ()),
+        (tuple[str, int], False, (TEXTBOX, NUMBER)),
+        (tuple[str, ...], False, (JSON,)),
+        (tuple, False, (JSON,)),
+        (Iterator[str], True, (TEXTBOX,)),
+        (Iterator[str], False, (JSON,)),
+        (AsyncIterator[tuple[str, Annotated[int, State]]], True, (TEXTBOX, STATE)),
+        (Generator[int, None, None], True, (NUMBER,)),
+        (Any, True, (JSON,)),
+    ],
+)
+def test_results(hint: Any, generator: bool, components: tuple[Component, ...]) -> None:
+    assert results_of(hint, generator=generator) == components
+
+
+def test_hints_are_resolved_with_their_marks() -> None:
+    def known(value: Annotated[int, State]) -> str: ...
+
+    assert hints_of(known) == {"value": Annotated[int, State], "return": str}
+
+
+def test_hints_that_mean_nothing_are_none() -> None:
+    def unknown(value: Nowhere) -> str: ...  # type: ignore[name-defined]  # noqa: F821  # on purpose
+
+    assert hints_of(unknown) == {}

@@ -1,0 +1,25 @@
+"""Events and commands are values."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import attrs
+import pytest
+
+from sansio_gradio.server import events
+from sansio_gradio.server.app import Function
+
+
+@pytest.mark.parametrize("kind", get_args(events.Event))
+def test_each_event_names_its_job_and_compares_by_value(kind: type) -> None:
+    needed = {"function": Function(fn_index=0, api_name="f"), "data": [1], "session_hash": None}
+    given = {field.name for field in attrs.fields(kind)} & needed.keys()
+    arguments = {name: needed[name] for name in given}
+    assert kind(job=1, **arguments) == kind(job=1, **arguments)
+    assert kind(job=1, **arguments) != kind(job=2, **arguments)
+
+
+@pytest.mark.parametrize("kind", get_args(events.Command))
+def test_each_command_names_its_exchange_first(kind: type) -> None:
+    assert attrs.fields(kind)[0].name == "exchange"

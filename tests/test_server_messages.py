@@ -1,0 +1,216 @@
+"""Each message has the very keys, in the very order, of the version that is posed as.
+
+Every message of every recording is made anew from its own values and compared, as JSON text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+from transcripts import load, recordings, versions
+
+from sansio_gradio.errors import AppError
+from sansio_gradio.protocol.protocols import PROTOCOLS, Channel, Handover, Naming, Traits
+from sansio_gradio.protocol.version import version_numbers
+from sansio_gradio.server.app import App
+from sansio_gradio.server.messages import Estimate, Messages
+
+SHARED = PROTOCOLS["sse_v3"]
+
+
+def messages_of(version: str, *, show_error: bool = True) -> Messages:
+    app = App(version=version)
+    return Messages(app.version, app.traits, show_error=show_error)
+
+
+def recorded(version: str) -> list[Any]:
+    """Every message that a recorded server sent for jobs and sessions."""
+    found: list[Any] = []
+    for _, name in [pair for pair in recordings() if pair[0] == version]:
+        for exchange in load(version, name).expected["exchanges"]:
+            if "upload_progress" in exchange["target"] or "/call/" in exchange["target"]:
+                continue  # other streams with other messages
+            found += exchange.get("messages", ())
+            found += exchange.get("received", ())
+    return [message for message in found if "msg" in message]
+
+
+def output_made(messages: Messages, output: dict[str, Any]) -> dict[str, Any]:
+    return messages.output(
+        output["data"],
+        is_generating=output.get("is_generating", False),
+        duration=output["duration"],
+        average=output["average_duration"],
+    )
+
+
+def made(messages: Messages, message: Any) -> Any:
+    """The message as we make it, from the values of a recorded one."""
+    event_id = message.get("event_id")
+    match message["msg"]:
+        case "estimation":
+            estimate = Estimate(
+                rank=message["rank"],
+                queue_size=message["queue_size"],
+                rank_eta=message["rank_eta"],
+                average=message.get("avg_event_process_time"),
+                concurrent=message.get("avg_event_concurrent_process_time"),
+                queue_eta=message.get("queue_eta"),
+            )
+            return messages.estimation(event_id, estimate)
+        case "process_starts":
+            return messages.process_starts(event_id, message.get("eta"))
+        case "progress":
+            return messages.progress(event_id, message["progress_data"])
+        case "log":
+            return messages.log(
+                event_id,
+                message["log"],
+                level=message["level"],
+                title=message.get("title", ""),
+                duration=message.get("duration"),
+                visible=message.get("visible", True),
+            )
+        case "process_generating":
+            return messages.generating(event_id, output_made(messages, message["output"]))
+        case "process_streaming":
+            output = output_made(messages, message["output"])
+            return messages.streaming(event_id, output, message["time_limit"])
+        case "process_completed":
+            return completed(messages, message)
+        case "unexpected_error" if message.get("session_not_found", True):
+            return messages.session_not_found()
+        case "send_data":
+            return messages.send_data(event_id)
+        case kind:
+            return getattr(messages, kind)()
+
+
+def completed(messages: Messages, message: Any) -> Any:
+    event_id, output = message.get("event_id"), message["output"]
+    if "data" in output:
+        measured = message.get("avg_time", output["average_duration"]) is not None
+        return messages.completed(event_id, output_made(messages, output), measured=measured)
+    if "error" not in output:
+        return messages.cancelled(event_id)
+    generating = "title" in message and message["title"] is None
+    text = output["error"]
+    error: Exception | None = ValueError(text)
+    if text is None or text == "None":
+        error, generating = None, generating or text == "None"
+    elif "boom: " in text and not text.startswith(("valueboom", "genboom")):
+        error = AppError("boom: x", title="Error", duration=10)
+    return messages.failed(event_id, error, generating=generating)
+
+
+@pytest.mark.parametrize("version", [version for version in versions() if version != "3.1.4"])
+def test_every_recorded_message_is_made_the_same(version: str) -> None:
+    messages = messages_of(version)
+    kinds: Counter[str] = Counter()
+    for message in recorded(version):
+        kinds[message["msg"]] += 1
+        assert json.dumps(made(messages, message)) == json.dumps(message)
+    common = {"estimation", "process_starts", "process_completed"}
+    assert common <= set(kinds)
+    if version >= "3.3":
+        assert kinds["process_generating"] > 5
+
+
+def test_the_recordings_have_every_kind_but_the_one_of_a_server_that_stops() -> None:
+    kinds = {message["msg"] for version in versions() for message in recorded(version)}
+    assert kinds == {
+        "send_hash",
+        "send_data",
+        "queue_full",
+        "estimation",
+        "process_starts",
+        "progress",
+        "log",
+        "process_generating",
+        "process_streaming",
+        "process_completed",
+        "heartbeat",
+        "close_stream",
+        "unexpected_error",
+    }
+    stopped = messages_of("6.31.0").server_stopped()
+    assert stopped == {
+        "msg": "unexpected_error",
+        "event_id": None,
+        "message": "Server stopped unexpectedly.",
+        "session_not_found": False,
+        "success": False,
+    }
+
+
+def error_of(version: str, error: BaseException | None, **how: bool) -> dict[str, Any]:
+    messages = messages_of(version, show_error=how.pop("show_error", False))
+    return messages.error_output(error, **how)
+
+
+def test_an_error_is_hidden_unless_the_app_shows_it_or_meant_it() -> None:
+    secret = ValueError("secret")
+    assert error_of("6.31.0", secret) == {"error": None}
+    assert error_of("6.31.0", secret, show_error=True) == {"error": "secret", "visible": True}
+    assert error_of("5.50.0", secret, show_error=True) == {"error": "secret"}
+    assert error_of("6.31.0", None, show_error=True) == {"error": None}
+
+
+def test_an_error_that_the_app_means_is_told_as_the_version_does() -> None:
+    error = AppError("no", title=None, duration=None, visible=False)
+    newest = {"error": "no", "duration": None, "visible": False, "title": "Error"}
+    assert error_of("6.31.0", error) == newest
+    assert error_of("5.1.0", error) == {"error": "'no'", "duration": None, "visible": False}
+    assert error_of("3.50.2", error) == {"error": "'no'"}
+    assert error_of("6.31.0", AppError("no", title="T")) == {
+        **newest,
+        "title": "T",
+        "visible": True,
+    }
+
+
+def test_a_hidden_error_of_a_generator_was_the_text_none_for_a_while() -> None:
+    for version, text in [
+        ("3.16.2", None),
+        ("3.50.2", "None"),
+        ("4.21.0", "None"),
+        ("4.29.0", None),
+    ]:
+        assert error_of(version, ValueError(), generating=True) == {"error": text}
+        assert error_of(version, ValueError()) == {"error": None}
+
+
+def test_the_title_of_a_failure_is_that_of_its_error() -> None:
+    messages = messages_of("6.31.0")
+    titled = AppError("no", title="T")
+    assert messages.failed("e", titled, generating=False).get("title") == "T"
+    assert messages.failed("e", None, generating=False).get("title") == "Error"
+    assert messages.failed("e", titled, generating=True).get("title") is None
+
+
+def test_a_job_that_got_no_data_is_told_so() -> None:
+    message = messages_of("3.50.2").timed_out("e")
+    assert message["output"] == {"error": "Time out uploading data to server"}
+    assert message["success"] is False
+
+
+@pytest.mark.parametrize("naming", Naming)
+@pytest.mark.parametrize("channel", Channel)
+def test_a_message_names_its_job_where_the_protocol_does(channel: Channel, naming: Naming) -> None:
+    traits = Traits(
+        channel=channel,
+        handover=Handover.ASKED,
+        naming=naming,
+        diffs=True,
+        close_stream=False,
+    )
+    messages = Messages(version_numbers("6.31.0"), traits, show_error=False)
+    everywhere = naming is Naming.JOIN_ANSWER or (
+        naming is Naming.SEND_DATA and channel is Channel.SESSION_STREAM
+    )
+    assert ("event_id" in messages.process_starts("e", None)) == everywhere
+    assert ("event_id" in messages.send_data("e")) == (naming is not Naming.NOWHERE)
+    assert messages.names_jobs == everywhere
