@@ -1,1 +1,1 @@
-"""The client role: ``Conversation`` at the altitude of HTTP messages, ``Engine`` at that of bytes."""
+"""The client role: ``Conversation`` speaks in HTTP messages, ``Engine`` in bytes."""

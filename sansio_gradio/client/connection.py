@@ -57,6 +57,7 @@ class Connection:
     exchange: Exchange | None = None
     opened_for: Exchange | None = None
     state: ConnectionState = ConnectionState.OPENING
+    is_gone: bool = False  # the surroundings have said so: nothing is to be closed
     idle_since: float | None = None  # None: never used yet
     _out: deque[bytes] = attrs.field(factory=deque[bytes], init=False)
     _offset: int = attrs.field(default=0, init=False)  # of the first of them

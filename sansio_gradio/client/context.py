@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 
@@ -18,9 +19,6 @@ from sansio_gradio.protocol.messages import Message, parse_message
 from sansio_gradio.protocol.protocols import Traits
 from sansio_gradio.wire.url import URL
 
-Emit: TypeAlias = Callable[[Event | Callable[[], Event | None]], None]
-"""Hand an event to the application, or a way to make one (or none) when it is taken."""
-
 
 @attrs.define(kw_only=True, eq=False)
 class Context:
@@ -29,13 +27,18 @@ class Context:
     timers: Timers
     limits: Limits
     timeouts: Timeouts
-    emit: Emit
+    events: deque[Event | Callable[[], Event | None]]
+    """For the application: events, or ways to make one (or none) when it is taken."""
     wall_offset: float
     strict: bool
     json_loads: Callable[[str | bytes], Any] | None
-    base: URL  # of the app's page, then (with its api_prefix) of its API
-    app: AppInfo
-    traits: Traits
+    base: URL
+    """Of the app's page, then, when the app is known, of its API."""
+    app: AppInfo = attrs.field(init=False)
+    traits: Traits = attrs.field(init=False)
+
+    def emit(self, event: Event | Callable[[], Event | None]) -> None:
+        self.events.append(event)
 
     @property
     def wall_now(self) -> float:

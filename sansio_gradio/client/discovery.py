@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 import attrs
 
-from sansio_gradio.client.exchanges import Answer, Exchanges
+from sansio_gradio.client.context import Context
+from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.errors import AuthenticationError, GradioError, RemoteProtocolError
-from sansio_gradio.limits import Limits
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.failures import excerpt, refusal
 from sansio_gradio.protocol.requests import HTTPRequest
@@ -28,21 +28,16 @@ class Discovery:
 
     def __init__(
         self,
-        page: URL,
-        exchanges: Exchanges,
+        context: Context,
         *,
         auth: tuple[str, str] | None,
-        limits: Limits,
-        json_loads: Callable[[str | bytes], Any] | None,
         on_app: Callable[[AppInfo], None],
         on_error: Callable[[GradioError], None],
     ) -> None:
-        self.page = page
+        self.page = context.base
         """The address of the app, as it turned out to be."""
-        self._exchanges = exchanges
+        self._context = context
         self._auth = auth
-        self._limits = limits
-        self._json_loads = json_loads
         self._on_app = on_app
         self._on_error = on_error
         self._app: AppInfo | None = None
@@ -90,7 +85,7 @@ class Discovery:
             except GradioError as error:
                 self._failed(error.located(phase=phase, url=answer.url.public))
 
-        self._exchanges.ask(
+        self._context.exchanges.ask(
             base or self.page,
             request,
             phase=phase,
@@ -139,9 +134,9 @@ class Discovery:
         try:
             return loads(
                 answer.body,
-                max_size=self._limits.answer,
-                max_depth=self._limits.json_depth,
-                json_loads=self._json_loads,
+                max_size=self._context.limits.answer,
+                max_depth=self._context.limits.json_depth,
+                json_loads=self._context.json_loads,
             )
         except RemoteProtocolError as error:
             raise RemoteProtocolError(

@@ -2,8 +2,8 @@
 
 For those who bring their own sockets and clock. ``next_command`` says which connections to open
 and close, ``data_to_send`` what to send on them; what happens is told by the network verbs, with
-``now`` in monotonic seconds. After any verb, also one of a ``Session``: carry out the commands, send, take
-the events, and call ``handle_timer`` when ``next_deadline`` has passed.
+``now`` in monotonic seconds. After any verb, also one of a ``Session``: carry out the commands,
+send, take the events, and call ``handle_timer`` when ``next_deadline`` has passed.
 
 Rule 1: network verbs never raise for what the peer did. They close that connection, and the events
 of whatever it carried tell.
@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeAlias
+from functools import partial
+from typing import Any, Final, TypeAlias, Unpack
 
 from sansio_gradio.client.commands import (
     Abort,
@@ -30,9 +31,8 @@ from sansio_gradio.client.commands import (
 )
 from sansio_gradio.client.connection import Connection, ConnectionState, Exchange
 from sansio_gradio.client.conversation import Conversation
-from sansio_gradio.client.headers import Fields
 from sansio_gradio.client.pool import Assign, Close, Open, Pool
-from sansio_gradio.client.session import Session
+from sansio_gradio.client.session import Session, SessionOptions
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import (
     ConnectFailed,
@@ -44,7 +44,6 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.events import Event, SessionClosed
 from sansio_gradio.limits import Limits, Timeouts
-from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.wire import http, websocket
 from sansio_gradio.wire.http import HTTPConnection, Role
 from sansio_gradio.wire.url import URL
@@ -76,13 +75,19 @@ class Engine:
         strict: bool = False,
         json_loads: Callable[[str | bytes], Any] | None = None,
     ) -> None:
-        self._entropy = entropy
-        self._wall_offset = wall_offset
         self._limits = limits or Limits()
         self._timeouts = timeouts or Timeouts()
         self._observe = observe
-        self._strict = strict
-        self._json_loads = json_loads
+        self._converse = partial(
+            Conversation,
+            entropy=entropy,
+            wall_offset=wall_offset,
+            limits=self._limits,
+            timeouts=self._timeouts,
+            strict=strict,
+            json_loads=json_loads,
+            on_asked=self._touch,
+        )
         self._timers = Timers()
         self._pool = Pool(self._limits.connections)
         self._commands: deque[EngineCommand] = deque()
@@ -96,41 +101,16 @@ class Engine:
         self._last_connection = 0
         self._last_session = 0
 
-    def session(
-        self,
-        src: str,
-        *,
-        app: AppInfo | None = None,
-        session_hash: str | None = None,
-        headers: Fields = (),
-        cookies: Fields = (),
-        auth: tuple[str, str] | None = None,
-        protocol: str | None = None,
-    ) -> Session:
+    def session(self, src: str, **options: Unpack[SessionOptions]) -> Session:
         """Begin a session with the app at *src*; finding out what app it is begins by itself.
 
-        For the arguments and what is raised see ``Conversation``.
+        For the options, and for what is raised, see ``Session``.
         """
         self._last_session += 1
-        conversation = Conversation(
-            src,
-            entropy=self._entropy,
-            app=app,
-            session_hash=session_hash,
-            headers=headers,
-            cookies=cookies,
-            auth=auth,
-            protocol=protocol,
-            limits=self._limits,
-            timeouts=self._timeouts,
-            wall_offset=self._wall_offset,
-            strict=self._strict,
-            json_loads=self._json_loads,
-            id=self._last_session,
-        )
+        conversation = self._converse(src, id=self._last_session, **options)
         self._sessions[conversation.id] = conversation
         self._touch(conversation)
-        return Session(conversation, self._touch)
+        return conversation
 
     # What the surroundings ask.
 
@@ -163,19 +143,16 @@ class Engine:
 
     def next_event(self) -> Event | None:
         """What the application should know next; None: nothing for now."""
-        while True:
-            for conversation in self._eventful.values():
-                event = conversation.next_event()
-                if event is None:
-                    break
+        for conversation in list(self._eventful.values()):
+            event = conversation.next_event()
+            if event is not None:
                 if type(event) is SessionClosed:
                     del self._sessions[conversation.id]
                     self._close_idle()
                 self._tell_observer(None, "event", event)
                 return event
-            else:
-                return None
             del self._eventful[conversation.id]
+        return None
 
     def next_deadline(self) -> float | None:
         """When ``handle_timer`` is due, in monotonic seconds; it may have passed already."""
@@ -234,9 +211,13 @@ class Engine:
         connection = self._known(conn, now)
         if connection is None:
             return
+        if connection.state is ConnectionState.CLOSED:
+            self._forget(connection)  # what it still had to say is lost
+            return
+        connection.is_gone = True
         if error is None and connection.state is ConnectionState.OPEN:
             self.receive_data(conn, b"", now)
-        self._broken(connection, error, now, tell=False)
+        self._broken(connection, error, now)
         self._work()
 
     def handle_timer(self, now: float) -> None:
@@ -300,14 +281,7 @@ class Engine:
             )
         self._work()
 
-    def _broken(
-        self,
-        connection: Connection,
-        error: BaseException | None,
-        now: float,
-        *,
-        tell: bool = True,
-    ) -> None:
+    def _broken(self, connection: Connection, error: BaseException | None, now: float) -> None:
         """A connection is of no use any more; what it carried fails, or goes another way."""
         if connection.state is ConnectionState.CLOSED:
             return
@@ -323,7 +297,7 @@ class Engine:
                     exchange = None  # another connection was there before this one
         else:
             self._release(connection, reusable=False)
-        self._close(connection, tell=tell)
+        self._close(connection)
         if exchange is None or exchange.aborted:
             return
         if was_open and self._may_repeat(exchange):
@@ -342,16 +316,19 @@ class Engine:
             and (exchange.is_safe or not exchange.handed_out)
         )
 
-    def _close(self, connection: Connection, *, tell: bool = True) -> None:
+    def _close(self, connection: Connection) -> None:
         self._timers.stop(connection)
         connection.state = ConnectionState.CLOSED
         if isinstance(connection.wire, HTTPConnection):
             connection.discard()  # half a request is of no use; a Close frame is
-        if tell:
+        if not connection.is_gone:
             self._commands.append(CloseConnection(connection.id))
-        if not tell or not connection.has_data:
-            self._writable.pop(connection.id, None)
-            del self._connections[connection.id]
+        if connection.is_gone or not connection.has_data:
+            self._forget(connection)
+
+    def _forget(self, connection: Connection) -> None:
+        self._writable.pop(connection.id, None)
+        del self._connections[connection.id]
 
     def _close_idle(self) -> None:
         if not self._sessions:
@@ -369,7 +346,8 @@ class Engine:
     def _work(self) -> None:
         """Carry out what the conversations ask, and what the pool plans for it."""
         while self._touched:
-            _, conversation = self._touched.popitem()
+            # In the order in which they were touched: no session overtakes another one.
+            conversation = self._touched.pop(next(iter(self._touched)))
             while (command := conversation.next_command()) is not None:
                 self._carry_out(conversation, command)
         for step in self._pool.plan(self._timers.now):

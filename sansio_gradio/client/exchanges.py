@@ -101,7 +101,6 @@ class Exchanges:
 
     def __init__(
         self,
-        *,
         headers: Headers,
         timers: Timers,
         limits: Limits,

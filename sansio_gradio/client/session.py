@@ -1,50 +1,142 @@
-"""One session on an engine: what the application asks."""
+"""What an application asks of a session, and what becomes of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypedDict
 
-from sansio_gradio.client.conversation import Conversation
-from sansio_gradio.client.headers import Fields
-from sansio_gradio.client.job import Want
+import attrs
+
+from sansio_gradio.client.commands import Headers
+from sansio_gradio.client.context import Context
+from sansio_gradio.client.discovery import Discovery
+from sansio_gradio.client.exchanges import Exchanges
+from sansio_gradio.client.headers import Fields, checked_headers, overlaid, pairs
+from sansio_gradio.client.job import Job, Want
+from sansio_gradio.client.job_channel import JobChannel
+from sansio_gradio.client.plain_call import PlainCall
+from sansio_gradio.client.session_stream import SessionStream
+from sansio_gradio.client.timers import Timers
+from sansio_gradio.errors import DeadlineExceeded, GradioError, LocalProtocolError
+from sansio_gradio.events import Connected, ConnectingFailed, JobCancelled, JobFailed, SessionClosed
+from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+from sansio_gradio.protocol.protocols import PROTOCOLS, Channel, detect, traits_of
+from sansio_gradio.wire.url import api_base, app_base
+
+_SESSION_BYTES: Final = 8
+_OWN_HEADERS: Final[Headers] = (
+    ("user-agent", "sansio-gradio"),
+    ("accept", "*/*"),
+    ("accept-encoding", "identity"),
+)
+
+
+class SessionOptions(TypedDict, total=False):
+    """What a session may be told of the app and of who asks; see ``Session``."""
+
+    app: AppInfo | None
+    session_hash: str | None
+    headers: Fields
+    cookies: Fields
+    auth: tuple[str, str] | None
+    protocol: str | None
+
+
+@attrs.define(eq=False)
+class _Request:
+    """What a job waits to be asked with, until the app is known."""
+
+    job: Job
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    api_name: str | None
+    fn_index: int | None
 
 
 class Session:
-    """A conversation whose requests the engine carries; made by ``Engine.session``.
+    """The client's side of one session with the app at *src*.
 
-    The verbs are those of ``Conversation``; their events come from ``Engine.next_event``.
+    ``entropy(n)`` returns n random bytes. ``app``: what is known of the app already, so that
+    nothing is asked. ``protocol``: speak this one, whatever the app announces. ``auth``: (user,
+    password) for an app with a login. ``headers`` and ``cookies`` go to the app's origin and
+    nowhere else. ``wall_offset``: POSIX time minus monotonic time, in seconds. ``strict``: what no
+    known server does is an error. ``json_loads``: another JSON parser, as ``orjson.loads``.
+
+    Raises:
+        LocalProtocolError: *src* is not an address, or a header cannot be sent.
+        ValueError: there is no such protocol.
     """
 
-    def __init__(self, conversation: Conversation, touch: Callable[[Conversation], None]) -> None:
-        self._conversation = conversation
-        self._touch = touch
-
-    @property
-    def id(self) -> int:
+    def __init__(
+        self,
+        src: str,
+        *,
+        entropy: Callable[[int], bytes],
+        app: AppInfo | None = None,
+        session_hash: str | None = None,
+        headers: Fields = (),
+        cookies: Fields = (),
+        auth: tuple[str, str] | None = None,
+        protocol: str | None = None,
+        limits: Limits | None = None,
+        timeouts: Timeouts | None = None,
+        wall_offset: float = 0.0,
+        strict: bool = False,
+        json_loads: Callable[[str | bytes], Any] | None = None,
+        id: int = 0,
+        on_asked: Callable[[Any], None] = lambda _: None,
+    ) -> None:
+        if protocol is not None:
+            traits_of(protocol)
+        self.id = id
         """The number that this session's events carry."""
-        return self._conversation.id
-
-    @property
-    def app(self) -> AppInfo | None:
+        self.app: AppInfo | None = None
         """What is known of the app; None until ``Connected``."""
-        return self._conversation.app
-
-    @property
-    def protocol(self) -> str | None:
+        self.protocol: str | None = None
         """The protocol spoken; None until ``Connected``."""
-        return self._conversation.protocol
-
-    @property
-    def session_hash(self) -> str:
+        self.session_hash = session_hash or entropy(_SESSION_BYTES).hex()
         """The name that the server knows this session by."""
-        return self._conversation.session_hash
-
-    @property
-    def url(self) -> str:
+        page = app_base(src)
+        self.url = str(page)
         """The address of the app's page."""
-        return self._conversation.url
+        self._forced = protocol
+        self._entropy = entropy
+        self._on_asked = on_asked
+        limits, timeouts, timers = limits or Limits(), timeouts or Timeouts(), Timers()
+        sent = overlaid(_OWN_HEADERS, checked_headers(headers))
+        self._context = Context(
+            session=id,
+            exchanges=Exchanges(sent, timers, limits, timeouts, wall_offset),
+            timers=timers,
+            limits=limits,
+            timeouts=timeouts,
+            events=deque(),
+            wall_offset=wall_offset,
+            strict=strict,
+            json_loads=json_loads,
+            base=page,
+        )
+        for name, value in pairs(cookies):
+            self._context.exchanges.cookies.set(page, name, value)
+        self._jobs: dict[int, Job] = {}
+        self._waiting: dict[int, _Request] = {}
+        self._last_job = 0
+        self._main: SessionStream | None = None
+        self._closing = False
+        self._closed = False
+        self._discovery = Discovery(
+            self._context, auth=auth, on_app=self._connected, on_error=self._not_connected
+        )
+        if app is None:
+            self._discovery.start()
+        else:
+            self._discovery.know(app)
+            self._connected(app)
+        timers.ask_for_time()
+
+    # What the application asks.
 
     def submit(
         self,
@@ -59,51 +151,234 @@ class Session:
         want: Want = Want.ALL,
         **kwargs: Any,
     ) -> int:
-        """Call an endpoint; returns the job's number. See ``Conversation.submit``."""
-        self._touch(self._conversation)
-        return self._conversation.submit(
-            *args,
-            api_name=api_name,
-            fn_index=fn_index,
-            headers=headers,
-            timeout=timeout,
-            isolated=isolated,
+        """Call an endpoint; returns the job's number, which its events carry.
+
+        ``timeout`` (seconds) is the job's own deadline. ``isolated`` gives it a session of its own:
+        no State shared, and a cancel that is exact. Arguments that do not fit end the job in a
+        ``LocalProtocolError``, since they may only be known to when the app is.
+
+        Raises:
+            LocalProtocolError: the conversation is closed, or a header cannot be sent.
+        """
+        if self._closing:
+            raise LocalProtocolError("this session is closed")
+        self._last_job += 1
+        job = Job(
+            self._last_job,
+            want=want,
+            headers=checked_headers(headers or ()),
             event_data=event_data,
             trigger_id=trigger_id,
-            want=want,
-            **kwargs,
+            isolated=isolated,
         )
+        self._jobs[job.id] = job
+        seconds = self._context.timeouts.job if timeout is None else timeout
+        self._context.timers.start(("job", job.id), seconds, lambda: self._expire(job))
+        self._waiting[job.id] = _Request(job, args, kwargs, api_name, fn_index)
+        self._asked()
+        self._start_waiting()
+        return job.id
 
     def cancel(self, job: int) -> bool:
-        """Give a job up; False: it is over already. See ``Conversation.cancel``."""
-        self._touch(self._conversation)
-        return self._conversation.cancel(job)
+        """Give a job up and have the server stop it; False: it is over already.
+
+        It ends in ``JobCancelled``, at the latest after ``Timeouts.close``.
+        """
+        found = self._jobs.get(job)
+        if found is None:
+            return False
+        self._asked()
+        if self._waiting.pop(job, None) is not None:
+            self._context.emit(JobCancelled(session=self.id, job=job, stopped_on_server=False))
+            self._over(found)
+            return True
+        return found.cancel()
 
     def send(self, job: int, *chunk: Any, latest: bool = False) -> None:
-        """Give a streaming input its next piece. See ``Conversation.send``."""
-        self._touch(self._conversation)
-        self._conversation.send(job, *chunk, latest=latest)
+        """Give a streaming input its next piece, which waits until the server asks for it.
+
+        ``latest``: pieces that wait already are dropped for this one.
+
+        Raises:
+            LocalProtocolError: the job is over, or its input was ended.
+        """
+        self._running(job).send(list(chunk), latest=latest)
+        self._asked()
 
     def end_input(self, job: int) -> None:
-        """End a streaming input. See ``Conversation.end_input``."""
-        self._touch(self._conversation)
-        self._conversation.end_input(job)
+        """End a streaming input: the job completes after the pieces that wait."""
+        self._running(job).send(None)
+        self._asked()
 
     def endpoint_of(self, job: int) -> Endpoint | None:
-        """The endpoint that a job under way calls. See ``Conversation.endpoint_of``."""
-        return self._conversation.endpoint_of(job)
+        """The endpoint that a job under way calls; None as long as the app is not known."""
+        found = self._jobs.get(job)
+        return found.endpoint if found is not None and job not in self._waiting else None
 
     def request_info(self) -> None:
-        """Ask for ``/info``. See ``Conversation.request_info``."""
-        self._touch(self._conversation)
-        self._conversation.request_info()
+        """Ask for ``/info``: ``Connected`` comes again, or ``ConnectingFailed``."""
+        self._discovery.request_info()
+        self._asked()
 
     def reset(self) -> None:
-        """Go on in a new session. See ``Conversation.reset``."""
-        self._touch(self._conversation)
-        self._conversation.reset()
+        """Go on in a new session; jobs under way in the old one are cancelled."""
+        for job in list(self._jobs.values()):
+            if job.id not in self._waiting:
+                job.cancel()
+        self._renew()
+        self._asked()
 
     def close(self) -> None:
-        """Cancel all jobs and leave. See ``Conversation.close``."""
-        self._touch(self._conversation)
-        self._conversation.close()
+        """Cancel all jobs and leave; ``SessionClosed`` is the last event."""
+        if self._closing:
+            return
+        self._closing = True
+        for job in list(self._jobs):
+            self.cancel(job)
+        self._context.timers.start("close", self._context.timeouts.close, self._force_close)
+        self._asked()
+        self._finish_closing()
+
+    def _asked(self) -> None:
+        self._context.timers.ask_for_time()
+        self._on_asked(self)
+
+    # Discovery.
+
+    def _connected(self, app: AppInfo) -> None:
+        context = self._context
+        if self.app is None:
+            self.protocol = self._forced or detect(app.protocol_name, app.version)
+            context.traits = traits_of(self.protocol)
+            context.base = api_base(self._discovery.page, app.api_prefix)
+            name = app.protocol_name
+            if name is not None and name not in PROTOCOLS:
+                context.anomaly(f"an unknown protocol, spoken to as the newest: {name!r}")
+        self.app = context.app = app
+        context.emit(Connected(session=self.id, app=app))
+        self._start_waiting()
+
+    def _not_connected(self, error: GradioError) -> None:
+        self._context.emit(ConnectingFailed(session=self.id, error=error))
+        for request in list(self._waiting.values()):
+            self._fail_unstarted(request, error)
+
+    def _start_waiting(self) -> None:
+        """Start the jobs of which everything is known by now."""
+        for request in list(self._waiting.values()):
+            if self.app is None:
+                self._discovery.start()
+                return
+            try:
+                endpoint = self.app.endpoint(request.api_name, request.fn_index)
+                if not self.app.has_info and endpoint.needs_info(request.args, request.kwargs):
+                    self._discovery.request_info()
+                    continue
+                data = endpoint.bind(request.args, request.kwargs)
+            except LocalProtocolError as error:
+                self._fail_unstarted(request, error)
+                continue
+            del self._waiting[request.job.id]
+            self._start(request.job, endpoint, data)
+
+    def _fail_unstarted(self, request: _Request, error: GradioError) -> None:
+        job = request.job
+        del self._waiting[job.id]
+        own = error.for_job(job.id).located(phase="submit", url=self._context.base.public)
+        self._context.emit(JobFailed(session=self.id, job=job.id, error=own))
+        self._over(job)
+
+    # Jobs.
+
+    def _start(self, job: Job, endpoint: Endpoint, data: list[Any]) -> None:
+        context = self._context
+        job.begin(context, endpoint, data, self._over)
+        if not endpoint.queue:
+            job.session_hash = self.session_hash
+            call = PlainCall(context, job)
+            job.carried_by(call)
+            call.start()
+        elif context.traits.channel is Channel.SESSION_STREAM:
+            stream = self._stream_for(job)
+            job.carried_by(stream)
+            stream.start(job)
+            if job.isolated:
+                stream.retire()
+        else:
+            job.session_hash = (
+                self._new_hash() if self._wants_own_session(job) else self.session_hash
+            )
+            channel = JobChannel(context, job)
+            job.carried_by(channel)
+            channel.start()
+
+    def _stream_for(self, job: Job) -> SessionStream:
+        if job.isolated:
+            return SessionStream(self._context, self._new_hash(), self._lost)
+        if self._main is None:
+            self._main = SessionStream(self._context, self.session_hash, self._lost)
+        return self._main
+
+    def _wants_own_session(self, job: Job) -> bool:
+        """Whether *job* must not share a session: its generator would be mixed up with another's.
+
+        Servers before 4.0 keep one iterator for each function and session
+        (gradio@3.50.2 queueing.py: call_prediction).
+        """
+        return job.isolated or (
+            job.endpoint.is_generator is not False  # None: 3.16 does not tell
+            and any(
+                other is not job
+                and other.id not in self._waiting
+                and other.endpoint.fn_index == job.endpoint.fn_index
+                for other in self._jobs.values()
+            )
+        )
+
+    def _running(self, job: int) -> Job:
+        found = self._jobs.get(job)
+        if found is None:
+            raise LocalProtocolError(f"job {job} is over, or was never there")
+        return found
+
+    def _expire(self, job: Job) -> None:
+        request = self._waiting.get(job.id)
+        if request is not None:
+            self._fail_unstarted(request, DeadlineExceeded(phase="job"))
+        else:
+            job.expire()
+
+    def _over(self, job: Job) -> None:
+        self._context.timers.stop(("job", job.id))
+        del self._jobs[job.id]
+        self._finish_closing()
+
+    # Sessions.
+
+    def _lost(self, stream: SessionStream) -> None:
+        """A stream had to be cut: its session_hash is not used again."""
+        if stream is self._main:
+            self._renew()
+            self._context.session_lost()
+
+    def _renew(self) -> None:
+        old, self._main = self._main, None
+        self.session_hash = self._new_hash()
+        if old is not None:
+            old.retire()
+
+    def _new_hash(self) -> str:
+        return self._entropy(_SESSION_BYTES).hex()
+
+    # Closing.
+
+    def _finish_closing(self) -> None:
+        if self._closing and not self._jobs and not self._closed:
+            self._closed = True
+            self._context.timers.stop("close")
+            self._context.exchanges.abort_all()
+            self._context.emit(SessionClosed(session=self.id))
+
+    def _force_close(self) -> None:
+        for job in list(self._jobs.values()):
+            job.leave()

@@ -74,10 +74,8 @@ class SessionStream:
         """Join *job*."""
         job.session_hash = self.session_hash
         self._joining[job.id] = job
-        body = job.body
-        if self._context.traits.handover is Handover.ASKED:
-            body = {**body, "data": []}
-        request = requests.join(body, job.headers)
+        data = [] if self._context.traits.handover is Handover.ASKED else job.body["data"]
+        request = requests.join({**job.body, "data": data}, job.headers)
         self._context.exchanges.ask(
             self._context.base,
             request,

@@ -1,8 +1,8 @@
 """Deadlines without a clock.
 
 The machines above are told the time only by verbs that carry ``now``. What a user asks carries
-none, so a timer started by it counts from the next ``now``; until then ``next_deadline`` is in the past,
-which makes a driver tell the time at once.
+none, so a timer started by it counts from the next ``now``; until then ``next_deadline`` is in the
+past, which makes a driver tell the time at once.
 """
 
 from __future__ import annotations

@@ -44,20 +44,21 @@ class Message(TypedDict, total=False):
 
 
 _NONE: Final = type(None)
-_NUMBER: Final = frozenset({int, float, _NONE})
-_TEXT: Final = frozenset({str, _NONE})
-_FLAG: Final = frozenset({bool, _NONE})
+_NUMBER: Final = frozenset[type]({int, float, _NONE})
+_TEXT: Final = frozenset[type]({str, _NONE})
+_FLAG: Final = frozenset[type]({bool, _NONE})
+_COUNT: Final = frozenset[type]({int, _NONE})
 
 # The types that the core relies on, to the letter: to Python a bool is an int, here it is no number.
 _TYPES: Final[Mapping[str, frozenset[type]]] = {
     "msg": frozenset({str}),
-    "output": frozenset({dict, _NONE}),
+    "output": frozenset[type]({dict, _NONE}),
     "event_id": _TEXT,
-    "rank": frozenset({int, _NONE}),
+    "rank": _COUNT,
     "rank_eta": _NUMBER,
-    "queue_size": frozenset({int, _NONE}),
+    "queue_size": _COUNT,
     "success": _FLAG,
-    "progress_data": frozenset({list, _NONE}),
+    "progress_data": frozenset[type]({list, _NONE}),
     "log": frozenset({str}),
     "level": frozenset({str}),
     "title": _TEXT,

@@ -1,0 +1,115 @@
+"""The protocols of Gradio apps, without I/O.
+
+Codecs (``SSEDecoder``, ``parse_message``, ``send_data_frame``, ``apply_diff``), the client role at
+two altitudes (``Conversation`` for who brings an HTTP library, ``Engine`` for who brings sockets),
+and what an app is (``AppInfo``). Clients that do the I/O are in ``sansio_gradio_adapters``.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from sansio_gradio import events
+from sansio_gradio.client.commands import (
+    Abort,
+    CloseConnection,
+    Expect,
+    OpenConnection,
+    OpenWebSocket,
+    PauseReading,
+    ResumeReading,
+    SendRequest,
+    SendText,
+    StartTLS,
+)
+from sansio_gradio.client.conversation import Conversation
+from sansio_gradio.client.engine import Engine
+from sansio_gradio.client.job import Want
+from sansio_gradio.client.session import Session
+from sansio_gradio.errors import (
+    AppError,
+    AuthenticationError,
+    ConnectFailed,
+    ConnectionLost,
+    DeadlineExceeded,
+    GradioError,
+    JobCancelledError,
+    LocalProtocolError,
+    ProtocolError,
+    QueueFullError,
+    RemoteProtocolError,
+    ServerStoppedError,
+    TooManyRequestsError,
+    ValidationError,
+)
+from sansio_gradio.limits import Limits, Timeouts
+from sansio_gradio.protocol.app_info import AppInfo, Component, Endpoint
+from sansio_gradio.protocol.diff import apply_diff, compute_diff
+from sansio_gradio.protocol.messages import Message, parse_message
+from sansio_gradio.protocol.outputs import Outputs
+from sansio_gradio.protocol.protocols import Protocol
+from sansio_gradio.protocol.requests import HTTPRequest, TextFrame, send_data_frame
+from sansio_gradio.protocol.status import Status, StatusUpdate
+from sansio_gradio.wire.sse import ServerSentEvent, SSEDecoder
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Abort",
+    "AppError",
+    "AppInfo",
+    "AuthenticationError",
+    "CloseConnection",
+    "Component",
+    "ConnectFailed",
+    "ConnectionLost",
+    "Conversation",
+    "DeadlineExceeded",
+    "Endpoint",
+    "Engine",
+    "Expect",
+    "GradioError",
+    "HTTPRequest",
+    "JobCancelledError",
+    "Limits",
+    "LocalProtocolError",
+    "Message",
+    "OpenConnection",
+    "OpenWebSocket",
+    "Outputs",
+    "PauseReading",
+    "Protocol",
+    "ProtocolError",
+    "QueueFullError",
+    "RemoteProtocolError",
+    "ResumeReading",
+    "SSEDecoder",
+    "SendRequest",
+    "SendText",
+    "ServerSentEvent",
+    "ServerStoppedError",
+    "Session",
+    "StartTLS",
+    "Status",
+    "StatusUpdate",
+    "TextFrame",
+    "Timeouts",
+    "TooManyRequestsError",
+    "ValidationError",
+    "Want",
+    "apply_diff",
+    "compute_diff",
+    "events",
+    "parse_message",
+    "send_data_frame",
+]
+
+
+def __getattr__(name: str) -> NoReturn:
+    if name == "Client":
+        raise AttributeError(
+            "the clients do I/O and live apart from the protocols: import Client from"
+            " sansio_gradio_adapters.sockets, sansio_gradio_adapters.asyncio"
+            " or sansio_gradio_adapters.trio"
+        )
+    raise AttributeError(f"module 'sansio_gradio' has no attribute {name!r}")
