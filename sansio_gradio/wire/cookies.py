@@ -199,7 +199,7 @@ def _date(text: str) -> float:
 
 
 def _domain_matches(host: str, domain: str) -> bool:
-    is_address = ":" in host or host.rpartition(".")[2].isdigit()
+    is_address = host.rpartition(".")[2].isdigit()  # of IPv4; one of IPv6 has no dots to match
     return host == domain or (host.endswith(f".{domain}") and not is_address)
 
 
