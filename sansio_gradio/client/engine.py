@@ -131,9 +131,9 @@ class Engine:
     def data_to_send(self, conn: int, max_bytes: int = 65536) -> bytes:
         """Bytes to send on a connection, all of them; none: there is nothing now."""
         connection = self._connections.get(conn)
-        if connection is None or not connection.has_data:
+        data = b"" if connection is None else connection.take(max_bytes)
+        if connection is None or not data:
             return b""
-        data = connection.take(max_bytes)
         if not connection.has_data:
             self._writable.pop(conn, None)
             if connection.state is ConnectionState.CLOSED:

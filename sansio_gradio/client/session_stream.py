@@ -74,7 +74,7 @@ class SessionStream:
         """Join *job*."""
         job.session_hash = self.session_hash
         self._joining[job.id] = job
-        data = [] if self._context.traits.handover is Handover.ASKED else job.body["data"]
+        data: list[Any] = [] if self._context.traits.handover is Handover.ASKED else job.body["data"]
         request = requests.join({**job.body, "data": data}, job.headers)
         self._context.exchanges.ask(
             self._context.base,

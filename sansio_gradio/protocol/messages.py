@@ -113,5 +113,5 @@ def _excerpt(value: object) -> str:
 def output_data(message: Message) -> list[Any] | None:
     """The ``data`` of a message's output: one item per output component, None if there is none."""
     output = message.get("output")
-    data = output.get("data") if output else None
+    data: list[Any] | None = output.get("data") if output else None
     return data if isinstance(data, list) else None

@@ -35,12 +35,8 @@ def change_of(data: list[Any], *, first: bool, diffs: bool) -> Change:
     return tuple(data)
 
 
-def _is_edit(edit: object) -> bool:
-    match edit:
-        case [str(), list(), _]:
-            return True
-        case _:
-            return False
+def _is_edit(edit: list[Any] | None) -> bool:
+    return isinstance(edit, list) and len(edit) == 3 and isinstance(edit[1], list)
 
 
 class Slots:

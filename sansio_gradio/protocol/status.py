@@ -99,7 +99,7 @@ class StatusUpdate(dict[str, Any]):
 
 def _rebuild(items: dict[str, Any]) -> StatusUpdate:
     update = StatusUpdate.__new__(StatusUpdate)
-    dict.update(update, items)
+    update.update(items)
     return update
 
 
