@@ -82,7 +82,7 @@ class ProtocolError(GradioError):
 
 
 class LocalProtocolError(ProtocolError):
-    """The calling code asked for something that cannot be: unknown endpoint, wrong arguments, ..."""
+    """The calling code asked for what cannot be: an unknown endpoint, wrong arguments, ..."""
 
     default_message = "This cannot be asked."
 

@@ -5,13 +5,15 @@ The server is untrusted, so no buffer grows and nothing waits without one of the
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 from attrs.validators import ge, gt
 
 MIB = 1024 * 1024
 
 
-def _positive(_: object, field: attrs.Attribute[float | None], value: float | None) -> None:
+def _positive(_: object, field: attrs.Attribute[Any], value: float | None) -> None:
     if value is not None and not value > 0:
         raise ValueError(f"{field.name} is in seconds, more than 0, or None; not {value!r}")
 
@@ -70,8 +72,8 @@ class Timeouts:
     """Handing over data that the server asked for, or waiting for a stream to send it to."""
 
     stream_idle: float | None = attrs.field(default=60.0, validator=_positive)
-    """Silence on the stream of a session that has jobs under way. Servers since 4.9 send a heartbeat
-    every 15 s (before, one connection a job: there it does not apply)."""
+    """Silence on the stream of a session that has jobs under way. Servers since 4.9 send a
+    heartbeat every 15 s (before, one connection a job: there it does not apply)."""
 
     job: float | None = attrs.field(default=None, validator=_positive)
     """A whole job, from submitting to its end."""
