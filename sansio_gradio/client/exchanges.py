@@ -22,6 +22,7 @@ from sansio_gradio.client.commands import (
     SendRequest,
     SendText,
 )
+from sansio_gradio.client.headers import overlaid
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import (
     ConnectionLost,
@@ -80,7 +81,6 @@ class Listener(Protocol):
 
 @attrs.define(eq=False)
 class _Exchange:
-    id: int
     request: HTTPRequest
     url: URL
     phase: str
@@ -88,7 +88,8 @@ class _Exchange:
     on_error: OnError
     listener: Listener | None = None
     websocket: bool = False
-    any_host_scheme: bool = False  # discovering: http may become https
+    discovering: bool = False  # http may become https
+    id: int = 0
     redirects: int = 0
     status: int = 0
     headers: Headers = ()
@@ -133,12 +134,12 @@ class Exchanges:
         ``deadline`` is the name of the field in ``Timeouts`` that bounds it.
         """
         exchange = self._new(base, request, phase, then, failed)
-        exchange.any_host_scheme = discovering
+        exchange.discovering = discovering
         self._start_deadline(exchange, deadline)
         self._send(exchange)
         return exchange.id
 
-    def stream(
+    def listen(
         self,
         base: URL,
         request: HTTPRequest,
@@ -146,29 +147,15 @@ class Exchanges:
         phase: str,
         listener: Listener,
         deadline: str | None = None,
+        websocket: bool = False,
     ) -> int:
-        """Open an event stream and tell *listener* what comes; ``deadline`` bounds its head."""
-        exchange = self._new(base, request, phase, listener.refused, listener.failed)
-        exchange.listener = listener
-        self._start_deadline(exchange, deadline)
-        self._send(exchange)
-        return exchange.id
+        """Open an event stream or a WebSocket, and tell *listener* what comes.
 
-    def websocket(
-        self,
-        base: URL,
-        path: str,
-        headers: Headers,
-        *,
-        phase: str,
-        listener: Listener,
-        deadline: str | None = None,
-    ) -> int:
-        """Open a WebSocket and tell *listener* what comes; ``deadline`` bounds its handshake."""
-        request = HTTPRequest("GET", path, headers)
+        ``deadline`` bounds the time until it is open.
+        """
         exchange = self._new(base, request, phase, listener.refused, listener.failed)
         exchange.listener = listener
-        exchange.websocket = True
+        exchange.websocket = websocket
         self._start_deadline(exchange, deadline)
         self._send(exchange)
         return exchange.id
@@ -232,12 +219,17 @@ class Exchanges:
             self._drop(id)
             exchange.listener.ended()
             return
-        answer = Answer(exchange.status, exchange.headers, b"".join(exchange.parts), exchange.url)
-        if exchange.status in _REDIRECTS and header(exchange.headers, "location") is not None:
-            self._redirect(exchange, answer)
+        location = header(exchange.headers, "location")
+        followed = _REDIRECTS if exchange.request.method == "GET" else _REDIRECTS_OF_A_POST
+        if location is not None and exchange.status in followed:
+            try:
+                self._redirect(exchange, location)
+            except RemoteProtocolError as error:
+                self._fail(exchange, error)
             return
         self._drop(id)
-        exchange.on_answer(answer)
+        body = b"".join(exchange.parts)
+        exchange.on_answer(Answer(exchange.status, exchange.headers, body, exchange.url))
 
     def failed(self, id: int, error: BaseException) -> None:
         exchange = self._running.get(id)
@@ -250,76 +242,49 @@ class Exchanges:
         self._fail(exchange, error)
 
     def _new(
-        self,
-        base: URL,
-        request: HTTPRequest,
-        phase: str,
-        on_answer: OnAnswer,
-        on_error: OnError,
+        self, base: URL, request: HTTPRequest, phase: str, then: OnAnswer, failed: OnError
     ) -> _Exchange:
-        self._last_id += 1
         url = attrs.evolve(base, target=base.path + request.target)
-        exchange = _Exchange(self._last_id, request, url, phase, on_answer, on_error)
-        self._running[exchange.id] = exchange
-        return exchange
+        return _Exchange(request, url, phase, then, failed)
 
     def _send(self, exchange: _Exchange) -> None:
+        # Also where a redirect leads: the surroundings know an exchange by its number, and this is
+        # a new request.
+        self._last_id += 1
+        exchange.id = id = self._last_id
+        self._running[id] = exchange
         request = exchange.request
-        given = {name for name, _ in request.headers}
-        headers = (*(h for h in self.headers if h[0] not in given), *request.headers)
+        headers = overlaid(self.headers, request.headers)
         cookie = self.cookies.header(exchange.url, self._wall_now)
         if cookie is not None:
             headers = (*headers, ("cookie", cookie))
         if exchange.websocket:
-            url = str(exchange.url.websocket)
-            self.commands.append(OpenWebSocket(exchange.id, url, headers))
-            return
-        expect = Expect.ANSWER if exchange.listener is None else Expect.STREAM
-        self.commands.append(
-            SendRequest(
-                exchange.id, request.method, str(exchange.url), headers, request.body, expect
-            )
-        )
+            self.commands.append(OpenWebSocket(id, str(exchange.url.websocket), headers))
+        else:
+            expect = Expect.ANSWER if exchange.listener is None else Expect.STREAM
+            url, body = str(exchange.url), request.body
+            self.commands.append(SendRequest(id, request.method, url, headers, body, expect))
         self._timers.ask_for_time()
 
-    def _redirect(self, exchange: _Exchange, answer: Answer) -> None:
-        """Follow within the origin; while discovering also from http to https of the same host."""
+    def _redirect(self, exchange: _Exchange, location: str) -> None:
+        """Follow within the origin; while discovering also from http to https of the same host.
+
+        Raises:
+            RemoteProtocolError: this redirect is not to be followed.
+        """
         exchange.redirects += 1
-        location = header(exchange.headers, "location") or ""
         if exchange.redirects > self._limits.redirects:
-            self._fail(exchange, RemoteProtocolError("too many redirects"))
-            return
-        if exchange.request.method != "GET" and exchange.status not in _REDIRECTS_OF_A_POST:
-            self._drop(exchange.id)
-            exchange.on_answer(answer)
-            return
-        try:
-            target = exchange.url.join(location)
-        except RemoteProtocolError as error:
-            self._fail(exchange, error)
-            return
-        upgraded = (
-            exchange.any_host_scheme
-            and target.host == exchange.url.host
-            and (exchange.url.scheme, target.scheme) == ("http", "https")
-        )
-        if target.origin != exchange.url.origin and not upgraded:
-            where = "://".join(str(part) for part in target.origin[:2])
-            self._fail(
-                exchange,
-                RemoteProtocolError(
-                    f"redirected to another origin, {where}: connect to it directly if you trust it"
-                ),
+            raise RemoteProtocolError("too many redirects")
+        old, exchange.url = exchange.url, exchange.url.join(location)
+        scheme, host, _ = origin = exchange.url.origin
+        upgraded = exchange.discovering and (old.scheme, scheme) == ("http", "https")
+        if origin != old.origin and not (upgraded and host == old.host):
+            raise RemoteProtocolError(
+                f"redirected to {scheme}://{host}: connect to it directly if you trust it"
             )
-            return
-        exchange.url = target
+        del self._running[exchange.id]
         exchange.parts.clear()
         exchange.size = 0
-        # The surroundings know the exchange by its number, and this is a new request.
-        del self._running[exchange.id]
-        self._last_id += 1
-        exchange.id = self._last_id
-        self._running[exchange.id] = exchange
         self._send(exchange)
 
     def _is_wanted(self, exchange: _Exchange) -> bool:

@@ -42,21 +42,19 @@ class JobChannel:
         """Join the queue."""
         context, job = self._context, self._job
         if self._is_websocket:
-            self._connection = context.exchanges.websocket(
-                context.base,
-                "queue/join",
-                job.headers,
-                phase="join",
-                listener=self,
-                deadline="join",
+            request = requests.job_socket(job.headers)
+        else:
+            given = job.body["data"] if context.traits.handover is Handover.JOINING else None
+            request = requests.job_stream(
+                job.endpoint.fn_index, job.session_hash, given, job.headers
             )
-            return
-        given = job.body["data"] if context.traits.handover is Handover.JOINING else None
-        request = requests.job_stream(
-            job.endpoint.fn_index, job.session_hash, given, headers=job.headers
-        )
-        self._connection = context.exchanges.stream(
-            context.base, request, phase="join", listener=self, deadline="join"
+        self._connection = context.exchanges.listen(
+            context.base,
+            request,
+            phase="join",
+            listener=self,
+            deadline="join",
+            websocket=self._is_websocket,
         )
 
     def stop(self, job: Job, then: Callable[[bool], None]) -> None:

@@ -74,7 +74,9 @@ class SessionStream:
         """Join *job*."""
         job.session_hash = self.session_hash
         self._joining[job.id] = job
-        data: list[Any] = [] if self._context.traits.handover is Handover.ASKED else job.body["data"]
+        data: list[Any] = (
+            [] if self._context.traits.handover is Handover.ASKED else job.body["data"]
+        )
         request = requests.join({**job.body, "data": data}, job.headers)
         self._context.exchanges.ask(
             self._context.base,
@@ -226,7 +228,7 @@ class SessionStream:
         self._decoder = SSEDecoder(max_event_size=self._context.limits.message)
         for job in self._jobs.values():
             job.heard = False
-        self._stream = self._context.exchanges.stream(
+        self._stream = self._context.exchanges.listen(
             self._context.base,
             requests.session_stream(self.session_hash),
             phase="stream",
@@ -366,7 +368,7 @@ class SessionStream:
     def _beat(self) -> None:
         """Open the stream that keeps the session's State, where the app asks for it."""
         if self._heartbeat is None and not self._retired and self._context.app.connect_heartbeat:
-            self._heartbeat = self._context.exchanges.stream(
+            self._heartbeat = self._context.exchanges.listen(
                 self._context.base,
                 requests.heartbeat(self.session_hash),
                 phase="heartbeat",

@@ -94,6 +94,11 @@ def session_stream(session_hash: str) -> HTTPRequest:
     return HTTPRequest("GET", f"queue/data?{query}", STREAM_CONTENT)
 
 
+def job_socket(headers: Headers = ()) -> HTTPRequest:
+    """The WebSocket of one job (3.1.5 to 3.50)."""
+    return HTTPRequest("GET", "queue/join", headers)
+
+
 def job_stream(
     fn_index: int, session_hash: str, data: list[Any] | None = None, headers: Headers = ()
 ) -> HTTPRequest:
