@@ -8,15 +8,17 @@ from typing import Any
 
 import attrs
 
-from sansio_gradio.client.exchanges import Answer, Exchanges
+from sansio_gradio.client.exchanges import Answer, Exchanges, OnAnswer, OnError
 from sansio_gradio.client.timers import Timers
-from sansio_gradio.errors import GradioError
+from sansio_gradio.errors import GradioError, RemoteProtocolError
 from sansio_gradio.events import Anomaly, Event, SessionLost
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.failures import refusal
 from sansio_gradio.protocol.messages import Message, parse_message
 from sansio_gradio.protocol.protocols import Traits
+from sansio_gradio.protocol.requests import HTTPRequest
+from sansio_gradio.wire.json import loads
 from sansio_gradio.wire.url import URL
 
 
@@ -61,6 +63,44 @@ class Context:
 
     def anomaly(self, what: str, *, job: int | None = None, message: Message | None = None) -> None:
         self.emit(Anomaly(session=self.session, what=what, job=job, message=message))
+
+    def ask(
+        self,
+        request: HTTPRequest,
+        *,
+        phase: str,
+        deadline: str | None,
+        then: OnAnswer,
+        failed: OnError,
+    ) -> int:
+        """Ask the app's API; *then* gets an answer with status 200, *failed* all else."""
+
+        def answered(answer: Answer) -> None:
+            if answer.status == 200:
+                then(answer)
+            else:
+                failed(self.refusal(answer, phase))
+
+        return self.exchanges.ask(
+            self.base, request, phase=phase, deadline=deadline, then=answered, failed=failed
+        )
+
+    def ask_to_stop(self, request: HTTPRequest | None, then: Callable[[bool], None]) -> None:
+        """Ask for a job to be stopped (None: there is no way to); *then* gets whether it was."""
+        if request is None:
+            then(False)
+            return
+
+        def answered(answer: Answer) -> None:
+            try:
+                said = loads(answer.body)
+            except RemoteProtocolError:
+                said = None
+            then(isinstance(said, dict) and said.get("success") is True)
+
+        self.ask(
+            request, phase="cancel", deadline="close", then=answered, failed=lambda _: then(False)
+        )
 
     def session_lost(self) -> None:
         """Tell that the server has forgotten the session, and its State if the app has any."""

@@ -196,7 +196,8 @@ class Engine:
             for event in events:
                 self._deliver(connection, event, now)
         except RemoteProtocolError as error:
-            self._broken(connection, error, now)
+            # What the end has cut short was not wrong.
+            self._broken(connection, error if data else EOFError(error.message), now)
             return
         if isinstance(wire, websocket.WebSocketConnection):
             self._write(connection, wire.data_to_send())

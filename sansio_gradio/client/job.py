@@ -43,6 +43,7 @@ from sansio_gradio.protocol.messages import Message, output_data
 from sansio_gradio.protocol.outputs import Change, Outputs, Slots, change_of
 from sansio_gradio.protocol.states import JobState, Msg, after
 from sansio_gradio.protocol.status import Status, StatusUpdate, status_of
+from sansio_gradio.wire.json import dumps
 
 
 class Want(enum.Flag):
@@ -58,15 +59,19 @@ class Want(enum.Flag):
 class Carrier(Protocol):
     """What takes a job to the server and its messages back."""
 
-    def stop(self, job: Job, then: Callable[[bool], None]) -> None:
+    def start(self, job: Job, /) -> None:
+        """Hand the job in."""
+        ...
+
+    def stop(self, job: Job, then: Callable[[bool], None], /) -> None:
         """Make the server stop a job; *then* is told whether it did. May take a while."""
         ...
 
-    def forget(self, job: Job) -> None:
+    def forget(self, job: Job, /) -> None:
         """The job is over: listen no more for it."""
         ...
 
-    def send_chunk(self, job: Job, chunk: list[Any] | None) -> None:
+    def send_chunk(self, job: Job, chunk: list[Any] | None, /) -> None:
         """Hand over the next piece of a streaming input; None: there are no more."""
         ...
 
@@ -128,8 +133,13 @@ class Job:
         self._diffs = context.traits.diffs
         self._outputs = Outputs(diffs=self._diffs, limit=context.limits.kept_outputs)
 
-    def carried_by(self, carrier: Carrier) -> None:
+    def start(self, carrier: Carrier) -> None:
+        """Go to the server, by *carrier*."""
         self.carrier = carrier
+        try:
+            carrier.start(self)
+        except LocalProtocolError as error:  # the arguments are no JSON
+            self.fail(error)
 
     @property
     def is_over(self) -> bool:
@@ -305,6 +315,7 @@ class Job:
         """Queue a piece of a streaming input (None: its end) until the server asks for it."""
         if self._chunks and self._chunks[-1] is None:
             raise LocalProtocolError(f"the input of job {self.id} was ended already")
+        dumps(chunk)  # what is no JSON is told to whoever sends it, and not when its turn comes
         if latest and chunk is not None:
             self._chunks.clear()
         self._chunks.append(chunk)

@@ -15,6 +15,7 @@ from sansio_gradio.errors import (
     AuthenticationError,
     ConnectionLost,
     GradioError,
+    LocalProtocolError,
     RemoteProtocolError,
     ServerStoppedError,
 )
@@ -24,7 +25,6 @@ from sansio_gradio.protocol.protocols import Channel, Handover
 from sansio_gradio.protocol.states import SESSION_MSGS, Msg
 from sansio_gradio.wire.sse import SSEDecoder
 
-_OK: Final = 200
 _FORBIDDEN: Final = 403
 
 
@@ -38,9 +38,9 @@ class JobChannel:
         self._connection: int | None = None
         self._is_websocket = context.traits.channel is Channel.WEBSOCKET
 
-    def start(self) -> None:
+    def start(self, job: Job) -> None:
         """Join the queue."""
-        context, job = self._context, self._job
+        context = self._context
         if self._is_websocket:
             request = requests.job_socket(job.headers)
         else:
@@ -58,26 +58,18 @@ class JobChannel:
         )
 
     def stop(self, job: Job, then: Callable[[bool], None]) -> None:
-        version = self._context.app.version
-        if job.event_id is not None and has(version, Feature.RESET_BY_EVENT):
-            self._context.exchanges.ask(
-                self._context.base,
-                requests.reset(job.event_id),
-                phase="cancel",
-                deadline="close",
-                then=lambda answer: then(answer.status == _OK),
-                failed=lambda _: then(False),
-            )
+        if job.event_id is not None and has(self._context.app.version, Feature.RESET_BY_EVENT):
+            self._context.ask_to_stop(requests.reset(job.event_id), then)
         else:
             # Closing the connection stops a generator at its next yield, and is never answered.
             self.forget(job)
             then(False)
 
-    def forget(self, job: Job) -> None:
+    def forget(self, _job: Job) -> None:
         self._context.exchanges.abort(self._connection)
         self._connection = None
 
-    def send_chunk(self, job: Job, chunk: list[Any] | None) -> None:
+    def send_chunk(self, _job: Job, _chunk: list[Any] | None) -> None:
         """Streaming inputs are younger than these protocols (5.0)."""
 
     def opened(self) -> None:
@@ -135,19 +127,14 @@ class JobChannel:
         if job.is_over or self._connection is None:
             return
         body = job.body if job.event_id is None else {**job.body, "event_id": job.event_id}
-        frame = requests.data_frame(self._context.traits, body, dict(job.headers))
+        try:
+            frame = requests.data_frame(self._context.traits, body, dict(job.headers))
+        except LocalProtocolError as error:
+            job.fail(error)
+            return
         if isinstance(frame, requests.TextFrame):
             self._context.exchanges.send_text(self._connection, frame.text)
-            return
-        self._context.exchanges.ask(
-            self._context.base,
-            frame,
-            phase="send",
-            deadline="send",
-            then=self._handed_over,
-            failed=job.fail,
-        )
-
-    def _handed_over(self, answer: Answer) -> None:
-        if answer.status != _OK:
-            self._job.fail(self._context.refusal(answer, "send"))
+        else:
+            self._context.ask(
+                frame, phase="send", deadline="send", then=lambda _: None, failed=job.fail
+            )

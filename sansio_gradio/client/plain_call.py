@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from sansio_gradio.client.context import Context
 from sansio_gradio.client.exchanges import Answer
@@ -11,8 +11,6 @@ from sansio_gradio.client.job import Job
 from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.protocol import requests
 from sansio_gradio.wire.json import loads
-
-_OK: Final = 200
 
 
 class PlainCall:
@@ -23,15 +21,14 @@ class PlainCall:
         self._job = job
         self._request: int | None = None
 
-    def start(self) -> None:
+    def start(self, job: Job) -> None:
         """Ask; the answer takes as long as the function does, so only the job's deadline counts."""
-        self._request = self._context.exchanges.ask(
-            self._context.base,
-            requests.plain_call(self._job.body, self._job.headers),
+        self._request = self._context.ask(
+            requests.plain_call(job.body, job.headers),
             phase="call",
             deadline=None,
             then=self._answered,
-            failed=self._job.fail,
+            failed=job.fail,
         )
 
     def stop(self, job: Job, then: Callable[[bool], None]) -> None:
@@ -39,18 +36,15 @@ class PlainCall:
         self.forget(job)
         then(False)
 
-    def forget(self, job: Job) -> None:
+    def forget(self, _job: Job) -> None:
         self._context.exchanges.abort(self._request)
         self._request = None
 
-    def send_chunk(self, job: Job, chunk: list[Any] | None) -> None:
+    def send_chunk(self, _job: Job, _chunk: list[Any] | None) -> None:
         """Streaming inputs go through the queue."""
 
     def _answered(self, answer: Answer) -> None:
         self._request = None
-        if answer.status != _OK:
-            self._job.fail(self._context.refusal(answer, "call"))
-            return
         try:
             output = loads(answer.body)
             if not isinstance(output, dict) or not isinstance(output.get("data"), list):

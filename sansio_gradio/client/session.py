@@ -293,31 +293,18 @@ class Session:
     def _start(self, job: Job, endpoint: Endpoint, data: list[Any]) -> None:
         context = self._context
         job.begin(context, endpoint, data, self._over)
+        job.session_hash = self._new_hash() if self._wants_own_session(job) else self.session_hash
         if not endpoint.queue:
-            job.session_hash = self.session_hash
-            call = PlainCall(context, job)
-            job.carried_by(call)
-            call.start()
-        elif context.traits.channel is Channel.SESSION_STREAM:
-            stream = self._stream_for(job)
-            job.carried_by(stream)
-            stream.start(job)
-            if job.isolated:
-                stream.retire()
+            job.start(PlainCall(context, job))
+        elif context.traits.channel is not Channel.SESSION_STREAM:
+            job.start(JobChannel(context, job))
+        elif job.session_hash == self.session_hash:
+            self._main = self._main or SessionStream(context, self.session_hash, self._lost)
+            job.start(self._main)
         else:
-            job.session_hash = (
-                self._new_hash() if self._wants_own_session(job) else self.session_hash
-            )
-            channel = JobChannel(context, job)
-            job.carried_by(channel)
-            channel.start()
-
-    def _stream_for(self, job: Job) -> SessionStream:
-        if job.isolated:
-            return SessionStream(self._context, self._new_hash(), self._lost)
-        if self._main is None:
-            self._main = SessionStream(self._context, self.session_hash, self._lost)
-        return self._main
+            stream = SessionStream(context, job.session_hash, self._lost)
+            job.start(stream)
+            stream.retire()
 
     def _wants_own_session(self, job: Job) -> bool:
         """Whether *job* must not share a session: its generator would be mixed up with another's.
@@ -326,7 +313,8 @@ class Session:
         (gradio@3.50.2 queueing.py: call_prediction).
         """
         return job.isolated or (
-            job.endpoint.is_generator is not False  # None: 3.16 does not tell
+            self._context.traits.channel is Channel.WEBSOCKET
+            and job.endpoint.is_generator is not False  # None: 3.16 does not tell
             and any(
                 other is not job
                 and other.id not in self._waiting

@@ -35,7 +35,6 @@ from sansio_gradio.protocol.states import ALIVE, CLOSE_STREAM, HEARTBEAT, Msg
 from sansio_gradio.wire.json import loads
 from sansio_gradio.wire.sse import SSEDecoder
 
-_OK: Final = 200
 _REMEMBERED: Final = 1000  # event_ids of jobs that are over, so that late messages are no riddle
 
 # How servers since 4.24 begin the messages that are by far the most frequent.
@@ -74,13 +73,10 @@ class SessionStream:
         """Join *job*."""
         job.session_hash = self.session_hash
         self._joining[job.id] = job
-        data: list[Any] = (
-            [] if self._context.traits.handover is Handover.ASKED else job.body["data"]
-        )
-        request = requests.join({**job.body, "data": data}, job.headers)
-        self._context.exchanges.ask(
-            self._context.base,
-            request,
+        asked = self._context.traits.handover is Handover.ASKED
+        body: dict[str, Any] = {**job.body, "data": []} if asked else job.body
+        self._context.ask(
+            requests.join(body, job.headers),
             phase="join",
             deadline="join",
             then=lambda answer: self._joined(job, answer),
@@ -92,19 +88,8 @@ class SessionStream:
     def stop(self, job: Job, then: Callable[[bool], None]) -> None:
         if job.id in self._joining:
             self._to_stop[job.id] = then
-            return
-        request = self._stop_request(job)
-        if request is None:
-            then(False)
-            return
-        self._context.exchanges.ask(
-            self._context.base,
-            request,
-            phase="cancel",
-            deadline="close",
-            then=lambda answer: then(_says_success(answer)),
-            failed=lambda _: then(False),
-        )
+        else:
+            self._context.ask_to_stop(self._stop_request(job), then)
 
     def _stop_request(self, job: Job) -> requests.HTTPRequest | None:
         """What makes the server stop just this job; None if nothing does."""
@@ -128,19 +113,13 @@ class SessionStream:
         self._joining.pop(job.id, None)
         if job.event_id is not None and self._jobs.pop(job.event_id, None) is not None:
             self._remember(job.event_id)
-        if not self._joining:
-            self._drop_early()
+        self._drop_early()
         if self._retired:
             self.retire()
 
     def send_chunk(self, job: Job, chunk: list[Any] | None) -> None:
-        if job.event_id is None:
-            return
-        if chunk is None:
-            request = requests.end_chunks(job.event_id)
-        else:
-            request = requests.next_chunk(job.event_id, {**job.body, "data": chunk})
-        self._ask_for(job, request)
+        body = None if chunk is None else {**job.body, "data": chunk}
+        self._ask_for(job, requests.next_chunk(job.event_id or "", body))
 
     def retire(self) -> None:
         """Go when the last job has: a new session takes this one's place."""
@@ -158,65 +137,38 @@ class SessionStream:
     # Joining.
 
     def _joined(self, job: Job, answer: Answer) -> None:
-        if self._joining.pop(job.id, None) is None:
+        if job.id not in self._joining:
             return
-        then = self._to_stop.pop(job.id, None)
         try:
-            job.event_id = self._event_id_in(answer)
-        except GradioError as error:
-            job.fail(error)
-            self._drop_early()
+            job.event_id = event_id = _event_id_in(answer)
+        except RemoteProtocolError as error:
+            self._not_joined(job, error.located(phase="join", url=answer.url.public))
             return
+        del self._joining[job.id]
         self._known = True
-        self._jobs[job.event_id] = job
-        early = self._early.pop(job.event_id, [])
+        self._jobs[event_id] = job
+        early = self._early.pop(event_id, [])
         self._early_count -= len(early)
         for message in early:
             job.receive(message)
+        then = self._to_stop.pop(job.id, None)
         if then is not None:
             self.stop(job, then)
-        if not self._joining:
-            self._drop_early()
-        if job.event_id in self._jobs:
+        self._drop_early()
+        if event_id in self._jobs:
             self._open()
         self._beat()
 
-    def _event_id_in(self, answer: Answer) -> str:
-        if answer.status != _OK:
-            raise self._context.refusal(answer, "join")
-        try:
-            said = loads(answer.body)
-        except RemoteProtocolError as error:
-            raise error.located(phase="join", url=answer.url.public) from None
-        event_id = said.get("event_id") if isinstance(said, dict) else None
-        if not isinstance(event_id, str):
-            raise RemoteProtocolError(
-                "the server took the job without naming it (no event_id)",
-                phase="join",
-                url=answer.url.public,
-            )
-        return event_id
-
     def _not_joined(self, job: Job, error: GradioError) -> None:
-        if self._joining.pop(job.id, None) is not None:
-            self._to_stop.pop(job.id, None)
-            job.fail(error)
-            self._drop_early()
+        then = self._to_stop.pop(job.id, None)
+        job.fail(error)
+        if then is not None:
+            then(False)
 
     def _ask_for(self, job: Job, request: requests.HTTPRequest) -> None:
         """Send something that a running job needs; if that fails, so does the job."""
-
-        def answered(answer: Answer) -> None:
-            if answer.status != _OK:
-                job.fail(self._context.refusal(answer, "send"))
-
-        self._context.exchanges.ask(
-            self._context.base,
-            request,
-            phase="send",
-            deadline="send",
-            then=answered,
-            failed=job.fail,
+        self._context.ask(
+            request, phase="send", deadline="send", then=lambda _: None, failed=job.fail
         )
 
     # The stream.
@@ -401,11 +353,9 @@ class _Heartbeat:
         self._on_end(error.message)
 
 
-def _says_success(answer: Answer) -> bool:
-    if answer.status != _OK:
-        return False
-    try:
-        said = loads(answer.body)
-    except RemoteProtocolError:
-        return False
-    return isinstance(said, dict) and said.get("success") is True
+def _event_id_in(answer: Answer) -> str:
+    said = loads(answer.body)
+    event_id = said.get("event_id") if isinstance(said, dict) else None
+    if not isinstance(event_id, str):
+        raise RemoteProtocolError("the server took the job without naming it (no event_id)")
+    return event_id

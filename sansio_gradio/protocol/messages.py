@@ -49,7 +49,7 @@ _TEXT: Final = frozenset[type]({str, _NONE})
 _FLAG: Final = frozenset[type]({bool, _NONE})
 _COUNT: Final = frozenset[type]({int, _NONE})
 
-# The types that the core relies on, to the letter: to Python a bool is an int, here it is no number.
+# The types that the core relies on, to the letter: Python's bool is an int, here it is no number.
 _TYPES: Final[Mapping[str, frozenset[type]]] = {
     "msg": frozenset({str}),
     "output": frozenset[type]({dict, _NONE}),

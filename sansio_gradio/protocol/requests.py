@@ -131,15 +131,12 @@ def plain_call(body: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
     return HTTPRequest("POST", "api/predict", _json(headers), json.dumps(body))
 
 
-def next_chunk(event_id: str, body: Mapping[str, Any]) -> HTTPRequest:
-    """The next piece of a streaming input (5.0 and later)."""
+def next_chunk(event_id: str, body: Mapping[str, Any] | None) -> HTTPRequest:
+    """The next piece of a streaming input, or None for its end (5.0 and later)."""
     target = f"stream/{quote(event_id, safe='')}"
+    if body is None:
+        return HTTPRequest("POST", f"{target}/close")
     return HTTPRequest("POST", target, JSON_CONTENT, json.dumps(body))
-
-
-def end_chunks(event_id: str) -> HTTPRequest:
-    """The end of a streaming input (5.0 and later)."""
-    return HTTPRequest("POST", f"stream/{quote(event_id, safe='')}/close")
 
 
 def _json(headers: Headers) -> Headers:
