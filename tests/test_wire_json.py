@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -137,11 +137,27 @@ def test_breadth_and_brackets_in_strings_are_no_depth() -> None:
         loads("[]", max_depth=0)
 
 
+def test_openings_are_not_counted_beyond_the_limit() -> None:
+    calls: Counter[str] = Counter()
+
+    def count(frame: object, kind: str, function: Any) -> None:
+        if kind == "c_call":
+            calls[function.__name__] += 1
+
+    sys.setprofile(count)
+    try:
+        loads("[" + "[]," * 10_000 + "1]", max_depth=5)
+    finally:
+        sys.setprofile(None)
+    assert calls["find"] < 20
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
         (r'"\ud83d\ude00"', "😀"),
         (r'"\uD83D\uDE00"', "😀"),
+        (r'"\uda00\udc00\uDBFF\uDFFF"', "\U00090000\U0010ffff"),
         (r'"\ud83d"', "\ufffd"),
         (r'"\ude00"', "\ufffd"),
         (r'"\ude00\ud83d"', "\ufffd\ufffd"),
