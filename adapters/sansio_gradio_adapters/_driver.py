@@ -100,6 +100,8 @@ class Driver:
         if tls is None:
             self._engine.receive_data(conn, data, now)
             return
+        if tls.peer_closed:
+            return  # told already; what comes after a goodbye means nothing
         was_established = tls.established
         try:
             plaintext = tls.receive(data)
