@@ -73,7 +73,7 @@ def test_a_servers_text_cannot_steer_a_terminal() -> None:
     config = sample_apps.config(
         {"api_name": "a\x1b[2J", "api_description": "b\x1b[2J\x07\nc" + "d" * 9999}
     )
-    text = AppInfo.from_config(config).describe()
+    text = AppInfo.from_config({**config, "version": "6\x1b.1"}).describe()
     assert text.replace("\n", "").isprintable()
     assert len(text) < 500
     assert len(text.splitlines()) == 5

@@ -22,7 +22,9 @@ def as_text(endpoints: Iterable[Endpoint], version: str | None) -> str:
     """
     paragraphs = [_paragraph(endpoint) for endpoint in endpoints]
     number = "one endpoint" if len(paragraphs) == 1 else f"{len(paragraphs) or 'no'} endpoints"
-    return "\n\n".join([f"Gradio {version or 'of unknown version'}, {number}", *paragraphs])
+    return "\n\n".join(
+        [f"Gradio {plain(version or 'of unknown version', _WIDTH)}, {number}", *paragraphs]
+    )
 
 
 def _paragraph(endpoint: Endpoint) -> str:
