@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 import h11
 from transcripts import Recording
-from wsproto.frame_protocol import CloseReason, FrameProtocol, Opcode
+from wsproto.frame_protocol import FrameProtocol, Opcode
 
 from sansio_gradio.errors import AppError
 from sansio_gradio.server.app import App, Slot
@@ -207,10 +207,9 @@ def functions(version: tuple[int, ...]) -> dict[str, Callable[..., Steps]]:
         yield 0.1
         return ["done"]
 
-    known = locals()
+    several = (add, count, chat, boom, boom2, boomgen, slow, nap, logs, counter, multi)
     return {
-        **{name: known[name] for name in ("add", "count", "chat", "boom", "boom2", "boomgen")},
-        **{name: known[name] for name in ("slow", "nap", "logs", "counter", "multi")},
+        **{function.__name__: function for function in several},
         "prog": prog if version >= (3, 16) else prog_without,
         "add_unqueued": add,
     }
@@ -284,6 +283,20 @@ def recorded_app(version: str, **options: Any) -> App:
     return app
 
 
+def in_a_word(command: Command) -> str:
+    match command:
+        case Send():
+            return str(command.message.get("msg"))
+        case OpenStream():
+            return "open"
+        case SendAlive():
+            return "alive"
+        case End():
+            return "end" if command.clean else "cut"
+        case Answer() | AnswerText():
+            return "answer"
+
+
 class Talk:
     """A conversation, and what each exchange was told."""
 
@@ -309,13 +322,7 @@ class Talk:
 
     def kinds(self, exchange: int) -> list[str]:
         """The same in words: the kind of each message, or of another command."""
-        words = {End: "end", SendAlive: "alive", OpenStream: "open"}
-        return [
-            str(command.message.get("msg"))
-            if isinstance(command, Send)
-            else ("cut" if isinstance(command, End) and not command.clean else words[type(command)])
-            for command in self.told(exchange)
-        ]
+        return [in_a_word(command) for command in self.told(exchange)]
 
     def messages(self, exchange: int) -> list[Any]:
         return [command.message for command in self.told(exchange) if isinstance(command, Send)]
@@ -467,13 +474,86 @@ def see_socket(data: bytes, eof: bool) -> Seen:
     protocol.receive_bytes(frames)
     for frame in protocol.received_frames():
         if frame.opcode is Opcode.CLOSE:
-            code, _ = frame.payload
-            seen.close = int(CloseReason(code))
+            assert isinstance(frame.payload, tuple)
+            seen.close = int(frame.payload[0])
         else:
+            assert isinstance(frame.payload, str)
             seen.messages.append(json.loads(frame.payload))
     if seen.close is None and eof:
         seen.close = "eof"
     return seen
+
+
+class Wire:
+    """Clients of a ``ServerEngine``, connection by connection."""
+
+    def __init__(self, app: App, limits: ServerLimits | None = None) -> None:
+        ids = itertools.count()
+        self.engine = ServerEngine(
+            app, entropy=lambda count: next(ids).to_bytes(count), limits=limits
+        )
+        self.now = 0.0
+        self.closed: set[int] = set()
+        self.received: dict[int, bytes] = {}
+
+    def connect(self) -> int:
+        conn = len(self.received)
+        self.received[conn] = b""
+        self.engine.connection_made(conn, self.now)
+        self.settle()
+        return conn
+
+    def settle(self) -> None:
+        """Let the engine send what it has to send."""
+        for conn in self.engine.connections_with_data():
+            while data := self.engine.data_to_send(conn, 1000):
+                assert len(data) <= 1000
+                self.received[conn] += data
+        while (command := self.engine.next_command()) is not None:
+            assert command.conn not in self.closed
+            self.closed.add(command.conn)
+
+    def send(self, conn: int, data: bytes) -> None:
+        self.engine.receive_data(conn, data, self.now)
+        self.settle()
+
+    def pass_time(self, seconds: float) -> None:
+        until = self.now + seconds
+        while (deadline := self.engine.next_deadline()) is not None and deadline <= until:
+            self.now = max(self.now, deadline)
+            self.engine.handle_timer(self.now)
+            self.settle()
+        self.now = until
+
+    def ask(self, method: str, target: str, said: Any = None, **headers: str) -> int:
+        """Send a request on a connection of its own; its number."""
+        conn = self.connect()
+        self.send(conn, request(method, target, said, **headers))
+        return conn
+
+    def seen(self, conn: int, method: str = "GET") -> Seen:
+        return see_http(method, self.received[conn], conn in self.closed)
+
+    def get(self, target: str, **headers: str) -> Seen:
+        return self.seen(self.ask("GET", target, **headers))
+
+    def post(self, target: str, said: Any = None) -> Seen:
+        return self.seen(self.ask("POST", target, said), "POST")
+
+    def event(self) -> Event:
+        event = self.engine.next_event()
+        assert event is not None
+        return event
+
+
+def request(method: str, target: str, said: Any = None, **headers: str) -> bytes:
+    """The bytes of a request; *said* is JSON, or the bytes of a body."""
+    body = said if isinstance(said, bytes) else b"" if said is None else json.dumps(said).encode()
+    lines = [f"{method} {target} HTTP/1.1", "host: app.example"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    if said is not None:
+        lines.append(f"content-length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def event_ids(recording: Recording) -> Iterator[bytes]:

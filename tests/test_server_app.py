@@ -45,7 +45,7 @@ def test_a_protocol_of_ones_own_is_a_row_of_the_table(monkeypatch: pytest.Monkey
         diffs=True,
         close_stream=False,
     )
-    monkeypatch.setitem(PROTOCOLS, "made_up", row)  # type: ignore[arg-type]  # Final, not frozen
+    monkeypatch.setitem(PROTOCOLS, "made_up", row)
     app = App(protocol="made_up")
     assert (app.protocol, app.traits, app.version_text) == ("made_up", row, "6.31.0")
 

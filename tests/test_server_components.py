@@ -86,12 +86,14 @@ def test_results(hint: Any, generator: bool, components: tuple[Component, ...]) 
 
 
 def test_hints_are_resolved_with_their_marks() -> None:
-    def known(value: Annotated[int, State]) -> str: ...
+    def known(value: Annotated[int, State]) -> str:
+        raise NotImplementedError
 
     assert hints_of(known) == {"value": Annotated[int, State], "return": str}
 
 
 def test_hints_that_mean_nothing_are_none() -> None:
-    def unknown(value: Nowhere) -> str: ...  # type: ignore[name-defined]  # noqa: F821  # on purpose
+    def unknown(value: Nowhere) -> str:  # type: ignore[name-defined]  # noqa: F821  # on purpose
+        raise NotImplementedError
 
     assert hints_of(unknown) == {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,7 +44,7 @@ def test_a_deadline_that_is_stopped_or_started_anew_does_not_fire_at_its_old_tim
 def test_the_last_start_of_each_name_is_the_one_that_counts(starts: list[tuple[str, int]]) -> None:
     deadlines, done = Deadlines(), list[tuple[int, str]]()
     for name, seconds in starts:
-        deadlines.start(name, seconds, lambda n=name, s=seconds: done.append((s, n)))
+        deadlines.start(name, seconds, partial(done.append, (seconds, name)))
     deadlines.now = 9
     deadlines.fire()
     assert sorted(done) == sorted((seconds, name) for name, seconds in dict(starts).items())

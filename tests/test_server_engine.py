@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from served import replay
+from hypothesis import given
+from hypothesis import strategies as st
+from served import Wire, replay, request, see_socket
 from transcripts import load, recordings
+
+from sansio_gradio.server.app import App, Slot
+from sansio_gradio.server.components import TEXTBOX
+from sansio_gradio.server.engine import ServerEngine
+from sansio_gradio.server.events import JobCancelled, JobSubmitted
+from sansio_gradio.server.limits import ServerLimits
 
 # What differs from run to run of the same server.
 TIMES = {
@@ -119,3 +128,382 @@ def test_what_is_not_replayed_has_its_reason() -> None:
     assert set(OTHERWISE) <= set(known)
     assert set(NOT_SERVED) <= {name for _, name in known}
     assert len(REPLAYED) > 130
+
+
+# Connections
+
+
+TEXT = Slot(name="x", component=TEXTBOX)
+
+
+def wire_to(version: str | None = None, limits: ServerLimits | None = None) -> Wire:
+    app = App(version=version)
+    app.add("f", parameters=[TEXT], returns=[TEXT])
+    return Wire(app, limits)
+
+
+def join(wire: Wire, session: str = "s") -> int:
+    """Join the queue; the number of the job."""
+    said = {"data": ["hi"], "fn_index": 0, "session_hash": session}
+    assert wire.post("/gradio_api/queue/join", said).status == 200
+    event = wire.event()
+    assert isinstance(event, JobSubmitted)
+    return event.job
+
+
+STREAM = "/gradio_api/queue/data?session_hash=s"
+
+
+def test_every_verb_of_the_application_reaches_the_client() -> None:
+    wire = wire_to()
+    job = join(wire)
+    stream = wire.ask("GET", STREAM)
+    engine = wire.engine
+    engine.start(job, 1)
+    engine.progress(job, [{"index": 1}])
+    engine.log(job, "hello", level="warning")
+    engine.send(job, {"msg": "own"})
+    engine.generate(job, ["a"], 2)
+    engine.complete(job, now=3)
+    wire.settle()
+    seen = wire.seen(stream)
+    assert [message["msg"] for message in seen.messages] == [
+        "estimation",
+        "process_starts",
+        "progress",
+        "log",
+        "own",
+        "process_generating",
+        "process_completed",
+        "close_stream",
+    ]
+    assert seen.complete
+    failing = join(wire)
+    engine.fail(failing, now=4)
+    wire.settle()
+    assert wire.get(STREAM).messages[-2]["success"] is False
+
+
+def test_answers_have_the_fields_that_uvicorn_sends() -> None:
+    wire = wire_to()
+    wire.engine._wall_offset = 86400.0
+    conn = wire.ask("GET", "/config")
+    head = wire.received[conn].partition(b"\r\n\r\n")[0].decode().lower()
+    assert "date: fri, 02 jan 1970 00:00:00 gmt" in head
+    assert "server: uvicorn" in head
+    assert "content-type: application/json" in head
+    assert "content-length: " in head
+
+
+def test_a_connection_is_used_again_and_closed_when_idle() -> None:
+    wire = wire_to()
+    conn = wire.ask("GET", "/nothing")
+    first = wire.received[conn]
+    wire.pass_time(4.9)
+    wire.send(conn, request("GET", "/nothing"))
+    assert len(wire.received[conn]) == 2 * len(first)
+    wire.pass_time(4.9)
+    assert wire.closed == set()
+    wire.pass_time(0.2)
+    assert wire.closed == {conn}
+    wire.send(conn, request("GET", "/nothing"))
+    assert len(wire.received[conn]) == 2 * len(first)
+
+
+def test_a_request_that_drips_is_not_waited_for_forever() -> None:
+    wire = wire_to()
+    conn = wire.connect()
+    wire.pass_time(30)
+    wire.send(conn, b"GET / HTTP")
+    wire.pass_time(29)
+    assert wire.closed == set()
+    wire.pass_time(2)
+    assert wire.closed == {conn}
+    again = wire.ask("GET", "/nothing")
+    wire.send(again, b"GET / HTTP")
+    wire.pass_time(59)
+    assert wire.closed == {conn}
+    wire.pass_time(2)
+    assert wire.closed == {conn, again}
+
+
+def test_a_connection_that_is_not_to_be_kept_is_closed() -> None:
+    wire = wire_to()
+    conn = wire.ask("GET", "/nothing", connection="close")
+    assert wire.seen(conn).status == 404
+    assert wire.closed == {conn}
+
+
+def test_requests_that_are_sent_ahead_are_answered_in_order() -> None:
+    wire = wire_to()
+    conn = wire.connect()
+    wire.send(conn, request("GET", "/nothing") + request("GET", "/gradio_api/app_id"))
+    first, second = wire.received[conn].index(b" 404 "), wire.received[conn].index(b" 200 ")
+    assert first < second
+
+
+def test_as_many_requests_as_fit_may_be_sent_ahead() -> None:
+    wire = wire_to()
+    conn = wire.connect()
+    wire.send(conn, request("GET", "/nothing") * 1000)
+    assert wire.received[conn].count(b" 404 ") == 1000
+
+
+def test_answers_that_are_not_read_are_not_heaped_up() -> None:
+    wire = wire_to(limits=ServerLimits(unsent=10_000))
+    wire.engine.connection_made(7, 0)
+    wire.engine.receive_data(7, request("GET", "/config") * 100, 0)
+    unread = wire.engine.data_to_send(7, 1 << 20)
+    assert len(unread) < 20_000
+    command = wire.engine.next_command()
+    assert command is not None
+    assert command.conn == 7
+
+
+def test_a_stream_that_is_not_read_is_cut_and_its_job_stopped() -> None:
+    wire = wire_to(limits=ServerLimits(unsent=10_000))
+    job = join(wire)
+    wire.engine.connection_made(7, 0)
+    wire.engine.receive_data(7, request("GET", STREAM), 0)
+    wire.engine.start(job, 0)
+    for number in range(20):
+        wire.engine.generate(job, ["x" * 1000 * number], 0)
+    assert wire.event() == JobCancelled(job=job)
+    assert wire.engine.data_to_send(7) == b""
+    command = wire.engine.next_command()
+    assert command is not None
+    assert command.conn == 7
+    wire.engine.generate(job, ["more"], 0)
+    assert wire.engine.connections_with_data() == []
+
+
+def test_what_follows_on_a_stream_that_is_cut_goes_nowhere() -> None:
+    wire = wire_to(limits=ServerLimits(unsent=10_000))
+    job = join(wire)
+    wire.engine.connection_made(7, 0)
+    wire.engine.receive_data(7, request("GET", STREAM), 0)
+    wire.engine.complete(job, ["x" * 20_000], now=0)
+    assert wire.engine.next_command() is not None
+    assert wire.engine.next_event() is None
+    assert wire.engine.data_to_send(7) == b""
+
+
+def test_too_many_connections_are_closed_at_once() -> None:
+    wire = wire_to(limits=ServerLimits(connections=2))
+    wire.connect()
+    second = wire.connect()
+    third = wire.connect()
+    assert wire.closed == {third}
+    wire.engine.connection_lost(second, None, 0)
+    wire.connect()
+    assert wire.closed == {third}
+
+
+@pytest.mark.parametrize("how", ["eof", "lost", "broken"])
+def test_a_client_that_goes_takes_its_job_along(how: str) -> None:
+    wire = wire_to()
+    job = join(wire)
+    stream = wire.ask("GET", STREAM)
+    if how == "eof":
+        wire.send(stream, b"")
+    elif how == "broken":
+        wire.send(stream, b"?" * 100_000)
+    else:
+        wire.engine.connection_lost(stream, OSError(), 0)
+        wire.settle()
+    assert wire.event() == JobCancelled(job=job)
+    assert (stream in wire.closed) == (how != "lost")
+    wire.engine.connection_lost(stream, None, 0)
+    wire.engine.connection_lost(99, None, 0)
+    wire.send(stream, b"late")
+    assert wire.engine.data_to_send(stream) == b""
+
+
+def test_what_is_left_to_send_outlives_the_closing() -> None:
+    wire = wire_to()
+    wire.engine.connection_made(7, 0)
+    wire.engine.receive_data(7, request("GET", "/nothing", connection="close"), 0)
+    assert wire.engine.next_command() is not None
+    assert wire.engine.connections_with_data() == [7]
+    assert b" 404 " in wire.engine.data_to_send(7)
+    assert wire.engine.data_to_send(7) == b""
+    wire.engine.connection_lost(7, None, 0)
+
+    wire.engine.connection_made(8, 0)
+    wire.engine.receive_data(8, request("GET", "/nothing", connection="close"), 0)
+    wire.engine.connection_lost(8, OSError(), 0)
+    assert wire.engine.connections_with_data() == []
+
+
+HANDSHAKE = {
+    "upgrade": "websocket",
+    "connection": "Upgrade",
+    "sec_websocket_key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "sec_websocket_version": "13",
+}
+
+
+def test_a_websocket_is_taken_at_its_own_place_only() -> None:
+    wire = wire_to("3.50.2")
+    conn = wire.ask("GET", "/queue/joinx", **HANDSHAKE)
+    assert see_socket(wire.received[conn], True).status == 403
+    assert wire.closed == {conn}
+    assert wire_to().received == {}
+    newer = wire_to()
+    conn = newer.ask("GET", "/gradio_api/queue/join", **HANDSHAKE)
+    assert see_socket(newer.received[conn], True).status == 403
+    good = wire.ask("GET", "/queue/join?x=y", **HANDSHAKE)
+    assert see_socket(wire.received[good], False).messages == [{"msg": "send_hash"}]
+
+
+def frame(text: str) -> bytes:
+    data = text.encode()
+    return b"\x81" + bytes([0x80 | len(data)]) + b"\0\0\0\0" + data
+
+
+def test_a_websocket_whose_client_does_not_answer_the_close_is_closed_all_the_same() -> None:
+    wire = wire_to("3.50.2")
+    conn = wire.ask("GET", "/queue/join", **HANDSHAKE)
+    wire.send(conn, frame('{"fn_index":0,"session_hash":"s"}'))
+    wire.send(conn, frame('{"fn_index":0,"data":["hi"]}'))
+    event = wire.event()
+    assert isinstance(event, JobSubmitted)
+    wire.engine.complete(event.job, ["ho"], now=1)
+    wire.settle()
+    assert see_socket(wire.received[conn], False).close == 1000
+    wire.send(conn, frame("what the client had not heard the Close of"))
+    assert wire.closed == set()
+    wire.pass_time(21)
+    assert wire.closed == {conn}
+
+
+def test_two_frames_at_once_and_nonsense_after_them() -> None:
+    wire = wire_to("3.50.2")
+    conn = wire.ask("GET", "/queue/join", **HANDSHAKE)
+    hello, data = '{"fn_index":0,"session_hash":"s"}', '{"fn_index":0,"data":["hi"]}'
+    wire.send(conn, frame(hello) + frame(data))
+    event = wire.event()
+    assert isinstance(event, JobSubmitted)
+    assert event.data == ["hi"]
+    wire.send(conn, b"\x81\x00" + frame(hello))
+    assert wire.event() == JobCancelled(job=event.job)
+    assert wire.closed == {conn}
+
+
+def test_a_text_that_is_no_json_ends_the_websocket_without_a_close() -> None:
+    wire = wire_to("3.50.2")
+    conn = wire.ask("GET", "/queue/join", **HANDSHAKE)
+    wire.send(conn, frame("nonsense") + frame("more"))
+    assert see_socket(wire.received[conn], True).close == "eof"
+    assert wire.closed == {conn}
+
+
+def test_stopping_closes_everything() -> None:
+    wire = wire_to()
+    job = join(wire)
+    stream, idle = wire.ask("GET", STREAM), wire.connect()
+    wire.engine.stop(1)
+    wire.settle()
+    assert wire.seen(stream).messages[-1]["message"] == "Server stopped unexpectedly."
+    assert {stream, idle} <= wire.closed
+    assert wire.event() == JobCancelled(job=job)
+    assert wire.engine.next_deadline() is None
+
+
+# A hostile client
+
+
+TARGETS = [
+    "/",
+    "/config",
+    "/gradio_api/info",
+    "/gradio_api/queue/join",
+    "/queue/join",
+    "/queue/data",
+    STREAM,
+    "/gradio_api/heartbeat/s",
+    "/gradio_api/cancel",
+    "/gradio_api/reset",
+    "/gradio_api/run/f",
+    "/gradio_api/stream/00000000000000000000000000000001",
+    "/gradio_api/stream/00000000000000000000000000000001/close",
+]
+words: st.SearchStrategy[Any] = st.sampled_from(
+    ["s", "f", "00000000000000000000000000000001", 0, 1, -1, None, True, [], {}]
+)
+bodies = st.dictionaries(
+    st.sampled_from(["data", "fn_index", "session_hash", "event_id", "event_data", "msg"]),
+    words | st.lists(words, max_size=2),
+)
+requests = st.builds(
+    request,
+    st.sampled_from(["GET", "POST", "HEAD", "PUT"]),
+    st.sampled_from(TARGETS),
+    st.none() | bodies | st.binary(max_size=20),
+)
+handshakes = st.sampled_from(
+    [request("GET", "/queue/join", **HANDSHAKE), request("GET", "/nothing", **HANDSHAKE)]
+)
+frames = bodies.map(lambda body: frame(json.dumps(body)[:120]))
+cuts = st.binary(max_size=20) | st.sampled_from([b"", b"\r\n\r\n", b"\x88\x80\0\0\0\0"])
+ACTIONS = st.one_of(
+    st.tuples(st.just("send"), st.integers(0, 3), requests | handshakes | frames | cuts),
+    st.tuples(st.sampled_from(["lost", "made"]), st.integers(0, 3), st.just(b"")),
+    st.tuples(st.just("time"), st.integers(1, 40), st.just(b"")),
+    st.tuples(st.just("work"), st.integers(0, 4), st.just(b"")),
+)
+
+
+@pytest.mark.parametrize("version", ["6.31.0", "4.0.2", "3.50.2", "3.4.1", "3.1.7"])
+@given(actions=st.lists(ACTIONS, max_size=40))
+def test_nothing_that_clients_do_breaks_the_server(
+    version: str, actions: list[tuple[str, int, bytes]]
+) -> None:
+    app = App(version=version)
+    app.add("f", parameters=[TEXT], returns=[TEXT])
+    app.add("stop", cancels=["f"])
+    app.add("feed", parameters=[TEXT], returns=[TEXT], streaming=True)
+    limits = ServerLimits(unsent=4000, sessions=2, jobs=4, messages=6, connections=3, request=200)
+    ids = itertools.count()
+    engine = ServerEngine(app, entropy=lambda count: next(ids).to_bytes(count), limits=limits)
+    now, open_conns, jobs = 0.0, set[int](), list[int]()
+    for what, number, data in actions:
+        if what == "made" and number not in open_conns:
+            engine.connection_made(number, now)
+            open_conns.add(number)
+        elif what == "lost":
+            engine.connection_lost(number, None, now)
+            open_conns.discard(number)
+        elif what == "send":
+            engine.receive_data(number, data, now)
+        elif what == "time":
+            now += number
+            engine.handle_timer(now)
+        elif jobs:
+            work(engine, jobs[number % len(jobs)], number, now)
+        while (event := engine.next_event()) is not None:
+            if isinstance(event, JobSubmitted):
+                jobs.append(event.job)
+        while (command := engine.next_command()) is not None:
+            open_conns.discard(command.conn)
+            while engine.data_to_send(command.conn):
+                pass
+        for conn in engine.connections_with_data():
+            assert len(engine.data_to_send(conn, 100)) <= 100
+        deadline = engine.next_deadline()
+        assert deadline is None or deadline > now or what != "time"
+    assert len(engine._connections) <= 4
+    assert len(engine._conversation._queue._jobs) <= 4
+
+
+def work(engine: ServerEngine, job: int, what: int, now: float) -> None:
+    if what == 0:
+        engine.start(job, now)
+    elif what == 1:
+        engine.generate(job, ["x" * 100], now)
+    elif what == 2:
+        engine.complete(job, now=now)
+    elif what == 3:
+        engine.fail(job, now=now)
+    else:
+        engine.log(job, "x" * 100)

@@ -192,9 +192,11 @@ def test_the_title_of_a_failure_is_that_of_its_error() -> None:
 
 
 def test_a_job_that_got_no_data_is_told_so() -> None:
-    message = messages_of("3.50.2").timed_out("e")
-    assert message["output"] == {"error": "Time out uploading data to server"}
-    assert message["success"] is False
+    assert messages_of("3.50.2").timed_out("e") == {
+        "msg": "process_completed",
+        "output": {"error": "Time out uploading data to server"},
+        "success": False,
+    }
 
 
 @pytest.mark.parametrize("naming", Naming)

@@ -126,7 +126,9 @@ class Connection:
                     self._put(_TOO_LARGE)
                     return [Gone()]
                 self._body.append(event.data)
-            elif isinstance(event, MessageEnded) and self._head is not None:
+            else:
+                assert isinstance(event, MessageEnded)
+                assert self._head is not None
                 came.append(RequestReceived(self._head, b"".join(self._body)))
                 self._body = []
         self._put(self._http.data_to_send())

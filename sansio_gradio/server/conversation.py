@@ -225,8 +225,7 @@ class Conversation(Runs):
         self._deadlines.now = now
         owner = self._channels.leave(exchange)
         if isinstance(owner, Job):
-            if owner.stage is not Stage.OVER:
-                self._queue.kill(owner)
+            self._queue.kill(owner)
         elif isinstance(owner, Session):
             self._reader_gone(owner, exchange)
         elif owner is not None:

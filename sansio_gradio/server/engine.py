@@ -262,6 +262,8 @@ class ServerEngine:
             self._give_up(connection)
         if connection.has_data:
             self._with_data.add(connection.id)
+        else:
+            self._with_data.discard(connection.id)
 
     def _do(self, connection: Connection, command: Command) -> None:
         if isinstance(command, Answer | AnswerText):

@@ -11,6 +11,7 @@ from typing import Any, Final
 import attrs
 
 from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Channel
 from sansio_gradio.server.app import App, Function
 from sansio_gradio.server.channels import Channels
@@ -151,8 +152,14 @@ class Queue:
             )
         )
 
+    def end(self, job: Job, message: Message) -> None:
+        """Say the job's last message."""
+        job.stage = Stage.ENDING
+        self.channels.say(job, message)
+        self.finish(job)
+
     def finish(self, job: Job) -> None:
-        """The job's last message has been said."""
+        """The job is over, and so is the channel that was its own."""
         self.remove(job)
         on_socket = self._app.traits.channel is Channel.WEBSOCKET
         if not (on_socket and does(self._app.version, Manner.LEAVES_SOCKET_OPEN)):
@@ -165,7 +172,10 @@ class Queue:
         self.remove(job)
 
     def remove(self, job: Job) -> None:
-        """The job is over."""
+        """Take a job away, unless that has happened: its last message may have been one too many
+        for its session."""
+        if job.stage is Stage.OVER:
+            return
         job.stage = Stage.OVER
         self._deadlines.stop(job.event_id)
         del self._jobs[job.id]
@@ -213,9 +223,10 @@ class Queue:
         self.channels.say(job, self._messages.send_data(job.event_id))
 
     def _data_late(self, job: Job) -> None:
-        if self._app.traits.channel is not Channel.JOB_STREAM:
-            self.channels.say(job, self._messages.timed_out(job.event_id))
-        self.finish(job)
+        if self._app.traits.channel is Channel.JOB_STREAM:
+            self.finish(job)
+        else:
+            self.end(job, self._messages.timed_out(job.event_id))
 
     def _forget(self, session: Session) -> None:
         self.channels.close_streams(session)

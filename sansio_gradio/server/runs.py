@@ -94,9 +94,10 @@ class Runs:
         if self._messages.names_jobs and "event_id" not in made:
             kind = {"msg": made.pop("msg")} if "msg" in made else {}
             made = {**kind, "event_id": found.event_id, **made}
-        self._channels.say(found, cast("Message", made))
         if made.get("msg") == Msg.PROCESS_COMPLETED:
-            self._queue.finish(found)
+            self._queue.end(found, cast("Message", made))
+        else:
+            self._channels.say(found, cast("Message", made))
 
     def generate(self, job: int, data: Sequence[Any], now: float) -> None:
         """The job has yielded: one item a result, whole."""
@@ -148,9 +149,7 @@ class Runs:
             self._answer(found, 500, self._messages.error_output(error))
             return
         generating = found.outputs > 0
-        message = self._messages.failed(found.event_id, error, generating=generating)
-        self._channels.say(found, message)
-        self._queue.finish(found)
+        self._queue.end(found, self._messages.failed(found.event_id, error, generating=generating))
 
     def _queued(self, job: int) -> Job | None:
         """The job, if it is one that messages can be sent for."""
@@ -186,11 +185,9 @@ class Runs:
         ]
 
     def _end_with(self, job: Job, output: Output, *, measured: bool = True) -> None:
-        message = self._messages.completed(job.event_id, output, measured=measured)
-        self._channels.say(job, message)
-        if job.line is not None:
-            job.line.finished(self._deadlines.now - job.began)
-        self._queue.finish(job)
+        assert job.line is not None  # it came by the queue
+        job.line.finished(self._deadlines.now - job.began)
+        self._queue.end(job, self._messages.completed(job.event_id, output, measured=measured))
 
     def _answer(self, job: Job, status: int, body: Any) -> None:
         """The result of a plain call."""

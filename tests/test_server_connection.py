@@ -1,0 +1,172 @@
+"""One connection: requests one after the other, or a WebSocket."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from served import request
+
+from sansio_gradio.server.connection import Connection, Incoming, RequestReceived
+from sansio_gradio.server.limits import ServerLimits
+from sansio_gradio.wire.websocket import HandshakeRequested, TextReceived
+
+HANDSHAKE = request(
+    "GET",
+    "/queue/join",
+    upgrade="WebSocket",
+    connection="Upgrade",
+    sec_websocket_key="dGhlIHNhbXBsZSBub25jZQ==",
+    sec_websocket_version="13",
+)
+TEXT = b"\x81\x82\0\0\0\0hi"  # a frame whose mask is zero
+CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
+
+
+def connection(**limits: int) -> Connection:
+    return Connection(1, ServerLimits(**limits))
+
+
+def words(came: list[Incoming]) -> list[str]:
+    return [
+        f"{one.head.method} {one.head.target} {one.body.decode()}".strip()
+        if isinstance(one, RequestReceived)
+        else one.text
+        if isinstance(one, TextReceived)
+        else "handshake"
+        if isinstance(one, HandshakeRequested)
+        else "gone"
+        for one in came
+    ]
+
+
+@given(st.lists(st.integers(1, 40), max_size=8))
+def test_however_a_request_is_cut_it_comes_once_and_whole(sizes: list[int]) -> None:
+    data = request("POST", "/a", b"hello") + request("GET", "/b")
+    peer, came = connection(), list[str]()
+    for size in [*sizes, len(data)]:
+        came += words(peer.receive(data[:size]) if data[:size] else [])
+        data = data[size:]
+    assert came == ["POST /a hello"]
+    peer.respond(200, (), b"answer")
+    assert words(peer.receive(b"")) == ["GET /b"]
+    assert peer.is_reusable is False  # not before it is answered
+
+
+def test_what_is_sent_comes_out_in_pieces_of_any_size() -> None:
+    peer = connection()
+    peer.receive(request("GET", "/"))
+    peer.open_stream(())
+    peer.send_event(b"x" * 50)
+    peer.end_stream()
+    had_data, out = peer.has_data, b""
+    while piece := peer.take(7):
+        assert len(piece) <= 7
+        out += piece
+    assert b"data: " + b"x" * 50 + b"\n\n" in out
+    assert out.endswith(b"0\r\n\r\n")
+    assert (had_data, peer.has_data) == (True, False)
+    assert peer.is_reusable
+
+
+def test_what_is_no_http_is_answered_and_over() -> None:
+    peer = connection()
+    assert words(peer.receive(b"nonsense\r\n\r\n")) == ["gone"]
+    assert peer.take(9999).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert words(peer.receive(b"more")) == ["gone"]
+
+
+def test_nonsense_behind_a_request_is_no_answer_to_it() -> None:
+    peer = connection()
+    assert words(peer.receive(request("GET", "/"))) == ["GET /"]
+    peer.exchange = 1
+    assert words(peer.receive(b"x" * 100_000)) == ["gone"]
+    assert peer.take(9999) == b""
+
+
+def test_a_body_that_is_too_large_is_refused() -> None:
+    peer = connection(request=10)
+    assert words(peer.receive(request("POST", "/", b"0123456789"))) == ["POST / 0123456789"]
+    peer = connection(request=10)
+    assert words(peer.receive(request("POST", "/", b"01234567890"))) == ["gone"]
+    assert b" 413 " in peer.take(9999)
+
+
+def test_a_head_that_is_too_large_is_refused() -> None:
+    peer = connection(header=100)
+    assert words(peer.receive(request("GET", "/", x="y" * 100))) == ["gone"]
+    assert b" 400 " in peer.take(9999)
+
+
+def test_a_client_that_asks_whether_to_go_on_is_told_to() -> None:
+    peer = connection()
+    head = request("POST", "/", b"body", expect="100-continue").removesuffix(b"body")
+    assert peer.receive(head) == []
+    assert peer.take(9999).startswith(b"HTTP/1.1 100 ")
+    assert words(peer.receive(b"body")) == ["POST / body"]
+
+
+@given(st.integers(1, len(HANDSHAKE)))
+def test_a_websocket_begins_however_its_handshake_is_cut(cut: int) -> None:
+    peer = connection()
+    came = peer.receive(HANDSHAKE[:cut])
+    if HANDSHAKE[cut:]:
+        came += peer.receive(HANDSHAKE[cut:])
+    assert words(came) == ["handshake"]
+    assert peer.is_socket
+    peer.accept((("server", "x"),))
+    assert b" 101 " in peer.take(9999)
+    assert words(peer.receive(TEXT)) == ["hi"]
+    peer.send_text("ho")
+    assert peer.take(9999) == b"\x81\x02ho"
+    assert words(peer.receive(TEXT + CLOSE)) == ["hi", "gone"]
+    assert peer.take(9999) == b"\x88\x02\x03\xe8"
+
+
+def test_our_close_waits_for_theirs() -> None:
+    peer = connection()
+    peer.receive(HANDSHAKE)
+    peer.accept(())
+    peer.take(9999)
+    peer.send_close()
+    assert peer.take(9999) == b"\x88\x02\x03\xe8"
+    assert words(peer.receive(CLOSE)) == ["gone"]
+
+
+def test_a_websocket_that_is_refused_is_an_http_answer() -> None:
+    peer = connection()
+    peer.receive(HANDSHAKE)
+    peer.reject(403, ())
+    assert peer.take(9999).startswith(b"HTTP/1.1 403 ")
+
+
+def test_a_frame_that_breaks_the_rules_ends_the_websocket() -> None:
+    peer = connection()
+    peer.receive(HANDSHAKE)
+    peer.accept(())
+    peer.take(9999)
+    assert words(peer.receive(b"\x81\x02hi")) == ["gone"]  # clients must mask
+    assert peer.take(9999).startswith(b"\x88")
+    assert words(peer.receive(TEXT)) == ["gone"]
+
+
+def test_only_the_first_request_of_a_connection_can_be_a_handshake() -> None:
+    peer = connection()
+    peer.receive(request("GET", "/"))
+    peer.respond(200, (), b"")
+    assert words(peer.receive(HANDSHAKE)) == ["GET /queue/join"]
+    assert not peer.is_socket
+
+
+def test_a_client_that_does_not_read_overruns() -> None:
+    peer = connection(unsent=100)
+    peer.receive(request("GET", "/"))
+    peer.open_stream(())
+    overrun = [peer.is_overrun]
+    peer.send_event(b"x" * 100)
+    overrun.append(peer.is_overrun)
+    peer.take(9999)
+    overrun.append(peer.is_overrun)
+    assert overrun == [False, True, False]
+    peer.send_event(b"x" * 200)
+    peer.drop_unsent()
+    assert not peer.has_data

@@ -1,0 +1,98 @@
+"""How long jobs wait, by the count of two eras."""
+
+from __future__ import annotations
+
+import pytest
+
+from sansio_gradio.server.jobs import Job, Line, Origin, Times
+
+
+def line_of(limit: int | None, *, running: int, waiting: int, took: float | None = None) -> Line:
+    line = Line(limit)
+    for number in range(running + waiting):
+        line.waiting[number] = Job(id=number, event_id=str(number), origin=Origin.QUEUE)
+    for _ in range(running):
+        job = line.next()
+        assert job is not None
+        job.began = 10.0
+    if took is not None:
+        line.finished(took)
+    return line
+
+
+def test_averages() -> None:
+    times = Times()
+    assert times.average is None
+    assert times.add(2) == 2
+    assert times.add(4) == 3
+    assert times.average == 3
+
+
+def test_nobody_has_a_turn_while_the_line_is_full() -> None:
+    line = line_of(1, running=1, waiting=1)
+    assert line.is_full
+    assert line.next() is None
+    (running,) = line.running.values()
+    line.leave(running)
+    assert line.next() is not None
+    assert line.next() is None
+
+
+def test_a_line_without_a_limit_is_never_full() -> None:
+    assert not line_of(None, running=50, waiting=0).is_full
+
+
+@pytest.mark.parametrize(
+    ("limit", "running", "rank", "now", "eta"),
+    [
+        (2, 1, 0, 10.0, 4.0),  # somebody may start at once: the run itself
+        (1, 1, 0, 10.0, 8.0),  # 4 until the other one is done, and the run itself
+        (1, 1, 0, 13.0, 5.0),
+        (1, 1, 0, 99.0, 4.0),  # it takes longer than usual, and may end any moment
+        (1, 1, 2, 13.0, 13.0),  # and two before
+        (2, 2, 2, 10.0, 12.0),  # who share two places
+        (None, 3, 0, 10.0, 4.0),
+    ],
+)
+def test_the_wait_since_411(
+    limit: int | None, running: int, rank: int, now: float, eta: float
+) -> None:
+    line = line_of(limit, running=running, waiting=3, took=4.0)
+    estimate = line.estimate(rank, now, short=True)
+    assert (estimate.rank, estimate.queue_size, estimate.rank_eta) == (rank, 3, eta)
+
+
+def test_before_the_first_run_nobody_knows() -> None:
+    for line in (line_of(1, running=1, waiting=1), line_of(1, running=0, waiting=1)):
+        assert line.estimate(0, 10.0, short=True).rank_eta is None
+        long = line.estimate(0, 10.0, short=False)
+        assert (long.rank_eta, long.average, long.concurrent, long.queue_eta) == (
+            None,
+            0.0,
+            None,
+            1.0,
+        )
+
+
+@pytest.mark.parametrize(
+    ("limit", "running", "runs", "rank", "eta"),
+    [
+        (3, 0, 1, 0, 4.0),
+        (3, 3, 1, 0, 8.0),  # all busy: one share more
+        (3, 3, 3, 0, 4 + 4 / 3),
+        (3, 0, 9, 2, 4 + 2 * 4 / 3),
+        (None, 5, 2, 1, 6.0),
+    ],
+)
+def test_the_wait_until_410(
+    limit: int | None, running: int, runs: int, rank: int, eta: float
+) -> None:
+    line = line_of(limit, running=running, waiting=3)
+    for _ in range(runs):
+        line.finished(4.0)
+    estimate = line.estimate(rank, 10.0, short=False)
+    concurrent = 4 / min(limit or runs, runs)
+    assert estimate.rank_eta == pytest.approx(eta)
+    assert estimate.concurrent == pytest.approx(concurrent)
+    assert estimate.average == 4.0
+    assert estimate.queue_eta == pytest.approx(3 * concurrent)
