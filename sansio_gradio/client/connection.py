@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import enum
+from abc import ABC, abstractmethod
 from collections import deque
-from typing import TypeAlias
+from collections.abc import Iterable
+from typing import Any, TypeAlias
 
 import attrs
 
 from sansio_gradio.client.commands import Expect, OpenWebSocket, SendRequest
 from sansio_gradio.client.conversation import Conversation
-from sansio_gradio.wire.http import HTTPConnection
+from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError, RemoteProtocolError
+from sansio_gradio.limits import Limits
+from sansio_gradio.wire.http import (
+    BodyReceived,
+    HTTPConnection,
+    MessageEnded,
+    ResponseStarted,
+    Role,
+)
 from sansio_gradio.wire.url import URL
-from sansio_gradio.wire.websocket import WebSocketConnection
 
 Origin: TypeAlias = tuple[str, str, int]
 """Scheme (http or https), host and port."""
@@ -31,6 +40,10 @@ class Exchange:
     aborted: bool = False
 
     @property
+    def key(self) -> tuple[int, int]:
+        return self.owner.id, self.command.id
+
+    @property
     def is_stream(self) -> bool:
         return isinstance(self.command, SendRequest) and self.command.expect is Expect.STREAM
 
@@ -41,26 +54,63 @@ class Exchange:
 
 
 class ConnectionState(enum.Enum):
-    OPENING = enum.auto()
-    SECURING = enum.auto()  # TLS
-    OPEN = enum.auto()
-    CLOSED = enum.auto()  # as far as the engine goes; there may still be bytes to send
+    OPENING = "connect"
+    SECURING = "tls"
+    OPEN = "open"
+    CLOSED = "closed"  # as far as the engine goes; there may still be bytes to send
 
 
 @attrs.define(eq=False)
-class Connection:
-    """One connection: ``wire`` is the machine that speaks on it, ``exchange`` what it carries."""
+class Connection(ABC):
+    """One connection, and the exchange that it carries.
+
+    ``opened_for``: the exchange that had it opened. ``is_gone``: the surroundings have said so, and
+    nothing is to be closed. ``idle_since``: monotonic seconds, None: it was never used yet.
+    """
 
     id: int
     origin: Origin
-    wire: HTTPConnection | WebSocketConnection
+    opened_for: Exchange
     exchange: Exchange | None = None
-    opened_for: Exchange | None = None
     state: ConnectionState = ConnectionState.OPENING
-    is_gone: bool = False  # the surroundings have said so: nothing is to be closed
-    idle_since: float | None = None  # None: never used yet
+    is_gone: bool = False
+    idle_since: float | None = None
     _out: deque[bytes] = attrs.field(factory=deque[bytes], init=False)
     _offset: int = attrs.field(default=0, init=False)  # of the first of them
+
+    @property
+    @abstractmethod
+    def is_reusable(self) -> bool:
+        """Whether it can carry another exchange now."""
+
+    @property
+    @abstractmethod
+    def error(self) -> RemoteProtocolError | None:
+        """What the peer did wrong."""
+
+    @abstractmethod
+    def begin(self, exchange: Exchange) -> None:
+        """Carry *exchange*."""
+
+    @abstractmethod
+    def receive(self, data: bytes) -> Iterable[Any]:
+        """What *data* (none: the peer's end) completes, to be told one by one.
+
+        Raises:
+            RemoteProtocolError: the peer broke the protocol.
+        """
+
+    @abstractmethod
+    def tell(self, event: Any, now: float) -> bool:
+        """Tell the owner of the exchange; True: with this it is over."""
+
+    def send_text(self, text: str) -> None:
+        """Send a text message, where it carries a WebSocket."""
+        raise AssertionError(f"requests carry no texts: {text!r}")
+
+    @abstractmethod
+    def end(self) -> None:
+        """Say no more than goodbye."""
 
     def write(self, data: bytes) -> None:
         """Queue bytes to be sent."""
@@ -91,3 +141,65 @@ class Connection:
         if not self._out and self.exchange is not None:
             self.exchange.handed_out = True
         return b"".join(taken)
+
+    def what_broke(self, error: BaseException | None) -> GradioError:
+        """The error for whoever relied on this connection."""
+        if isinstance(error, GradioError):
+            return error
+        because = "" if error is None else f": {error or type(error).__name__}"
+        where = f"{self.origin[1]} port {self.origin[2]}"
+        if self.state is ConnectionState.OPEN:
+            broke: GradioError = ConnectionLost(
+                f"the connection to {where} ended too early{because}"
+            )
+        else:
+            broke = ConnectFailed(f"no connection to {where}{because}", phase=self.state.value)
+        broke.__cause__ = error
+        return broke
+
+
+@attrs.define(eq=False)
+class RequestConnection(Connection):
+    """Carries requests, one after the other."""
+
+    wire: HTTPConnection = attrs.field(kw_only=True)
+
+    @classmethod
+    def make(cls, id: int, exchange: Exchange, limits: Limits) -> RequestConnection:
+        wire = HTTPConnection(Role.CLIENT, max_header_size=limits.header)
+        return cls(id, exchange.url.origin, exchange, wire=wire)
+
+    @property
+    def is_reusable(self) -> bool:
+        return self.wire.is_reusable
+
+    @property
+    def error(self) -> RemoteProtocolError | None:
+        return self.wire.error
+
+    def begin(self, exchange: Exchange) -> None:
+        command, url = exchange.command, exchange.url
+        assert isinstance(command, SendRequest)
+        self.exchange = exchange
+        headers = (("host", url.host_header), *command.headers)
+        self.write(self.wire.send_request(command.method, url.target, headers, command.body))
+
+    def receive(self, data: bytes) -> Iterable[Any]:
+        return self.wire.receive_data(data) if data else self.wire.receive_eof()
+
+    def tell(self, event: Any, now: float) -> bool:
+        assert self.exchange is not None
+        owner, id = self.exchange.owner, self.exchange.command.id
+        match event:
+            case BodyReceived(data):
+                owner.data(id, data, now)
+            case ResponseStarted(status, headers):
+                owner.response(id, status, headers, now)
+            case _:
+                assert isinstance(event, MessageEnded)
+                owner.ended(id, now)
+                return True
+        return False
+
+    def end(self) -> None:
+        self.discard()  # half a request is of no use

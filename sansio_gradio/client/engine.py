@@ -14,9 +14,9 @@ Rule 2: this file knows connections and requests. What is said on them is ``Conv
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeAlias, Unpack
+from typing import Any, TypeAlias, Unpack
 
 from sansio_gradio.client.commands import (
     Abort,
@@ -29,14 +29,17 @@ from sansio_gradio.client.commands import (
     SendText,
     StartTLS,
 )
-from sansio_gradio.client.connection import Connection, ConnectionState, Exchange
+from sansio_gradio.client.connection import (
+    Connection,
+    ConnectionState,
+    Exchange,
+    RequestConnection,
+)
 from sansio_gradio.client.conversation import Conversation
 from sansio_gradio.client.pool import Assign, Close, Open, Pool
 from sansio_gradio.client.session import Session, SessionOptions
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import (
-    ConnectFailed,
-    ConnectionLost,
     DeadlineExceeded,
     GradioError,
     LocalProtocolError,
@@ -44,16 +47,11 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.events import Event, SessionClosed
 from sansio_gradio.limits import Limits, Timeouts
-from sansio_gradio.wire import http, websocket
-from sansio_gradio.wire.http import HTTPConnection, Role
 from sansio_gradio.wire.url import URL
 
 Observe: TypeAlias = Callable[[float, int | None, str, Any], None]
 """Told (now, connection or None, direction, what): ``sent`` and ``received`` bytes, ``command`` and
 ``event`` objects, as they pass."""
-
-_SWITCHING: Final = 101
-_NORMAL: Final = 1000
 
 
 class Engine:
@@ -170,7 +168,7 @@ class Engine:
         scheme, host, _ = connection.origin
         if scheme == "https":
             connection.state = ConnectionState.SECURING
-            self._start_deadline(connection, "tls")
+            self._start_deadline(connection)
             self._commands.append(StartTLS(conn, host))
         else:
             self._opened(connection)
@@ -189,22 +187,16 @@ class Engine:
         self._tell_observer(conn, "received", data)
         if connection.exchange is not None:
             connection.exchange.answered = connection.exchange.answered or bool(data)
-        wire = connection.wire
         try:
-            events: Iterable[http.Event | websocket.Event]
-            events = wire.receive_data(data) if data else wire.receive_eof()
-            for event in events:
+            for event in connection.receive(data):
                 self._deliver(connection, event, now)
-        except RemoteProtocolError as error:
+            error: Exception | None = connection.error
+        except RemoteProtocolError as broke:
             # What the end has cut short was not wrong.
-            self._broken(connection, error if data else EOFError(error.message), now)
-            return
-        if isinstance(wire, websocket.WebSocketConnection):
-            self._write(connection, wire.data_to_send())
-        if wire.error is not None:
-            self._broken(connection, wire.error, now)
-        elif not data and connection.state is ConnectionState.OPEN:
-            self._broken(connection, None, now)
+            error = broke if data else EOFError(broke.message)
+        self._note_data(connection)
+        if error is not None or not data:
+            self._broken(connection, error, now)
         self._work()
 
     def connection_lost(self, conn: int, error: BaseException | None, now: float) -> None:
@@ -243,25 +235,24 @@ class Engine:
 
     def _open(self, exchange: Exchange) -> None:
         self._last_connection += 1
-        origin = scheme, host, port = exchange.url.origin
-        is_websocket = isinstance(exchange.command, OpenWebSocket)
-        connection = Connection(
-            self._last_connection,
-            origin,
-            websocket.WebSocketConnection(Role.CLIENT, max_message_size=self._limits.message)
-            if is_websocket
-            else HTTPConnection(Role.CLIENT, max_header_size=self._limits.header),
-            opened_for=exchange,
-        )
-        if is_websocket:
-            connection.exchange = exchange
-            self._carriers[exchange] = connection
-        self._connections[connection.id] = connection
-        name = host if scheme == "https" else None
-        self._commands.append(OpenConnection(connection.id, host, port, name))
-        self._start_deadline(connection, "connect")
+        id = self._last_connection
+        if isinstance(exchange.command, OpenWebSocket):
+            from sansio_gradio.client.websocket_connection import (  # noqa: PLC0415 # see there
+                SocketConnection,
+            )
 
-    def _start_deadline(self, connection: Connection, phase: str) -> None:
+            connection: Connection = SocketConnection.make(id, exchange, self._limits)
+            self._carriers[exchange] = connection
+        else:
+            connection = RequestConnection.make(id, exchange, self._limits)
+        self._connections[id] = connection
+        scheme, host, port = connection.origin
+        name = host if scheme == "https" else None
+        self._commands.append(OpenConnection(id, host, port, name))
+        self._start_deadline(connection)
+
+    def _start_deadline(self, connection: Connection) -> None:
+        phase = connection.state.value
         seconds: float | None = getattr(self._timeouts, phase)
 
         def late() -> None:
@@ -272,32 +263,29 @@ class Engine:
     def _opened(self, connection: Connection) -> None:
         self._timers.stop(connection)
         connection.state = ConnectionState.OPEN
-        exchange, wire = connection.exchange, connection.wire
-        if exchange is None:
+        if connection.exchange is None:
             self._pool.opened(connection)
-        elif isinstance(wire, websocket.WebSocketConnection):
-            url, command = exchange.url, exchange.command
-            self._write(
-                connection, wire.send_handshake(url.host_header, url.target, command.headers)
-            )
+        else:
+            connection.begin(connection.exchange)
+            self._note_data(connection)
         self._work()
 
     def _broken(self, connection: Connection, error: BaseException | None, now: float) -> None:
         """A connection is of no use any more; what it carried fails, or goes another way."""
         if connection.state is ConnectionState.CLOSED:
             return
+        failure = connection.what_broke(error)
         was_open = connection.state is ConnectionState.OPEN
         exchange = connection.exchange
-        if exchange is None:
-            if was_open:
-                self._pool.lost(connection)
-            else:
-                self._pool.not_opened(connection)
-                exchange = connection.opened_for
-                if exchange is not None and exchange in self._carriers:
-                    exchange = None  # another connection was there before this one
+        if exchange is not None:
+            self._release(connection)
+        elif was_open:
+            self._pool.lost(connection)
         else:
-            self._release(connection, reusable=False)
+            self._pool.not_opened(connection)
+            exchange = connection.opened_for
+            if exchange in self._carriers:
+                exchange = None  # another connection was there before this one
         self._close(connection)
         if exchange is None or exchange.aborted:
             return
@@ -305,8 +293,8 @@ class Engine:
             exchange.attempts += 1
             exchange.handed_out = False
             self._pool.want(exchange, first=True)
-            return
-        self._fail(exchange, _what_broke(error, connection, was_open=was_open), now)
+        else:
+            self._fail(exchange, failure, now)
 
     def _may_repeat(self, exchange: Exchange) -> bool:
         """Only what cannot happen twice, or may: see DESIGN.md, pool."""
@@ -320,8 +308,7 @@ class Engine:
     def _close(self, connection: Connection) -> None:
         self._timers.stop(connection)
         connection.state = ConnectionState.CLOSED
-        if isinstance(connection.wire, HTTPConnection):
-            connection.discard()  # half a request is of no use; a Close frame is
+        connection.end()
         if not connection.is_gone:
             self._commands.append(CloseConnection(connection.id))
         if connection.is_gone or not connection.has_data:
@@ -337,9 +324,8 @@ class Engine:
                 self._pool.lost(connection)
                 self._close(connection)
 
-    def _write(self, connection: Connection, data: bytes) -> None:
-        if data and connection.state is not ConnectionState.CLOSED:
-            connection.write(data)
+    def _note_data(self, connection: Connection) -> None:
+        if connection.has_data and connection.id in self._connections:
             self._writable[connection.id] = connection
 
     # Exchanges.
@@ -370,25 +356,16 @@ class Engine:
                 else:
                     self._open(exchange)
             case SendText(id, text):
-                connection = self._carriers.get(self._exchanges[conversation.id, id])
-                if connection is not None and isinstance(
-                    connection.wire, websocket.WebSocketConnection
-                ):
-                    self._write(connection, connection.wire.send_text(text))
+                connection = self._carriers[self._exchanges[conversation.id, id]]
+                connection.send_text(text)
+                self._note_data(connection)
             case Abort(id):
                 self._abort(conversation, id)
 
     def _send(self, exchange: Exchange, connection: Connection) -> None:
-        command, wire = exchange.command, connection.wire
-        assert isinstance(command, SendRequest)
-        assert isinstance(wire, HTTPConnection)
-        connection.exchange = exchange
         self._carriers[exchange] = connection
-        headers = (("host", exchange.url.host_header), *command.headers)
-        self._write(
-            connection,
-            wire.send_request(command.method, exchange.url.target, headers, command.body),
-        )
+        connection.begin(exchange)
+        self._note_data(connection)
 
     def _abort(self, conversation: Conversation, id: int) -> None:
         exchange = self._exchanges.pop((conversation.id, id), None)
@@ -396,76 +373,36 @@ class Engine:
             return
         exchange.aborted = True
         connection = self._carriers.get(exchange)
-        if connection is None:
-            return
-        wire = connection.wire
-        if isinstance(wire, websocket.WebSocketConnection) and wire.is_open:
-            self._write(connection, wire.send_close(_NORMAL))
-        self._release(connection, reusable=False)
-        self._close(connection)
+        if connection is not None:
+            self._release(connection)
+            self._close(connection)
 
-    def _release(self, connection: Connection, *, reusable: bool) -> None:
-        exchange = connection.exchange
+    def _release(self, connection: Connection) -> None:
+        """The connection carries its exchange no longer; it may serve another one."""
+        exchange, connection.exchange = connection.exchange, None
         assert exchange is not None
-        connection.exchange = None
         self._carriers.pop(exchange, None)
-        if isinstance(connection.wire, HTTPConnection):
-            connection.idle_since = self._timers.now
-            self._pool.released(connection, exchange, reusable=reusable)
+        connection.idle_since = self._timers.now
+        self._pool.released(connection, exchange)
 
-    def _deliver(
-        self, connection: Connection, event: http.Event | websocket.Event, now: float
-    ) -> None:
+    def _deliver(self, connection: Connection, event: object, now: float) -> None:
         exchange = connection.exchange
         if exchange is None:
             return  # aborted by what came before
-        owner, id = exchange.owner, exchange.command.id
+        owner = exchange.owner
         self._touch(owner)
-        match event:
-            case http.ResponseStarted():
-                owner.response(id, event.status, event.headers, now)
-            case http.BodyReceived():
-                owner.data(id, event.data, now)
-            case http.MessageEnded():
-                self._finish(connection)
-                owner.ended(id, now)
-            case websocket.HandshakeAccepted():
-                owner.response(id, _SWITCHING, event.headers, now)
-            case websocket.HandshakeRejected():
-                self._finish(connection)
-                owner.response(id, event.status, event.headers, now)
-                owner.data(id, event.body, now)
-                owner.ended(id, now)
-            case websocket.TextReceived():
-                owner.text(id, event.text, now)
-            case websocket.Closed():
-                self._finish(connection)
-                if event.code == _NORMAL:
-                    owner.ended(id, now)
-                else:
-                    owner.failed(id, _closed_with(event), now)
-            case http.RequestStarted() | websocket.HandshakeRequested():
-                raise AssertionError("a client is asked nothing")
+        if connection.tell(event, now):
+            del self._exchanges[exchange.key]
+            self._release(connection)
+            if not connection.is_reusable:
+                self._close(connection)
         # What the owner says to this may abort what else came with it.
         while (command := owner.next_command()) is not None:
             self._carry_out(owner, command)
 
-    def _finish(self, connection: Connection) -> None:
-        """The exchange is over; the connection may serve another one."""
-        exchange = connection.exchange
-        assert exchange is not None
-        self._exchanges.pop((exchange.owner.id, exchange.command.id), None)
-        wire = connection.wire
-        reusable = isinstance(wire, HTTPConnection) and wire.is_reusable
-        self._release(connection, reusable=reusable)
-        if not reusable:
-            if isinstance(wire, websocket.WebSocketConnection):
-                self._write(connection, wire.data_to_send())
-            self._close(connection)
-
     def _fail(self, exchange: Exchange, error: GradioError, now: float) -> None:
         exchange.aborted = True  # where it still waits in the pool
-        self._exchanges.pop((exchange.owner.id, exchange.command.id), None)
+        del self._exchanges[exchange.key]
         exchange.owner.failed(exchange.command.id, error, now)
         self._touch(exchange.owner)
 
@@ -476,31 +413,3 @@ class Engine:
     def _tell_observer(self, conn: int | None, direction: str, what: object) -> None:
         if self._observe is not None:
             self._observe(self._timers.now, conn, direction, what)
-
-
-def _what_broke(
-    error: BaseException | None, connection: Connection, *, was_open: bool
-) -> GradioError:
-    if isinstance(error, GradioError):
-        return error
-    _, host, port = connection.origin
-    if was_open:
-        broke: GradioError = ConnectionLost(
-            f"the connection to {host} port {port} ended too early" + _because(error)
-        )
-    else:
-        phase = "tls" if connection.state is ConnectionState.SECURING else "connect"
-        broke = ConnectFailed(f"no connection to {host} port {port}" + _because(error), phase=phase)
-    broke.__cause__ = error
-    return broke
-
-
-def _because(error: BaseException | None) -> str:
-    return "" if error is None else f": {error or type(error).__name__}"
-
-
-def _closed_with(event: websocket.Closed) -> GradioError:
-    if event.code is None:
-        return ConnectionLost("the WebSocket ended without a Close")
-    reason = f", {event.reason}" if event.reason else ""
-    return ConnectionLost(f"the server closed the WebSocket with {event.code}{reason}")

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from sansio_gradio.client.commands import OpenWebSocket
 from sansio_gradio.client.connection import Connection, Exchange, Origin
 
 MAX_IDLE: Final = 4.0  # seconds
@@ -84,12 +85,14 @@ class Pool:
         """A connection that was planned did not come about."""
         self._host(connection.origin).opening -= 1
 
-    def released(self, connection: Connection, exchange: Exchange, *, reusable: bool) -> None:
+    def released(self, connection: Connection, exchange: Exchange) -> None:
         """A connection has carried its exchange to the end, or broken on it."""
+        if isinstance(exchange.command, OpenWebSocket):
+            return
         host = self._host(connection.origin)
         if not exchange.is_stream:
             host.busy -= 1
-        if reusable:
+        if connection.is_reusable and not connection.is_gone:
             host.idle.append(connection)
 
     def lost(self, connection: Connection) -> None:
