@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
+from math import isfinite
 from typing import Any, Final
 
 from sansio_gradio.protocol.messages import Message
@@ -25,19 +27,20 @@ class Status(enum.StrEnum):
     CANCELLED = "CANCELLED"
 
     def __lt__(self, other: str) -> bool:
-        return _ORDER[self] < _ORDER[other] if isinstance(other, Status) else NotImplemented
+        return _ORDER[self] < _ORDER[other] if other in _ORDER else NotImplemented
 
     def __le__(self, other: str) -> bool:
-        return _ORDER[self] <= _ORDER[other] if isinstance(other, Status) else NotImplemented
+        return _ORDER[self] <= _ORDER[other] if other in _ORDER else NotImplemented
 
     def __gt__(self, other: str) -> bool:
-        return _ORDER[self] > _ORDER[other] if isinstance(other, Status) else NotImplemented
+        return _ORDER[self] > _ORDER[other] if other in _ORDER else NotImplemented
 
     def __ge__(self, other: str) -> bool:
-        return _ORDER[self] >= _ORDER[other] if isinstance(other, Status) else NotImplemented
+        return _ORDER[self] >= _ORDER[other] if other in _ORDER else NotImplemented
 
 
-_ORDER: Final = {status: place for place, status in enumerate(Status)}
+# Looked up by text, since that is what a status has become once it was JSON.
+_ORDER: Final[Mapping[str, int]] = {status: place for place, status in enumerate(Status)}
 
 
 _CODES: Final = {
@@ -109,9 +112,10 @@ def status_of(msg: Msg, message: Message, time: float) -> StatusUpdate:
 
 
 def progress_units(message: Message) -> list[dict[str, Any]] | None:
-    """The progress of each of the nested loops, outermost first, its fraction always filled in.
+    """The progress of each of the nested loops, outermost first.
 
-    A server that follows a tqdm sends ``progress: null`` beside ``index`` and ``length``.
+    A server that follows a tqdm sends ``progress: null`` beside ``index`` and ``length``: there the
+    fraction is filled in.
     """
     units = message.get("progress_data")
     if units is None:
@@ -120,12 +124,15 @@ def progress_units(message: Message) -> list[dict[str, Any]] | None:
 
 
 def _with_fraction(unit: dict[str, Any]) -> dict[str, Any]:
-    index, length = unit.get("index"), unit.get("length")
     progress = unit.get("progress")
-    if progress is None and _is_number(index) and _is_number(length) and length:
-        progress = index / length
+    if progress is None:
+        progress = _fraction(unit.get("index"), unit.get("length"))
     return {"index": None, "length": None, "unit": None, "desc": None, **unit, "progress": progress}
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _fraction(index: Any, length: Any) -> float | None:
+    try:
+        fraction = index / length
+    except (TypeError, ZeroDivisionError, OverflowError):
+        return None
+    return fraction if isfinite(fraction) else None
