@@ -17,7 +17,7 @@ from typing import Any
 
 from sansio_gradio.client.engine import Engine, Observe
 from sansio_gradio.client.headers import Fields
-from sansio_gradio.errors import GradioError, JobCancelledError, LocalProtocolError
+from sansio_gradio.errors import JobCancelledError, LocalProtocolError
 from sansio_gradio.events import (
     Connected,
     ConnectingFailed,
@@ -84,6 +84,7 @@ class ClientCore:
         self._endpoints: dict[tuple[str | None, int | None], Endpoint] = {}
         self._touched: dict[JobRecord, None] = {}
         self._has_news = False
+        self._fault: BaseException | None = None
 
     def new_job(
         self, api_name: str | None, fn_index: int | None, messages: MessageQueue | None = None
@@ -99,8 +100,10 @@ class ClientCore:
     def begin(self, record: JobRecord, submit: Callable[[], int]) -> None:
         """Have *submit* ask the engine for a job."""
         try:
+            if self._fault is not None:
+                raise self._fault
             record.id = submit()
-        except GradioError as error:
+        except Exception as error:  # such as a header that cannot be sent: this job's own affair
             record.add_end(error)
             record.publish()
             return
@@ -169,10 +172,9 @@ class ClientCore:
 
     def break_down(self, error: BaseException) -> None:
         """The machine itself has failed: all jobs end in *error*, and no more can be asked."""
-        self.error = error
+        self._fault = self.error = error
         self.is_closed = True
         self._has_news = True
-        self.session.close()
         for record in self._jobs.values():
             record.add_end(error)
             self._touched[record] = None

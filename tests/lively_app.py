@@ -1,0 +1,126 @@
+"""An app for clients to be tried on, whose functions the test can hold and watch."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from sansio_gradio.errors import AppError
+from sansio_gradio.server.app import App, Slot
+from sansio_gradio.server.components import JSON, STATE, TEXTBOX
+from sansio_gradio.server.run import Run
+
+PATIENCE = 10.0  # seconds; only what is broken takes that long
+
+
+class Endless:
+    """What has become of one call of ``/endless``, which is given the name as its argument."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.began = threading.Event()
+        self.ended = threading.Event()
+
+    def wait_for_begin(self) -> None:
+        assert self.began.wait(PATIENCE)
+
+    def wait_for_end(self) -> None:
+        assert self.ended.wait(PATIENCE)
+
+
+class Lively:
+    """The app, and ``go_on`` to let held functions go."""
+
+    def __init__(self, **options: Any) -> None:
+        self.go_on = threading.Event()
+        self._watched: dict[str, Endless] = {}
+        self.app = App(concurrency_limit=None, show_error=True, **options)
+        for function in (
+            self.echo,
+            self.pair,
+            self.add,
+            self.chat,
+            self.held,
+            self.endless,
+            self.boom,
+            self.half,
+            self.work,
+            self.headers,
+        ):
+            self.app.add_function(function)
+        self.app.add_function(self.echo, "plain", queue=False)
+        number, state = Slot(name="number"), Slot(name="so_far", component=STATE)
+        self.app.add(
+            "sum",
+            call=lambda number, so_far: [(so_far or 0) + number, (so_far or 0) + number],
+            parameters=(number, state),
+            returns=(number, state),
+        )
+        message = Slot(name="message", component=TEXTBOX)
+        self.app.add(
+            "script",
+            call=self.script,
+            parameters=(message,),
+            returns=(Slot(name="value", component=JSON),),
+            generator=True,
+            scripted=True,
+        )
+
+    def echo(self, value: str) -> str:
+        return value
+
+    def pair(self, first: str, second: str) -> tuple[str, str]:
+        return second, first
+
+    def add(self, a: float, b: float = 10) -> float:
+        return a + b
+
+    def chat(self, text: str) -> Iterator[str]:
+        answer = ""
+        for letter in text:
+            answer += letter
+            yield answer
+
+    def held(self, value: str) -> str:
+        """Returns when the test says so."""
+        assert self.go_on.wait(PATIENCE)
+        return value
+
+    def new_endless(self) -> Endless:
+        endless = Endless(str(len(self._watched)))
+        self._watched[endless.name] = endless
+        return endless
+
+    def endless(self, name: str) -> Iterator[int]:
+        watched = self._watched[name]
+        watched.began.set()
+        try:
+            for count in itertools.count():
+                yield count
+                time.sleep(0.01)
+        finally:
+            watched.ended.set()
+
+    def boom(self, text: str) -> str:
+        raise AppError(text, title="Boom")
+
+    def half(self, text: str) -> Iterator[str]:
+        yield "a"
+        yield "ab"
+        raise AppError(text)
+
+    def work(self, steps: int, run: Run) -> str:
+        for step in run.track(range(steps), desc="working"):
+            run.info(f"at {step}")
+        return "done"
+
+    def headers(self, name: str, run: Run) -> str:
+        return dict(run.headers).get(name, "")
+
+    def script(self, message: str) -> Iterator[dict[str, Any]]:
+        yield {"msg": "process_generating", "output": {"data": [message]}, "success": True}
+        yield {"msg": "news", "value": 7, "timestamp": "now"}
+        yield {"msg": "process_completed", "output": {"data": [message]}, "success": True}
