@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from typing import Final
 
-Version = tuple[int, ...]
+from sansio_gradio.protocol.version import Version
 
 
 class Feature(enum.Enum):
