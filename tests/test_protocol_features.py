@@ -1,0 +1,45 @@
+"""Which server can do what: each boundary from both sides."""
+
+from __future__ import annotations
+
+import pytest
+
+from sansio_gradio.protocol.features import Feature, has
+from sansio_gradio.protocol.version import Version, version_numbers
+
+# PROTOCOL.md, section 1 (features) and 3.3 (reset): the last version without, and the first with.
+SINCE = {
+    Feature.SEND_HASH: ("3.5", "3.6"),
+    Feature.RESET_BY_EVENT: ("3.50.2", "4.0.0"),
+    Feature.HEARTBEAT: ("4.24.0", "4.25.0"),
+    Feature.CANCEL: ("4.30.0", "4.31.0"),
+    Feature.STREAMING_INPUT: ("4.44.1", "5.0.0"),
+}
+
+
+def test_every_feature_is_its_own() -> None:
+    # Two members of one value would be one member.
+    assert set(Feature.__members__.values()) == set(SINCE)
+    assert len(Feature.__members__) == len(SINCE)
+
+
+@pytest.mark.parametrize("feature", Feature)
+def test_a_feature_begins_with_its_first_version(feature: Feature) -> None:
+    before, first = map(version_numbers, SINCE[feature])
+    assert not has(before, feature)
+    assert has(first, feature)
+
+
+@pytest.mark.parametrize("feature", set(Feature) - {Feature.RESET_BY_EVENT})
+@pytest.mark.parametrize("version", [(6, 31, 0), (100, 0), ()])
+def test_a_feature_stays_and_an_unknown_version_is_the_newest(
+    feature: Feature, version: Version
+) -> None:
+    assert has(version, feature)
+
+
+def test_cancel_took_the_place_of_reset() -> None:
+    for version in ("4.0.0", "4.30.0", "4.31.0", "4.35.0", "6.31.0"):
+        numbers = version_numbers(version)
+        assert has(numbers, Feature.RESET_BY_EVENT) is not has(numbers, Feature.CANCEL)
+    assert not has((), Feature.RESET_BY_EVENT)
