@@ -60,6 +60,7 @@ class SessionStream:
         self._stream: int | None = None
         self._heartbeat: int | None = None
         self._known = False
+        self._overlaps = False  # the stream was asked for while a join was
         self._retired = False
         self._last_heard = 0.0
 
@@ -180,6 +181,7 @@ class SessionStream:
         self._decoder = SSEDecoder(max_event_size=self._context.limits.message)
         for job in self._jobs.values():
             job.heard = False
+        self._overlaps = bool(self._joining)
         self._stream = self._context.exchanges.listen(
             self._context.base,
             requests.session_stream(self.session_hash),
@@ -251,7 +253,7 @@ class SessionStream:
         self._context.exchanges.abort(self._stream)
         self._stream = None
         if not_found or message.get("session_not_found"):
-            if self._known and not self._joining:
+            if self._known and not self._overlaps:
                 self._context.session_lost()
             self._known = False
             self._try_again(error)
