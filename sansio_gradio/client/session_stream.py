@@ -278,6 +278,8 @@ class SessionStream:
         """The stream is of no use any more, and cutting it ends the session."""
         self.close()
         self._fail_all(error)
+        for job in list(self._joining.values()):
+            job.fail(error)
         self._on_lost(self)
 
     def _watch(self) -> None:
