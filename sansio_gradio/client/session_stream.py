@@ -156,7 +156,7 @@ class SessionStream:
         if then is not None:
             self.stop(job, then)
         self._drop_early()
-        if event_id in self._jobs:
+        if not job.is_over:
             self._open()
         self._beat()
 
@@ -267,7 +267,7 @@ class SessionStream:
                 job.fail(error)
             else:
                 job.reopened = True
-        if self._jobs:
+        if not all(job.is_over for job in self._jobs.values()):
             self._open()
 
     def _fail_all(self, error: GradioError) -> None:
