@@ -153,7 +153,7 @@ class SessionStream:
         for message in early:
             job.receive(message)
         then = self._to_stop.pop(job.id, None)
-        if then is not None:
+        if then is not None and event_id in self._jobs:
             self.stop(job, then)
         self._drop_early()
         if not job.is_over:
