@@ -187,7 +187,7 @@ class Exchanges:
             self.cookies.receive(exchange.url, set_cookies, self._wall_now)
         coding = header(exchange.headers, "content-encoding")
         if coding is not None and coding.lower() != "identity":
-            self._fail(exchange, RemoteProtocolError(f"the answer is encoded, as {coding!r}"))
+            self._give_up(exchange, RemoteProtocolError(f"the answer is encoded, as {coding!r}"))
         elif exchange.listener is not None and self._is_wanted(exchange):
             self._timers.stop(exchange)
             exchange.listener.opened()
@@ -202,7 +202,7 @@ class Exchanges:
         exchange.parts.append(chunk)
         exchange.size += len(chunk)
         if exchange.size > self._limits.answer:
-            self._fail(
+            self._give_up(
                 exchange, RemoteProtocolError(f"the answer exceeds {self._limits.answer} bytes")
             )
 
@@ -300,12 +300,15 @@ class Exchanges:
             self._timers.start(exchange, seconds, lambda: self._late(exchange, deadline))
 
     def _late(self, exchange: _Exchange, deadline: str) -> None:
-        self._fail(exchange, DeadlineExceeded(phase=deadline))
+        self._give_up(exchange, DeadlineExceeded(phase=deadline))
+
+    def _give_up(self, exchange: _Exchange, error: GradioError) -> None:
+        """Fail an exchange that its surroundings are still busy with."""
+        self.commands.append(Abort(exchange.id))
+        self._fail(exchange, error)
 
     def _fail(self, exchange: _Exchange, error: GradioError) -> None:
-        if self._drop(exchange.id) is None:
-            return
-        self.commands.append(Abort(exchange.id))
+        self._drop(exchange.id)
         status = exchange.status or None
         exchange.on_error(
             error.located(phase=exchange.phase, url=exchange.url.public, status=status)
