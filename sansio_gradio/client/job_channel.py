@@ -78,12 +78,11 @@ class JobChannel:
 
     def received(self, data: bytes) -> None:
         try:
-            events = self._decoder.receive_data(data)
+            for event in self._decoder.receive_data(data):
+                self.told(event.data)
+            self._decoder.receive_data(b"")  # what is wrong behind the last event is said now
         except RemoteProtocolError as error:
             self._job.fail(error.located(phase="stream"))
-            return
-        for event in events:
-            self.told(event.data)
 
     def told(self, text: str) -> None:
         try:

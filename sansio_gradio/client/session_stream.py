@@ -195,11 +195,13 @@ class SessionStream:
 
     def received(self, data: bytes) -> None:
         self._last_heard = self._context.timers.now
+        decoder = self._decoder
         try:
-            for event in self._decoder.receive_data(data):
+            for event in decoder.receive_data(data):
                 self._take(event.data)
                 if self._stream is None:
                     return
+            decoder.receive_data(b"")  # what is wrong behind the last event is said now
         except RemoteProtocolError as error:
             self._give_up(error.located(phase="stream"))
 
