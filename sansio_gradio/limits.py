@@ -36,7 +36,8 @@ class Limits:
     """Nested containers in one JSON text."""
 
     early_messages: int = attrs.field(default=10_000, validator=gt(0))
-    """Messages (a count) held for jobs whose join is not answered yet, per session."""
+    """Messages (a count) held for jobs whose join is not answered yet, per session; together they
+    may be as long as one ``message``."""
 
     kept_outputs: int = attrs.field(default=16 * MIB, validator=gt(0))
     """Intermediate outputs of one job, as received, that are kept for a failure's ``outputs``."""

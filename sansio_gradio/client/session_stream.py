@@ -53,8 +53,8 @@ class SessionStream:
         self._jobs: dict[str, Job] = {}  # joined, not over, by event_id
         self._joining: dict[int, Job] = {}  # not answered yet, by the job's number
         self._to_stop: dict[int, Callable[[bool], None]] = {}  # cancelled before they were joined
-        self._early: dict[str, list[Message]] = {}
-        self._early_count = 0
+        self._early: dict[str, list[tuple[Message, int]]] = {}
+        self._early_count = self._early_size = 0
         self._over: dict[str, None] = {}
         self._decoder = SSEDecoder()
         self._stream: int | None = None
@@ -148,9 +148,9 @@ class SessionStream:
         del self._joining[job.id]
         self._known = True
         self._jobs[event_id] = job
-        early = self._early.pop(event_id, [])
-        self._early_count -= len(early)
-        for message in early:
+        for message, size in self._early.pop(event_id, ()):
+            self._early_count -= 1
+            self._early_size -= size
             job.receive(message)
         then = self._to_stop.pop(job.id, None)
         if then is not None and event_id in self._jobs:
@@ -235,7 +235,7 @@ class SessionStream:
                 self._ask_for(job, requests.job_data({**job.body, "event_id": event_id}))
             job.receive(message)
         elif self._joining and event_id not in self._over:
-            self._hold(event_id, message)
+            self._hold(event_id, message, len(text))
         elif event_id not in self._over:
             self._context.anomaly("a message for a job that is not ours", message=message)
 
@@ -301,20 +301,22 @@ class SessionStream:
 
     # Messages that come before the answer to the join does.
 
-    def _hold(self, event_id: str, message: Message) -> None:
-        if self._early_count >= self._context.limits.early_messages:
+    def _hold(self, event_id: str, message: Message, size: int) -> None:
+        limits = self._context.limits
+        if self._early_count >= limits.early_messages or self._early_size + size > limits.message:
             self._context.anomaly("too many messages for jobs not known yet", message=message)
             return
         self._early_count += 1
-        self._early.setdefault(event_id, []).append(message)
+        self._early_size += size
+        self._early.setdefault(event_id, []).append((message, size))
 
     def _drop_early(self) -> None:
         if self._joining:
             return
         for messages in self._early.values():
-            self._context.anomaly("a message for a job that is not ours", message=messages[0])
+            self._context.anomaly("a message for a job that is not ours", message=messages[0][0])
         self._early.clear()
-        self._early_count = 0
+        self._early_count = self._early_size = 0
 
     def _remember(self, event_id: str) -> None:
         self._over[event_id] = None
