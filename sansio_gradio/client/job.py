@@ -264,6 +264,9 @@ class Job:
             return False
         if not self._cancelling:
             self._cancelling = True
+            # The server may take longer, above all to answer a join; it is told nevertheless.
+            late = partial(self._stopped, False, leave=False)
+            self.context.timers.start(self, self.context.timeouts.close, late)
             self.carrier.stop(self, self._stop_answered)
         return True
 
@@ -271,7 +274,7 @@ class Job:
         self._stopped(on_server)
         self.leave()
 
-    def _stopped(self, on_server: bool) -> None:
+    def _stopped(self, on_server: bool, *, leave: bool = True) -> None:
         if not self.is_over:
             self._tell_status(StatusUpdate(Status.CANCELLED, self.context.wall_now))
             self._say_last(
@@ -280,7 +283,8 @@ class Job:
                     job=self.id,
                     stopped_on_server=on_server,
                     outputs=self._outputs,
-                )
+                ),
+                leave=leave,
             )
 
     def expire(self) -> None:
@@ -308,6 +312,7 @@ class Job:
         self._stopped(False)
         if not self._left:
             self._left = True
+            self.context.timers.stop(self)
             self.carrier.forget(self)
             self._on_left(self)
 
