@@ -22,10 +22,15 @@ class Endless:
     def __init__(self, name: str) -> None:
         self.name = name
         self.began = threading.Event()
+        self.has_yielded_much = threading.Event()
         self.ended = threading.Event()
 
     def wait_for_begin(self) -> None:
         assert self.began.wait(PATIENCE)
+
+    def wait_for_listener(self) -> None:
+        """Wait until whoever called has had the time to listen, too."""
+        assert self.has_yielded_much.wait(PATIENCE)
 
     def wait_for_end(self) -> None:
         assert self.ended.wait(PATIENCE)
@@ -100,6 +105,8 @@ class Lively:
         try:
             for count in itertools.count():
                 yield count
+                if count == 20:
+                    watched.has_yielded_much.set()
                 time.sleep(0.01)
         finally:
             watched.ended.set()
