@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import attrs
 
-Headers: TypeAlias = tuple[tuple[str, str], ...]
+from sansio_gradio.wire.headers import Headers
 
 
 class Expect(enum.Enum):

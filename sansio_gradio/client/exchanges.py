@@ -17,7 +17,6 @@ from sansio_gradio.client.commands import (
     Abort,
     ConversationCommand,
     Expect,
-    Headers,
     OpenWebSocket,
     SendRequest,
     SendText,
@@ -33,6 +32,7 @@ from sansio_gradio.errors import (
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.requests import HTTPRequest
 from sansio_gradio.wire.cookies import CookieJar
+from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.http import header
 from sansio_gradio.wire.url import URL
 

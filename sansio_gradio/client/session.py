@@ -8,7 +8,6 @@ from typing import Any, Final, TypedDict
 
 import attrs
 
-from sansio_gradio.client.commands import Headers
 from sansio_gradio.client.context import Context
 from sansio_gradio.client.discovery import Discovery
 from sansio_gradio.client.exchanges import Exchanges
@@ -23,6 +22,7 @@ from sansio_gradio.events import Connected, ConnectingFailed, JobCancelled, JobF
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.protocols import PROTOCOLS, Channel, detect, traits_of
+from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.url import api_base, app_base
 
 _SESSION_BYTES: Final = 8

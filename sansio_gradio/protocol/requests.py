@@ -7,15 +7,14 @@ Routes: gradio routes.py of each version; PROTOCOL.md section 3.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import attrs
 
 from sansio_gradio.protocol.protocols import Channel, Handover, Traits, traits_of
 from sansio_gradio.wire import json
-
-Headers: TypeAlias = tuple[tuple[str, str], ...]
+from sansio_gradio.wire.headers import Headers, checked
 
 JSON_CONTENT: Final[Headers] = (("content-type", "application/json"),)
 STREAM_CONTENT: Final[Headers] = (("accept", "text/event-stream"),)
@@ -52,7 +51,7 @@ def send_data_frame(
 
     Raises:
         ValueError: there is no such protocol.
-        LocalProtocolError: the data cannot be JSON.
+        LocalProtocolError: the data cannot be JSON, or a header field cannot be sent.
     """
     return data_frame(traits_of(protocol), {**data, **hash_data}, request_headers)
 
@@ -61,7 +60,7 @@ def data_frame(
     traits: Traits, body: Mapping[str, Any], request_headers: Mapping[str, str] | None = None
 ) -> TextFrame | HTTPRequest:
     """``send_data_frame`` for a row of the table and a finished body."""
-    headers = tuple((name.lower(), value) for name, value in (request_headers or {}).items())
+    headers = checked((request_headers or {}).items())
     if traits.channel is Channel.WEBSOCKET:
         return TextFrame(json.dumps(body).decode())
     if traits.channel is Channel.POLL:

@@ -1,0 +1,37 @@
+"""Header fields that a caller adds to a request: checked before they go anywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final, TypeAlias
+
+from sansio_gradio.errors import LocalProtocolError
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+
+_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
+_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # section 5.5, and no line ends
+# What the connection needs for itself. ``Content-Length`` of a user would smuggle a request.
+_RESERVED: Final = frozenset(
+    {"host", "connection", "content-length", "transfer-encoding", "upgrade", "accept-encoding"}
+)
+
+
+def checked(fields: Iterable[tuple[str, str]]) -> Headers:
+    """The fields, names in lower case.
+
+    Raises:
+        LocalProtocolError: one cannot be sent, or is not the caller's to send.
+    """
+    headers: list[tuple[str, str]] = []
+    for name, value in fields:
+        if not _NAME.fullmatch(name):
+            raise LocalProtocolError(f"not the name of a header field: {name!r}")
+        if name.lower() in _RESERVED:
+            raise LocalProtocolError(f"the header field {name!r} belongs to the connection")
+        if not _VALUE.fullmatch(value):
+            # The value is not shown: it may be a secret.
+            raise LocalProtocolError(f"the value of the header field {name!r} cannot be sent")
+        headers.append((name.lower(), value.strip(" \t")))
+    return tuple(headers)

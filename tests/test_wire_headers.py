@@ -1,0 +1,61 @@
+"""Nothing that a caller gives ends a header field early, or speaks for the connection."""
+
+from __future__ import annotations
+
+import h11
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.wire.headers import checked
+
+
+def test_names_are_lower_case_and_order_and_repetition_stay() -> None:
+    fields = [("X-B", "1"), ("a!#$%&'*+-.^_`|~0", "é\tü \x80"), ("x-b", ""), ("Cookie", "c=1")]
+    assert checked(fields) == (
+        ("x-b", "1"),
+        ("a!#$%&'*+-.^_`|~0", "é\tü \x80"),
+        ("x-b", ""),
+        ("cookie", "c=1"),
+    )
+    assert checked(()) == ()
+
+
+def test_space_around_a_value_is_not_part_of_it() -> None:
+    assert checked([("a", " \tx y\t ")]) == (("a", "x y"),)
+    assert checked([("a", "x\xa0")]) == (("a", "x\xa0"),)  # no space to HTTP
+
+
+@pytest.mark.parametrize("value", ["a\r\nx: y", "a\nb", "a\r", "\0", "\x1f", "\x7f", "\u0100", "ł"])
+def test_a_value_that_cannot_be_sent_is_refused_and_not_shown(value: str) -> None:
+    with pytest.raises(LocalProtocolError, match="'X-Secret' cannot be sent") as raised:
+        checked([("X-Secret", value)])
+    assert repr(value)[1:-1] not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\nb", "ä", "a\n", "(", "a\0"])
+def test_a_name_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(LocalProtocolError, match="not the name"):
+        checked([(name, "x")])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["host", "connection", "content-length", "transfer-encoding", "upgrade", "accept-encoding"],
+)
+def test_what_the_connection_says_is_not_the_callers_to_say(name: str) -> None:
+    for spelt in (name, name.title(), name.upper()):
+        with pytest.raises(LocalProtocolError, match="belongs to the connection"):
+            checked([("fine", "x"), (spelt, "x")])
+
+
+@given(st.lists(st.tuples(st.text(max_size=4), st.text(max_size=4)), max_size=3))
+def test_what_passes_is_what_h11_sends_as_it_is(fields: list[tuple[str, str]]) -> None:
+    try:
+        headers = checked(fields)
+    except LocalProtocolError:
+        return
+    sent = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    request = h11.Request(method="GET", target="/", headers=[(b"Host", b"x"), *sent])
+    assert list(request.headers)[1:] == sent
