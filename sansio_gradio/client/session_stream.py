@@ -95,8 +95,7 @@ class SessionStream:
     def _stop_request(self, job: Job) -> requests.HTTPRequest | None:
         """What makes the server stop just this job; None if nothing does."""
         event_id = job.event_id
-        if event_id is None:
-            return None
+        assert event_id is not None  # it has been joined
         version = self._context.app.version
         fn_index = job.endpoint.fn_index
         if has(version, Feature.CANCEL):

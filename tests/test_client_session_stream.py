@@ -1,0 +1,1060 @@
+"""Many jobs, one stream: who gets which message, and what the end of the stream means for whom."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from conversation_driver import (
+    COUNT,
+    ECHO,
+    Talk,
+    app,
+    compact,
+    completed,
+    estimation,
+    failed,
+    generating,
+    starts,
+)
+
+from sansio_gradio.client.commands import Abort, Expect, SendRequest
+from sansio_gradio.client.job import Want
+from sansio_gradio.errors import (
+    AppError,
+    AuthenticationError,
+    ConnectionLost,
+    DeadlineExceeded,
+    GradioError,
+    QueueFullError,
+    RemoteProtocolError,
+    ServerStoppedError,
+    ValidationError,
+)
+from sansio_gradio.events import (
+    Anomaly,
+    Connected,
+    JobCancelled,
+    JobCompleted,
+    JobFailed,
+    MessageReceived,
+    SessionLost,
+)
+from sansio_gradio.limits import Limits, Timeouts
+from sansio_gradio.protocol import protocols
+from sansio_gradio.protocol.protocols import Channel, Handover, Naming, Traits
+
+JOIN, DATA, CANCEL = "/queue/join", "/queue/data", "/cancel"
+
+
+def joined(talk: Talk, event_id: str, fn_index: int = ECHO, **options: Any) -> int:
+    """Submit a job of a session whose stream is not open, up to the answer to its join."""
+    job = talk.conversation.submit("x", fn_index=fn_index, **options)
+    talk.answer(talk.request(JOIN), {"event_id": event_id})
+    return job
+
+
+def streaming(talk: Talk, event_id: str, **options: Any) -> tuple[int, SendRequest]:
+    """The same, up to the open stream."""
+    job = joined(talk, event_id, **options)
+    stream = talk.request(DATA)
+    talk.open(stream)
+    return job, stream
+
+
+def more(talk: Talk, event_id: str, **options: Any) -> int:
+    """One more job while the stream is open."""
+    job = talk.conversation.submit("x", fn_index=options.pop("fn_index", ECHO), **options)
+    talk.answer(talk.request(JOIN), {"event_id": event_id})
+    assert talk.new() == []
+    return job
+
+
+# Joining
+
+
+def test_the_first_join_precedes_the_first_stream() -> None:
+    talk = Talk(app())
+    job = talk.conversation.submit("hello", api_name="/echo", trigger_id=7, event_data=[1])
+    join = talk.request(JOIN)
+    assert join.method == "POST"
+    assert join.expect is Expect.ANSWER
+    assert json.loads(join.body or b"") == {
+        "data": ["hello"],
+        "event_data": [1],
+        "fn_index": ECHO,
+        "session_hash": talk.conversation.session_hash,
+        "trigger_id": 7,
+    }
+    talk.answer(join, {"event_id": "a"})
+    stream = talk.request(DATA)
+    assert stream.method == "GET"
+    assert stream.expect is Expect.STREAM
+    assert stream.url.endswith(f"?session_hash={talk.conversation.session_hash}")
+    talk.open(stream)
+    talk.send(stream, estimation("a"), starts("a"), completed("olleh", event_id="a"))
+    assert talk.data_of(job) == ("olleh",)
+
+
+def test_from_the_second_call_on_join_and_stream_overlap() -> None:
+    talk = Talk(app())
+    first, stream = streaming(talk, "a")
+    talk.send(stream, starts("a"), completed(1, event_id="a"))
+    talk.end(stream)
+    assert talk.data_of(first) == (1,)
+    second = talk.conversation.submit("x", fn_index=ECHO)
+    join, stream = talk.requests(JOIN, DATA)  # both at once: one round trip
+    talk.answer(join, {"event_id": "b"})
+    assert talk.new() == []
+    talk.open(stream)
+    talk.send(stream, starts("b"), completed(2, event_id="b"))
+    assert talk.data_of(second) == (2,)
+
+
+def test_there_are_never_two_streams_at_once() -> None:
+    talk = Talk(app())
+    jobs = [talk.conversation.submit("x", fn_index=ECHO) for _ in range(3)]
+    joins = talk.requests(JOIN, JOIN, JOIN)
+    talk.answer(joins[1], {"event_id": "b"})
+    stream = talk.request(DATA)
+    talk.answer(joins[0], {"event_id": "a"})
+    talk.answer(joins[2], {"event_id": "c"})
+    fourth = more(talk, "d")
+    talk.open(stream)
+    for job, event_id in zip([*jobs, fourth], "abcd", strict=True):
+        talk.send(stream, starts(event_id), completed(event_id, event_id=event_id))
+        assert talk.data_of(job) == (event_id,)
+    fifth = more(talk, "e")  # the server left the stream open: it is used again
+    talk.send(stream, starts("e"), completed("e", event_id="e"))
+    assert talk.data_of(fifth) == ("e",)
+    assert talk.of(Anomaly) == []
+
+
+def test_messages_go_to_their_job_in_whatever_order_they_come() -> None:
+    talk = Talk(app())
+    one, stream = streaming(talk, "a")
+    two = more(talk, "b")
+    talk.send(stream, starts("b"), starts("a"), estimation("b"), generating([1], "b"))
+    talk.send(stream, generating([2], "a"), completed("A", event_id="a"))
+    assert talk.data_of(one) == ("A",)
+    assert talk.ends_of(two) == []
+    talk.send(stream, completed("B", event_id="b"))
+    assert talk.data_of(two) == ("B",)
+    kinds = [(event.job, event.message["msg"]) for event in talk.of(MessageReceived)]
+    assert kinds == [
+        (two, "process_starts"),
+        (one, "process_starts"),
+        (two, "estimation"),
+        (two, "process_generating"),
+        (one, "process_generating"),
+        (one, "process_completed"),
+        (two, "process_completed"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "text"),
+    [
+        (503, {"detail": "Queue is full. Max size is 1."}, QueueFullError, "Queue is full. Max"),
+        (503, {"detail": "Queue is stopped."}, ServerStoppedError, "Queue is stopped."),
+        (401, {"detail": "Not authenticated"}, AuthenticationError, "login"),
+        (422, {"detail": [{"is_valid": False, "message": "no"}]}, ValidationError, "no"),
+        (422, {"detail": [{"loc": ["body"]}]}, RemoteProtocolError, "422"),
+        (500, b"Internal Server Error", RemoteProtocolError, "Internal Server Error"),
+        (500, {"error": "it broke"}, AppError, "it broke"),
+        (200, {"event_id": 7}, RemoteProtocolError, "without naming it"),
+        (200, [], RemoteProtocolError, "without naming it"),
+        (200, b"<html>", RemoteProtocolError, "JSON"),
+    ],
+)
+def test_a_refused_join_says_why(
+    status: int, body: Any, kind: type[GradioError], text: str
+) -> None:
+    talk = Talk(app())
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    talk.answer(talk.request(JOIN), body, status=status)
+    error = talk.failure_of(job)
+    assert type(error) is kind
+    assert text in error.message
+    assert (error.phase, error.url, error.job) == ("join", "http://app.example/queue/join", job)
+    assert talk.asked[-1:] == talk.asked[:1]  # nothing else was asked
+
+
+def test_a_join_has_a_deadline() -> None:
+    talk = Talk(app(), timeouts=Timeouts(join=5.0))
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    join = talk.request(JOIN)
+    assert talk.sleep(4.9) == []
+    assert talk.sleep(0.2) == [Abort(join.id)]
+    error = talk.failure_of(job)
+    assert isinstance(error, DeadlineExceeded)
+    assert error.phase == "join"
+
+
+def test_a_lost_join_fails_its_job_alone() -> None:
+    talk = Talk(app())
+    one, stream = streaming(talk, "a")
+    two = talk.conversation.submit("x", fn_index=ECHO)
+    talk.lose(talk.request(JOIN))
+    assert isinstance(talk.failure_of(two), ConnectionLost)
+    talk.send(stream, starts("a"), completed(1, event_id="a"))
+    assert talk.data_of(one) == (1,)
+
+
+# Messages before their time
+
+
+def test_messages_may_come_before_the_answer_to_their_join() -> None:
+    talk = Talk(app())
+    one, stream = streaming(talk, "a")
+    two = talk.conversation.submit("x", fn_index=ECHO)
+    join = talk.request(JOIN)
+    # A cached function (6.12+) is over before the join is answered.
+    talk.send(stream, generating(["early"], "b"), completed("early", event_id="b"))
+    assert talk.ends_of(two) == []
+    talk.answer(join, {"event_id": "b"})
+    assert talk.data_of(two) == ("early",)
+    assert talk.values == [("early",)]
+    talk.send(stream, starts("a"), completed(1, event_id="a"))
+    assert talk.data_of(one) == (1,)
+    assert talk.of(Anomaly) == []
+
+
+def test_what_nobody_waits_for_is_told_and_not_kept() -> None:
+    talk = Talk(app())
+    _, stream = streaming(talk, "a")
+    talk.send(stream, starts("stranger"), starts("stranger"))
+    anomalies = talk.of(Anomaly)
+    assert [event.message["event_id"] for event in anomalies] == ["stranger", "stranger"]
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    talk.answer(talk.request(JOIN), {"event_id": "stranger"})
+    talk.new()
+    assert not any(getattr(event, "job", None) == job for event in talk.said)
+
+
+def test_early_messages_that_find_no_job_are_told_when_all_joins_are_answered() -> None:
+    talk = Talk(app())
+    _, stream = streaming(talk, "a")
+    talk.conversation.submit("x", fn_index=ECHO)
+    join = talk.request(JOIN)
+    talk.send(stream, starts("stranger"), starts("stranger"))
+    assert talk.of(Anomaly) == []
+    talk.answer(join, {"event_id": "b"})
+    (anomaly,) = talk.of(Anomaly)
+    assert anomaly.message["event_id"] == "stranger"
+
+
+def test_early_messages_are_dropped_when_no_join_is_left_to_wait_for() -> None:
+    talk = Talk(app())
+    _, stream = streaming(talk, "a")
+    talk.conversation.submit("x", fn_index=ECHO)
+    join = talk.request(JOIN)
+    talk.send(stream, starts("b"))
+    talk.lose(join)
+    assert len(talk.of(Anomaly)) == 1
+    three = more(talk, "b")
+    assert not any(isinstance(e, MessageReceived) and e.job == three for e in talk.said)
+
+
+def test_early_messages_are_bounded_in_number() -> None:
+    talk = Talk(app(), limits=Limits(early_messages=3))
+    _, stream = streaming(talk, "a")
+    two = talk.conversation.submit("x", fn_index=ECHO)
+    join = talk.request(JOIN)
+    talk.send(stream, starts("b"), *(generating([n], "b") for n in range(5)))
+    assert [event.what for event in talk.of(Anomaly)] == [
+        "too many messages for jobs not known yet"
+    ] * 3
+    talk.answer(join, {"event_id": "b"})
+    talk.new()
+    assert len([e for e in talk.said if isinstance(e, MessageReceived) and e.job == two]) == 3
+    # What was handed over is held no more.
+    three = talk.conversation.submit("x", fn_index=ECHO)
+    join = talk.request(JOIN)
+    talk.send(stream, starts("c"), generating([1], "c"), completed(1, event_id="c"))
+    talk.answer(join, {"event_id": "c"})
+    assert talk.data_of(three) == (1,)
+
+
+def test_early_messages_are_bounded_in_size() -> None:
+    talk = Talk(app(), limits=Limits(message=1000))
+    _, stream = streaming(talk, "a")
+    talk.conversation.submit("x", fn_index=ECHO)
+    talk.request(JOIN)
+    talk.send(stream, starts("b"), *(generating(["x" * 300], "b") for _ in range(3)))
+    assert len(talk.of(Anomaly)) == 1
+
+
+def test_late_messages_of_a_job_that_is_over_are_no_riddle() -> None:
+    talk = Talk(app())
+    _, stream = streaming(talk, "a")
+    two = more(talk, "b")
+    talk.send(stream, starts("b"), completed(1, event_id="b"))
+    assert talk.data_of(two) == (1,)
+    count = len(talk.said)
+    talk.send(stream, generating(["late"], "b"), completed(2, event_id="b"))
+    talk.conversation.submit("x", fn_index=ECHO)
+    talk.new()
+    talk.send(stream, completed(3, event_id="b"))  # and is not taken for an early one, either
+    talk.new()
+    assert len(talk.said) == count
+
+
+def test_of_the_jobs_that_are_over_a_thousand_are_remembered() -> None:
+    talk = Talk(app())
+    _, stream = streaming(talk, "keeps the stream busy")
+    for number in range(1001):
+        more(talk, str(number))
+        talk.send(stream, starts(str(number)), completed(1, event_id=str(number)))
+    talk.send(stream, starts("1"))
+    assert talk.of(Anomaly) == []
+    talk.send(stream, starts("0"))
+    assert len(talk.of(Anomaly)) == 1
+
+
+# The end of the stream
+
+
+def test_a_clean_end_gives_unheard_jobs_one_more_stream() -> None:
+    talk = Talk(app())
+    job = joined(talk, "a")
+    for _ in range(2):
+        stream = talk.request(DATA)
+        talk.open(stream)
+        assert talk.new() == []
+        talk.end(stream)
+    error = talk.failure_of(job)
+    assert isinstance(error, ConnectionLost)
+    assert error.phase == "stream"
+    assert len(talk.asked) == 3
+
+
+def test_a_job_goes_on_on_the_second_stream() -> None:
+    talk = Talk(app())
+    first, stream = streaming(talk, "a")
+    second = more(talk, "b")  # while the server was ending the stream for the first
+    talk.send(stream, starts("a"), completed(1, event_id="a"), {"msg": "close_stream"})
+    talk.end(stream)
+    stream = talk.request(DATA)
+    assert talk.data_of(first) == (1,)
+    talk.open(stream)
+    talk.send(stream, starts("b"), completed(2, event_id="b"))
+    assert talk.data_of(second) == (2,)
+    assert talk.of(Anomaly) == []
+
+
+def test_a_clean_end_in_the_middle_loses_the_job() -> None:
+    talk = Talk(app())
+    heard, stream = streaming(talk, "a")
+    unheard = more(talk, "b")
+    talk.send(stream, starts("a"), generating(["so far"], "a"))
+    talk.end(stream)
+    end = talk.last_of(heard)
+    assert isinstance(end, JobFailed)
+    assert isinstance(end.error, ConnectionLost)
+    assert list(end.outputs) == [("so far",)]
+    assert list(end.error.outputs) == [("so far",)]
+    assert talk.ends_of(unheard) == []
+    talk.requests(DATA)
+
+
+def test_what_was_heard_on_an_earlier_stream_does_not_count() -> None:
+    talk = Talk(app())
+    heard, stream = streaming(talk, "a")
+    unheard = more(talk, "b")
+    talk.send(stream, starts("a"))
+    talk.end(stream)
+    assert isinstance(talk.failure_of(heard), ConnectionLost)
+    stream = talk.request(DATA)
+    talk.open(stream)
+    third = more(talk, "c")
+    talk.send(stream, estimation("b"))
+    talk.end(stream)
+    assert isinstance(talk.failure_of(unheard), ConnectionLost)  # reopened, and heard
+    assert talk.ends_of(third) == []
+
+
+def test_an_unclean_end_loses_all() -> None:
+    talk = Talk(app())
+    heard, stream = streaming(talk, "a")
+    unheard = more(talk, "b")
+    talk.send(stream, starts("a"), generating(["so far"], "a"))
+    talk.lose(stream)
+    for job in (heard, unheard):
+        error = talk.failure_of(job)
+        assert isinstance(error, ConnectionLost)
+        assert error.phase == "stream"
+        assert error.job == job
+    assert list(talk.failure_of(heard).outputs) == [("so far",)]
+    assert list(talk.failure_of(unheard).outputs) == []
+    assert talk.of(SessionLost) == []
+    third = talk.conversation.submit("x", fn_index=ECHO)
+    join, stream = talk.requests(JOIN, DATA)
+    talk.answer(join, {"event_id": "c"})
+    talk.open(stream)
+    talk.send(stream, starts("c"), completed(3, event_id="c"))
+    assert talk.data_of(third) == (3,)
+
+
+def test_a_job_that_is_being_joined_survives_the_end_of_a_stream() -> None:
+    for ending in (Talk.end, Talk.lose):
+        talk = Talk(app())
+        _, stream = streaming(talk, "a")
+        two = talk.conversation.submit("x", fn_index=ECHO)
+        join = talk.request(JOIN)
+        talk.send(stream, starts("a"), completed(1, event_id="a"))
+        ending(talk, stream)
+        assert talk.ends_of(two) == []
+        talk.answer(join, {"event_id": "b"})
+        stream = talk.request(DATA)
+        talk.open(stream)
+        talk.send(stream, starts("b"), completed(2, event_id="b"))
+        assert talk.data_of(two) == (2,)
+
+
+def test_a_refused_stream_fails_its_jobs() -> None:
+    talk = Talk(app())
+    job = joined(talk, "a")
+    talk.answer(talk.request(DATA), {"detail": "Not authenticated"}, status=401)
+    error = talk.failure_of(job)
+    assert isinstance(error, AuthenticationError)
+    assert error.phase == "stream"
+
+
+def test_an_answer_that_is_no_stream_fails_its_jobs() -> None:
+    talk = Talk(app())
+    job = joined(talk, "a")
+    talk.answer(talk.request(DATA), b"<html>", headers=(("content-type", "text/html"),))
+    assert isinstance(talk.failure_of(job), RemoteProtocolError)
+
+
+@pytest.mark.parametrize("text", ["nothing", "[1]", '{"msg":'])
+def test_nonsense_on_the_stream_loses_all_and_the_session(text: str) -> None:
+    talk = Talk(app(has_state=True))
+    one, stream = streaming(talk, "a")
+    two = talk.conversation.submit("x", fn_index=ECHO)
+    join = talk.request(JOIN)
+    old = talk.conversation.session_hash
+    talk.send(stream, text, starts("a"))
+    assert Abort(stream.id) in talk.new()
+    for job in (one, two):
+        assert isinstance(talk.failure_of(job), RemoteProtocolError)
+    talk.answer(join, {"event_id": "b"})
+    assert talk.new() == []
+    assert talk.of(SessionLost) == [SessionLost(session=0, state_lost=True)]
+    assert talk.conversation.session_hash != old
+    # Rule 3: what was cut is never asked for again.
+    three = talk.conversation.submit("x", fn_index=ECHO)
+    join = talk.request(JOIN)
+    assert json.loads(join.body or b"")["session_hash"] == talk.conversation.session_hash
+    talk.answer(join, {"event_id": "c"})
+    stream = talk.request(DATA)
+    assert old not in stream.url
+    talk.open(stream)
+    talk.send(stream, starts("c"), completed(3, event_id="c"))
+    assert talk.data_of(three) == (3,)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_message_beyond_the_limit_loses_the_session(at_once: bool) -> None:
+    talk = Talk(app(), limits=Limits(message=500))
+    job, stream = streaming(talk, "a")
+    messages = [starts("a"), generating(["x" * 600], "a")]
+    for part in [messages] if at_once else [[message] for message in messages]:
+        talk.send(stream, *part)
+    assert isinstance(talk.failure_of(job), RemoteProtocolError)
+    assert talk.of(SessionLost) == [SessionLost(session=0, state_lost=False)]
+
+
+# What the server says of the whole session
+
+
+@pytest.mark.parametrize("kind", ["unexpected_error", "server_stopped"])
+def test_a_server_that_stops_ends_all_jobs(kind: str) -> None:
+    talk = Talk(app())
+    one, stream = streaming(talk, "a")
+    two = more(talk, "b")
+    talk.send(stream, starts("a"), {"msg": kind, "message": "Server stopped unexpectedly."})
+    assert talk.aborted() == [stream.id]
+    for job in (one, two):
+        error = talk.failure_of(job)
+        assert type(error) is ServerStoppedError
+        assert error.message == "Server stopped unexpectedly."
+
+
+def test_what_comes_after_the_stream_was_given_up_is_not_read() -> None:
+    talk = Talk(app())
+    job, stream = streaming(talk, "a")
+    talk.send(stream, {"msg": "unexpected_error", "message": "bad"}, "no JSON", starts("a"))
+    assert type(talk.failure_of(job)) is ServerStoppedError
+    assert talk.of(SessionLost) == []
+
+
+def test_an_unexpected_error_of_one_job_is_its_own() -> None:
+    talk = Talk(app())
+    one, stream = streaming(talk, "a")
+    two = more(talk, "b")
+    talk.send(stream, {"msg": "unexpected_error", "event_id": "a", "message": "bad"})
+    assert type(talk.failure_of(one)) is ServerStoppedError
+    talk.send(stream, starts("b"), completed(2, event_id="b"))
+    assert talk.data_of(two) == (2,)
+
+
+NOT_FOUND = [
+    {"msg": "unexpected_error", "message": "404: Session not found.", "success": False},
+    {"msg": "unexpected_error", "message": "Not Found", "session_not_found": True},
+]
+
+
+@pytest.mark.parametrize("message", NOT_FOUND)
+@pytest.mark.parametrize("answer_first", [False, True])
+def test_a_stream_that_came_too_early_is_asked_for_again(
+    message: dict[str, Any], answer_first: bool
+) -> None:
+    talk = Talk(app(has_state=True))
+    first, stream = streaming(talk, "a")
+    talk.send(stream, starts("a"), completed(1, event_id="a"))
+    talk.end(stream)
+    assert talk.data_of(first) == (1,)
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    join, stream = talk.requests(JOIN, DATA)
+    talk.open(stream)
+    if answer_first:
+        talk.answer(join, {"event_id": "b"})
+        assert talk.new() == []
+        talk.send(stream, message)
+    else:
+        talk.send(stream, message)
+        assert talk.aborted() == [stream.id]
+        talk.answer(join, {"event_id": "b"})
+    again = [command for command in talk.new() if isinstance(command, SendRequest)]
+    assert len(again) == 1
+    talk.open(again[0])
+    talk.send(again[0], starts("b"), completed(2, event_id="b"))
+    assert talk.data_of(job) == (2,)
+    assert talk.of(SessionLost) == []
+
+
+@pytest.mark.parametrize("message", NOT_FOUND)
+def test_a_session_that_the_server_has_forgotten_is_lost(message: dict[str, Any]) -> None:
+    talk = Talk(app(has_state=True))
+    job, stream = streaming(talk, "a")
+    talk.send(stream, message)
+    (new,) = [command for command in talk.new() if isinstance(command, SendRequest)]
+    assert talk.of(SessionLost) == [SessionLost(session=0, state_lost=True)]
+    talk.open(new)
+    talk.send(new, message)
+    assert type(talk.failure_of(job)) is ServerStoppedError
+    assert talk.aborted() == [new.id]
+    # The server knows nobody now: the next join comes first again.
+    talk.conversation.submit("x", fn_index=ECHO)
+    talk.request(JOIN)
+
+
+def test_signs_of_life_and_announcements_mean_nothing_else() -> None:
+    talk = Talk(app())
+    job, stream = streaming(talk, "a")
+    talk.send(stream, {"msg": "heartbeat"}, {"msg": "heartbeat", "event_id": None})
+    talk.send(stream, {"msg": "alive?"}, starts("a"), {"msg": "close_stream"})
+    talk.send(stream, completed(1, event_id="a"))
+    assert talk.data_of(job) == (1,)
+    assert talk.of(Anomaly) == []
+
+
+def test_a_message_for_nobody_is_an_anomaly() -> None:
+    talk = Talk(app())
+    _, stream = streaming(talk, "a")
+    talk.send(stream, {"msg": "of tomorrow"}, {"no": "msg"}, {"msg": "process_starts"})
+    assert [event.what for event in talk.of(Anomaly)] == [
+        "a message for no job: 'of tomorrow'",
+        "a message for no job: None",
+        "a message for no job: 'process_starts'",
+    ]
+
+
+# Silence
+
+
+def test_silence_ends_the_session() -> None:
+    talk = Talk(app(has_state=True), timeouts=Timeouts(stream_idle=60.0))
+    old = talk.conversation.session_hash
+    job, stream = streaming(talk, "a")
+    talk.sleep(59.0)
+    talk.send(stream, {"msg": "heartbeat"})
+    talk.sleep(59.0)
+    assert talk.ends_of(job) == []
+    assert talk.sleep(2.0) == [Abort(stream.id)]
+    error = talk.failure_of(job)
+    assert isinstance(error, DeadlineExceeded)
+    assert error.phase == "stream_idle"
+    assert talk.of(SessionLost) == [SessionLost(session=0, state_lost=True)]
+    assert talk.conversation.session_hash != old
+
+
+def test_a_stream_without_jobs_may_be_silent() -> None:
+    talk = Talk(app(), timeouts=Timeouts(stream_idle=60.0))
+    first, stream = streaming(talk, "a")
+    talk.send(stream, starts("a"), completed(1, event_id="a"))
+    assert talk.data_of(first) == (1,)
+    assert talk.sleep(1000.0) == []
+    second = more(talk, "b")
+    talk.sleep(59.0)
+    talk.send(stream, starts("b"))
+    talk.sleep(59.0)
+    talk.send(stream, completed(2, event_id="b"))
+    assert talk.data_of(second) == (2,)
+    assert talk.of(SessionLost) == []
+
+
+def test_without_a_limit_silence_may_last() -> None:
+    talk = Talk(app(), timeouts=Timeouts(stream_idle=None))
+    job, _ = streaming(talk, "a")
+    assert talk.sleep(1e6) == []
+    assert talk.ends_of(job) == []
+
+
+def test_a_stream_whose_head_does_not_come_is_silent_too() -> None:
+    talk = Talk(app(), timeouts=Timeouts(stream_idle=60.0))
+    job = joined(talk, "a")
+    stream = talk.request(DATA)
+    assert talk.sleep(61.0) == [Abort(stream.id)]
+    assert isinstance(talk.failure_of(job), DeadlineExceeded)
+
+
+# Stopping
+
+
+def test_a_cancel_is_asked_for_by_name() -> None:
+    talk = Talk(app())
+    job, stream = streaming(talk, "a")
+    talk.send(stream, starts("a"), generating([1], "a"))
+    assert talk.conversation.cancel(job)
+    request = talk.request(CANCEL)
+    assert json.loads(request.body or b"") == {
+        "session_hash": talk.conversation.session_hash,
+        "fn_index": ECHO,
+        "event_id": "a",
+    }
+    assert talk.ends_of(job) == []
+    talk.send(stream, generating([2], "a"))  # no longer told
+    talk.answer(request, {"success": True})
+    end = talk.last_of(job)
+    assert isinstance(end, JobCancelled)
+    assert end.stopped_on_server
+    assert list(end.outputs) == [(1,)]
+
+
+def test_the_stream_may_tell_that_a_job_was_stopped() -> None:
+    talk = Talk(app())
+    job, stream = streaming(talk, "a")
+    talk.conversation.cancel(job)
+    request = talk.request(CANCEL)
+    talk.send(stream, {"msg": "process_completed", "event_id": "a", "output": {}, "success": True})
+    end = talk.last_of(job)
+    assert isinstance(end, JobCancelled)
+    assert end.stopped_on_server
+    talk.answer(request, {"success": True})
+    assert talk.last_of(job) is end
+
+
+def test_a_job_that_completes_before_it_is_stopped_was_not_stopped() -> None:
+    talk = Talk(app())
+    job, stream = streaming(talk, "a")
+    talk.conversation.cancel(job)
+    talk.new()
+    talk.send(stream, completed("too late", event_id="a"))
+    end = talk.last_of(job)
+    assert isinstance(end, JobCancelled)
+    assert not end.stopped_on_server
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(200, {"success": False}), (200, b"<"), (200, []), (404, {"success": True}), (500, b"no")],
+)
+def test_a_server_that_does_not_stop_the_job_says_so(status: int, body: Any) -> None:
+    talk = Talk(app())
+    job, _ = streaming(talk, "a")
+    talk.conversation.cancel(job)
+    talk.answer(talk.request(CANCEL), body, status=status)
+    end = talk.last_of(job)
+    assert isinstance(end, JobCancelled)
+    assert not end.stopped_on_server
+
+
+def test_a_cancel_that_is_not_answered_takes_no_longer_than_closing() -> None:
+    talk = Talk(app(), timeouts=Timeouts(close=2.0))
+    job, _ = streaming(talk, "a")
+    talk.conversation.cancel(job)
+    request = talk.request(CANCEL)
+    assert talk.sleep(1.9) == []
+    assert talk.sleep(0.2) == [Abort(request.id)]
+    end = talk.last_of(job)
+    assert isinstance(end, JobCancelled)
+    assert not end.stopped_on_server
+
+
+def test_a_sibling_is_not_taken_along() -> None:
+    talk = Talk(app())
+    one, stream = streaming(talk, "a")
+    two = more(talk, "b")
+    three = talk.conversation.submit("x", fn_index=COUNT)  # another function
+    talk.answer(talk.request(JOIN), {"event_id": "c"})
+    talk.conversation.cancel(one)
+    assert talk.new() == []
+    end = talk.last_of(one)
+    assert isinstance(end, JobCancelled)
+    assert not end.stopped_on_server
+    talk.conversation.cancel(three)
+    talk.answer(talk.request(CANCEL), {"success": True})
+    end = talk.last_of(three)
+    assert isinstance(end, JobCancelled)
+    assert end.stopped_on_server
+    talk.send(stream, starts("b"), completed(2, event_id="b"))
+    assert talk.data_of(two) == (2,)
+
+
+def test_a_sibling_that_is_being_joined_is_not_taken_along_either() -> None:
+    talk = Talk(app())
+    one, _ = streaming(talk, "a")
+    talk.conversation.submit("x", fn_index=ECHO)
+    talk.request(JOIN)
+    talk.conversation.cancel(one)
+    assert talk.new() == []
+    assert isinstance(talk.last_of(one), JobCancelled)
+
+
+@pytest.mark.parametrize(
+    ("version", "path", "body"),
+    [
+        ("4.16.0", "/reset", {"event_id": "a"}),
+        ("4.30.0", "/reset", {"event_id": "a"}),
+        ("4.31.0", "/cancel", {"session_hash": "0000000000000001", "fn_index": 0, "event_id": "a"}),
+    ],
+)
+def test_older_servers_are_asked_their_way(version: str, path: str, body: Any) -> None:
+    talk = Talk(app("sse_v2", version))
+    job, _ = streaming(talk, "a")
+    talk.conversation.cancel(job)
+    request = talk.request(path)
+    assert json.loads(request.body or b"") == body
+    talk.answer(request, {"success": True})
+    end = talk.last_of(job)
+    assert isinstance(end, JobCancelled)
+    assert end.stopped_on_server
+
+
+def test_a_server_that_can_stop_nothing_is_not_asked() -> None:
+    talk = Talk(app("sse_v3", "3.50.2"))
+    job, _ = streaming(talk, "a")
+    talk.conversation.cancel(job)
+    assert talk.new() == []
+    assert isinstance(talk.last_of(job), JobCancelled)
+
+
+def test_a_job_cancelled_while_joining_is_stopped_when_it_has_a_name() -> None:
+    talk = Talk(app())
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    join = talk.request(JOIN)
+    assert talk.conversation.cancel(job)
+    assert talk.new() == []
+    talk.answer(join, {"event_id": "a"})
+    request, _stream = talk.requests(CANCEL, DATA)
+    talk.answer(request, {"success": True})
+    end = talk.last_of(job)
+    assert isinstance(end, JobCancelled)
+    assert end.stopped_on_server
+
+
+def test_a_cancel_while_joining_takes_no_longer_than_closing_and_is_still_carried_out() -> None:
+    talk = Talk(app(), timeouts=Timeouts(close=2.0))
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    join = talk.request(JOIN)
+    talk.conversation.cancel(job)
+    assert talk.sleep(2.1) == []
+    end = talk.last_of(job)
+    assert isinstance(end, JobCancelled)
+    assert not end.stopped_on_server
+    talk.answer(join, {"event_id": "a"})
+    asked = [command.url for command in talk.new() if isinstance(command, SendRequest)]
+    assert any(url.endswith(CANCEL) for url in asked)
+    assert talk.last_of(job) is end
+
+
+def test_a_join_that_fails_after_the_cancel_was_cancelled() -> None:
+    talk = Talk(app())
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    join = talk.request(JOIN)
+    talk.conversation.cancel(job)
+    talk.answer(join, {"detail": "Queue is full."}, status=503)
+    assert isinstance(talk.last_of(job), JobCancelled)
+    assert talk.new() == []
+
+
+def test_a_job_that_was_over_when_it_got_its_name_is_not_stopped() -> None:
+    talk = Talk(app())
+    _, stream = streaming(talk, "a")
+    job = talk.conversation.submit("x", fn_index=COUNT)
+    join = talk.request(JOIN)
+    talk.conversation.cancel(job)
+    talk.send(stream, starts("b"), completed(1, event_id="b"))
+    talk.answer(join, {"event_id": "b"})
+    assert isinstance(talk.last_of(job), JobCancelled)
+    assert talk.new() == []
+
+
+def test_the_end_of_the_stream_cancels_what_was_being_cancelled() -> None:
+    for ending in (Talk.end, Talk.lose):
+        talk = Talk(app())
+        job, stream = streaming(talk, "a")
+        talk.send(stream, starts("a"))
+        talk.conversation.cancel(job)
+        talk.new()
+        ending(talk, stream)
+        assert isinstance(talk.last_of(job), JobCancelled)
+
+
+# A job's own deadline
+
+
+def test_a_job_that_takes_too_long_ends_and_is_stopped() -> None:
+    talk = Talk(app())
+    job, stream = streaming(talk, "a", timeout=10.0)
+    talk.send(stream, starts("a"), generating([1], "a"))
+    (request,) = talk.sleep(10.1)
+    assert isinstance(request, SendRequest)
+    assert request.url.endswith(CANCEL)
+    error = talk.failure_of(job)
+    assert isinstance(error, DeadlineExceeded)
+    assert error.phase == "job"
+    assert list(error.outputs) == [(1,)]
+    assert not talk.conversation.cancel(job)
+    talk.send(stream, {"msg": "process_completed", "event_id": "a", "output": {}, "success": True})
+    talk.answer(request, {"success": True})
+    assert talk.failure_of(job) is error
+
+
+def test_a_dead_job_asks_for_no_stream() -> None:
+    talk = Talk(app())
+    job, stream = streaming(talk, "a", timeout=10.0)
+    talk.send(stream, starts("a"))
+    talk.sleep(10.1)
+    assert isinstance(talk.failure_of(job), DeadlineExceeded)
+    talk.end(stream)
+    assert talk.new() == []
+
+
+def test_a_deadline_while_joining_stops_the_job_later() -> None:
+    talk = Talk(app())
+    job = talk.conversation.submit("x", fn_index=ECHO, timeout=10.0)
+    join = talk.request(JOIN)
+    assert talk.sleep(10.1) == []
+    assert isinstance(talk.failure_of(job), DeadlineExceeded)
+    talk.answer(join, {"event_id": "a"})
+    asked = [command.url for command in talk.new() if isinstance(command, SendRequest)]
+    assert any(url.endswith(CANCEL) for url in asked)
+
+
+def test_a_deadline_during_a_cancel_is_the_end() -> None:
+    talk = Talk(app(), timeouts=Timeouts(close=100.0))
+    job, _ = streaming(talk, "a", timeout=10.0)
+    talk.conversation.cancel(job)
+    request = talk.request(CANCEL)
+    assert talk.sleep(10.1) == []
+    assert isinstance(talk.failure_of(job), DeadlineExceeded)
+    talk.answer(request, {"success": True})
+    assert isinstance(talk.failure_of(job), DeadlineExceeded)
+
+
+# Streaming inputs
+
+
+def streaming_message(data: Any, event_id: str) -> dict[str, Any]:
+    return {**generating(data, event_id), "msg": "process_streaming"}
+
+
+def test_pieces_of_an_input_go_one_by_one_as_the_server_asks() -> None:
+    talk = Talk(app())
+    job, stream = streaming(talk, "a/b")
+    for piece in (1, 2):
+        talk.conversation.send(job, piece)
+    assert talk.new() == []
+    talk.send(stream, starts("a/b"), streaming_message(["one"], "a/b"))
+    request = talk.request("/stream/a%2Fb")
+    assert json.loads(request.body or b"")["data"] == [1]
+    talk.answer(request, {"msg": "success"})
+    talk.send(stream, streaming_message(["two"], "a/b"))
+    talk.answer(talk.request("/stream/a%2Fb"), {"msg": "success"})
+    talk.send(stream, streaming_message(["three"], "a/b"))
+    assert talk.new() == []
+    talk.conversation.end_input(job)
+    request = talk.request("/stream/a%2Fb/close")
+    assert request.body is None
+    talk.answer(request, {"msg": "success"})
+    talk.send(stream, completed("three", event_id="a/b"))
+    assert talk.data_of(job) == ("three",)
+    assert talk.values == [("one",), ("two",), ("three",)]  # never edits
+
+
+def test_a_refused_piece_fails_the_job() -> None:
+    talk = Talk(app())
+    job, stream = streaming(talk, "a")
+    talk.send(stream, starts("a"), streaming_message(["one"], "a"))
+    talk.conversation.send(job, 1)
+    talk.answer(talk.request("/stream/a"), b"", status=404)
+    error = talk.failure_of(job)
+    assert isinstance(error, RemoteProtocolError)
+    assert (error.phase, error.status) == ("send", 404)
+
+
+# The heartbeat
+
+
+def test_a_heartbeat_is_opened_once_where_the_app_wants_one() -> None:
+    talk = Talk(app(connect_heartbeat=True))
+    job = joined(talk, "a")
+    stream, beat = talk.requests(DATA, f"/heartbeat/{talk.conversation.session_hash}")
+    assert beat.expect is Expect.STREAM
+    talk.open(beat)
+    talk.conversation.data(beat.id, b"data: ALIVE\n\n", talk.now)
+    talk.open(stream)
+    more(talk, "b")
+    talk.send(stream, starts("a"), completed(1, event_id="a"))
+    assert talk.data_of(job) == (1,)
+    assert talk.of(Anomaly) == []
+
+
+@pytest.mark.parametrize("ending", ["ended", "lost", "refused"])
+def test_a_heartbeat_that_fails_touches_nothing(ending: str) -> None:
+    talk = Talk(app(connect_heartbeat=True))
+    job = joined(talk, "a")
+    stream, beat = talk.requests(DATA, f"/heartbeat/{talk.conversation.session_hash}")
+    talk.open(stream)
+    if ending == "refused":
+        talk.answer(beat, {"detail": "Not Found"}, status=404)
+    else:
+        talk.open(beat)
+        (talk.end if ending == "ended" else talk.lose)(beat)
+    assert talk.new() == []
+    (anomaly,) = talk.of(Anomaly)
+    assert anomaly.what.startswith("the heartbeat connection ended: ")
+    assert anomaly.job is None
+    talk.send(stream, starts("a"), completed(1, event_id="a"))
+    assert talk.data_of(job) == (1,)
+    talk.conversation.submit("x", fn_index=ECHO)
+    talk.answer(talk.request(JOIN), {"event_id": "b"})
+    talk.requests(f"/heartbeat/{talk.conversation.session_hash}")
+
+
+# Sessions of their own
+
+
+def test_an_isolated_job_has_a_session_of_its_own() -> None:
+    talk = Talk(app(connect_heartbeat=True))
+    job = talk.conversation.submit("x", fn_index=ECHO, isolated=True)
+    join = talk.request(JOIN)
+    own = json.loads(join.body or b"")["session_hash"]
+    assert own != talk.conversation.session_hash
+    talk.answer(join, {"event_id": "a"})
+    stream = talk.request(DATA)  # and no heartbeat: there is no State to keep
+    assert stream.url.endswith(own)
+    talk.open(stream)
+    sibling = talk.conversation.submit("x", fn_index=ECHO)
+    talk.request(JOIN)
+    talk.conversation.cancel(job)
+    talk.answer(talk.request(CANCEL), {"success": True})
+    end = talk.last_of(job)
+    assert isinstance(end, JobCancelled)
+    assert end.stopped_on_server
+    assert Abort(stream.id) in talk.asked
+    assert talk.ends_of(sibling) == []
+
+
+def test_the_loss_of_an_isolated_session_is_no_loss_of_the_others() -> None:
+    talk = Talk(app(has_state=True))
+    session_hash = talk.conversation.session_hash
+    job = talk.conversation.submit("x", fn_index=ECHO, isolated=True)
+    talk.answer(talk.request(JOIN), {"event_id": "a"})
+    stream = talk.request(DATA)
+    talk.open(stream)
+    talk.send(stream, "nonsense")
+    assert isinstance(talk.failure_of(job), RemoteProtocolError)
+    assert talk.of(SessionLost) == []
+    assert talk.conversation.session_hash == session_hash
+
+
+# What costs no time
+
+
+def test_who_wants_the_result_only_is_told_the_result_only() -> None:
+    talk = Talk(app())
+    job, stream = streaming(talk, "a", want=Want.RESULT)
+    talk.send(stream, starts("a"), generating(["x"], "a"))
+    talk.send(stream, generating([[["append", [], "y"]]], "a"), completed("xy", event_id="a"))
+    assert talk.data_of(job) == ("xy",)
+    assert [type(event) for event in talk.said] == [Connected, JobCompleted]
+
+
+def test_what_was_not_read_is_still_there_for_a_failure() -> None:
+    talk = Talk(app())
+    job, stream = streaming(talk, "a", want=Want.RESULT)
+    talk.send(stream, starts("a"), generating(["x"], "a"))
+    talk.send(stream, generating([[["append", [], "y"]]], "a"), failed("no", "a"))
+    error = talk.failure_of(job)
+    assert type(error) is AppError
+    assert list(error.outputs) == [("x",), ("xy",)]
+
+
+def test_messages_that_need_not_be_read_are_not_read() -> None:
+    read: list[str | bytes] = []
+
+    def json_loads(text: str | bytes) -> Any:
+        read.append(text)
+        return json.loads(text)
+
+    talk = Talk(app(), json_loads=json_loads)
+    job, stream = streaming(talk, "a", want=Want.RESULT)
+    talk.send(stream, starts("a"), *(generating([n], "a") for n in range(10)))
+    other = more(talk, "b")
+    talk.send(stream, starts("b"), generating([1], "b"), compact(completed(1, event_id="a")))
+    assert talk.data_of(job) == (1,)
+    assert talk.ends_of(other) == []
+    kinds = [json.loads(text)["msg"] for text in read]
+    assert kinds == ["process_starts", "process_starts", "process_generating", "process_completed"]
+
+
+# A protocol that is not there
+
+
+def test_data_may_be_handed_over_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = Traits(
+        channel=Channel.SESSION_STREAM,
+        handover=Handover.ASKED,
+        naming=Naming.JOIN_ANSWER,
+        diffs=True,
+        close_stream=True,
+    )
+    monkeypatch.setattr(protocols, "PROTOCOLS", {**protocols.PROTOCOLS, "made up": row})
+    talk = Talk(app(), protocol="made up")
+    job = talk.conversation.submit("secret", fn_index=ECHO)
+    join = talk.request(JOIN)
+    assert json.loads(join.body or b"")["data"] == []
+    talk.answer(join, {"event_id": "a"})
+    stream = talk.request(DATA)
+    talk.open(stream)
+    talk.send(stream, {"msg": "send_data", "event_id": "a"})
+    request = talk.request(DATA)
+    assert json.loads(request.body or b"")["data"] == ["secret"]
+    assert json.loads(request.body or b"")["event_id"] == "a"
+    talk.answer(request, None)
+    talk.send(stream, starts("a"), completed(1, event_id="a"))
+    assert talk.data_of(job) == (1,)
+
+
+def test_texts_and_streams_are_not_mixed_up() -> None:
+    talk = Talk(app())
+    job, stream = streaming(talk, "a")
+    talk.conversation.text(stream.id, "?", talk.now)
+    assert talk.new() == []
+    assert talk.ends_of(job) == []
