@@ -85,6 +85,8 @@ class JobChannel:
             self._job.fail(error.located(phase="stream"))
 
     def told(self, text: str) -> None:
+        if self._job.is_over:
+            return  # the rest of what came in one piece
         try:
             message = self._context.parse(text, self._job.id)
         except RemoteProtocolError as error:
