@@ -58,7 +58,10 @@ def test_messages_for_a_session_wait_and_overflow() -> None:
     for _ in range(2):
         harness.channels.say(job(session=session), MESSAGE)
     assert (harness.said(), harness.overflown) == ([], [])
-    harness.channels.say(job(session=session), MESSAGE)
+    for _ in range(2):
+        harness.channels.say(job(session=session), MESSAGE)
+        assert (len(session.messages or ()), harness.overflown) == (2, [])
+    harness.deadlines.fire()
     assert harness.overflown == [session]
 
 

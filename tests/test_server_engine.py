@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from served import Wire, replay, request, see_socket
 from transcripts import load, recordings
 
+from sansio_gradio.protocol.protocols import Channel
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import TEXTBOX
 from sansio_gradio.server.engine import ServerEngine
@@ -410,90 +413,109 @@ def test_stopping_closes_everything() -> None:
     assert wire.engine.next_deadline() is None
 
 
-# A hostile client
+# Hostile clients
 
 
-TARGETS = [
-    "/",
-    "/config",
-    "/gradio_api/info",
-    "/gradio_api/queue/join",
-    "/queue/join",
-    "/queue/data",
-    STREAM,
-    "/gradio_api/heartbeat/s",
-    "/gradio_api/cancel",
-    "/gradio_api/reset",
-    "/gradio_api/run/f",
-    "/gradio_api/stream/00000000000000000000000000000001",
-    "/gradio_api/stream/00000000000000000000000000000001/close",
+EVENT_ID = f"{1:032x}"  # stands for any
+PLACES = [
+    "config",
+    "info",
+    "queue/join",
+    "queue/data?session_hash=s",
+    "queue/join?fn_index=0&session_hash=s",
+    "queue/join?fn_index=0&session_hash=s&data=%5B1%5D",
+    "queue/data",
+    "heartbeat/s",
+    "cancel",
+    "reset",
+    "run/f",
+    f"stream/{EVENT_ID}",
+    f"stream/{EVENT_ID}/close",
 ]
-words: st.SearchStrategy[Any] = st.sampled_from(
-    ["s", "f", "00000000000000000000000000000001", 0, 1, -1, None, True, [], {}]
-)
-bodies = st.dictionaries(
-    st.sampled_from(["data", "fn_index", "session_hash", "event_id", "event_data", "msg"]),
-    words | st.lists(words, max_size=2),
-)
-requests = st.builds(
-    request,
-    st.sampled_from(["GET", "POST", "HEAD", "PUT"]),
-    st.sampled_from(TARGETS),
-    st.none() | bodies | st.binary(max_size=20),
-)
-handshakes = st.sampled_from(
-    [request("GET", "/queue/join", **HANDSHAKE), request("GET", "/nothing", **HANDSHAKE)]
-)
-frames = bodies.map(lambda body: frame(json.dumps(body)[:120]))
-cuts = st.binary(max_size=20) | st.sampled_from([b"", b"\r\n\r\n", b"\x88\x80\0\0\0\0"])
-ACTIONS = st.one_of(
-    st.tuples(st.just("send"), st.integers(0, 3), requests | handshakes | frames | cuts),
-    st.tuples(st.sampled_from(["lost", "made"]), st.integers(0, 3), st.just(b"")),
-    st.tuples(st.just("time"), st.integers(1, 40), st.just(b"")),
-    st.tuples(st.just("work"), st.integers(0, 4), st.just(b"")),
-)
+VALID: list[dict[str, Any]] = [
+    {"data": ["hi"], "fn_index": 0, "session_hash": "s"},
+    {"data": ["hi"], "fn_index": 2, "session_hash": "s"},
+    {"data": [], "fn_index": 1, "session_hash": "s"},
+    {"fn_index": 0, "session_hash": "s", "event_id": EVENT_ID},
+    {"data": ["hi"], "event_id": EVENT_ID},
+]
+WORDS: list[Any] = ["s", EVENT_ID, 0, 1, -1, None, True, [], ["hi"], {}]
+KEYS = ["data", "fn_index", "session_hash", "event_id", "event_data"]
 
 
-@pytest.mark.parametrize("version", ["6.31.0", "4.0.2", "3.50.2", "3.4.1", "3.1.7"])
-@given(actions=st.lists(ACTIONS, max_size=40))
-def test_nothing_that_clients_do_breaks_the_server(
-    version: str, actions: list[tuple[str, int, bytes]]
-) -> None:
-    app = App(version=version)
+def sent(rng: random.Random, prefix: str, socket: bool) -> bytes:
+    """What a client sends: mostly what makes sense, now and then cut or with nonsense behind."""
+    body = dict(rng.choice(VALID))
+    if rng.random() < 0.1:
+        body[rng.choice(KEYS)] = rng.choice(WORDS)
+    kind = rng.random()
+    if socket and kind < 0.8:
+        shake = kind < 0.2
+        opening = request("GET", f"{prefix}/queue/join", **HANDSHAKE)
+        data = opening if shake else frame(json.dumps(body))
+    elif kind < 0.98:
+        place = rng.choice(PLACES)
+        path = f"/{place}" if place == "config" else f"{prefix}/{place}"
+        reads = "?" in path or place in ("config", "info", "heartbeat/s")
+        method = rng.choice(["GET" if reads else "POST"] * 19 + ["PUT"])
+        data = request(method, path, None if reads else body)
+    else:
+        data = rng.choice([b"\x88\x80\0\0\0\0", b"", rng.randbytes(20)])
+    if rng.random() < 0.95:
+        return data
+    return data[: rng.randrange(len(data) + 1)] + rng.randbytes(rng.randrange(3))
+
+
+def drive(version: str, seed: int, reached: Counter[str]) -> None:
+    """Let clients do what they like to a small server, and count what comes of it."""
+    rng = random.Random(seed)
+    app = App(version=version, concurrency_limit=rng.choice([1, 3]))
     app.add("f", parameters=[TEXT], returns=[TEXT])
     app.add("stop", cancels=["f"])
-    app.add("feed", parameters=[TEXT], returns=[TEXT], streaming=True)
-    limits = ServerLimits(unsent=4000, sessions=2, jobs=4, messages=6, connections=3, request=200)
+    app.add("feed", parameters=[TEXT], returns=[TEXT], streaming=app.version >= (5, 0))
+    limits = ServerLimits(unsent=4000, sessions=2, jobs=2, messages=6, connections=4, request=300)
     ids = itertools.count()
     engine = ServerEngine(app, entropy=lambda count: next(ids).to_bytes(count), limits=limits)
+    socket = app.traits.channel is Channel.WEBSOCKET
     now, open_conns, jobs = 0.0, set[int](), list[int]()
-    for what, number, data in actions:
-        if what == "made" and number not in open_conns:
-            engine.connection_made(number, now)
-            open_conns.add(number)
-        elif what == "lost":
-            engine.connection_lost(number, None, now)
-            open_conns.discard(number)
-        elif what == "send":
-            engine.receive_data(number, data, now)
-        elif what == "time":
-            now += number
+    for _ in range(80):
+        what, conn = rng.random(), rng.randrange(5)
+        if what < 0.03:
+            engine.connection_lost(conn, None, now)
+            open_conns.discard(conn)
+        elif what < 0.06:
+            now += rng.choice([1, 6, 16, 61])
             engine.handle_timer(now)
-        elif jobs:
-            work(engine, jobs[number % len(jobs)], number, now)
+        elif what < 0.5 and jobs:
+            work(engine, rng.choice(jobs[-3:]), rng.randrange(5), now)
+        else:
+            if conn not in open_conns:
+                engine.connection_made(conn, now)
+                open_conns.add(conn)
+            known = [*engine._conversation._queue._by_event, EVENT_ID]
+            data = sent(rng, app.api_prefix, socket)
+            data = data.replace(EVENT_ID.encode(), rng.choice(known).encode())
+            engine.receive_data(conn, data, now)
         while (event := engine.next_event()) is not None:
+            reached[type(event).__name__] += 1
             if isinstance(event, JobSubmitted):
                 jobs.append(event.job)
+        for ready in engine.connections_with_data():
+            received = engine.data_to_send(ready, 1000)
+            assert len(received) <= 1000
+            for word in (
+                b"process_completed",
+                b"heartbeat",
+                b" 503 ",
+                b" 422 ",
+                b"\x88\x02\x03\xe8",
+            ):
+                reached[word.decode("latin-1")] += word in received
         while (command := engine.next_command()) is not None:
             open_conns.discard(command.conn)
-            while engine.data_to_send(command.conn):
-                pass
-        for conn in engine.connections_with_data():
-            assert len(engine.data_to_send(conn, 100)) <= 100
-        deadline = engine.next_deadline()
-        assert deadline is None or deadline > now or what != "time"
-    assert len(engine._connections) <= 4
-    assert len(engine._conversation._queue._jobs) <= 4
+            engine.connection_lost(command.conn, None, now)
+        assert len(engine._connections) <= 4
+        assert len(engine._conversation._queue._jobs) <= 2 + 4  # some have a connection instead
 
 
 def work(engine: ServerEngine, job: int, what: int, now: float) -> None:
@@ -507,3 +529,25 @@ def work(engine: ServerEngine, job: int, what: int, now: float) -> None:
         engine.fail(job, now=now)
     else:
         engine.log(job, "x" * 100)
+
+
+VERSIONS = ["6.31.0", "4.16.0", "4.0.2", "3.50.2", "3.4.1", "3.1.7"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@given(seed=st.integers(0, 2**32))
+def test_nothing_that_clients_do_breaks_the_server(version: str, seed: int) -> None:
+    drive(version, seed, Counter())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_those_clients_reach_what_they_try_to_break(version: str) -> None:
+    reached: Counter[str] = Counter()
+    for seed in range(40):
+        drive(version, seed, reached)
+    words = ["JobSubmitted", "JobCancelled", "process_completed"]
+    if version.startswith("3"):
+        words.append("\x88\x02\x03\xe8")
+    else:
+        words += ["heartbeat", " 422 "]
+    assert [word for word in words if not reached[word]] == []

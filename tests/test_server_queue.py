@@ -117,19 +117,21 @@ def test_messages_that_nobody_reads_are_kept_up_to_a_limit() -> None:
         talk.conversation.log(job, "x")
     assert talk.idle()
     talk.conversation.log(job, "one too many")
+    talk.conversation.log(job, "and another one")
+    assert talk.idle()
+    assert talk.conversation.next_deadline() == talk.now
+    talk.pass_time(0)
     assert talk.event() == JobCancelled(job=job)
     talk.conversation.log(job, "more")
     assert talk.kinds(talk.stream()) == ["open", "unexpected_error", "cut"]
 
 
-def test_a_last_message_that_is_one_too_many_ends_the_job_once() -> None:
+def test_a_last_message_that_is_one_too_many_ends_job_and_session() -> None:
     talk = talk_with(limits=ServerLimits(messages=2))
     talk.join("a")
-    job = talk.started()
-    talk.conversation.complete(job, ["A"], now=1)
-    assert talk.kinds(talk.stream()) == ["open", "unexpected_error", "cut"]
-    talk.join("b")
-    talk.conversation.fail(talk.started(), now=1)
+    talk.conversation.complete(talk.started(), ["A"], now=0)
+    talk.pass_time(0)
+    assert talk.idle()
     assert talk.kinds(talk.stream()) == ["open", "unexpected_error", "cut"]
 
 

@@ -70,5 +70,6 @@ def test_sessions_are_made_found_and_forgotten() -> None:
     assert forgotten == ["b"]
     assert sessions.get("a") is first
     sessions.drop(first)
+    sessions.drop(first)
     assert forgotten == ["b", "a"]
     assert sessions.get("a") is None

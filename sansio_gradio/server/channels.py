@@ -35,7 +35,8 @@ Owner: TypeAlias = Job | Session | Heartbeat
 
 
 class Channels:
-    """All open exchanges. *overflow* is called with a session whose messages nobody reads."""
+    """All open exchanges. *overflow* is called with a session whose messages nobody reads, when
+    the time is next told; until then it gets no more."""
 
     def __init__(
         self,
@@ -108,7 +109,9 @@ class Channels:
         session.messages.append(message)
         self._deliver(session)
         if len(session.messages) > self._kept:
-            self._overflow(session)
+            # Not at once: who says something does not expect its job to be gone afterwards.
+            session.messages.pop()
+            self._deadlines.start(session, 0, partial(self._overflow, session))
 
     def end(self, exchange: int, *, clean: bool = True) -> None:
         self.leave(exchange)

@@ -24,7 +24,6 @@ class Stage(enum.Enum):
     ASKED = enum.auto()  # its turn has come; its data has been asked for
     READY = enum.auto()  # the application has been told to run it
     RUNNING = enum.auto()  # it said that it does
-    ENDING = enum.auto()  # its last message is being said
     OVER = enum.auto()
 
 

@@ -31,7 +31,8 @@ class ServerLimits:
     """Sessions (a count) that are remembered. Gradio's own number (queueing.py: LRUCache)."""
 
     jobs: int = attrs.field(default=10_000, validator=gt(0))
-    """Jobs (a count) that wait or run."""
+    """Jobs (a count) that wait or run; plain calls, and WebSockets that have not said yet for which
+    function they are, count as connections only."""
 
     messages: int = attrs.field(default=10_000, validator=gt(0))
     """Messages (a count) of a session that nobody reads; the session is forgotten beyond."""

@@ -154,7 +154,6 @@ class Queue:
 
     def end(self, job: Job, message: Message) -> None:
         """Say the job's last message."""
-        job.stage = Stage.ENDING
         self.channels.say(job, message)
         self.finish(job)
 
@@ -172,8 +171,7 @@ class Queue:
         self.remove(job)
 
     def remove(self, job: Job) -> None:
-        """Take a job away, unless that has happened: its last message may have been one too many
-        for its session."""
+        """Take a job away, unless that has happened: its WebSocket may outlive it."""
         if job.stage is Stage.OVER:
             return
         job.stage = Stage.OVER

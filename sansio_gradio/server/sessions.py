@@ -77,4 +77,6 @@ class Sessions:
         return session
 
     def drop(self, session: Session) -> None:
-        self._forget(self._sessions.pop(session.session_hash))
+        """Forget this session, unless that has happened already."""
+        if self._sessions.get(session.session_hash) is session:
+            self._forget(self._sessions.pop(session.session_hash))
