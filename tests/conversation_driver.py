@@ -66,8 +66,7 @@ class Talk:
         """Every command, in order."""
         self.said: list[Event] = []
         """Every event, in order."""
-        self.values: list[tuple[Any, ...]] = []
-        """What the jobs have yielded."""
+        self._values: list[tuple[Any, ...]] = []
         self._looked_at = 0  # commands
 
     # What it asks
@@ -86,7 +85,7 @@ class Talk:
         while (event := self.conversation.next_event()) is not None:
             self.said.append(event)
             if isinstance(event, Output):
-                self.values.append(event.value)
+                self._values.append(event.value)
 
     def new(self) -> list[ConversationCommand]:
         """What is asked since the last time."""
@@ -207,6 +206,12 @@ class Talk:
         end = self.last_of(job)
         assert isinstance(end, JobCompleted), end
         return end.data
+
+    @property
+    def values(self) -> list[tuple[Any, ...]]:
+        """What the jobs have yielded."""
+        self.look()
+        return self._values
 
     def of(self, kind: type[Any]) -> list[Any]:
         """The events of this kind, in order."""

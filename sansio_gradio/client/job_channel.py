@@ -97,7 +97,9 @@ class JobChannel:
             return
         self._job.event_id = message.get("event_id") or self._job.event_id
         self._job.receive(message)
-        if kind == Msg.SEND_HASH and self._connection is not None:
+        if self._connection is None:
+            return  # the job is over by that
+        if kind == Msg.SEND_HASH:
             frame = requests.hash_frame(self._job.endpoint.fn_index, self._job.session_hash)
             self._context.exchanges.send_text(self._connection, frame.text)
         elif kind == Msg.SEND_DATA:
@@ -125,8 +127,7 @@ class JobChannel:
 
     def _hand_over(self) -> None:
         job = self._job
-        if job.is_over or self._connection is None:
-            return
+        assert self._connection is not None
         body = job.body if job.event_id is None else {**job.body, "event_id": job.event_id}
         try:
             frame = requests.data_frame(self._context.traits, body, dict(job.headers))
