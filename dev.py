@@ -38,7 +38,7 @@ SERVERS: dict[str, tuple[tuple[str, ...], str]] = {
     "5.50.0": (("3.11", "3.10"), "2025-12-01"),
     "6.31.0": (("3.11", "3.10"), "2026-11-22"),
 }
-TEST_REAL_DEFAULT = ["6.31.0"]
+TEST_REAL_DEFAULT = ["6.31.0", "3.50.2", "3.16.2"]
 SERVERS_DIR = Path(os.environ.get("SANSIO_GRADIO_SERVERS") or ROOT / ".servers").resolve()
 
 # Commands that are a script of their own; each exists as soon as its file does.

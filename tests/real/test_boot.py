@@ -16,7 +16,7 @@ pytestmark = pytest.mark.real
 # On every version.
 ENDPOINTS = {
     *("echo", "greet", "divide", "double", "shout", "fail", "fail_hidden", "log", "remember"),
-    *("upper_file", "echo_unqueued", "slow_running"),
+    *("upper_file", "echo_unqueued", "slow_running", "slow_steps"),
 }
 
 

@@ -134,15 +134,20 @@ def upper_file(file):
 
 
 class Running:
-    """How many slow jobs run now: whether a cancelled one has really stopped."""
+    """How many slow jobs run now, and all their steps: whether a cancelled one really stopped."""
 
     def __init__(self):
         self.number = 0
+        self.steps = 0
         self.lock = threading.Lock()
 
     def add(self, change):
         with self.lock:
             self.number += change
+
+    def step(self):
+        with self.lock:
+            self.steps += 1
 
 
 RUNNING = Running()
@@ -153,6 +158,7 @@ def slow(steps):
     try:
         for step in range(int(steps)):
             time.sleep(0.1)
+            RUNNING.step()
             yield f"slow {step}"
     finally:
         RUNNING.add(-1)
@@ -160,6 +166,10 @@ def slow(steps):
 
 def slow_running():
     return RUNNING.number
+
+
+def slow_steps():
+    return RUNNING.steps
 
 
 if hasattr(gr, "Progress"):  # 3.16
@@ -214,6 +224,7 @@ with gr.Blocks() as demo:
     endpoint(upper_file, [file_in], [file_out])
     endpoint(echo, [text], [text], api_name="echo_unqueued", queue=False)
     endpoint(slow_running, [], [number], queue=False)
+    endpoint(slow_steps, [], [number], queue=False)
     if VERSION >= (3, 3):  # generators
         endpoint(count, [number], [text])
         endpoint(both, [number], [other, text])
