@@ -1,0 +1,156 @@
+"""A job past the queue: one question, one answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from conversation_driver import PLAIN, Talk, app
+
+from sansio_gradio.client.commands import Abort, Expect
+from sansio_gradio.client.job import Want
+from sansio_gradio.errors import (
+    AppError,
+    AuthenticationError,
+    ConnectionLost,
+    DeadlineExceeded,
+    GradioError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    TooManyRequestsError,
+)
+from sansio_gradio.events import JobCancelled, StatusUpdated
+from sansio_gradio.limits import Limits
+from sansio_gradio.protocol.status import Status
+
+CALL = "/gradio_api/api/predict"
+
+
+def unqueued(version: str = "6.31.0", **options: Any) -> Talk:
+    return Talk(app("sse_v3", version, api_prefix="/gradio_api"), **options)
+
+
+def test_an_unqueued_endpoint_is_called_by_one_post() -> None:
+    talk = unqueued()
+    job = talk.conversation.submit("hello", api_name="/plain", headers={"X-Mine": "1"})
+    request = talk.request(CALL)
+    assert (request.method, request.expect) == ("POST", Expect.ANSWER)
+    assert ("x-mine", "1") in request.headers
+    assert json.loads(request.body or b"") == {
+        "data": ["hello"],
+        "event_data": None,
+        "fn_index": PLAIN,
+        "session_hash": talk.conversation.session_hash,
+        "trigger_id": None,
+    }
+    talk.answer(request, {"data": ["olleh"], "is_generating": False, "duration": 0.1})
+    assert talk.data_of(job) == ("olleh",)
+    assert [event.status.code for event in talk.of(StatusUpdated)] == [Status.FINISHED]
+    assert talk.new() == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "text"),
+    [
+        (500, {"error": "boom", "title": "Oh", "duration": 3, "visible": False}, AppError, "boom"),
+        (500, {"error": None}, AppError, AppError.default_message),
+        (500, b"Internal Server Error", RemoteProtocolError, "Internal Server Error"),
+        (404, {"detail": "Not Found"}, RemoteProtocolError, "Not Found"),
+        (401, {"detail": "Not authenticated"}, AuthenticationError, "login"),
+        (429, b"", TooManyRequestsError, "fewer requests"),
+        (200, b"<html>", RemoteProtocolError, "JSON"),
+        (200, [1], RemoteProtocolError, "no data"),
+        (200, {"data": "x"}, RemoteProtocolError, "no data"),
+        (200, {}, RemoteProtocolError, "no data"),
+        (204, b"", RemoteProtocolError, "204"),
+    ],
+)
+def test_what_is_no_result_is_an_error(
+    status: int, body: Any, kind: type[GradioError], text: str
+) -> None:
+    talk = unqueued()
+    job = talk.conversation.submit("x", fn_index=PLAIN)
+    talk.answer(talk.request(CALL), body, status=status)
+    error = talk.failure_of(job)
+    assert type(error) is kind
+    assert isinstance(error, GradioError)
+    assert text in error.message
+    assert (error.phase, error.url, error.job) == ("call", f"http://app.example{CALL}", job)
+    if isinstance(error, AppError) and error.message == "boom":
+        assert (error.title, error.duration, error.visible) == ("Oh", 3.0, False)
+
+
+def test_the_first_yield_of_a_generator_is_its_result() -> None:
+    talk = unqueued()
+    job = talk.conversation.submit("x", fn_index=PLAIN, want=Want.RESULT)
+    talk.answer(talk.request(CALL), {"data": ["step 0"], "is_generating": True})
+    assert talk.data_of(job) == ("step 0",)
+
+
+def test_a_function_may_take_its_time() -> None:
+    talk = unqueued()
+    job = talk.conversation.submit("x", fn_index=PLAIN)
+    request = talk.request(CALL)
+    assert talk.sleep(1e5) == []
+    talk.answer(request, {"data": [1]})
+    assert talk.data_of(job) == (1,)
+
+
+def test_but_not_more_than_the_job_has() -> None:
+    talk = unqueued()
+    job = talk.conversation.submit("x", fn_index=PLAIN, timeout=5.0)
+    request = talk.request(CALL)
+    assert talk.sleep(5.1) == [Abort(request.id)]
+    error = talk.failure_of(job)
+    assert isinstance(error, DeadlineExceeded)
+    assert error.phase == "job"
+
+
+def test_a_cancelled_call_is_dropped_and_not_stopped() -> None:
+    talk = unqueued()
+    job = talk.conversation.submit("x", fn_index=PLAIN)
+    request = talk.request(CALL)
+    assert talk.conversation.cancel(job)
+    assert talk.aborted() == [request.id]
+    end = talk.last_of(job)
+    assert isinstance(end, JobCancelled)
+    assert not end.stopped_on_server
+    talk.answer(request, {"data": [1]})
+    assert talk.last_of(job) is end
+
+
+def test_a_lost_connection_is_told() -> None:
+    talk = unqueued()
+    job = talk.conversation.submit("x", fn_index=PLAIN)
+    talk.lose(talk.request(CALL))
+    assert isinstance(talk.failure_of(job), ConnectionLost)
+    assert talk.new() == []
+
+
+def test_an_answer_has_a_limit() -> None:
+    talk = unqueued(limits=Limits(answer=100))
+    job = talk.conversation.submit("x", fn_index=PLAIN)
+    request = talk.request(CALL)
+    talk.answer(request, {"data": ["x" * 100]})
+    assert isinstance(talk.failure_of(job), RemoteProtocolError)
+    assert talk.aborted() == [request.id]
+
+
+def test_what_cannot_be_sent_is_not_sent() -> None:
+    talk = unqueued()
+    job = talk.conversation.submit({1, 2}, fn_index=PLAIN)
+    error = talk.failure_of(job)
+    assert isinstance(error, LocalProtocolError)
+    assert "data[0]" in error.message
+    assert talk.new() == []
+
+
+def test_pieces_of_an_input_go_nowhere() -> None:
+    talk = unqueued()
+    job = talk.conversation.submit("x", fn_index=PLAIN)
+    request = talk.request(CALL)
+    talk.conversation.send(job, 1)
+    assert talk.new() == []
+    talk.answer(request, {"data": [1]})
+    assert talk.data_of(job) == (1,)
