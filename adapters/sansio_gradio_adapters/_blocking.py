@@ -20,7 +20,7 @@ from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._jobs import JobRecord, MessageQueue, Nothing, Signal, Update
-from sansio_gradio_adapters._worker import Worker, wait_for
+from sansio_gradio_adapters._worker import Worker, wait_for, wait_until
 
 if TYPE_CHECKING:
     import asyncio
@@ -107,17 +107,17 @@ class Job(Future[Any]):
             JobCancelledError: it was cancelled.
             GradioError: what went wrong with the job.
         """
-        self._wait_allowed()
+        self._wait(timeout)
         try:
-            return super().result(timeout)
+            return super().result(0)
         except concurrent.futures.CancelledError:
             raise self._cancelled_error() from None
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """The error that ``result`` would raise, or None. Raises as ``result`` for the rest."""
-        self._wait_allowed()
+        self._wait(timeout)
         try:
-            return super().exception(timeout)
+            return super().exception(0)
         except concurrent.futures.CancelledError:
             raise self._cancelled_error() from None
 
@@ -171,9 +171,11 @@ class Job(Future[Any]):
     def _reader(self, items: Iterator[T | Nothing]) -> Reader[T]:
         return Reader(items, self._record.changed, self._worker)
 
-    def _wait_allowed(self) -> None:
+    def _wait(self, timeout: float | None) -> None:
         if not self.done():
             self._worker.may_wait()
+            # Not by the Future's own Condition, which Ctrl-C can leave in disorder.
+            wait_until(self._record.ended, self.done, timeout)
 
     def _settle(self) -> None:
         record = self._record

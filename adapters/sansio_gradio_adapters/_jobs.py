@@ -77,6 +77,12 @@ class Signal:
                 return True
             return False
 
+    def unsubscribe(self, wake: Callable[[], object]) -> None:
+        """Have *wake* not called, if it was not already."""
+        with self._lock:
+            if wake in self._waiters:
+                self._waiters.remove(wake)
+
     def notify(self) -> None:
         """Call all who wait."""
         with self._lock:
@@ -216,6 +222,8 @@ class JobRecord:
         self.statuses = StatusHistory()
         self._messages = messages
         self.changed = Signal()
+        self.ended = Signal()
+        """The outcome is there: once a job, while ``changed`` tells of every output."""
         self.is_over = False
         """The outcome is there to be seen: ``result``, or ``error``."""
         self.result: Any = None
@@ -304,6 +312,7 @@ class JobRecord:
             self._last_status(Status.FINISHED, self.error is None)
         self.is_over = True
         self.keeps = None
+        self.ended.notify()
         self.changed.notify()
 
     def _last_status(self, code: Status, success: bool | None) -> None:

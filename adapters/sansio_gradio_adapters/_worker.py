@@ -10,6 +10,7 @@ Rule 2: this thread must not wait for itself: what would is refused.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -105,18 +106,32 @@ class Worker:
             note()
 
 
-def wait_until(signal: Signal, happened: Callable[[], bool]) -> None:
-    """Block until *happened*, which may change with each notification of *signal*."""
+def wait_until(signal: Signal, happened: Callable[[], bool], timeout: float | None = None) -> bool:
+    """Block until *happened*, which may change with each notification of *signal*.
+
+    At most *timeout* seconds; False: it has not happened by then.
+    """
+    until = None if timeout is None else time.monotonic() + timeout
     while True:
         seen = signal.version
         if happened():
-            return
-        wait_for(signal, seen)
+            return True
+        left = None if until is None else until - time.monotonic()
+        if left is not None and left <= 0:
+            return False
+        wait_for(signal, seen, left)
 
 
-def wait_for(signal: Signal, seen: int) -> None:
-    """Block until *signal* is beyond the version *seen*. Ctrl-C interrupts it."""
+def wait_for(signal: Signal, seen: int, timeout: float | None = None) -> None:
+    """Block until *signal* is beyond the version *seen*, at most *timeout* seconds.
+
+    Ctrl-C interrupts it, and, unlike a ``threading.Condition``, leaves no lock in disorder.
+    """
     gate = threading.Lock()
     gate.acquire()
-    if signal.subscribe(gate.release, seen):
-        gate.acquire()
+    if not signal.subscribe(gate.release, seen):
+        return
+    try:
+        gate.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX))
+    finally:
+        signal.unsubscribe(gate.release)
