@@ -236,7 +236,7 @@ class Exchanges:
         if exchange is None:
             return
         if not isinstance(error, GradioError):
-            lost = ConnectionLost(f"the connection was lost: {error or type(error).__name__}")
+            lost = ConnectionLost(f"the connection was lost: {str(error) or type(error).__name__}")
             lost.__cause__ = error
             error = lost
         self._fail(exchange, error)

@@ -1,0 +1,612 @@
+"""Requests and answers: each asker is told once, redirects stay at home, all has its bounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sansio_gradio.client.commands import Abort, Expect, OpenWebSocket, SendRequest, SendText
+from sansio_gradio.client.exchanges import Answer, Exchanges
+from sansio_gradio.client.timers import Timers
+from sansio_gradio.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    GradioError,
+    RemoteProtocolError,
+)
+from sansio_gradio.limits import Limits, Timeouts
+from sansio_gradio.protocol.requests import HTTPRequest
+from sansio_gradio.wire.url import URL
+
+BASE = URL.parse("http://app.example/mount/")
+HERE = "http://app.example/mount/"
+STREAM = (("Content-Type", "text/event-stream; charset=utf-8"),)
+GET, POST = HTTPRequest("GET", "config"), HTTPRequest("POST", "queue/join", (), b"{}")
+
+
+@attrs.define
+class Ear:
+    """A listener, and an asker, that write down what they are told."""
+
+    told_of: list[Any] = attrs.field(factory=list[Any])
+
+    def opened(self) -> None:
+        self.told_of.append("opened")
+
+    def received(self, data: bytes) -> None:
+        self.told_of.append(data)
+
+    def told(self, text: str) -> None:
+        self.told_of.append(text)
+
+    def ended(self) -> None:
+        self.told_of.append("ended")
+
+    def refused(self, answer: Answer) -> None:
+        self.told_of.append(answer)
+
+    def failed(self, error: GradioError) -> None:
+        self.told_of.append(error)
+
+    @property
+    def only(self) -> Any:
+        (what,) = self.told_of
+        return what
+
+
+class Asking:
+    """Exchanges with the surroundings played by the test."""
+
+    def __init__(self, **options: Any) -> None:
+        self.timers = Timers()
+        self.timers.tell(0.0)
+        self.exchanges = Exchanges(
+            options.pop("headers", (("user-agent", "test"), ("accept", "*/*"))),
+            self.timers,
+            Limits(**options.pop("limits", {})),
+            Timeouts(**options),
+            1000.0,
+        )
+
+    def ask(
+        self, request: HTTPRequest = GET, deadline: str | None = None, discovering: bool = False
+    ) -> Ear:
+        ear = Ear()
+        self.exchanges.ask(
+            BASE,
+            request,
+            phase="testing",
+            deadline=deadline,
+            then=ear.refused,
+            failed=ear.failed,
+            discovering=discovering,
+        )
+        return ear
+
+    def listen(self, **options: Any) -> tuple[Ear, int]:
+        ear = Ear()
+        request = HTTPRequest("GET", "stream", (("accept", "text/event-stream"),))
+        number = self.exchanges.listen(BASE, request, phase="testing", listener=ear, **options)
+        return ear, number
+
+    def commands(self) -> list[Any]:
+        found = list(self.exchanges.commands)
+        self.exchanges.commands.clear()
+        return found
+
+    def sent(self) -> SendRequest:
+        (command,) = self.commands()
+        assert isinstance(command, SendRequest)
+        return command
+
+    def answer(
+        self, id: int, status: int = 200, body: bytes = b"", *headers: tuple[str, str]
+    ) -> None:
+        self.exchanges.response(id, status, headers)
+        for byte in body:
+            self.exchanges.data(id, bytes([byte]))
+        self.exchanges.ended(id)
+
+    def sleep(self, seconds: float) -> None:
+        self.timers.tell(self.timers.now)
+        self.timers.tell(self.timers.now + seconds)
+        self.timers.fire()
+
+
+# One question, one answer
+
+
+def test_an_answer_is_told_whole_and_once() -> None:
+    asking = Asking()
+    ear = asking.ask()
+    request = asking.sent()
+    assert request == SendRequest(
+        request.id,
+        "GET",
+        f"{HERE}config",
+        (("user-agent", "test"), ("accept", "*/*")),
+        None,
+        Expect.ANSWER,
+    )
+    asking.answer(request.id, 200, b"body", ("X-Odd", "Value"))
+    answer = ear.only
+    assert (answer.status, answer.body) == (200, b"body")
+    assert answer.headers == (("x-odd", "Value"),)
+    assert str(answer.url) == f"{HERE}config"
+    asking.answer(request.id, 500, b"more")
+    asking.exchanges.failed(request.id, OSError("late"))
+    asking.exchanges.text(request.id, "late")
+    assert ear.only is answer
+    assert asking.commands() == []
+
+
+def test_a_request_s_own_headers_replace_the_general_ones() -> None:
+    asking = Asking()
+    asking.ask(HTTPRequest("POST", "x", (("accept", "text/plain"), ("a", "1"), ("a", "2")), b"b"))
+    request = asking.sent()
+    assert request.headers == (
+        ("user-agent", "test"),
+        ("accept", "text/plain"),
+        ("a", "1"),
+        ("a", "2"),
+    )
+    assert request.body == b"b"
+
+
+def test_exchanges_do_not_mix() -> None:
+    asking = Asking()
+    one, two = asking.ask(), asking.ask(POST)
+    first, second = asking.commands()
+    assert first.id != second.id
+    asking.exchanges.response(first.id, 200, ())
+    asking.answer(second.id, 201, b"two")
+    asking.exchanges.data(first.id, b"one")
+    asking.exchanges.ended(first.id)
+    assert (one.only.status, one.only.body) == (200, b"one")
+    assert (two.only.status, two.only.body) == (201, b"two")
+
+
+@pytest.mark.parametrize("error", [OSError("broken pipe"), EOFError()])
+def test_foreign_errors_become_our_own(error: Exception) -> None:
+    asking = Asking()
+    ear = asking.ask()
+    request = asking.sent()
+    asking.exchanges.failed(request.id, error)
+    lost = ear.only
+    assert type(lost) is ConnectionLost
+    assert lost.__cause__ is error
+    assert (str(error) or "EOFError") in lost.message
+    assert (lost.phase, lost.url, lost.status) == ("testing", f"{HERE}config", None)
+    assert asking.commands() == []  # the surroundings know that it failed
+
+
+def test_our_own_errors_keep_what_they_know() -> None:
+    asking = Asking()
+    ear = asking.ask()
+    error = ConnectionLost("gone", phase="connect")
+    asking.exchanges.response(asking.sent().id, 200, ())
+    asking.exchanges.failed(1, error)
+    assert ear.only is error
+    assert (error.phase, error.status) == ("connect", 200)
+
+
+def test_an_aborted_exchange_is_told_of_no_more() -> None:
+    asking = Asking()
+    ear = asking.ask(deadline="request")
+    request = asking.sent()
+    asking.exchanges.response(request.id, 200, ())
+    asking.exchanges.abort(request.id)
+    assert asking.commands() == [Abort(request.id)]
+    asking.exchanges.abort(request.id)
+    asking.exchanges.abort(None)
+    asking.answer(request.id, 200, b"late")
+    asking.sleep(1000.0)
+    assert asking.commands() == []
+    assert ear.told_of == []
+
+
+def test_all_can_be_aborted_at_once() -> None:
+    asking = Asking()
+    ears = [asking.ask(), asking.ask(), asking.listen()[0]]
+    asking.commands()
+    asking.exchanges.abort_all()
+    assert asking.commands() == [Abort(1), Abort(2), Abort(3)]
+    assert [ear.told_of for ear in ears] == [[], [], []]
+
+
+# Bounds
+
+
+def test_a_deadline_counts_to_the_last_byte() -> None:
+    asking = Asking(request=10.0)
+    ear = asking.ask(deadline="request")
+    request = asking.sent()
+    asking.exchanges.response(request.id, 200, ())
+    for _ in range(9):
+        asking.sleep(1.0)
+        asking.exchanges.data(request.id, b".")
+    assert ear.told_of == []
+    asking.sleep(1.1)
+    error = ear.only
+    assert isinstance(error, DeadlineExceeded)
+    assert (error.phase, error.status, error.url) == ("request", 200, f"{HERE}config")
+    assert asking.commands() == [Abort(request.id)]
+
+
+def test_an_answer_in_time_stops_the_deadline() -> None:
+    asking = Asking(request=10.0)
+    ear = asking.ask(deadline="request")
+    asking.answer(asking.sent().id, 200, b"ok")
+    asking.sleep(100.0)
+    assert ear.only.body == b"ok"
+    assert asking.timers.next_deadline() is None
+
+
+@pytest.mark.parametrize(("seconds", "name"), [(None, "request"), (5.0, None)])
+def test_there_may_be_no_deadline(seconds: float | None, name: str | None) -> None:
+    asking = Asking(request=seconds)
+    ear = asking.ask(deadline=name)
+    asking.sleep(1e9)
+    assert ear.told_of == []
+
+
+def test_a_deadline_covers_the_redirects() -> None:
+    asking = Asking(request=10.0)
+    ear = asking.ask(deadline="request")
+    for _ in range(3):
+        asking.sleep(3.0)
+        asking.answer(asking.sent().id, 302, b"", ("Location", "again"))
+    asking.sleep(1.1)
+    assert isinstance(ear.only, DeadlineExceeded)
+
+
+@given(extra=st.integers(-1, 1), piece=st.integers(1, 60))
+def test_an_answer_has_a_limit(extra: int, piece: int) -> None:
+    asking = Asking(limits={"answer": 50})
+    ear = asking.ask()
+    request = asking.sent()
+    body = b"x" * (50 + extra)
+    asking.exchanges.response(request.id, 200, ())
+    for at in range(0, len(body), piece):
+        asking.exchanges.data(request.id, body[at : at + piece])
+    asking.exchanges.ended(request.id)
+    if extra <= 0:
+        assert ear.only.body == body
+    else:
+        assert isinstance(ear.only, RemoteProtocolError)
+        assert asking.commands() == [Abort(request.id)]
+
+
+def test_a_stream_has_no_limit_of_its_own() -> None:
+    asking = Asking(limits={"answer": 5})
+    ear, number = asking.listen()
+    asking.exchanges.response(number, 200, STREAM)
+    asking.exchanges.data(number, b"x" * 50)
+    assert ear.told_of == ["opened", b"x" * 50]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip"])
+def test_encoded_answers_are_refused_at_their_head(coding: str) -> None:
+    asking = Asking()
+    ear = asking.ask()
+    request = asking.sent()
+    asking.exchanges.response(request.id, 200, (("Content-Encoding", coding),))
+    assert isinstance(ear.only, RemoteProtocolError)
+    assert coding in ear.only.message
+    assert asking.commands() == [Abort(request.id)]
+
+
+def test_encoded_streams_are_refused_too() -> None:
+    asking = Asking()
+    ear, number = asking.listen()
+    asking.exchanges.response(number, 200, (*STREAM, ("content-encoding", "gzip")))
+    assert isinstance(ear.only, RemoteProtocolError)
+
+
+def test_identity_is_no_encoding() -> None:
+    asking = Asking()
+    ear = asking.ask()
+    asking.answer(asking.sent().id, 200, b"ok", ("content-encoding", "Identity"))
+    assert ear.only.body == b"ok"
+
+
+# Redirects
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    ("location", "url"),
+    [
+        ("/elsewhere?x=1", "http://app.example/elsewhere?x=1"),
+        ("sub/config", f"{HERE}sub/config"),
+        ("http://app.example:80/other", "http://app.example/other"),
+        ("//app.example/other", "http://app.example/other"),
+    ],
+)
+def test_a_get_follows_within_its_origin(status: int, location: str, url: str) -> None:
+    asking = Asking()
+    ear = asking.ask()
+    first = asking.sent()
+    asking.answer(first.id, status, b"moved", ("Location", location))
+    second = asking.sent()
+    assert (second.method, second.url, second.body) == ("GET", url, None)
+    assert second.id != first.id
+    asking.answer(first.id, 200, b"late")
+    asking.answer(second.id, 200, b"here")
+    assert ear.only.body == b"here"
+    assert str(ear.only.url) == url
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_post_is_sent_again(status: int) -> None:
+    asking = Asking()
+    ear = asking.ask(POST)
+    asking.answer(asking.sent().id, status, b"", ("location", "/other"))
+    request = asking.sent()
+    assert (request.method, request.url, request.body) == (
+        "POST",
+        "http://app.example/other",
+        b"{}",
+    )
+    asking.answer(request.id, 200, b"ok")
+    assert ear.only.body == b"ok"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_a_post_does_not_become_a_get(status: int) -> None:
+    asking = Asking()
+    ear = asking.ask(POST)
+    asking.answer(asking.sent().id, status, b"body", ("location", "/other"))
+    assert (ear.only.status, ear.only.body) == (status, b"body")
+    assert asking.commands() == []
+
+
+@pytest.mark.parametrize("status", [300, 304, 200, 404])
+def test_other_answers_with_a_location_are_answers(status: int) -> None:
+    asking = Asking()
+    ear = asking.ask()
+    asking.answer(asking.sent().id, status, b"", ("location", "/other"))
+    assert ear.only.status == status
+
+
+def test_a_redirect_to_nowhere_is_an_answer() -> None:
+    asking = Asking()
+    ear = asking.ask()
+    asking.answer(asking.sent().id, 302, b"")
+    assert ear.only.status == 302
+
+
+@pytest.mark.parametrize("discovering", [False, True])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://evil.example/config",
+        "https://evil.example/config",
+        "http://app.example:81/config",
+        "//evil.example/",
+        "http://app.example.evil.example/",
+    ],
+)
+def test_nothing_crosses_to_another_origin(location: str, discovering: bool) -> None:
+    asking = Asking()
+    ear = asking.ask(discovering=discovering)
+    asking.answer(asking.sent().id, 302, b"", ("location", location))
+    error = ear.only
+    assert isinstance(error, RemoteProtocolError)
+    assert "://" in error.message
+    assert (error.status, error.url) == (302, f"{HERE}config")  # what was asked
+    assert asking.commands() == []
+
+
+def test_while_discovering_http_may_become_https() -> None:
+    asking = Asking()
+    ear = asking.ask(discovering=True)
+    asking.answer(asking.sent().id, 301, b"", ("location", "https://app.example/mount/config"))
+    request = asking.sent()
+    assert request.url == "https://app.example/mount/config"
+    asking.answer(request.id, 302, b"", ("location", "http://app.example/mount/config"))
+    assert isinstance(ear.only, RemoteProtocolError)  # and never back
+
+
+def test_otherwise_it_may_not() -> None:
+    asking = Asking()
+    ear = asking.ask()
+    asking.answer(asking.sent().id, 301, b"", ("location", "https://app.example/mount/config"))
+    assert isinstance(ear.only, RemoteProtocolError)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 5])
+def test_redirects_are_counted(limit: int) -> None:
+    asking = Asking(limits={"redirects": limit})
+    ear = asking.ask()
+    for _ in range(limit):
+        asking.answer(asking.sent().id, 302, b"", ("location", "config"))
+    asking.answer(asking.sent().id, 302, b"", ("location", "config"))
+    assert isinstance(ear.only, RemoteProtocolError)
+    assert "redirects" in ear.only.message
+    assert asking.commands() == []
+
+
+@pytest.mark.parametrize("location", ["http://[", "ftp://app.example/", "http://a b/", "mailto:x"])
+def test_a_redirect_to_what_is_no_address_is_the_server_s_mistake(location: str) -> None:
+    asking = Asking()
+    ear = asking.ask()
+    asking.answer(asking.sent().id, 302, b"", ("location", location))
+    assert isinstance(ear.only, RemoteProtocolError)
+    assert asking.commands() == []
+
+
+def test_what_came_with_a_redirect_is_no_part_of_the_answer() -> None:
+    asking = Asking(limits={"answer": 10})
+    ear = asking.ask()
+    asking.answer(asking.sent().id, 302, b"x" * 10, ("location", "/a"))
+    asking.answer(asking.sent().id, 200, b"y" * 10)
+    assert ear.only.body == b"y" * 10
+
+
+# Cookies
+
+
+def test_cookies_come_back_to_where_they_are_from() -> None:
+    asking = Asking()
+    asking.ask()
+    cookies = (("set-cookie", "a=1; Path=/"), ("Set-Cookie", "b=2; Path=/mount; HttpOnly"))
+    asking.answer(asking.sent().id, 401, b"", *cookies)
+    asking.ask(POST)
+    (cookie,) = [value for name, value in asking.sent().headers if name == "cookie"]
+    assert set(cookie.split("; ")) == {"a=1", "b=2"}
+
+
+def test_a_cookie_that_is_set_by_a_redirect_goes_along() -> None:
+    asking = Asking()
+    asking.ask()
+    asking.answer(asking.sent().id, 302, b"", ("location", "/x"), ("set-cookie", "a=1; Path=/"))
+    assert ("cookie", "a=1") in asking.sent().headers
+
+
+def test_cookies_age() -> None:
+    asking = Asking()
+    asking.ask()
+    asking.answer(asking.sent().id, 200, b"", ("set-cookie", "a=1; Path=/; Max-Age=10"))
+    asking.sleep(9.0)
+    asking.ask()
+    assert ("cookie", "a=1") in asking.sent().headers
+    asking.sleep(2.0)
+    asking.ask()
+    assert not any(name == "cookie" for name, _ in asking.sent().headers)
+
+
+# Streams and WebSockets
+
+
+def test_a_listener_hears_as_it_comes() -> None:
+    asking = Asking()
+    ear, number = asking.listen()
+    request = asking.sent()
+    assert (request.id, request.expect) == (number, Expect.STREAM)
+    assert ("accept", "text/event-stream") in request.headers
+    asking.exchanges.response(number, 200, STREAM)
+    asking.exchanges.data(number, b"one")
+    asking.exchanges.data(number, b"two")
+    assert ear.told_of == ["opened", b"one", b"two"]
+    asking.exchanges.ended(number)
+    asking.exchanges.data(number, b"late")
+    asking.exchanges.ended(number)
+    assert ear.told_of == ["opened", b"one", b"two", "ended"]
+
+
+def test_a_stream_that_breaks_fails() -> None:
+    asking = Asking()
+    ear, number = asking.listen()
+    asking.exchanges.response(number, 200, STREAM)
+    asking.exchanges.failed(number, OSError("x"))
+    assert ear.told_of[0] == "opened"
+    assert type(ear.told_of[1]) is ConnectionLost
+    assert ear.told_of[1].status == 200
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (200, (("content-type", "application/json"),)),
+        (200, ()),
+        (404, STREAM),
+        (204, ()),
+        (200, (("content-type", "text/event-streams"),)),
+    ],
+)
+def test_what_is_no_stream_is_an_answer(status: int, headers: tuple[tuple[str, str], ...]) -> None:
+    asking = Asking()
+    ear, number = asking.listen()
+    asking.answer(number, status, b"body", *headers)
+    assert isinstance(ear.only, Answer)
+    assert (ear.only.status, ear.only.body) == (status, b"body")
+
+
+def test_a_stream_follows_redirects() -> None:
+    asking = Asking()
+    ear, number = asking.listen()
+    asking.commands()
+    asking.answer(number, 307, b"", ("location", "/mount/other"))
+    request = asking.sent()
+    assert request.expect is Expect.STREAM
+    asking.exchanges.response(request.id, 200, STREAM)
+    asking.exchanges.ended(request.id)
+    assert ear.told_of == ["opened", "ended"]
+
+
+def test_the_deadline_of_a_stream_counts_until_it_is_open() -> None:
+    asking = Asking(join=10.0)
+    slow, one = asking.listen(deadline="join")
+    fast, two = asking.listen(deadline="join")
+    asking.sleep(9.0)
+    asking.exchanges.response(two, 200, STREAM)
+    asking.sleep(1000.0)
+    assert fast.told_of == ["opened"]
+    assert isinstance(slow.only, DeadlineExceeded)
+    asking.commands()
+    asking.exchanges.response(one, 200, STREAM)
+    assert len(slow.told_of) == 1
+
+
+def test_the_deadline_of_a_refusal_counts_to_its_end() -> None:
+    asking = Asking(join=10.0)
+    ear, number = asking.listen(deadline="join")
+    asking.exchanges.response(number, 500, ())
+    asking.sleep(11.0)
+    assert isinstance(ear.only, DeadlineExceeded)
+
+
+def test_a_websocket_takes_and_gives_texts() -> None:
+    asking = Asking()
+    ear, number = asking.listen(websocket=True)
+    (command,) = asking.commands()
+    assert isinstance(command, OpenWebSocket)
+    assert command.url == "ws://app.example/mount/stream"
+    assert ("user-agent", "test") in command.headers
+    asking.exchanges.response(number, 101, ())
+    asking.exchanges.text(number, "hello")
+    asking.exchanges.send_text(number, "yes?")
+    assert asking.commands() == [SendText(number, "yes?")]
+    asking.exchanges.ended(number)
+    asking.exchanges.send_text(number, "anybody there?")
+    asking.exchanges.text(number, "late")
+    assert asking.commands() == []
+    assert ear.told_of == ["opened", "hello", "ended"]
+
+
+def test_an_event_stream_where_a_websocket_is_due_is_a_refusal() -> None:
+    asking = Asking()
+    ear, number = asking.listen(websocket=True)
+    asking.answer(number, 200, b"data: x\n\n", *STREAM)
+    assert isinstance(ear.only, Answer)
+
+
+def test_a_switch_of_protocols_is_no_stream() -> None:
+    asking = Asking()
+    ear, number = asking.listen()
+    asking.answer(number, 101, b"")
+    assert isinstance(ear.only, Answer)
+
+
+def test_texts_for_whoever_did_not_ask_for_them_are_dropped() -> None:
+    asking = Asking()
+    ear = asking.ask()
+    asking.exchanges.text(asking.sent().id, "?")
+    assert ear.told_of == []
+
+
+def test_a_websocket_follows_redirects() -> None:
+    asking = Asking()
+    ear, number = asking.listen(websocket=True)
+    asking.commands()
+    asking.answer(number, 302, b"", ("location", "/other"))
+    (command,) = asking.commands()
+    assert isinstance(command, OpenWebSocket)
+    assert command.url == "ws://app.example/other"
+    asking.exchanges.response(command.id, 101, ())
+    assert ear.told_of == ["opened"]
