@@ -275,13 +275,14 @@ class Exchanges:
         exchange.redirects += 1
         if exchange.redirects > self._limits.redirects:
             raise RemoteProtocolError("too many redirects")
-        old, exchange.url = exchange.url, exchange.url.join(location)
-        scheme, host, _ = origin = exchange.url.origin
-        upgraded = exchange.discovering and (old.scheme, scheme) == ("http", "https")
-        if origin != old.origin and not (upgraded and host == old.host):
+        old, new = exchange.url, exchange.url.join(location)
+        upgraded = exchange.discovering and (old.scheme, new.scheme) == ("http", "https")
+        if new.origin != old.origin and not (upgraded and new.host == old.host):
+            where = f"{new.scheme}://{new.host_header}"
             raise RemoteProtocolError(
-                f"redirected to {scheme}://{host}: connect to it directly if you trust it"
+                f"redirected to {where}: connect to it directly if you trust it"
             )
+        exchange.url = new
         del self._running[exchange.id]
         exchange.parts.clear()
         exchange.size = 0
