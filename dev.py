@@ -38,14 +38,15 @@ SERVERS: dict[str, tuple[tuple[str, ...], str]] = {
     "5.50.0": (("3.11", "3.10"), "2025-12-01"),
     "6.31.0": (("3.11", "3.10"), "2026-11-22"),
 }
-TEST_REAL_DEFAULT = ["6.31.0", "3.50.2", "3.16.2"]
+NEWEST = "6.31.0"
+TEST_REAL_DEFAULT = [NEWEST, "3.50.2", "3.16.2"]
 SERVERS_DIR = Path(os.environ.get("SANSIO_GRADIO_SERVERS") or ROOT / ".servers").resolve()
 
 # Commands that are a script of their own; each exists as soon as its file does.
 SCRIPTS = {
-    "demo": ("examples/demo.py", "a Gradio app, and this library talking to it"),
     "fuzz": ("fuzz/run.py", "the fuzz targets [--seconds N] [TARGET ...]"),
     "docs": ("docs/build.py", "the documentation"),
+    "mutants": ("tests/mutants.py", "named bugs, each of which a test must notice [WORD ...]"),
 }
 
 
@@ -62,6 +63,7 @@ def main(argv: Sequence[str]) -> int:
 def available() -> dict[str, tuple[Callable[[list[str]], int], str]]:
     """The commands that there are today, with a line about each."""
     commands: dict[str, tuple[Callable[[list[str]], int], str]] = {
+        "demo": (demo, "an app, and this library talking to it [--real [VERSION]: a Gradio app]"),
         "test": (test, "the tests without network, and their coverage [pytest's arguments]"),
         "test-real": (test_real, "the tests against real Gradio servers [VERSION ...]"),
         "check": (check, "ruff, mypy, pyright, and what is in the wheel and the sdist"),
@@ -79,6 +81,21 @@ def _script_runner(script: str) -> Callable[[list[str]], int]:
 
 
 # Commands
+
+
+def demo(args: list[str]) -> int:
+    """On the embedded server, or on a real one."""
+    if args[:1] != ["--real"]:
+        return run([environment(), ROOT / "examples/demo.py", *args])
+    version = args[1] if args[1:] else NEWEST
+    if version not in SERVERS:
+        return fail(f"no such server: {version} (there are: {' '.join(SERVERS)})")
+    python = environment()
+    reason = install_server(version)
+    if reason:
+        return fail(f"{version}: {reason}")
+    told = {"SANSIO_GRADIO_SERVERS": str(SERVERS_DIR)}
+    return run([python, "-m", "tests.real.demo", version], extra=told)
 
 
 def test(args: list[str]) -> int:
