@@ -146,7 +146,7 @@ class Connection(ABC):
         """The error for whoever relied on this connection."""
         if isinstance(error, GradioError):
             return error
-        because = "" if error is None else f": {error or type(error).__name__}"
+        because = "" if error is None else f": {str(error) or type(error).__name__}"
         where = f"{self.origin[1]} port {self.origin[2]}"
         if self.state is ConnectionState.OPEN:
             broke: GradioError = ConnectionLost(
