@@ -78,7 +78,9 @@ class SocketConnection(Connection):
         return True
 
     def send_text(self, text: str) -> None:
-        self.write(self.wire.send_text(text))
+        # What asked for it may have come together with the end.
+        if self.wire.is_open:
+            self.write(self.wire.send_text(text))
 
     def end(self) -> None:
         if self.wire.is_open:
