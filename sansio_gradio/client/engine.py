@@ -375,7 +375,9 @@ class Engine:
         connection = self._carriers.get(exchange)
         if connection is not None:
             self._release(connection)
-            self._close(connection)
+            # The whole answer may have come, though not all of it was told.
+            if not connection.is_reusable:
+                self._close(connection)
 
     def _release(self, connection: Connection) -> None:
         """The connection carries its exchange no longer; it may serve another one."""
