@@ -284,7 +284,7 @@ class Engine:
         else:
             self._pool.not_opened(connection)
             exchange = connection.opened_for
-            if exchange in self._carriers:
+            if exchange.key not in self._exchanges or exchange in self._carriers:
                 exchange = None  # another connection was there before this one
         self._close(connection)
         if exchange is None or exchange.aborted:
