@@ -129,6 +129,15 @@ def make_app(traces: Traces) -> App:
             traces.stopped.set()
 
     @app.endpoint()
+    def tidy(kind: str) -> Iterator[int]:
+        try:
+            for i in range(10**9):
+                yield i
+        finally:
+            traces.let_go.wait(0.1)
+            traces.stopped.set()
+
+    @app.endpoint()
     def hold(run: Run) -> str:
         traces.held.set()
         traces.let_go.wait(PATIENCE)
@@ -382,9 +391,10 @@ def test_further_plain_functions_wait_for_a_thread(traces: Traces) -> None:
 def test_a_server_that_stops_waits_for_what_it_cancels(traces: Traces) -> None:
     with serve_in_thread(make_app(traces)) as url:
         caller = Caller(url)
-        caller.join("endless", "x")
+        caller.join("tidy", "x")
         with caller.stream() as messages:
-            next(messages)
+            while next(messages)["msg"] != "process_generating":
+                pass
     assert traces.stopped.is_set()
 
 

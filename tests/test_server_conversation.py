@@ -189,6 +189,16 @@ def test_cancelling_takes_running_siblings_along_in_silence() -> None:
     assert talk.kinds(stream) == []  # the silent sibling keeps it open
 
 
+def test_cancelling_leaves_waiting_siblings_alone() -> None:
+    talk = Talk(app_with())
+    event_id = talk.join("1")
+    talk.join("2")
+    running = talk.started()
+    talk.cancel(event_id)
+    assert talk.event() == JobCancelled(job=running)
+    assert talk.submitted().data == ["2"]
+
+
 def test_cancelling_leaves_other_functions_alone() -> None:
     talk = Talk(app_with("f", "g"))
     event_id = talk.join("1")
@@ -240,6 +250,12 @@ def test_reset_stops_a_job_in_silence_and_later_does_nothing() -> None:
     assert talk.reset(event_id)
     assert talk.event() == JobCancelled(job=job)
     assert talk.kinds(stream) == ["open", "estimation", "process_starts"]
+
+    last = Talk(app_with(version="4.34.0"))
+    job_id = last.join("1")
+    stopped = last.started()
+    assert last.reset(job_id)
+    assert last.event() == JobCancelled(job=stopped)
 
     newer = Talk(app_with(version="4.44.1"))
     event_id = newer.join("1")

@@ -48,7 +48,7 @@ def test_behind_a_proxy_the_root_is_the_proxys() -> None:
 
 
 def test_the_page_holds_the_config_for_old_clients() -> None:
-    wire = wire_to(title="</script><b>&")
+    wire = wire_to(title=";</script><b>&")
     for conn in (wire.ask("GET", "/"), wire.ask("GET", "")):
         seen = wire.seen(conn)
         if seen.status == 400:
@@ -57,7 +57,7 @@ def test_the_page_holds_the_config_for_old_clients() -> None:
         assert found is not None
         assert json.loads(found[1]) == wire.get("/config").body
         assert seen.content_type == "text/html; charset=utf-8"
-        assert "<h1>/scriptb</h1>" in seen.body
+        assert "<h1>;/scriptb</h1>" in seen.body
     head = wire.seen(wire.ask("HEAD", "/"), "HEAD")
     assert (head.status, head.body, head.complete) == (200, "", True)
 

@@ -338,6 +338,17 @@ def test_of_chunks_that_come_ahead_the_newest_counts() -> None:
     assert talk.idle()
 
 
+def test_chunks_and_results_take_turns() -> None:
+    talk, job, _, event_id = streaming()
+    talk.conversation.generate(job, ["one"], 1)
+    feed(talk, event_id, "2")
+    assert talk.event() == ChunkReceived(job=job, data=["2"])
+    feed(talk, event_id, "3")
+    assert talk.idle()
+    talk.conversation.generate(job, ["two"], 2)
+    assert talk.event() == ChunkReceived(job=job, data=["3"])
+
+
 def test_an_input_that_ends_while_a_chunk_is_dealt_with_ends_with_its_result() -> None:
     talk, job, stream, event_id = streaming()
     end_input(talk, event_id)
