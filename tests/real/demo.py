@@ -1,0 +1,19 @@
+"""``examples/demo.py`` on a real server: ``python -m tests.real.demo VERSION``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from .server import ROOT, RealServer
+
+
+def main(version: str) -> int:
+    print(f"starting Gradio {version}", flush=True)
+    with RealServer(version, app="demo") as server:
+        command = [sys.executable, str(ROOT / "examples" / "demo.py"), server.url]
+        return subprocess.run(command, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
