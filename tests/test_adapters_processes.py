@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def served() -> Iterator[tuple[Lively, str]]:
 @contextmanager
 def started(
     script: str, url: str, name: str = "", *options: str
-) -> Iterator[subprocess.Popen[str]]:
+) -> Generator[subprocess.Popen[str]]:
     path = os.pathsep.join([str(ROOT), str(ROOT / "adapters")])
     with subprocess.Popen(
         [sys.executable, *options, "-c", HEAD + textwrap.dedent(script), url, name],

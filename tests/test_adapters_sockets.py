@@ -10,7 +10,7 @@ import socket
 import ssl
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -499,7 +499,7 @@ def test_the_last_message_before_an_error_says_so(client: Client) -> None:
 def leave_by_break(client: Client, name: str) -> None:
     with client.stream_messages(name, api_name="/endless") as messages:
         for message in messages:
-            if message["msg"] == "process_generating":
+            if message.get("msg") == "process_generating":
                 break
 
 
@@ -513,7 +513,7 @@ def leave_by_closing(client: Client, name: str) -> None:
 
 def leave_by_forgetting(client: Client, name: str) -> None:
     for message in client.stream_messages(name, api_name="/endless"):
-        if message["msg"] == "process_generating":
+        if message.get("msg") == "process_generating":
             break
     gc.collect()
 
@@ -533,7 +533,7 @@ def leave_in_another_thread(client: Client, name: str) -> None:
     messages = client.stream_messages(name, api_name="/endless")
     next(messages)
     in_thread(messages.close)
-    assert all(message["msg"] != "process_completed" for message in messages)
+    assert all(message.get("msg") != "process_completed" for message in messages)
 
 
 @pytest.mark.parametrize(
@@ -658,7 +658,7 @@ def test_a_space_is_asked_at_its_host() -> None:
 
 
 @contextmanager
-def answering(answer: bytes) -> Iterator[str]:
+def answering(answer: bytes) -> Generator[str]:
     """Something on a port that says the same to everybody; says nothing if that is nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -707,7 +707,7 @@ def test_a_server_without_tls_is_told_so() -> None:
 
 
 @contextmanager
-def tls_in_front_of(port: int, context: ssl.SSLContext) -> Iterator[int]:
+def tls_in_front_of(port: int, context: ssl.SSLContext) -> Generator[int]:
     """A port where TLS is taken off."""
     threads: list[threading.Thread] = []
 

@@ -19,7 +19,8 @@ from sansio_gradio import errors
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio_adapters._client import ClientCore
-from sansio_gradio_adapters._jobs import JobRecord, MessageQueue, Nothing, Signal, Update
+from sansio_gradio_adapters._history import MessageQueue, Nothing
+from sansio_gradio_adapters._jobs import JobRecord, Signal, Update
 from sansio_gradio_adapters._worker import Worker, wait_for, wait_until
 
 if TYPE_CHECKING:

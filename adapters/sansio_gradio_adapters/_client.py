@@ -33,7 +33,8 @@ from sansio_gradio.events import (
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint, unwrapped
 from sansio_gradio.wire.url import space_url
-from sansio_gradio_adapters._jobs import JobRecord, MessageQueue, Signal
+from sansio_gradio_adapters._history import MessageQueue
+from sansio_gradio_adapters._jobs import JobRecord, Signal
 
 
 class ClientCore:

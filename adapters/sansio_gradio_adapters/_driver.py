@@ -100,9 +100,7 @@ class Driver:
         if tls is None:
             self._engine.receive_data(conn, data, now)
             return
-        if tls.peer_closed:
-            return  # told already; what comes after a goodbye means nothing
-        was_established = tls.established
+        was_established, had_ended = tls.established, tls.peer_closed
         try:
             plaintext = tls.receive(data)
         except GradioError as error:
@@ -112,7 +110,7 @@ class Driver:
             self._engine.tls_made(conn, now)
         if plaintext:
             self._engine.receive_data(conn, plaintext, now)
-        if tls.peer_closed:
+        if tls.peer_closed and not had_ended:
             self._engine.receive_data(conn, b"", now)
         self._world.wake_writer(conn)
 

@@ -1,43 +1,64 @@
-"""What a client knows of its jobs: written by one side, read and waited for by many.
+"""What a client knows of its jobs, and how others learn that it has changed.
 
-Rule 1: one thread (or task) writes, that in which events are delivered. Any number of readers, in
-other threads too, read at their own pace; so what they see is replaced whole or only grows.
+Rule 1: as in ``_history``, one writes, many read, and nobody waits. A reader that finds nothing new
+says ``Nothing.YET``, and its world knows how to wait for the ``Signal``.
 
-Rule 2: nothing here waits. A reader that finds nothing new says ``Nothing.YET``, and its world
-knows how to wait for the ``Signal``.
-
-Rule 3: what is kept for readers who come late, or not at all, is bounded. Whoever keeps up misses
-nothing.
+Rule 2: the outcome of a job is fixed once, by whoever claims it first: the server, or a ``cancel``
+in any thread.
 """
 
 from __future__ import annotations
 
-import enum
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import attrs
 
 from sansio_gradio.errors import JobCancelledError
 from sansio_gradio.events import JobCancelled, JobCompleted, JobEnd, JobFailed, Output
 from sansio_gradio.protocol.messages import Message
-from sansio_gradio.protocol.outputs import Change, Outputs, Slots
-from sansio_gradio.protocol.states import Msg
-from sansio_gradio.protocol.status import Status, StatusUpdate, progress_units
+from sansio_gradio.protocol.status import Status, StatusUpdate
+from sansio_gradio_adapters._history import History, MessageQueue, Nothing, StatusHistory, weight
 
-KEPT_STATUSES: Final = 500
-"""Status updates of one job, at least, that are kept for whoever asks late."""
-
-_YIELDS: Final = frozenset({Msg.PROCESS_GENERATING, Msg.PROCESS_STREAMING})
+_LOCK: Final = threading.Lock()
+"""For the few instructions in which a signal or a claim changes hands; one a job would be waste."""
 
 
-class Nothing(enum.Enum):
-    """What a reader gets instead of an item."""
+class Signal:
+    """Something that can be waited for: see ``subscribe``."""
 
-    YET = enum.auto()
+    __slots__ = ("_waiters", "version")
+
+    def __init__(self) -> None:
+        self.version = 0
+        """Counts the notifications."""
+        self._waiters: tuple[Callable[[], object], ...] = ()
+
+    def subscribe(self, wake: Callable[[], object], seen: int) -> bool:
+        """Have *wake* called, once, at the next notification after version *seen*.
+
+        False: that one is past already, and *wake* will not be called.
+        """
+        with _LOCK:
+            if self.version == seen:
+                self._waiters += (wake,)
+                return True
+            return False
+
+    def unsubscribe(self, wake: Callable[[], object]) -> None:
+        """Have *wake* not called, if it was not already."""
+        with _LOCK:
+            self._waiters = tuple(waiter for waiter in self._waiters if waiter != wake)
+
+    def notify(self) -> None:
+        """Call all who wait."""
+        with _LOCK:
+            self.version += 1
+            waiters, self._waiters = self._waiters, ()
+        for wake in waiters:
+            wake()
 
 
 @attrs.frozen(kw_only=True)
@@ -57,190 +78,48 @@ class OutputUpdate:
 Update: TypeAlias = StatusUpdate | OutputUpdate
 
 
-class Signal:
-    """Something that can be waited for: see ``subscribe``."""
-
-    def __init__(self) -> None:
-        self.version = 0
-        """Counts the notifications."""
-        self._waiters: list[Callable[[], object]] = []
-        self._lock = threading.Lock()
-
-    def subscribe(self, wake: Callable[[], object], seen: int) -> bool:
-        """Have *wake* called, once, at the next notification after version *seen*.
-
-        False: that one is past already, and *wake* will not be called.
-        """
-        with self._lock:
-            if self.version == seen:
-                self._waiters.append(wake)
-                return True
-            return False
-
-    def unsubscribe(self, wake: Callable[[], object]) -> None:
-        """Have *wake* not called, if it was not already."""
-        with self._lock:
-            if wake in self._waiters:
-                self._waiters.remove(wake)
-
-    def notify(self) -> None:
-        """Call all who wait."""
-        with self._lock:
-            self.version += 1
-            waiters, self._waiters = self._waiters, []
-        for wake in waiters:
-            wake()
-
-
-class History(Outputs):
-    """All that a job has yielded, to be read while it grows."""
-
-    def follow(self) -> Iterator[tuple[Any, ...] | Nothing]:
-        """As iterating, but with ``Nothing.YET`` where that ends."""
-        place = 0
-        while True:
-            base, first, _ = kept = self._kept
-            place = max(place, first)
-            slots = Slots()
-            if base is not None:
-                slots.apply(tuple([["replace", [], value]] for value in base))
-            for change, _ in kept[2][: place - first]:
-                self._apply(slots, change)
-            while self._kept is kept:
-                if place - first < len(kept[2]):
-                    self._apply(slots, kept[2][place - first][0])
-                    place += 1
-                    yield slots.snapshot()
-                else:
-                    yield Nothing.YET
-
-    def _drop(self, count: int) -> None:
-        super()._drop(min(count, len(self) - 1))  # the newest has not been read by anybody yet
-
-
-class StatusHistory:
-    """The status updates of a job, each with the number of outputs that came before it."""
-
-    def __init__(self) -> None:
-        self._kept: tuple[int, list[tuple[int, StatusUpdate]]] = (0, [])
-
-    def add(self, outputs_before: int, status: StatusUpdate) -> None:
-        first, entries = self._kept
-        entries.append((outputs_before, status))
-        if len(entries) > 2 * KEPT_STATUSES:
-            self._kept = (first + KEPT_STATUSES, entries[KEPT_STATUSES:])
-
-    def at(self, place: int) -> tuple[int, int, StatusUpdate] | None:
-        """The first entry at *place* or later: its place, and what ``add`` was given."""
-        first, entries = self._kept
-        place = max(place, first)
-        return (place, *entries[place - first]) if place - first < len(entries) else None
-
-
-class MessageQueue:
-    """The messages of a job on their way to the one who reads them."""
-
-    def __init__(self, limit: int) -> None:
-        self.skipped = 0
-        """Messages dropped, since nobody read them while more than *limit* bytes came."""
-        self._limit = limit
-        self._size = 0
-        self._slots = Slots()
-        self._items: deque[tuple[Message, Change | None, int]] = deque()
-        self._held: Message | None = None
-        self._lock = threading.Lock()
-
-    def add(self, message: Message) -> None:
-        """A message has come; what it yields, if it does, comes next."""
-        self.release()
-        self._held = message
-
-    def add_change(self, change: Change, size: int) -> None:
-        """The message that came last has yielded this."""
-        held, self._held = self._held, None
-        if held is not None:
-            self._append(held, change, size)
-
-    def release(self) -> None:
-        """Nothing more comes for the last message."""
-        held, self._held = self._held, None
-        if held is not None:
-            self._append(held, None, weight(held))
-
-    def take(self) -> Message | Nothing:
-        """The next message, whole; ``output.data`` and the fractions of the progress filled in."""
-        with self._lock:
-            if not self._items:
-                return Nothing.YET
-            message, change, size = self._items.popleft()
-            self._size -= size
-            if change is not None:
-                self._slots.apply(change)
-            whole: Message = {**message}
-            if message.get("msg") in _YIELDS and self._slots.changes:
-                # Also where edits did not fit: then it is what was known before.
-                data = list(self._slots.snapshot())
-                whole["output"] = {**(message.get("output") or {}), "data": data}
-        if (units := progress_units(message)) is not None:
-            whole["progress_data"] = units
-        return whole
-
-    def _append(self, message: Message, change: Change | None, size: int) -> None:
-        with self._lock:
-            self._items.append((message, change, size))
-            self._size += size
-            if self._size <= self._limit:
-                return
-            for _ in range(len(self._items) // 2):
-                _, dropped, size = self._items.popleft()
-                self._size -= size
-                self.skipped += 1
-                if dropped is not None:
-                    self._slots.apply(dropped)
-
-
+@attrs.define(eq=False, kw_only=True)
 class JobRecord:
     """What is known of one job.
 
     ``shape`` makes of the values of all output components what the caller is given. ``messages``:
-    where they go, if somebody wants them.
-    ``cancelled_error``: the class to raise in this world.
+    where they go, if somebody wants them. ``cancelled_error``: the class to raise in this world.
     """
 
-    def __init__(
-        self,
-        *,
-        limit: int,
-        shape: Callable[[tuple[Any, ...]], Any],
-        messages: MessageQueue | None = None,
-        cancelled_error: type[JobCancelledError] = JobCancelledError,
-    ) -> None:
-        self.id: int | None = None
-        """The engine's number, once it has one."""
+    _limit: int = attrs.field(alias="limit")
+    _shape: Callable[[tuple[Any, ...]], Any] = attrs.field(alias="shape")
+    _messages: MessageQueue | None = attrs.field(default=None, alias="messages")
+    _cancelled_error: type[JobCancelledError] = attrs.field(
+        default=JobCancelledError, alias="cancelled_error"
+    )
+
+    id: int | None = attrs.field(default=None, init=False)
+    """The engine's number, once it has one."""
+    status: StatusUpdate = attrs.field(init=False)
+    history: History = attrs.field(init=False)
+    statuses: StatusHistory = attrs.field(factory=StatusHistory, init=False)
+    changed: Signal = attrs.field(factory=Signal, init=False)
+    """Something can be read that could not before."""
+    ended: Signal = attrs.field(factory=Signal, init=False)
+    """The outcome is there: once a job, while ``changed`` tells of every output."""
+    is_over: bool = attrs.field(default=False, init=False)
+    """The outcome is there to be seen: ``result``, or ``error``."""
+    result: Any = attrs.field(default=None, init=False)
+    error: BaseException | None = attrs.field(default=None, init=False)
+    was_cancelled: bool = attrs.field(default=False, init=False)
+    stopped_on_server: bool | None = attrs.field(default=None, init=False)
+    """Of a cancelled job: whether the server said that it stopped; None: not known yet."""
+    on_outcome: Callable[[JobRecord], object] | None = attrs.field(default=None, init=False)
+    """Called in ``publish`` when the job has ended, instead of ``show``, which it must call."""
+    keeps: object = attrs.field(default=None, init=False)
+    """What must live as long as the job runs."""
+    _end: JobEnd | BaseException | None = attrs.field(default=None, init=False)
+    _yielded: int = attrs.field(default=0, init=False)
+    _claimed: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
         self.status = StatusUpdate(Status.STARTING, time.time())
-        self.history = History(diffs=True, limit=limit)
-        self.statuses = StatusHistory()
-        self._messages = messages
-        self.changed = Signal()
-        self.ended = Signal()
-        """The outcome is there: once a job, while ``changed`` tells of every output."""
-        self.is_over = False
-        """The outcome is there to be seen: ``result``, or ``error``."""
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self.was_cancelled = False
-        self.stopped_on_server: bool | None = None
-        """Of a cancelled job: whether the server said that it stopped; None: not known yet."""
-        self.on_outcome: Callable[[JobRecord], object] | None = None
-        """Called in ``publish`` when the job has ended, instead of ``show``, which it must call."""
-        self.keeps: object = None
-        """What must live as long as the job runs."""
-        self._shape = shape
-        self._cancelled_error = cancelled_error
-        self._end: JobEnd | BaseException | None = None
-        self._yielded = 0
-        self._claimed = False
-        self._claim = threading.Lock()
+        self.history = History(diffs=True, limit=self._limit)
 
     # The one who writes.
 
@@ -293,7 +172,7 @@ class JobRecord:
 
     def claim(self) -> bool:
         """Whether it falls to the caller to fix the outcome; True for the first who asks."""
-        with self._claim:
+        with _LOCK:
             first, self._claimed = not self._claimed, True
             return first
 
@@ -389,21 +268,3 @@ class JobRecord:
     def _raise_error(self) -> None:
         if (error := self.outcome_error()) is not None:
             raise error
-
-
-def weight(value: object) -> int:
-    """What keeping a value costs, in bytes and roughly."""
-    if isinstance(value, str):
-        return len(value)
-    total = 0
-    left = [value]
-    while left:
-        item = left.pop()
-        total += 16
-        if isinstance(item, str):
-            total += len(item)
-        elif isinstance(item, list):
-            left += cast("list[object]", item)
-        elif isinstance(item, dict):
-            left += cast("dict[str, object]", item).values()
-    return total

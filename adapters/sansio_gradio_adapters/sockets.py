@@ -22,7 +22,8 @@ from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio_adapters._blocking import Job, JobCancelledError, MessageStream, Reader
 from sansio_gradio_adapters._client import ClientCore
-from sansio_gradio_adapters._jobs import MessageQueue, OutputUpdate
+from sansio_gradio_adapters._history import MessageQueue
+from sansio_gradio_adapters._jobs import OutputUpdate
 from sansio_gradio_adapters._worker import Worker, wait_until
 from sansio_gradio_adapters.loop import Loop
 

@@ -1,0 +1,160 @@
+"""What was said of a job, kept for readers who come late or are slow.
+
+Rule 1: one thread (or task) writes, that in which events are delivered. Any number of readers, in
+other threads too, read at their own pace; so what they see is replaced whole or only grows.
+
+Rule 2: nothing here waits. A reader that finds nothing new says ``Nothing.YET``.
+
+Rule 3: what is kept is bounded. Whoever keeps up misses nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+from sansio_gradio.protocol.messages import Message
+from sansio_gradio.protocol.outputs import Change, Outputs, Slots
+from sansio_gradio.protocol.states import Msg
+from sansio_gradio.protocol.status import StatusUpdate, progress_units
+
+KEPT_STATUSES: Final = 500
+"""Status updates of one job, at least, that are kept for whoever asks late."""
+
+_YIELDS: Final = frozenset({Msg.PROCESS_GENERATING, Msg.PROCESS_STREAMING})
+
+
+class Nothing(enum.Enum):
+    """What a reader gets instead of an item."""
+
+    YET = enum.auto()
+
+
+class History(Outputs):
+    """All that a job has yielded, to be read while it grows."""
+
+    def follow(self) -> Iterator[tuple[Any, ...] | Nothing]:
+        """As iterating, but with ``Nothing.YET`` where that ends."""
+        place = 0
+        while True:
+            base, first, _ = kept = self._kept
+            place = max(place, first)
+            slots = Slots()
+            if base is not None:
+                slots.apply(tuple([["replace", [], value]] for value in base))
+            for change, _ in kept[2][: place - first]:
+                self._apply(slots, change)
+            while self._kept is kept:
+                if place - first < len(kept[2]):
+                    self._apply(slots, kept[2][place - first][0])
+                    place += 1
+                    yield slots.snapshot()
+                else:
+                    yield Nothing.YET
+
+    def _drop(self, count: int) -> None:
+        super()._drop(min(count, len(self) - 1))  # the newest has not been read by anybody yet
+
+
+class StatusHistory:
+    """The status updates of a job, each with the number of outputs that came before it."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self) -> None:
+        self._kept: tuple[int, list[tuple[int, StatusUpdate]]] = (0, [])
+
+    def add(self, outputs_before: int, status: StatusUpdate) -> None:
+        first, entries = self._kept
+        entries.append((outputs_before, status))
+        if len(entries) > 2 * KEPT_STATUSES:
+            self._kept = (first + KEPT_STATUSES, entries[KEPT_STATUSES:])
+
+    def at(self, place: int) -> tuple[int, int, StatusUpdate] | None:
+        """The first entry at *place* or later: its place, and what ``add`` was given."""
+        first, entries = self._kept
+        place = max(place, first)
+        return (place, *entries[place - first]) if place - first < len(entries) else None
+
+
+class MessageQueue:
+    """The messages of a job on their way to the one who reads them."""
+
+    def __init__(self, limit: int) -> None:
+        self.skipped = 0
+        """Messages dropped, since nobody read them while more than *limit* bytes came."""
+        self._limit = limit
+        self._size = 0
+        self._slots = Slots()
+        self._items: deque[tuple[Message, Change | None, int]] = deque()
+        self._held: Message | None = None
+        self._lock = threading.Lock()
+
+    def add(self, message: Message) -> None:
+        """A message has come; what it yields, if it does, comes next."""
+        self.release()
+        self._held = message
+
+    def add_change(self, change: Change, size: int) -> None:
+        """The message that came last has yielded this."""
+        held, self._held = self._held, None
+        if held is not None:
+            self._append(held, change, size)
+
+    def release(self) -> None:
+        """Nothing more comes for the last message."""
+        held, self._held = self._held, None
+        if held is not None:
+            self._append(held, None, weight(held))
+
+    def take(self) -> Message | Nothing:
+        """The next message, whole; ``output.data`` and the fractions of the progress filled in."""
+        with self._lock:
+            if not self._items:
+                return Nothing.YET
+            message, change, size = self._items.popleft()
+            self._size -= size
+            if change is not None:
+                self._slots.apply(change)
+            whole: Message = {**message}
+            if message.get("msg") in _YIELDS and self._slots.changes:
+                # Also where edits did not fit: then it is what was known before.
+                data = list(self._slots.snapshot())
+                whole["output"] = {**(message.get("output") or {}), "data": data}
+        if (units := progress_units(message)) is not None:
+            whole["progress_data"] = units
+        return whole
+
+    def _append(self, message: Message, change: Change | None, size: int) -> None:
+        with self._lock:
+            self._items.append((message, change, size))
+            self._size += size
+            if self._size <= self._limit:
+                return
+            for _ in range(len(self._items) // 2):
+                _, dropped, size = self._items.popleft()
+                self._size -= size
+                self.skipped += 1
+                if dropped is not None:
+                    self._slots.apply(dropped)
+
+
+def weight(value: object) -> int:
+    """What keeping a value costs, in bytes and roughly."""
+    if isinstance(value, str):
+        return len(value)
+    total = 0
+    left = [value]
+    while left:
+        item = left.pop()
+        total += 16
+        if isinstance(item, str):
+            total += len(item)
+        elif isinstance(item, list):
+            left += cast("list[object]", item)
+        elif isinstance(item, dict):
+            left += cast("dict[str, object]", item).values()
+    return total
