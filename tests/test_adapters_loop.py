@@ -1,0 +1,144 @@
+"""The engine embedded in a loop of the caller's own, without threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from lively_app import PATIENCE, Lively
+
+from sansio_gradio.client.engine import Engine
+from sansio_gradio.events import Connected, ConnectingFailed, Event, JobCompleted, Output
+from sansio_gradio_adapters.loop import Loop
+from sansio_gradio_adapters.server import serve_in_thread
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    lively = Lively()
+    with serve_in_thread(lively.app) as url:
+        yield url
+        lively.go_on.set()
+
+
+def new_engine() -> Engine:
+    return Engine(entropy=os.urandom, wall_offset=time.time() - time.monotonic())
+
+
+def test_a_call_without_any_thread(url: str) -> None:
+    engine = new_engine()
+    session = engine.session(url)
+    events: list[Event] = []
+    with Loop(engine) as loop:
+        loop.attach(session.id, events.append)
+        job = session.submit("abc", api_name="/chat")
+        while not any(isinstance(event, JobCompleted) for event in events):
+            loop.run_once()
+            ours = [
+                t.name for t in threading.enumerate() if t.name in ("name lookup", "sansio_gradio")
+            ]
+            assert ours == []
+    assert isinstance(events[0], Connected)
+    assert isinstance(events[-1], JobCompleted)
+    assert (events[-1].job, events[-1].data) == (job, ("abc",))
+
+
+def test_the_value_of_an_output_can_be_taken_in_the_sink(url: str) -> None:
+    engine = new_engine()
+    session = engine.session(url)
+    values: list[Any] = []
+    over: list[Event] = []
+
+    def sink(event: Event) -> None:
+        if isinstance(event, Output):
+            values.append(event.value)
+        elif isinstance(event, JobCompleted):
+            over.append(event)
+
+    with Loop(engine) as loop:
+        loop.attach(session.id, sink)
+        session.submit("abc", api_name="/chat")
+        while not over:
+            loop.run_once(PATIENCE)
+    assert values == [("a",), ("ab",), ("abc",)]
+
+
+def test_a_frame_is_never_kept_waiting(url: str) -> None:
+    engine = new_engine()
+    session = engine.session(url)
+    events: list[Event] = []
+    frames = 0
+    with Loop(engine) as loop:
+        loop.attach(session.id, events.append)
+        session.submit("x", api_name="/held", timeout=0.3)
+        while not any(type(event).__name__ == "JobFailed" for event in events):
+            loop.poll()
+            frames += 1
+    assert frames > 100  # the job took 0.3 s
+
+
+def test_many_sessions_share_one_loop(url: str) -> None:
+    engine = new_engine()
+    sessions = [engine.session(url) for _ in range(20)]
+    done: dict[int, Any] = {}
+
+    def sink(event: Event) -> None:
+        if isinstance(event, JobCompleted):
+            done[event.session] = event.data
+
+    with Loop(engine) as loop:
+        for session in sessions:
+            loop.attach(session.id, sink)
+            session.submit(str(session.id), api_name="/echo")
+        while len(done) < len(sessions):
+            loop.run_once(PATIENCE)
+    assert done == {session.id: (str(session.id),) for session in sessions}
+
+
+def test_an_event_of_the_first_step_is_not_waited_for(url: str) -> None:
+    engine = new_engine()
+    session = engine.session(url)
+    events: list[Event] = []
+    with Loop(engine) as loop:
+        loop.attach(session.id, events.append)
+        while not events:
+            loop.run_once()
+        session.submit("too", "many", api_name="/echo")
+        loop.run_once()  # fails at once: with nothing to wait for, this would block for ever
+    assert len(events) == 2
+
+
+def test_a_sink_that_is_detached_gets_no_more(url: str) -> None:
+    engine = new_engine()
+    session = engine.session(url)
+    events: list[Event] = []
+    with Loop(engine) as loop:
+        loop.attach(session.id, events.append)
+        loop.detach(session.id)
+        loop.detach(session.id)
+        for _ in range(20):
+            loop.run_once(0.02)
+    assert session.app is not None
+    assert events == []
+
+
+def test_another_thread_may_wake_it() -> None:
+    with Loop(new_engine()) as loop:
+        threading.Timer(0.05, loop.wake).start()
+        loop.run_once()
+
+
+def test_what_fails_is_an_event() -> None:
+    engine = new_engine()
+    session = engine.session("http://nowhere.invalid")
+    events: list[Event] = []
+    with Loop(engine) as loop:
+        loop.attach(session.id, events.append)
+        while not events:
+            loop.run_once(PATIENCE)
+    assert isinstance(events[0], ConnectingFailed)
+    loop.close()
