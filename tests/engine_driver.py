@@ -8,6 +8,7 @@ connection that is closed, keep a deadline that has passed, go on for ever.
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
@@ -270,3 +271,98 @@ def cut(data: bytes, sizes: Sequence[int]) -> list[bytes]:
         pieces.append(data[at : at + size])
         at, turn = at + size, turn + 1
     return pieces
+
+
+@attrs.define(eq=False)
+class Asked:
+    """One request as a peer sees it."""
+
+    conn: int
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+
+class ByHand:
+    """A peer whose answers are the test's: requests in, bytes out."""
+
+    def __init__(self, *answers: Callable[[Asked], bytes | None]) -> None:
+        self.asked: list[Asked] = []
+        """Every request, in order."""
+        self.got: dict[int, bytes] = {}
+        """What came on each connection and is no whole request."""
+        self.ended: list[int] = []
+        self._answers = answers
+        self._out: list[tuple[int, bytes]] = []
+        self._sockets: set[int] = set()
+
+    def open(self, conn: int, now: float) -> None:
+        self.got[conn] = b""
+
+    def receive(self, conn: int, data: bytes, now: float) -> None:
+        if not data:
+            self.ended.append(conn)
+        self.got[conn] += data
+        if conn not in self._sockets:
+            self._read(conn)
+
+    def _read(self, conn: int) -> None:
+        while b"\r\n\r\n" in self.got[conn]:
+            head, rest = self.got[conn].split(b"\r\n\r\n", 1)
+            first, *lines = head.decode().split("\r\n")
+            named = (line.split(": ", 1) for line in lines)
+            headers = {name.lower(): value for name, value in named}
+            size = int(headers.get("content-length", 0))
+            if len(rest) < size:
+                return
+            self.got[conn] = rest[size:]
+            method, target, _ = first.split(" ")
+            asked = Asked(conn, method, target, headers, rest[:size])
+            self.asked.append(asked)
+            if "upgrade" in headers:
+                self._sockets.add(conn)
+            for answer in self._answers:
+                said = answer(asked)
+                if said is not None:
+                    self.say(conn, said)
+                    break
+
+    def say(self, conn: int, *data: bytes) -> None:
+        """Bytes, in these pieces."""
+        self._out += [(conn, piece) for piece in data]
+
+    def hang_up(self, conn: int) -> None:
+        self._out.append((conn, b""))
+
+    def outputs(self) -> list[tuple[int, bytes]]:
+        out, self._out = self._out, []
+        return out
+
+    def next_deadline(self) -> float | None:
+        return None
+
+    def handle_timer(self, now: float) -> None: ...
+
+
+def reply(body: object = None, status: int = 200, *headers: str) -> bytes:
+    """An HTTP answer: JSON, or the bytes that are given."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"HTTP/1.1 {status} Some Reason", f"content-length: {len(data)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + data
+
+
+def stream_head() -> bytes:
+    return (
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+
+
+def chunk(*messages: object) -> bytes:
+    """Messages on an event stream; none: its end."""
+    data = b"".join(b"data: " + json.dumps(message).encode() + b"\n\n" for message in messages)
+    return b"%x\r\n%s\r\n" % (len(data), data)

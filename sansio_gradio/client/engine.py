@@ -19,7 +19,6 @@ from functools import partial
 from typing import Any, TypeAlias, Unpack
 
 from sansio_gradio.client.commands import (
-    Abort,
     CloseConnection,
     ConversationCommand,
     EngineCommand,
@@ -36,7 +35,7 @@ from sansio_gradio.client.connection import (
     RequestConnection,
 )
 from sansio_gradio.client.conversation import Conversation
-from sansio_gradio.client.pool import Assign, Close, Open, Pool
+from sansio_gradio.client.pool import Assign, Open, Pool
 from sansio_gradio.client.session import Session, SessionOptions
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import (
@@ -146,7 +145,7 @@ class Engine:
             if event is not None:
                 if type(event) is SessionClosed:
                     del self._sessions[conversation.id]
-                    self._close_idle()
+                    self._work()
                 self._tell_observer(None, "event", event)
                 return event
             del self._eventful[conversation.id]
@@ -318,11 +317,9 @@ class Engine:
         self._writable.pop(connection.id, None)
         del self._connections[connection.id]
 
-    def _close_idle(self) -> None:
-        if not self._sessions:
-            for connection in self._pool.idle():
-                self._pool.lost(connection)
-                self._close(connection)
+    def _close_unused(self) -> None:
+        for connection in list(self._connections.values()):
+            self._broken(connection, None, self._timers.now)
 
     def _note_data(self, connection: Connection) -> None:
         if connection.has_data and connection.id in self._connections:
@@ -337,14 +334,16 @@ class Engine:
             conversation = self._touched.pop(next(iter(self._touched)))
             while (command := conversation.next_command()) is not None:
                 self._carry_out(conversation, command)
+        if not self._sessions:
+            self._close_unused()
         for step in self._pool.plan(self._timers.now):
             match step:
                 case Assign(exchange, connection):
                     self._send(exchange, connection)
                 case Open(exchange):
                     self._open(exchange)
-                case Close(connection):
-                    self._close(connection)
+                case _:
+                    self._close(step.connection)
 
     def _carry_out(self, conversation: Conversation, command: ConversationCommand) -> None:
         match command:
@@ -359,8 +358,8 @@ class Engine:
                 connection = self._carriers[self._exchanges[conversation.id, id]]
                 connection.send_text(text)
                 self._note_data(connection)
-            case Abort(id):
-                self._abort(conversation, id)
+            case _:
+                self._abort(conversation, command.id)
 
     def _send(self, exchange: Exchange, connection: Connection) -> None:
         self._carriers[exchange] = connection

@@ -97,13 +97,7 @@ class Pool:
 
     def lost(self, connection: Connection) -> None:
         """An idle connection is gone."""
-        host = self._host(connection.origin)
-        if connection in host.idle:
-            host.idle.remove(connection)
-
-    def idle(self) -> list[Connection]:
-        """All connections that carry nothing."""
-        return [connection for host in self._hosts.values() for connection in host.idle]
+        self._host(connection.origin).idle.remove(connection)
 
     def plan(self, now: float) -> Iterator[Plan]:
         """What to do after all that was told since the last time; act on each before the next."""
