@@ -131,8 +131,7 @@ def make_app(traces: Traces) -> App:
     @app.endpoint()
     def tidy(kind: str) -> Iterator[int]:
         try:
-            for i in range(10**9):
-                yield i
+            yield from range(10**9)
         finally:
             traces.let_go.wait(0.1)
             traces.stopped.set()

@@ -60,7 +60,7 @@ def test_messages_for_a_session_wait_and_overflow() -> None:
     assert (harness.said(), harness.overflown) == ([], [])
     for _ in range(2):
         harness.channels.say(job(session=session), MESSAGE)
-        assert (len(session.messages or ()), harness.overflown) == (2, [])
+        assert (len(session.messages or ()), harness.overflown) == (3, [])
     harness.deadlines.fire()
     assert harness.overflown == [session]
 

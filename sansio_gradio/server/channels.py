@@ -104,13 +104,13 @@ class Channels:
 
     def queue(self, session: Session, message: Message) -> None:
         """Send a message to whichever stream of the session takes it."""
-        if session.messages is None:
+        if session.messages is None or session.is_overfull:
             return
         session.messages.append(message)
         self._deliver(session)
         if len(session.messages) > self._kept:
             # Not at once: who says something does not expect its job to be gone afterwards.
-            session.messages.pop()
+            session.is_overfull = True
             self._deadlines.start(session, 0, partial(self._overflow, session))
 
     def end(self, exchange: int, *, clean: bool = True) -> None:

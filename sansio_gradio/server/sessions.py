@@ -25,12 +25,14 @@ class Session:
 
     ``messages`` is None while no stream may be opened: before the first join, and after a stream
     was dropped. ``pending`` holds the event_ids whose end no stream has taken yet; those of jobs
-    that died silently stay, and keep the stream open (PROTOCOL.md 3.3).
+    that died silently stay, and keep the stream open (PROTOCOL.md 3.3). ``is_overfull``: it is
+    about to be forgotten.
     """
 
     session_hash: str
     messages: deque[Message] | None = None
     pending: set[str] = attrs.field(factory=set[str])
+    is_overfull: bool = False
     streams: deque[int] = attrs.field(factory=deque[int])
     jobs: dict[int, Job] = attrs.field(factory=dict[int, "Job"])
     states: dict[str, Any] = attrs.field(factory=dict[str, Any])
