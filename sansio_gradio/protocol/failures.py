@@ -6,8 +6,9 @@ a server that refuses, in an HTTP status with JSON, HTML or text.
 
 from __future__ import annotations
 
-import ast
+import re
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, cast
 
@@ -21,14 +22,19 @@ from sansio_gradio.errors import (
     TooManyRequestsError,
     ValidationError,
 )
+from sansio_gradio.protocol.version import Version
 from sansio_gradio.wire import json
-
-Version = tuple[int, ...]
 
 # str(gr.Error) was its repr until 5.2 (gradio exceptions.py); "None" stood for a hidden error in
 # generators from 3.50.2 to 4.21.
 _UNQUOTED_SINCE: Final[Version] = (5, 2)
 _HIDDEN_IS_NULL_SINCE: Final[Version] = (4, 29)
+
+# What Python's repr makes of a text that UTF-8 can carry.
+_ESCAPE: Final = (
+    r"\\(?:[\\'nrt]|x[0-9a-f]{2}|u(?!d[89a-f])[0-9a-f]{4}|U00(?:0[0-9a-f]|10)[0-9a-f]{4})"
+)
+_REPR: Final = re.compile(rf"""'(?:[^\\'\n]++|{_ESCAPE})*+'|"(?:[^\\"\n]++|{_ESCAPE})*+\"""")
 
 _EXCERPT: Final = 200
 
@@ -36,27 +42,21 @@ _EXCERPT: Final = 200
 def app_error(output: Mapping[str, Any], version: Version, title: str | None = None) -> AppError:
     """The error of a failed run: ``output`` is ``{"error": text or null, ...}``."""
     text = output.get("error")
-    if not isinstance(text, str) or (text == "None" and version < _HIDDEN_IS_NULL_SINCE):
+    if not isinstance(text, str) or (text == "None" and _is_before(version, _HIDDEN_IS_NULL_SINCE)):
         text = None
-    elif version < _UNQUOTED_SINCE:
-        text = _unquoted(text)
+    elif _is_before(version, _UNQUOTED_SINCE) and _REPR.fullmatch(text):
+        text = text[1:-1].encode("latin-1", "backslashreplace").decode("unicode_escape")
     own_title, duration = output.get("title"), output.get("duration")
     return AppError(
         text,
         title=own_title if isinstance(own_title, str) else title,
-        duration=float(duration) if isinstance(duration, int | float) else None,
+        duration=duration if type(duration) in (int, float) else None,
         visible=output.get("visible") is not False,
     )
 
 
-def _unquoted(text: str) -> str:
-    if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
-        return text
-    try:
-        value: object = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return text
-    return value if isinstance(value, str) else text
+def _is_before(version: Version, first: Version) -> bool:
+    return () < version < first  # an unknown version (empty) is the newest
 
 
 def refusal(
@@ -97,7 +97,7 @@ def refusal(
 
 def excerpt(body: bytes) -> str:
     """The first words of a body, fit for an error's text."""
-    text = " ".join(body[: 2 * _EXCERPT].decode("utf-8", "replace").split())
+    text = " ".join(body.lstrip()[: 2 * _EXCERPT].decode("utf-8", "replace").split())
     text = "".join(c if c.isprintable() else "?" for c in text)
     return repr(text[:_EXCERPT]) + ("..." if len(body) > _EXCERPT else "") if text else "nothing"
 
@@ -111,8 +111,6 @@ def _validation(detail: object) -> str | None:
         for item in cast("list[object]", detail)
         if isinstance(item, dict)
     ]
-    if not any("is_valid" in item for item in items):
-        return None
     wrong = [item for item in items if item.get("is_valid") is False]
     texts = [
         f"{item['parameter_name']}: {item.get('message')}"
@@ -130,7 +128,10 @@ def _retry_after(headers: tuple[tuple[str, str], ...], wall_now: float | None) -
     if wall_now is None:
         return None
     try:
-        when = parsedate_to_datetime(text).timestamp()
+        when = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
-    return max(0.0, when - wall_now)
+    if when.tzinfo is None:
+        # Of the forms of a date the one of asctime names no zone (RFC 9110 section 5.6.7).
+        when = when.replace(tzinfo=UTC)
+    return max(0.0, when.timestamp() - wall_now)
