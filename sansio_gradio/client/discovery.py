@@ -42,6 +42,7 @@ class Discovery:
         self._on_error = on_error
         self._app: AppInfo | None = None
         self._running = False
+        self._wants_info = False  # as soon as there is a config
 
     def start(self) -> None:
         """Ask for the config, after the login if there is one; if nobody does so already."""
@@ -57,10 +58,11 @@ class Discovery:
 
     def request_info(self) -> None:
         """Ask for ``/info``; before the app is known this waits for the config."""
-        if self._running:
-            return
         if self._app is None:
+            self._wants_info = True
             self.start()
+            return
+        if self._running:
             return
         self._running = True
         request = HTTPRequest("GET", "info?serialize=False")
@@ -96,7 +98,7 @@ class Discovery:
         )
 
     def _failed(self, error: GradioError) -> None:
-        self._running = False
+        self._running = self._wants_info = False
         self._on_error(error)
 
     def _logged_in(self, answer: Answer) -> None:
@@ -117,6 +119,8 @@ class Discovery:
         self.page = attrs.evolve(answer.url, target=answer.url.path.removesuffix("config"))
         self._app = AppInfo.from_config(config)
         self._on_app(self._app)
+        if self._wants_info:
+            self.request_info()
 
     def _got_info(self, answer: Answer) -> None:
         assert self._app is not None

@@ -1,0 +1,337 @@
+"""Finding out what app it is: in which order things are asked, and what answers are no app's."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+from conversation_driver import PLAIN, SRC, Talk, app, config
+
+from sansio_gradio.client.commands import Abort
+from sansio_gradio.errors import (
+    AppError,
+    AuthenticationError,
+    ConnectionLost,
+    DeadlineExceeded,
+    GradioError,
+    RemoteProtocolError,
+    TooManyRequestsError,
+)
+from sansio_gradio.events import Connected, ConnectingFailed, JobCompleted, JobFailed
+from sansio_gradio.limits import Limits, Timeouts
+
+INFO: dict[str, Any] = {
+    "named_endpoints": {
+        "/echo": {
+            "parameters": [
+                {"parameter_name": "what", "label": "What", "type": {}, "component": "Textbox"}
+            ],
+            "returns": [],
+        }
+    },
+    "unnamed_endpoints": {},
+}
+
+
+def failure(talk: Talk) -> Any:
+    """The error in which the only attempt to connect has ended."""
+    (failed,) = talk.of(ConnectingFailed)
+    assert talk.of(Connected) == []
+    return failed.error
+
+
+def test_the_config_is_asked_for_at_once() -> None:
+    talk = Talk()
+    request = talk.request("/config")
+    assert request.method == "GET"
+    assert talk.of(Connected) == []
+    talk.answer(request, config())
+    assert talk.of(Connected) == [Connected(session=0, app=app())]
+    assert talk.conversation.app == app()
+    assert talk.conversation.protocol == "sse_v3"
+    assert talk.new() == []
+
+
+def test_an_app_that_is_known_is_not_asked_for() -> None:
+    talk = Talk(app())
+    assert talk.of(Connected) == [Connected(session=0, app=app())]
+    assert talk.new() == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "text"),
+    [
+        (401, {"detail": "Not authenticated"}, AuthenticationError, "login"),
+        (401, {"detail": {"error": "Not authenticated"}}, AuthenticationError, "login"),
+        (200, {"auth_required": True, "auth_message": "Who?"}, AuthenticationError, "Who?"),
+        (404, {"detail": "Not Found"}, RemoteProtocolError, "Not Found"),
+        (500, b"Internal Server Error", RemoteProtocolError, "Internal Server Error"),
+        (500, {"error": "broken"}, AppError, "broken"),
+        (502, b"<html>Bad Gateway</html>", RemoteProtocolError, "Bad Gateway"),
+        (429, b"", TooManyRequestsError, "fewer"),
+        (200, b"<!DOCTYPE html><html>", RemoteProtocolError, "not a Gradio app"),
+        (200, b"\xff\xfe{}", RemoteProtocolError, "not a Gradio app"),
+        (200, b"", RemoteProtocolError, "not a Gradio app"),
+        (200, b"[" * 10_000, RemoteProtocolError, "not a Gradio app"),
+        (200, {"version": "2.9.4", "allow_flagging": "never"}, RemoteProtocolError, "Gradio 2"),
+        (200, {}, RemoteProtocolError, "no Gradio app"),
+        (200, [], RemoteProtocolError, "JSON object"),
+        (204, b"", RemoteProtocolError, "204"),
+    ],
+)
+def test_what_is_no_config_says_what_it_is(
+    status: int, body: Any, kind: type[GradioError], text: str
+) -> None:
+    talk = Talk()
+    job = talk.conversation.submit("x", api_name="/echo")
+    talk.answer(talk.request("/config"), body, status=status)
+    error = failure(talk)
+    assert type(error) is kind
+    assert isinstance(error, GradioError)
+    assert text in error.message
+    assert (error.phase, error.url) == ("config", f"{SRC}config")
+    if status != 200:
+        assert error.status == status
+    own = talk.failure_of(job)
+    assert type(own) is kind
+    assert own.job == job
+    assert talk.new() == []
+
+
+def test_retry_after_is_told() -> None:
+    talk = Talk()
+    talk.answer(talk.request("/config"), b"", status=429, headers=(("Retry-After", "7"),))
+    assert failure(talk).retry_after == 7.0
+
+
+def test_a_config_has_a_deadline_and_a_limit() -> None:
+    talk = Talk(timeouts=Timeouts(request=3.0))
+    request = talk.request("/config")
+    assert talk.sleep(3.1) == [Abort(request.id)]
+    error = failure(talk)
+    assert type(error) is DeadlineExceeded
+    assert error.phase == "request"
+    talk = Talk(limits=Limits(answer=1000))
+    talk.answer(talk.request("/config"), b"x" * 1001)
+    assert type(failure(talk)) is RemoteProtocolError
+
+
+def test_a_config_may_be_no_deeper_than_the_limit() -> None:
+    talk = Talk(limits=Limits(json_depth=20))
+    talk.answer(talk.request("/config"), config(css=[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]))
+    assert "nested" in failure(talk).message
+
+
+def test_a_lost_connection_is_told() -> None:
+    talk = Talk()
+    talk.lose(talk.request("/config"))
+    assert type(failure(talk)) is ConnectionLost
+    assert talk.new() == []
+
+
+def test_after_a_failure_the_next_job_asks_again() -> None:
+    talk = Talk()
+    talk.lose(talk.request("/config"))
+    first = talk.conversation.submit("x", fn_index=PLAIN)
+    second = talk.conversation.submit("x", fn_index=PLAIN)
+    talk.answer(talk.request("/config"), config())
+    for request in talk.requests("/api/predict", "/api/predict"):
+        talk.answer(request, {"data": [1]})
+    assert talk.data_of(first) == talk.data_of(second) == (1,)
+    assert len(talk.of(ConnectingFailed)) == 1
+
+
+def test_the_page_may_lie_anywhere() -> None:
+    for src, page in (
+        ("https://app.example/some/mount", "https://app.example/some/mount/"),
+        ("http://app.example:7860/?__theme=dark", "http://app.example:7860/"),
+    ):
+        talk = Talk(src=src)
+        (request,) = talk.new()
+        assert getattr(request, "url", None) == f"{page}config"
+        talk.answer(request, config(api_prefix="/gradio_api"))
+        talk.conversation.submit("x", fn_index=PLAIN)
+        (request,) = talk.new()
+        assert getattr(request, "url", None) == f"{page}gradio_api/api/predict"
+
+
+@pytest.mark.parametrize(
+    ("location", "base"),
+    [
+        ("https://app.example/config", "https://app.example/"),
+        ("/mount/config", "http://app.example/mount/"),
+        ("/mount/config?x=1", "http://app.example/mount/"),
+        ("/mount", "http://app.example/mount/"),
+    ],
+)
+def test_a_redirect_holds_for_all_that_follows(location: str, base: str) -> None:
+    talk = Talk()
+    talk.answer(talk.request("/config"), b"", status=307, headers=(("location", location),))
+    (request,) = talk.new()
+    talk.answer(request, config())
+    talk.conversation.submit("x", fn_index=PLAIN)
+    talk.conversation.request_info()
+    assert [getattr(command, "url", None) for command in talk.new()] == [
+        f"{base}api/predict",
+        f"{base}info?serialize=False",
+    ]
+
+
+# Login
+
+
+def test_a_login_comes_first() -> None:
+    talk = Talk(auth=("me & you", "pässword=1"))
+    request = talk.request("/login")
+    assert request.method == "POST"
+    assert ("content-type", "application/x-www-form-urlencoded") in request.headers
+    assert parse_qs((request.body or b"").decode()) == {
+        "username": ["me & you"],
+        "password": ["pässword=1"],
+    }
+    token = ("set-cookie", "access-token-unsecure-abc=token; HttpOnly; Path=/; SameSite=none")
+    talk.answer(request, {"success": True}, headers=(token,))
+    request = talk.request("/config")
+    assert ("cookie", "access-token-unsecure-abc=token") in request.headers
+    talk.answer(request, config())
+    assert len(talk.of(Connected)) == 1
+
+
+def test_an_old_login_answers_by_a_redirect() -> None:
+    talk = Talk(auth=("u", "p"))
+    headers = (("location", "/"), ("set-cookie", "access-token=token; Path=/"))
+    talk.answer(talk.request("/login"), b"", status=302, headers=headers)
+    assert ("cookie", "access-token=token") in talk.request("/config").headers
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(400, {"detail": "Incorrect credentials."}), (401, b"no"), (404, b"")]
+)
+def test_a_refused_login_says_so(status: int, body: Any) -> None:
+    talk = Talk(auth=("u", "secret"))
+    talk.answer(talk.request("/login"), body, status=status)
+    error = failure(talk)
+    assert type(error) is AuthenticationError
+    assert (error.phase, error.url, error.status) == ("login", f"{SRC}login", status)
+    assert "secret" not in str(error)
+    assert talk.new() == []
+
+
+def test_a_login_that_is_lost_is_tried_again_with_the_next_job() -> None:
+    talk = Talk(auth=("u", "p"))
+    talk.lose(talk.request("/login"))
+    assert type(failure(talk)) is ConnectionLost
+    talk.conversation.submit("x", fn_index=PLAIN)
+    talk.answer(talk.request("/login"), {"success": True})
+    talk.request("/config")
+
+
+def test_a_config_that_is_lost_after_the_login_is_told() -> None:
+    talk = Talk(auth=("u", "p"))
+    talk.answer(talk.request("/login"), {"success": True})
+    talk.lose(talk.request("/config"))
+    assert failure(talk).phase == "config"
+
+
+# More of it
+
+
+def test_info_is_asked_for_when_it_is_needed() -> None:
+    talk = Talk(app(api_prefix="/gradio_api"))
+    job = talk.conversation.submit(what="hello", api_name="/echo")
+    request = talk.request("/gradio_api/info")
+    assert request.url.endswith("?serialize=False")
+    waiting = talk.conversation.submit(what="too", api_name="/echo")
+    at_once = talk.conversation.submit("x", fn_index=PLAIN)
+    talk.request("/gradio_api/api/predict")
+    talk.answer(request, INFO)
+    assert [event.app.has_info for event in talk.of(Connected)] == [False, True]
+    joins = talk.requests("/gradio_api/queue/join", "/gradio_api/queue/join")
+    assert b'"hello"' in (joins[0].body or b"")
+    assert b'"too"' in (joins[1].body or b"")
+    assert [talk.ends_of(number) for number in (job, waiting, at_once)] == [[], [], []]
+    talk.conversation.submit(what="three", api_name="/echo")
+    talk.request("/gradio_api/queue/join")  # what is known is not asked again
+
+
+def test_info_may_not_be_there() -> None:
+    talk = Talk(app())
+    talk.conversation.request_info()
+    talk.answer(talk.request("/info"), {"detail": "Not Found"}, status=404)
+    assert [event.app.has_info for event in talk.of(Connected)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (500, b"Internal Server Error", RemoteProtocolError),
+        (401, b"", AuthenticationError),
+        (200, b"<html>", RemoteProtocolError),
+        (200, [], RemoteProtocolError),
+        (200, {"named_endpoints": {}}, RemoteProtocolError),
+    ],
+)
+def test_what_is_no_info_fails_who_needs_it(
+    status: int, body: Any, kind: type[GradioError]
+) -> None:
+    talk = Talk(app())
+    job = talk.conversation.submit(what="x", api_name="/echo")
+    talk.answer(talk.request("/info"), body, status=status)
+    (failed,) = talk.of(ConnectingFailed)
+    assert type(failed.error) is kind
+    assert (failed.error.phase, failed.error.url) == ("info", f"{SRC}info")
+    assert isinstance(talk.last_of(job), JobFailed)
+    other = talk.conversation.submit("x", fn_index=PLAIN)  # who does not need it goes on
+    talk.answer(talk.request("/api/predict"), {"data": [1]})
+    assert isinstance(talk.last_of(other), JobCompleted)
+    talk.conversation.request_info()
+    talk.answer(talk.request("/info"), INFO)
+    assert talk.conversation.app is not None
+    assert talk.conversation.app.has_info
+
+
+@pytest.mark.parametrize("auth", [None, ("u", "p")])
+def test_info_that_is_wanted_before_the_config_is_there_comes_after_it(
+    auth: tuple[str, str] | None,
+) -> None:
+    talk = Talk(auth=auth)
+    talk.conversation.request_info()
+    talk.conversation.request_info()
+    if auth:
+        talk.answer(talk.request("/login"), {"success": True})
+    talk.answer(talk.request("/config"), config())
+    talk.answer(talk.request("/info"), INFO)
+    assert [event.app.has_info for event in talk.of(Connected)] == [False, True]
+    assert talk.new() == []
+
+
+def test_info_that_is_wanted_after_a_failure_asks_for_all() -> None:
+    talk = Talk()
+    talk.lose(talk.request("/config"))
+    talk.conversation.request_info()
+    talk.answer(talk.request("/config"), config())
+    talk.request("/info")
+
+
+def test_a_failure_is_the_end_of_what_was_wanted() -> None:
+    talk = Talk()
+    talk.conversation.request_info()
+    talk.lose(talk.request("/config"))
+    talk.conversation.submit("x", fn_index=PLAIN)
+    talk.answer(talk.request("/config"), config())
+    talk.request("/api/predict")
+
+
+def test_nothing_is_asked_twice_at_once() -> None:
+    talk = Talk()
+    request = talk.request("/config")
+    for _ in range(3):
+        talk.conversation.submit("x", fn_index=PLAIN)
+    assert talk.new() == []
+    talk.answer(request, config())
+    talk.requests(*["/api/predict"] * 3)
+    for _ in range(3):
+        talk.conversation.request_info()
+    talk.answer(talk.request("/info"), INFO)
+    assert talk.new() == []
