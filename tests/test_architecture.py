@@ -47,8 +47,8 @@ FLOORS = {
 PURE = {
     "__future__", "abc", "ast", "base64", "binascii", "bisect", "codecs", "collections",
     "contextlib", "copy", "difflib", "enum", "fractions", "functools", "hashlib", "heapq", "html",
-    "http", "inspect", "ipaddress", "itertools", "json", "keyword", "math", "numbers", "operator", "re",
-    "reprlib", "string", "struct", "textwrap", "types", "typing", "unicodedata", "urllib.parse",
+    "http", "inspect", "ipaddress", "itertools", "json", "keyword", "math", "numbers", "operator",
+    "re", "reprlib", "string", "struct", "textwrap", "types", "typing", "unicodedata", "urllib.parse",
     "calendar", "datetime", "email.utils",
     "attr", "attrs", "h11", "wsproto",
 }
