@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sansio_gradio.errors import LocalProtocolError
-from sansio_gradio.wire.headers import checked
+from sansio_gradio.wire.headers import checked, date
 
 
 def test_names_are_lower_case_and_order_and_repetition_stay() -> None:
@@ -59,3 +59,35 @@ def test_what_passes_is_what_h11_sends_as_it_is(fields: list[tuple[str, str]]) -
     sent = [(name.encode(), value.encode("latin-1")) for name, value in headers]
     request = h11.Request(method="GET", target="/", headers=[(b"Host", b"x"), *sent])
     assert list(request.headers)[1:] == sent
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("Tue, 14 Nov 2023 22:13:20 GMT", 1_700_000_000),
+        ("Tuesday, 14-Nov-23 22:13:20 GMT", 1_700_000_000),
+        ("Tue Nov 14 22:13:20 2023", 1_700_000_000),
+        ("Tue, 14 Nov 2023 23:13:20 +0100", 1_700_000_000),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("tomorrow", None),
+        ("", None),
+        ("31 Feb 2023 22:14:20", None),
+        ("14 Nov 2023 25:14:20", None),
+        ("14 Nov 99999999999 22:13:20 GMT", None),
+        ("14 Nov 2023 22:13:20 +9999999999", None),
+    ],
+)
+def test_a_date_is_read_or_is_none(text: str, seconds: float | None) -> None:
+    assert date(text) == seconds
+
+
+@given(
+    st.text()
+    | st.lists(
+        st.sampled_from(
+            ["Tue,", "14", "Nov", "2023", "22:14:20", "GMT", "-", ":", ",", "+99", "0", "\xb2"]
+        )
+    ).map(" ".join)
+)
+def test_whatever_a_server_writes_is_a_date_or_none(text: str) -> None:
+    assert date(text) is None or isinstance(date(text), float)

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
-from sansio_gradio.wire.url import URL, api_base, app_base, space_url, under
+from sansio_gradio.wire.url import URL, api_base, app_base, space_url
 
 SENDABLE = re.compile("[!-~]+")
 
@@ -54,9 +54,7 @@ def parts(url: URL) -> tuple[str, str, int, str]:
         ("http://h/?", ("http", "h", 80, "/?")),
         ("http://münchen.example/ü?ä=€", ("http", "xn--mnchen-3ya.example", 80,
                                            "/%C3%BC?%C3%A4=%E2%82%AC")),
-        ("http://h/a/./b/../c/..", ("http", "h", 80, "/a/")),
-        ("http://h/../..", ("http", "h", 80, "/")),
-        ("http://h/a/%2e%2E/b", ("http", "h", 80, "/b")),
+        ("http://h/a/./b/..", ("http", "h", 80, "/a/./b/..")),
         ("http://h//a", ("http", "h", 80, "//a")),
         ("http://h/%41%zz%", ("http", "h", 80, "/%41%25zz%25")),
         ('http://h/"<>\\^`{|}[]', ("http", "h", 80, "/%22%3C%3E%5C%5E%60%7B%7C%7D%5B%5D")),
@@ -94,9 +92,9 @@ def test_a_url_is_read(text: str, expected: tuple[str, str, int, str]) -> None:
         ("http://[::1", "host with a port"),
         ("http://::1/", "host with a port"),
         ("http://[::1]x/", "host with a port"),
-        ("http://[h]", "IPv6"),
-        ("http://[]", "IPv6"),
-        ("http://[fe80::1%25eth0]/", "IPv6|host"),
+        ("http://[h]", "no such host"),
+        ("http://[]", "no such host"),
+        ("http://[fe80::1%25eth0]/", "host"),
         ("http://[fe80::1%eth0]/", "host"),
         ("http://h h/", "space"),
         ("http://h/ ", "space"),
@@ -163,7 +161,6 @@ def test_credentials_are_refused_and_never_shown(text: str) -> None:
     [
         {"scheme": "ftp"},
         {"host": "[::1]"},
-        {"host": "::01"},
         {"host": "fe80::1%eth0"},
         {"host": "A"},
         {"host": ""},
@@ -192,22 +189,18 @@ def test_origin_host_header_and_safety_follow_the_scheme() -> None:
     url = URL.parse("http://h:80/x?y=z")
     assert url.origin == ("http", "h", 80)
     assert url.host_header == "h"
-    assert not url.is_secure
     assert str(url) == "http://h/x?y=z"
     assert (url.path, url.public) == ("/x", "http://h/x")
     assert str(url.websocket) == "ws://h/x?y=z"
     assert url.websocket.websocket == url.websocket
     assert url.websocket.origin == url.origin
-    assert not url.websocket.is_secure
 
     secure = URL.parse("https://[::1]:444/x")
     assert secure.origin == ("https", "::1", 444)
     assert secure.host_header == "[::1]:444"
-    assert secure.is_secure
     assert str(secure) == "https://[::1]:444/x"
     assert str(secure.websocket) == "wss://[::1]:444/x"
     assert secure.websocket.origin == secure.origin
-    assert secure.websocket.is_secure
     assert URL.parse("https://h").origin != URL.parse("http://h:443").origin
     assert URL.parse("http://h:443").host_header == "h:443"
 
@@ -247,7 +240,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         (".g", "/b/c/.g"), ("g..", "/b/c/g.."), ("..g", "/b/c/..g"), ("./../g", "/b/g"),
         ("./g/.", "/b/c/g/"), ("g/./h", "/b/c/g/h"), ("g/../h", "/b/c/h"),
         ("g;x=1/./y", "/b/c/g;x=1/y"), ("g;x=1/../y", "/b/c/y"), ("g?y/./x", "/b/c/g?y/./x"),
-        ("g?y/../x", "/b/c/g?y/../x"), ("?", "/b/c/d;p?"), ("/ä", "/%C3%A4"),
+        ("g?y/../x", "/b/c/g?y/../x"), ("/ä", "/%C3%A4"),
         ("/\\evil.example", "/%5Cevil.example"),
     ],
 )  # fmt: skip
@@ -265,8 +258,9 @@ def test_a_redirect_may_lead_to_another_origin() -> None:
 
 @pytest.mark.parametrize(
     "reference",
-    ["g:h", "http:g", "mailto:a@b", "http://", "//", "///x", "http://u:p@h/", "//u@h/", "/a b",
-     "/a\r\nset-cookie: b", "//h:99999/", "/\ud800", "x\ud800", "?\ud800", "//[x]/", "//a..b"],
+    ["g:h", "mailto:a@b", "http://u:p@h/", "//u@h/", "/a b",
+     "/a\r\nset-cookie: b", "//h:99999/", "/\ud800", "x\ud800", "?\ud800", "//[x]/",
+     "//[x", "//a..b", "//℀.b"],
 )  # fmt: skip
 def test_a_redirect_to_nowhere_is_the_servers_fault(reference: str) -> None:
     with pytest.raises(RemoteProtocolError, match="redirects"):
@@ -308,25 +302,24 @@ def test_other_addresses_are_no_apps(src: str) -> None:
 @pytest.mark.parametrize(
     ("prefix", "expected"),
     [
-        (None, "https://h/app/"),
         ("", "https://h/app/"),
         ("/", "https://h/app/"),
         ("/gradio_api", "https://h/app/gradio_api/"),
         ("gradio_api/", "https://h/app/gradio_api/"),
-        ("/a/b//", "https://h/app/a/b/"),
-        ("/a.b/%20", "https://h/app/a.b/%20/"),
+        ("/a/b/", "https://h/app/a/b/"),
+        ("/a.b/~c-_.", "https://h/app/a.b/~c-_./"),
     ],
 )
-def test_the_api_lies_below_the_app(prefix: str | None, expected: str) -> None:
+def test_the_api_lies_below_the_app(prefix: str, expected: str) -> None:
     assert str(api_base(app_base("https://h/app"), prefix)) == expected
     assert str(api_base(URL.parse("https://h/app/?x=y"), prefix)) == expected
 
 
 @pytest.mark.parametrize(
     "prefix",
-    ["//evil.example", "//evil.example/x", "../..", "/a/../../b", "/.", "/%2e%2E/x", "/.%2e",
-     "/a\r\nb", "/a b", "/a?b", "/a#b", "/a\\b", "/ä", "/a//b", "/%", "/\ud800", "http://evil/",
-     "/a\n"],
+    ["//evil.example", "//evil.example/x", "../..", "/a/../../b", "/.", "/.a", "/%2e%2E/x", "/.%2e",
+     "/a%20", "/a//", "/a\r\nb", "/a b", "/a?b", "/a#b", "/a\\b", "/ä", "/a//b", "/%", "/\ud800",
+     "http://evil/", "/a\n"],
 )  # fmt: skip
 def test_a_hostile_prefix_is_refused(prefix: str) -> None:
     with pytest.raises(RemoteProtocolError, match="api_prefix"):
@@ -342,46 +335,6 @@ def test_no_prefix_leads_away(base: URL, prefix: str) -> None:
     assert url.origin == base.origin
     assert str(url).startswith(str(base))
     assert url.path.endswith("/")
-    assert URL.parse(str(url)) == url
-
-
-@pytest.mark.parametrize(
-    ("path", "query", "expected"),
-    [
-        ("config", None, "/app/config"),
-        ("/config", {}, "/app/config"),
-        ("", None, "/app/"),
-        ("queue/data", {"session_hash": "a b&c=d?/ä"},
-         "/app/queue/data?session_hash=a%20b%26c%3Dd%3F%2F%C3%A4"),
-        ("info", {"serialize": "False", "x": ""}, "/app/info?serialize=False&x="),
-        ("file=/tmp/a b#c?d%41.png", None, "/app/file=/tmp/a%20b%23c%3Fd%2541.png"),
-        ("file=http://x/y", None, "/app/file=http://x/y"),
-        ("a\r\nb", {"c\n": "\0"}, "/app/a%0D%0Ab?c%0A=%00"),
-    ],
-)  # fmt: skip
-def test_a_path_is_plain_text(path: str, query: dict[str, str] | None, expected: str) -> None:
-    assert under(app_base("https://h/app/"), path, query).target == expected
-    assert under(URL.parse("https://h/app?x=y"), path, query).target == expected
-
-
-@pytest.mark.parametrize(
-    ("path", "query"),
-    [("../x", {}), ("a/./b", {}), ("a/..", {}), ("\ud800", {}), ("", {"a": "\ud800"})],
-)
-def test_a_path_that_leads_elsewhere_is_refused(path: str, query: dict[str, str]) -> None:
-    with pytest.raises(LocalProtocolError):
-        under(app_base("https://h/app/"), path, query)
-
-
-@given(bases, st.text(), st.dictionaries(st.text(), st.text()))
-def test_no_path_leads_away(base: URL, path: str, query: dict[str, str]) -> None:
-    try:
-        url = under(base, path, query)
-    except LocalProtocolError:
-        return
-    assert url.origin == base.origin
-    assert str(url).startswith(str(base))
-    assert SENDABLE.fullmatch(url.target)
     assert URL.parse(str(url)) == url
 
 

@@ -1,9 +1,11 @@
-"""Header fields that a caller adds to a request: checked before they go anywhere."""
+"""Header fields: what a caller adds to a request is checked before it goes anywhere."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Final, TypeAlias
 
 from sansio_gradio.errors import LocalProtocolError
@@ -35,3 +37,13 @@ def checked(fields: Iterable[tuple[str, str]]) -> Headers:
             raise LocalProtocolError(f"the value of the header field {name!r} cannot be sent")
         headers.append((name.lower(), value.strip(" \t")))
     return tuple(headers)
+
+
+def date(text: str) -> float | None:
+    """A date from a field (RFC 9110 section 5.6.7) in POSIX seconds; None: it is none."""
+    try:
+        when = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    # The form of asctime names no zone, and Python would take it for local time.
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
