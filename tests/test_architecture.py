@@ -45,11 +45,11 @@ FLOORS = {
 # the environment is not here. Three modules know dates and, for other uses, the clock: see CLOCKS.
 # fmt: off
 PURE = {
-    "__future__", "abc", "ast", "base64", "binascii", "bisect", "codecs", "collections",
-    "contextlib", "copy", "difflib", "enum", "fractions", "functools", "hashlib", "heapq", "html",
-    "http", "inspect", "ipaddress", "itertools", "json", "keyword", "math", "numbers", "operator",
-    "re", "reprlib", "string", "struct", "textwrap", "types", "typing", "unicodedata", "urllib.parse",
-    "calendar", "datetime", "email.utils",
+    "__future__", "abc", "ast", "base64", "binascii", "bisect", "calendar", "codecs",
+    "collections", "contextlib", "copy", "datetime", "difflib", "email.utils", "enum",
+    "fractions", "functools", "hashlib", "heapq", "html", "http", "inspect", "ipaddress",
+    "itertools", "json", "keyword", "math", "numbers", "operator", "re", "reprlib", "string",
+    "struct", "textwrap", "types", "typing", "unicodedata", "urllib.parse",
     "attr", "attrs", "h11", "wsproto",
 }
 # fmt: on
