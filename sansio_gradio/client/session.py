@@ -233,9 +233,9 @@ class Session:
         if self._closing:
             return
         self._closing = True
+        self._context.timers.start("close", self._context.timeouts.close, self._force_close)
         for job in list(self._jobs):
             self.cancel(job)
-        self._context.timers.start("close", self._context.timeouts.close, self._force_close)
         self._asked()
         self._finish_closing()
 
