@@ -158,10 +158,9 @@ class Session:
         ``LocalProtocolError``, since they may only be known to when the app is.
 
         Raises:
-            LocalProtocolError: the conversation is closed, or a header cannot be sent.
+            LocalProtocolError: the session is closed, or a header cannot be sent.
         """
-        if self._closing:
-            raise LocalProtocolError("this session is closed")
+        self._demand_open()
         self._last_job += 1
         job = Job(
             self._last_job,
@@ -216,12 +215,22 @@ class Session:
         return found.endpoint if found is not None and job not in self._waiting else None
 
     def request_info(self) -> None:
-        """Ask for ``/info``: ``Connected`` comes again, or ``ConnectingFailed``."""
+        """Ask for ``/info``: ``Connected`` comes again, or ``ConnectingFailed``.
+
+        Raises:
+            LocalProtocolError: the session is closed.
+        """
+        self._demand_open()
         self._discovery.request_info()
         self._asked()
 
     def reset(self) -> None:
-        """Go on in a new session; jobs under way in the old one are cancelled."""
+        """Go on in a new session; jobs under way in the old one are cancelled.
+
+        Raises:
+            LocalProtocolError: the session is closed.
+        """
+        self._demand_open()
         for job in list(self._jobs.values()):
             if job.id not in self._waiting:
                 job.cancel()
@@ -238,6 +247,10 @@ class Session:
             self.cancel(job)
         self._asked()
         self._finish_closing()
+
+    def _demand_open(self) -> None:
+        if self._closing:
+            raise LocalProtocolError("this session is closed")
 
     def _asked(self) -> None:
         self._context.timers.ask_for_time()
