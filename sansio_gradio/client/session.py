@@ -338,7 +338,7 @@ class Session:
 
     def _running(self, job: int) -> Job:
         found = self._jobs.get(job)
-        if found is None:
+        if found is None or found.is_over:
             raise LocalProtocolError(f"job {job} is over, or was never there")
         return found
 
