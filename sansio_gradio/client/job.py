@@ -112,6 +112,7 @@ class Job:
         self._data: list[Any] = []
         self._chunks: deque[list[Any] | None] = deque()
         self._chunk_due = False
+        self._input_ended = False
         self._slots = Slots()
         self._unsynced = False
 
@@ -318,8 +319,9 @@ class Job:
 
     def send(self, chunk: list[Any] | None, *, latest: bool = False) -> None:
         """Queue a piece of a streaming input (None: its end) until the server asks for it."""
-        if self._chunks and self._chunks[-1] is None:
+        if self._input_ended:
             raise LocalProtocolError(f"the input of job {self.id} was ended already")
+        self._input_ended = chunk is None
         dumps(chunk)  # what is no JSON is told to whoever sends it, and not when its turn comes
         if latest and chunk is not None:
             self._chunks.clear()
