@@ -9,20 +9,23 @@ Rule 4: a mistake of the caller (``LocalProtocolError``) leaves the connection a
 
     connection = HTTPConnection(Role.CLIENT)
     sock.sendall(connection.send_request("GET", "/config", (("host", "127.0.0.1:7860"),)))
-    while connection.error is None and not connection.is_idle:
+    events = []  # ResponseStarted, BodyReceived, ..., MessageEnded
+    while connection.error is None and MessageEnded() not in events:
         data = sock.recv(65536)
-        for event in connection.receive_data(data) if data else connection.receive_eof():
-            ...  # ResponseStarted, BodyReceived, ..., MessageEnded
+        events += connection.receive_data(data) if data else connection.receive_eof()
 
 A server reads ``RequestStarted``, ``BodyReceived``, ..., ``MessageEnded`` and answers by
 ``send_response``. What a client sent ahead comes out of ``receive_data(b"")`` after the answer.
+
+An exchange that leaves HTTP (a 101, or a 2xx to ``CONNECT``) is over with its head. What follows
+belongs to whoever asked for that, and is found in ``unread``.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable
-from typing import Final, TypeAlias
+from collections.abc import Callable
+from typing import Final, TypeAlias, TypeVar
 
 import attrs
 import h11
@@ -33,12 +36,9 @@ from sansio_gradio.limits import Limits
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 """Names (those received: in lower case) and values, in order, octets as latin-1."""
 
-# Enough for early hints. Go's client allowed 5 before it counted bytes.
-MAX_INFORMATIONAL: Final = 16
+_Event = TypeVar("_Event")
 
 _DEFAULT_HEADER: Final = Limits().header
-_AT_REST: Final = (h11.IDLE, h11.DONE, h11.MUST_CLOSE, h11.CLOSED, h11.SWITCHED_PROTOCOL)
-_WITHOUT_BODY: Final = (204, 304)
 _FRAMING: Final = ("content-length", "transfer-encoding")
 
 
@@ -60,7 +60,7 @@ class RequestStarted:
 
 @attrs.define
 class ResponseStarted:
-    """The head of the answer (2xx to 5xx): the client role's first event of an exchange."""
+    """The head of the answer (2xx to 5xx, or 101): the client role's first event of an exchange."""
 
     status: int
     headers: Headers
@@ -86,65 +86,51 @@ def header(headers: Headers, name: str) -> str | None:
     return next((value for key, value in headers if key == name), None)
 
 
-def encode_headers(headers: Headers, *, ours: Collection[str] = ()) -> list[tuple[bytes, bytes]]:
-    """*headers* as h11 takes them, but for what only h11 checks.
+class WireConnection:
+    """What HTTP and WebSocket connections share: a role, and the error after which nothing comes.
 
-    Raises:
-        LocalProtocolError: they are not latin-1, or one of *ours* (for us to choose) is there.
+    ``error`` is what the peer did wrong: set as soon as it is seen, raised as rule 2 says.
     """
-    for name, _ in headers:
-        if name.lower() in ours:
-            raise LocalProtocolError(f"{name} is set by the connection.")
-    try:
-        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-    except UnicodeEncodeError as exc:
-        raise LocalProtocolError(str(exc)) from exc
+
+    error: RemoteProtocolError | None = None
+
+    def __init__(self, role: Role) -> None:
+        self.role = role
+
+    def _break(self, message: str, cause: Exception | None = None) -> None:
+        # h11 quotes the line that it did not like, whole.
+        self.error = RemoteProtocolError(message[:200])
+        self.error.__cause__ = cause
+
+    def _told(self, events: list[_Event]) -> list[_Event]:
+        """What precedes the error, which is raised if nothing does."""
+        if self.error is not None and not events:
+            raise self.error.with_traceback(None)  # or each raising would lengthen it
+        return events
 
 
-def decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """What h11 gives, as text, names in lower case."""
-    return tuple([(str(name, "latin-1").lower(), str(value, "latin-1")) for name, value in headers])
-
-
-class HTTPConnection:
+class HTTPConnection(WireConnection):
     """One HTTP/1.1 connection: bytes in, events out; requests or answers in, bytes out.
 
     ``max_header_size`` (bytes) bounds every part that must be complete to be understood: a head, a
-    trailer section, a chunk's size line, and what a server holds of requests sent ahead.
+    trailer section, a chunk's size line, and what a server holds that was sent ahead.
     """
 
     def __init__(self, role: Role, *, max_header_size: int = _DEFAULT_HEADER) -> None:
-        self.role = role
-        self.error: RemoteProtocolError | None = None  # what the peer did; see rule 2
-        self._max_held = max_header_size
+        super().__init__(role)
         self._h11 = h11.Connection(
             h11.CLIENT if role is Role.CLIENT else h11.SERVER,
             max_incomplete_event_size=max_header_size,
         )
+        self._max_held = max_header_size
         self._held = 0  # bytes that h11 holds, at most
-        self._in_message = False
-        self._ended = False  # the peer's end of file
-        self._answered_early = False
-        self._informational = 0
         self._method = ""
-        self._body_left: int | None = None
-        self._continue = b""
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no exchange is under way (of a broken connection it says nothing)."""
-        return self._h11.our_state in _AT_REST and self._h11.their_state in _AT_REST
 
     @property
     def is_reusable(self) -> bool:
         """Whether another exchange can start: ``send_request`` now, or a server's next request."""
-        state = self._h11.our_state
-        return (
-            state in (h11.IDLE, h11.DONE)
-            and self._h11.their_state is state
-            # A server that answers before it has the whole request closes then.
-            and not (self._answered_early or self.error)
-        )
+        ours, theirs = self._h11.our_state, self._h11.their_state
+        return ours is theirs and ours in (h11.IDLE, h11.DONE) and self.error is None
 
     @property
     def unread(self) -> bytes:
@@ -152,125 +138,93 @@ class HTTPConnection:
         return self._h11.trailing_data[0]
 
     def send_request(
-        self,
-        method: str,
-        target: str,
-        headers: Headers,
-        body: bytes | None = None,
-        *,
-        content_length: int | None = None,
+        self, method: str, target: str, headers: Headers, body: bytes | None = None
     ) -> bytes:
         """The bytes of a request; its ``Host`` is among *headers*, its ``Content-Length`` is not.
-
-        With *content_length* and no *body*, so many bytes are to follow by ``send_body``. A 2xx
-        answer to ``CONNECT`` is over with its head, and the connection is the tunnel's from then.
 
         Raises:
             LocalProtocolError: the last exchange is not over, or this makes no valid request.
         """
         if self.role is not Role.CLIENT or not self.is_reusable:
             raise LocalProtocolError("No request can be sent on this connection now.")
-        length = content_length if body is None else len(body)
-        # Upgrades are for wire.websocket.
-        fields = encode_headers(headers, ours=(*_FRAMING, "upgrade")) + _declared(length)
-        try:
-            request = h11.Request(method=method, target=target, headers=fields)
-        except (h11.LocalProtocolError, UnicodeEncodeError) as exc:
-            raise LocalProtocolError(_text(exc)) from exc
         if self._h11.our_state is h11.DONE:
             self._h11.start_next_cycle()
-        self._informational = 0
-        self._method = method
-        return self._send(request) + self._start_body(length or 0, body or b"")
+        sent = self._send_head(h11.Request, headers, body, method=method, target=target)
+        return sent + self.send_body(body or b"") + self.end_body()
 
     def send_response(self, status: int, headers: Headers, body: bytes | None = None) -> bytes:
-        """The bytes of an answer (status 200 and up), whole, or its head if *body* is None.
+        """The bytes of an answer (101, or 200 and up), whole, or its head if *body* is None.
 
         A *body* gets its ``Content-Length`` from us. Without, it follows by ``send_body`` and
-        ``end_body``: of the length that *headers* say, else chunked (to HTTP/1.0: up to the end of
-        the connection). Where HTTP knows no body (HEAD, 204, 304) none is sent or awaited.
+        ``end_body``, in chunks (to HTTP/1.0: up to the end of the connection). Where HTTP knows no
+        body (HEAD, 204, 304) none is sent or awaited.
 
         Raises:
             LocalProtocolError: no request waits for an answer, or this makes no valid one.
         """
-        self._demand(self._h11.our_state is h11.SEND_RESPONSE, "No request waits for an answer.")
-        length = None if body is None or status in _WITHOUT_BODY else len(body)
-        fields = encode_headers(headers, ours=() if body is None else _FRAMING) + _declared(length)
-        try:
-            response = h11.Response(status_code=status, headers=fields)
-        except h11.LocalProtocolError as exc:
-            raise LocalProtocolError(_text(exc)) from exc
-        data = self.data_to_send() + self._send(response)
-        if self._method == "HEAD" or status in _WITHOUT_BODY:
-            length, body = 0, None
-        elif body is None:
-            said = header(decode_headers(response.headers), "content-length")
-            length = None if said is None else int(said)
-        return data + self._start_body(length, body or b"")
+        make = h11.InformationalResponse if status == 101 else h11.Response
+        bodiless = status in (204, 304)
+        sent = self._send_head(make, headers, None if bodiless else body, status_code=status)
+        if bodiless or self._method == "HEAD":
+            body = b""
+        return sent if body is None else sent + self.send_body(body) + self.end_body()
 
     def send_body(self, data: bytes) -> bytes:
-        """The bytes that carry *data*; a body of known length ends with its last byte.
+        """The bytes that carry *data*.
 
         Raises:
-            LocalProtocolError: no body is due, or this is more than was declared.
+            LocalProtocolError: no body is due.
         """
-        self._demand(self._h11.our_state is h11.SEND_BODY, "No body is due now.")
-        if self._body_left is None:
-            return self._send(h11.Data(data=data))
-        self._demand(len(data) <= self._body_left, "This is more body than was declared.")
-        self._body_left -= len(data)
-        sent = self._send(h11.Data(data=data)) if data else b""
-        if not self._body_left:
-            self._send(h11.EndOfMessage())
-        return sent
+        return self._send(h11.Data(data=data))
 
     def end_body(self) -> bytes:
-        """The bytes that end a body of unknown length; nothing where the body has ended itself.
+        """The bytes that end a body; none where no body is due.
 
         Raises:
-            LocalProtocolError: less than the declared length was sent.
+            LocalProtocolError: the peer broke the protocol.
         """
-        self._demand(not self._body_left, f"{self._body_left} declared bytes of body are missing.")
-        if self._h11.our_state is not h11.SEND_BODY:
-            return b""
-        return self._send(h11.EndOfMessage())
+        due = self._h11.our_state is h11.SEND_BODY
+        return self._send(h11.EndOfMessage()) if due else b""
 
     def data_to_send(self) -> bytes:
         """A server's ``100 Continue`` to a client that waits for it: send it after receiving."""
-        data, self._continue = self._continue, b""
-        return data
+        if self.error is not None or not self._h11.they_are_waiting_for_100_continue:
+            return b""
+        return self._send_head(h11.InformationalResponse, (), None, status_code=100)
 
     def receive_data(self, data: bytes) -> list[Event]:
         """The events that *data* completes; of no data, what was held back: that is not the end.
 
         Raises:
             RemoteProtocolError: the peer broke the protocol, now or before.
-            LocalProtocolError: the end was already received.
         """
-        if self.error is not None or not self._in_message:
-            self._prepare(data)
+        if self.role is Role.SERVER:
+            if self._h11.our_state is self._h11.their_state is h11.DONE:
+                self._h11.start_next_cycle()
+        elif data and self._h11.our_state in (h11.IDLE, h11.SWITCHED_PROTOCOL):
+            self._break("The server spoke without having been asked.")
         events: list[Event] = []
         fed = 0
-        while True:
+        while self.error is None:
             # h11 bounds what is incomplete only, so it never gets more than it may hold: then
             # what is too long is too long in whatever pieces it arrives. ``_held`` is looked up
             # (a copy) only where the guess is too high, once in ``_max_held`` bytes at most.
             if self._held + len(data) - fed > self._max_held:
-                self._held = len(self._h11.trailing_data[0])
-            piece = data[fed : fed + self._max_held + 1 - self._held]
+                self._held = len(self.unread)
+            room = self._max_held + 1 - self._held
+            if self._h11.their_state is h11.SWITCHED_PROTOCOL:
+                room = len(data)  # whoever asked for it takes it at once
+            piece = data[fed : fed + room]
             if piece:
                 self._h11.receive_data(piece)
                 self._held += len(piece)
                 fed += len(piece)
             elif fed < len(data):
-                self._break("The client sends further requests and awaits no answer.")
+                self._break("More was sent ahead than is held.")
+            events += self._read()
+            if fed == len(data):
                 break
-            self._drain(events)
-            if fed == len(data) or self.error is not None:
-                break
-        if not events:
-            self._raise_error()
-        return events
+        return self._told(events)
 
     def receive_eof(self) -> list[Event]:
         """The events that the peer's end completes: the end of a body of unknown length, or none.
@@ -278,119 +232,76 @@ class HTTPConnection:
         Raises:
             RemoteProtocolError: a message was not complete, or the peer broke the protocol before.
         """
-        self._raise_error()
-        self._ended = True
         self._h11.receive_data(b"")
+        return self._told(self._read())
+
+    def _read(self) -> list[Event]:
+        """What h11 has for us: of one message, for it pauses behind each."""
         events: list[Event] = []
-        self._drain(events)
-        self._raise_error()
-        return events
-
-    def _prepare(self, data: bytes) -> None:
-        """Make ready for a message, or raise why none can come."""
-        self._raise_error()
-        if self._ended and data:
-            raise LocalProtocolError("Bytes after the end of the connection.")
-        if self.role is Role.SERVER:
-            if self._h11.our_state is h11.DONE:
-                self._h11.start_next_cycle()
-        elif data and self._h11.our_state is h11.IDLE:
-            self._break("The server spoke without having been asked.")
-            self._raise_error()
-
-    def _drain(self, events: list[Event]) -> None:
-        """Move what h11 has for us to *events*."""
-        next_event = self._h11.next_event
-        parts: list[bytes] = []
-        while True:
+        body: list[bytes] = []  # one read brings many chunks: they leave as one event
+        ended: list[Event] = []
+        while self.error is None:
             try:
-                event = next_event()
+                event = self._h11.next_event()
             except h11.RemoteProtocolError as exc:
-                self._break(_text(exc), exc)
-                event = h11.NEED_DATA
-            # One read brings many chunks: they leave as one event. (isinstance is slow to say no:
-            # h11's events have an abstract base class.)
-            if event is not h11.NEED_DATA and isinstance(event, h11.Data):
-                parts.append(event.data)
-                continue
-            if parts:
-                events.append(BodyReceived(b"".join(parts)))
-                parts = []
-            if event is h11.NEED_DATA:
+                self._break(str(exc), exc)
                 break
-            if isinstance(event, h11.EndOfMessage):
-                self._in_message = False
-                events.append(MessageEnded())
-            elif isinstance(event, (h11.Response, h11.Request, h11.InformationalResponse)):
-                self._head(event, events)
-                if self.error is not None:
-                    return
-            else:
-                # h11.PAUSED or h11.ConnectionClosed
-                if self.role is Role.CLIENT and self._h11.trailing_data[0]:
-                    # A second answer to one request, or a body where there is none.
+            if isinstance(event, type):  # NEED_DATA or PAUSED
+                done = event is h11.PAUSED and self._h11.their_state is h11.DONE
+                if done and self.role is Role.CLIENT:
                     self._break("The answer is followed by bytes that belong to no answer.")
                 break
-        if self.role is Role.SERVER and self._h11.they_are_waiting_for_100_continue:
-            self._continue = self._send(
-                h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
-            )
+            if isinstance(event, h11.Data):
+                body.append(event.data)
+            elif isinstance(event, h11.EndOfMessage):
+                ended = [MessageEnded()]
+            elif isinstance(event, h11.ConnectionClosed):
+                break
+            else:
+                self._read_head(event, events)
+        if body:
+            events.append(BodyReceived(b"".join(body)))
+        return events + ended
 
-    def _head(
-        self, head: h11.Request | h11.Response | h11.InformationalResponse, events: list[Event]
-    ) -> None:
-        if isinstance(head, h11.InformationalResponse):
-            self._informational += 1
-            if self._informational > MAX_INFORMATIONAL:
-                self._break("The server sends informational answers only.")
-            return
-        headers = decode_headers(head.headers.raw_items())
+    def _read_head(self, head: h11.Event, events: list[Event]) -> None:
+        assert isinstance(head, h11.Request | h11.Response | h11.InformationalResponse)
+        headers = tuple(
+            # A list: a generator costs more.
+            [(str(name, "latin-1").lower(), str(value, "latin-1")) for name, value in head.headers]
+        )
         if not head.http_version.startswith(b"1."):
             self._break("This is not HTTP/1.")
         elif header(headers, "transfer-encoding") and header(headers, "content-length"):
             # RFC 9112 6.3: "ought to be handled as an error"; llhttp does.
             self._break("Both Transfer-Encoding and Content-Length are given.")
         elif isinstance(head, h11.Request):
-            self._in_message = True
-            self._method = head.method.decode("latin-1")
-            events.append(RequestStarted(self._method, head.target.decode("latin-1"), headers))
-        else:
-            self._in_message = True
-            self._answered_early = self._h11.our_state is h11.SEND_BODY
+            self._method = str(head.method, "latin-1")
+            events.append(RequestStarted(self._method, str(head.target, "latin-1"), headers))
+        elif self._h11.their_state is h11.SWITCHED_PROTOCOL:
+            events += ResponseStarted(head.status_code, headers), MessageEnded()
+        elif isinstance(head, h11.Response):
             events.append(ResponseStarted(head.status_code, headers))
-            if self._h11.their_state is h11.SWITCHED_PROTOCOL:
-                self._in_message = False
-                events.append(MessageEnded())
 
-    def _start_body(self, length: int | None, body: bytes) -> bytes:
-        self._body_left = length
-        if length == 0:
-            return self._send(h11.EndOfMessage())
-        return self.send_body(body) if body else b""
-
-    def _send(self, event: h11.Event) -> bytes:
+    def _send_head(
+        self,
+        make: Callable[..., h11.Event],
+        headers: Headers,
+        body: bytes | None,
+        **line: str | int,
+    ) -> bytes:
+        for name, _ in headers:
+            if name.lower() in _FRAMING:
+                raise LocalProtocolError(f"{name} is set by the connection.")
+        if body is not None:
+            headers = (*headers, ("content-length", str(len(body))))
         try:
-            return self._h11.send(event) or b""
-        except h11.LocalProtocolError as exc:
-            raise LocalProtocolError(_text(exc)) from exc
+            fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+            head = make(headers=fields, **line)
+            return self._send(head, h11.IDLE if make is h11.Request else h11.SEND_RESPONSE)
+        except (h11.LocalProtocolError, UnicodeEncodeError) as exc:
+            raise LocalProtocolError(str(exc)[:200]) from exc
 
-    def _break(self, message: str, cause: Exception | None = None) -> None:
-        self.error = RemoteProtocolError(message)
-        self.error.__cause__ = cause
-
-    def _raise_error(self) -> None:
-        if self.error is not None:
-            raise self.error.with_traceback(None)  # or each raising would lengthen it
-
-    def _demand(self, condition: bool, otherwise: str) -> None:
-        if not condition or self.error is not None:
-            raise LocalProtocolError("The connection is broken." if self.error else otherwise)
-
-
-def _declared(length: int | None) -> list[tuple[bytes, bytes]]:
-    return [] if length is None else [(b"content-length", b"%d" % length)]
-
-
-def _text(error: Exception) -> str:
-    # h11 quotes the line that it did not like, whole.
-    return str(error)[:200]
+    def _send(self, event: h11.Event, state: type = h11.SEND_BODY) -> bytes:
+        if self.error is not None or self._h11.our_state is not state:
+            raise LocalProtocolError("This cannot be sent now.")
+        return self._h11.send(event) or b""

@@ -1,8 +1,8 @@
 """WebSocket connections (RFC 6455) in both roles: text messages, and how they end.
 
-Rule 1: handshake and frames are wsproto's. What is peculiar about it stays in here: it needs None
-for the end, it reports a peer's mistakes as that peer's Close, it keeps no bytes that came with a
-request, and it draws nonce and masks itself (so compare frames in tests, never bytes).
+Rule 1: the handshake is a request and an answer of ``wire.http``, the frames are wsproto's. What is
+peculiar about it stays in here: it reports a peer's mistakes as that peer's Close, and draws nonce
+and masks itself (so compare frames in tests, never bytes).
 
 Rule 2: an error never swallows what came before it: ``error`` is set, and the next call raises it.
 
@@ -28,42 +28,27 @@ ones.
 
 from __future__ import annotations
 
-import enum
 from typing import Final, TypeAlias
 
 import attrs
-import h11
-import wsproto
 from wsproto import events as ws
-from wsproto.connection import ConnectionState, ConnectionType
-from wsproto.utilities import RemoteProtocolError as WSRemoteError
+from wsproto.connection import Connection, ConnectionType
+from wsproto.connection import ConnectionState as State
+from wsproto.utilities import generate_accept_token, generate_nonce
 
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
 from sansio_gradio.limits import Limits
-from sansio_gradio.wire.http import (
-    BodyReceived,
-    Headers,
-    HTTPConnection,
-    MessageEnded,
-    RequestStarted,
-    Role,
-    decode_headers,
-    encode_headers,
-)
-
-MAX_HANDSHAKE_HEAD: Final = 16 * 1024
-"""Bytes of the head of a handshake's answer: h11's default, which wsproto does not let us set."""
+from sansio_gradio.wire import http
+from sansio_gradio.wire.http import Headers, HTTPConnection, Role, WireConnection, header
 
 MAX_REJECTION_BODY: Final = 64 * 1024
 """Bytes of a rejection's body that are kept; it is for people to read."""
 
 _DEFAULT_MESSAGE: Final = Limits().message
-_HANDSHAKE: Final = (
-    "host",
-    "upgrade",
-    "connection",
-    *(f"sec-websocket-{name}" for name in ("key", "version", "accept", "extensions", "protocol")),
-)
+_UPGRADE: Final = (("upgrade", "websocket"), ("connection", "Upgrade"))
+_VERSION: Final = ("sec-websocket-version", "13")
+_NOT_TOLD: Final = (State.OPEN, State.LOCAL_CLOSING)
+_CLOSE: Final = ("connection", "close")
 
 
 @attrs.define
@@ -113,45 +98,32 @@ Event: TypeAlias = (
 )
 
 
-class _State(enum.Enum):
-    FRESH = enum.auto()
-    ASKED = enum.auto()  # the handshake awaits its answer
-    OPEN = enum.auto()
-    CLOSING = enum.auto()  # our Close is out
-    CLOSED = enum.auto()
-
-
-class WebSocketConnection:
+class WebSocketConnection(WireConnection):
     """One WebSocket from handshake to Close.
 
     ``max_message_size`` bounds a message in bytes of UTF-8, all its fragments together.
     """
 
     def __init__(self, role: Role, *, max_message_size: int = _DEFAULT_MESSAGE) -> None:
-        self.role = role
-        self.error: RemoteProtocolError | None = None  # what the peer did; see rule 2
+        super().__init__(role)
         self._max_message_size = max_message_size
-        self._state = _State.FRESH
-        self._ws = wsproto.WSConnection(
-            ConnectionType.CLIENT if role is Role.CLIENT else ConnectionType.SERVER
-        )
-        # wsproto's server would accept a POST, and lose bytes that came with the request.
-        self._http = HTTPConnection(Role.SERVER)
-        self._request: RequestStarted | None = None
-        self._head_room = MAX_HANDSHAKE_HEAD + 1
-        self._rejection: ws.RejectConnection | None = None
-        self._buffer = bytearray()  # of an unfinished message, or a rejection's body
+        self._state = State.CONNECTING
+        self._http = HTTPConnection(role)
+        self._head: http.RequestStarted | http.ResponseStarted | None = None
+        self._token = ""  # that agrees to the handshake; empty before the request
+        self._ws = Connection(ConnectionType[role.name])  # it knows no handshake: it is open
+        self._buffer = bytearray()  # of an unfinished message, or of what came with a head
         self._replies = bytearray()
 
     @property
     def is_open(self) -> bool:
         """Whether texts can be sent."""
-        return self._state is _State.OPEN
+        return self._state is State.OPEN
 
     @property
     def is_closed(self) -> bool:
         """Whether nothing more comes: after the last event, or an error."""
-        return self._state is _State.CLOSED
+        return self._state is State.CLOSED
 
     # Sending
 
@@ -161,13 +133,11 @@ class WebSocketConnection:
         Raises:
             LocalProtocolError: it was sent before, or this makes no valid request.
         """
-        self._demand(Role.CLIENT, _State.FRESH)
-        data = self._send(
-            ws.Request(
-                host=host, target=target, extra_headers=encode_headers(headers, ours=_HANDSHAKE)
-            )
-        )
-        self._state = _State.ASKED
+        self._demand(Role.CLIENT, State.CONNECTING, asked=False)
+        key = generate_nonce().decode()
+        ours = (("host", host), *_UPGRADE, ("sec-websocket-key", key), _VERSION)
+        data = self._http.send_request("GET", target, (*ours, *headers))
+        self._token = _token(key)
         return data
 
     def accept(self, headers: Headers = ()) -> bytes:
@@ -176,11 +146,10 @@ class WebSocketConnection:
         Raises:
             LocalProtocolError: no handshake waits, or these are no valid headers.
         """
-        self._demand(Role.SERVER, _State.ASKED)
-        data = self._send(
-            ws.AcceptConnection(extra_headers=encode_headers(headers, ours=_HANDSHAKE))
-        )
-        self._state = _State.OPEN
+        self._demand(Role.SERVER, State.CONNECTING)
+        ours = (*_UPGRADE, ("sec-websocket-accept", self._token))
+        data = self._http.send_response(101, (*ours, *headers))
+        self._open()
         return data
 
     def reject(self, status: int, headers: Headers = (), body: bytes = b"") -> bytes:
@@ -189,9 +158,9 @@ class WebSocketConnection:
         Raises:
             LocalProtocolError: no handshake waits, or this makes no valid answer.
         """
-        self._demand(Role.SERVER, _State.ASKED)
-        data = self._http.send_response(status, (*headers, ("connection", "close")), body)
-        self._state = _State.CLOSED
+        self._demand(Role.SERVER, State.CONNECTING)
+        data = self._http.send_response(status, (*headers, _CLOSE), body)
+        self._state = State.CLOSED
         return data
 
     def send_text(self, text: str) -> bytes:
@@ -200,26 +169,26 @@ class WebSocketConnection:
         Raises:
             LocalProtocolError: the WebSocket is not open, or *text* has a lone surrogate.
         """
-        self._demand(self.role, _State.OPEN)
-        return self._send(ws.TextMessage(data=text))
+        self._demand(self.role, State.OPEN)
+        try:
+            return self._ws.send(ws.TextMessage(data=text))
+        except UnicodeEncodeError as exc:
+            raise LocalProtocolError(str(exc)[:200]) from exc
 
-    def send_close(self, code: int = 1000, reason: str = "") -> bytes:
+    def send_close(self, code: int = 1000) -> bytes:
         """The bytes of our Close, once; none where closing is under way. ``Closed`` follows.
-
-        *reason* is cut to the 123 bytes that fit.
 
         Raises:
             LocalProtocolError: the WebSocket was never open, or *code* is not for sending.
         """
-        if self._state in (_State.CLOSING, _State.CLOSED):
+        if self._state in (State.LOCAL_CLOSING, State.CLOSED):
             return b""
-        self._demand(self.role, _State.OPEN)
+        self._demand(self.role, State.OPEN)
         # RFC 6455 7.4: what is reserved, or stands for the lack of a frame, is not for frames.
         if not (1000 <= code <= 1014 or 3000 <= code <= 4999) or code in (1004, 1005, 1006):
             raise LocalProtocolError(f"{code} is no code for a Close.")
-        data = self._send(ws.CloseConnection(code=code, reason=reason))
-        self._state = _State.CLOSING
-        return data
+        self._state = State.LOCAL_CLOSING
+        return self._ws.send(ws.CloseConnection(code=code))
 
     def data_to_send(self) -> bytes:
         """What the connection itself has to say, once; see rule 3."""
@@ -235,155 +204,123 @@ class WebSocketConnection:
         Raises:
             RemoteProtocolError: the peer broke the protocol, now or before.
         """
-        self._raise_error()
         events: list[Event] = []
-        if self.role is Role.SERVER and self._state in (_State.FRESH, _State.ASKED):
-            self._read_request(data, events)
-        elif not data:
-            pass  # to wsproto, that would be the end
-        elif self._state is _State.FRESH:
-            self._fail("The server spoke without having been asked.")
-        else:
-            if self._state is _State.ASKED and self._rejection is None:
-                # h11 bounds a head that is incomplete only, so it never gets more than one may
-                # be: then what is too long is too long in whatever pieces it arrives.
-                head, data = data[: self._head_room], data[self._head_room :]
-                self._head_room -= len(head)
-                self._feed(head, events)
-            if data and not self.is_closed:
-                self._feed(data, events)
-        if not events:
-            self._raise_error()
-        return events
+        if self._state is State.CONNECTING:
+            self._read_handshake(data, events)
+        elif self._state is not State.CLOSED:
+            self._read_frames(data, events)
+        return self._told(events)
 
     def receive_eof(self) -> list[Event]:
-        """The events that the peer's end completes: ``Closed`` where no Close came.
+        """The events that the peer's end completes: ``Closed`` where it was open.
 
         Raises:
             RemoteProtocolError: a handshake was cut, or the peer broke the protocol before.
         """
-        self._raise_error()
         events: list[Event] = []
-        if self._state is _State.FRESH:
-            self._read_request(None, events)
-        elif self._state is _State.ASKED and self.role is Role.CLIENT:
-            self._feed(None, events)
-        elif self._state is not _State.CLOSED:
+        if self._state is State.CONNECTING:
+            self._read_handshake(None, events)
+        elif self._state is not State.CLOSED:
             events.append(Closed(None, ""))
-        self._state = _State.CLOSED
-        self._raise_error()
-        return events
+        self._state = State.CLOSED
+        return self._told(events)
 
-    def _read_request(self, data: bytes | None, events: list[Event]) -> None:
-        if self._state is _State.ASKED:
-            # wsproto would lose it.
-            if data:
-                self._fail("The client speaks before its handshake is answered.")
-            return
+    def _read_handshake(self, data: bytes | None, events: list[Event]) -> None:
+        """Take the request or the answer; *data* None is the end."""
         try:
             received = self._http.receive_eof() if data is None else self._http.receive_data(data)
-        except RemoteProtocolError as exc:
-            self._fail(exc.message, exc)
-            return
+        except RemoteProtocolError:
+            received = []
         for event in received:
-            if isinstance(event, RequestStarted):
-                self._request = event
-            elif isinstance(event, BodyReceived) or self._http.unread:
-                self._refuse("More than a head came to open a WebSocket.")
+            match event:
+                case http.RequestStarted() | http.ResponseStarted():
+                    self._head = event
+                case http.BodyReceived(body):
+                    self._buffer += body[: MAX_REJECTION_BODY - len(self._buffer)]
+                case _:
+                    self._read_head(events)
+        if self._state is State.CONNECTING and self._http.error is not None:
+            self._state, self.error = State.CLOSED, self._http.error
+
+    def _read_head(self, events: list[Event]) -> None:
+        head = self._head
+        assert head is not None
+        headers = head.headers
+        options = ",".join(value for name, value in headers if name == "connection")
+        # What both halves of a handshake have to say (RFC 6455 4.1 and 4.2.1).
+        valid = (header(headers, "upgrade") or "").lower() == "websocket" and any(
+            option.strip().lower() == "upgrade" for option in options.split(",")
+        )
+        if isinstance(head, http.RequestStarted):
+            key = header(headers, "sec-websocket-key") or ""
+            valid = valid and head.method == "GET" and not self._buffer
+            if valid and key and _VERSION in headers:
+                self._token = _token(key)
+                events.append(HandshakeRequested(head.target, headers))
                 return
-        if self._request is None or MessageEnded() not in received:
-            return
-        target, headers = self._request.target, self._request.headers
-        if self._request.method != "GET":
-            self._refuse("Only GET opens a WebSocket.")
-            return
-        try:
-            self._ws.initiate_upgrade_connection(encode_headers(headers), target)
-        except (WSRemoteError, h11.LocalProtocolError, UnicodeError) as exc:
-            self._refuse(str(exc), exc)
-            return
-        self._state = _State.ASKED
-        events.append(HandshakeRequested(target, headers))
+            refusal = "This is no request for a WebSocket of version 13."
+            # RFC 6455 4.4: the versions that would have done.
+            self._replies += self._http.send_response(400, (_CLOSE, _VERSION), refusal.encode())
+            self._fail(refusal)
+        elif head.status != 101:
+            self._state = State.CLOSED
+            events.append(HandshakeRejected(head.status, headers, bytes(self._buffer)))
+        elif (
+            valid
+            and header(headers, "sec-websocket-accept") == self._token
+            and not header(headers, "sec-websocket-extensions")
+            and not header(headers, "sec-websocket-protocol")
+        ):
+            self._open()
+            events.append(HandshakeAccepted(headers))
+            self._read_frames(b"", events)
+        else:
+            self._fail("The server agrees to something that it was not asked for.")
 
-    def _refuse(self, message: str, cause: Exception | None = None) -> None:
-        # RFC 6455 4.4: the versions that would have done.
-        headers = (("connection", "close"), ("sec-websocket-version", "13"))
-        self._replies += self._http.send_response(400, headers, message.encode())
-        self._fail(message, cause)
+    def _open(self) -> None:
+        self._state = State.OPEN
+        self._ws.receive_data(self._http.unread)
 
-    def _feed(self, data: bytes | None, events: list[Event]) -> None:
-        """Have wsproto read *data* (None: the end of a handshake's answer)."""
-        try:
-            self._ws.receive_data(data)
-        except (WSRemoteError, UnicodeError) as exc:
-            # wsproto says "Bad HTTP message"; what was bad about it is in h11's error before.
-            self._fail(f"The handshake failed: {exc.__context__ or exc}", exc)
-            return
+    def _read_frames(self, data: bytes, events: list[Event]) -> None:
+        self._ws.receive_data(data)
         for event in self._ws.events():
-            self._take(event, events)
-            if self._state is _State.CLOSED:
+            match event:
+                case ws.TextMessage():
+                    self._buffer += event.data.encode()
+                    if len(self._buffer) > self._max_message_size:
+                        self._fail("The message is too large.", 1009)
+                    elif event.message_finished:
+                        events.append(TextReceived(self._buffer.decode()))
+                        self._buffer.clear()
+                case ws.BytesMessage():
+                    self._fail("A binary message came.", 1003)
+                case ws.CloseConnection() if self._ws.state in _NOT_TOLD:
+                    # No frame said so: wsproto could not read one.
+                    self._fail(event.reason or "", event.code)
+                case ws.CloseConnection():
+                    self._answer(event)
+                    self._state = State.CLOSED
+                    events.append(Closed(int(event.code), event.reason or ""))
+                case _:
+                    self._answer(event)
+            if self._state is State.CLOSED:
                 return
 
-    def _take(self, event: ws.Event, events: list[Event]) -> None:
-        match event:
-            case ws.TextMessage():
-                self._buffer += event.data.encode()
-                if len(self._buffer) > self._max_message_size:
-                    self._fail("The message is too large.", code=1009)
-                elif event.message_finished:
-                    events.append(TextReceived(self._buffer.decode()))
-                    self._buffer.clear()
-            case ws.BytesMessage():
-                self._fail("A binary message came.", code=1003)
-            case ws.Ping():
-                # Behind our Close nothing may be sent.
-                if self._state is _State.OPEN:
-                    self._replies += self._ws.send(event.response())
-            case ws.CloseConnection():
-                if self._ws.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
-                    # No frame said so: wsproto could not read one.
-                    self._fail(event.reason or "", code=event.code)
-                    return
-                if self._state is _State.OPEN:
-                    self._replies += self._ws.send(event.response())
-                self._state = _State.CLOSED
-                events.append(Closed(int(event.code), event.reason or ""))
-            case ws.AcceptConnection():
-                self._state = _State.OPEN
-                events.append(HandshakeAccepted(decode_headers(event.extra_headers)))
-            case ws.RejectConnection():
-                self._rejection = event
-                if not event.has_body:
-                    self._end_rejection(event, events)
-            case ws.RejectData():
-                self._buffer += event.data[: MAX_REJECTION_BODY - len(self._buffer)]
-                if event.body_finished and self._rejection is not None:
-                    self._end_rejection(self._rejection, events)
-            case _:  # a pong; the request that we have parsed ourselves
-                pass
+    def _answer(self, event: ws.Event) -> None:
+        # Behind our Close nothing may be sent.
+        if self._state is State.OPEN and isinstance(event, ws.Ping | ws.CloseConnection):
+            self._replies += self._ws.send(event.response())
 
-    def _end_rejection(self, rejection: ws.RejectConnection, events: list[Event]) -> None:
-        headers = decode_headers(rejection.headers)
-        events.append(HandshakeRejected(rejection.status_code, headers, bytes(self._buffer)))
-        self._state = _State.CLOSED
-
-    def _fail(self, message: str, cause: Exception | None = None, *, code: int = 1002) -> None:
-        if self._state is _State.OPEN:
+    def _fail(self, message: str, code: int = 1002) -> None:
+        if self._state is State.OPEN:
             self._replies += self._ws.send(ws.CloseConnection(code=code))
-        self._state = _State.CLOSED
-        self.error = RemoteProtocolError(message[:200])
-        self.error.__cause__ = cause
+        self._state = State.CLOSED
+        self._break(message)
 
-    def _raise_error(self) -> None:
-        if self.error is not None:
-            raise self.error.with_traceback(None)  # or each raising would lengthen it
-
-    def _demand(self, role: Role, state: _State) -> None:
-        if self.role is not role or self._state is not state:
+    def _demand(self, role: Role, state: State, *, asked: bool = True) -> None:
+        if self.role is not role or self._state is not state or asked is not bool(self._token):
             raise LocalProtocolError(f"Not while the WebSocket is {self._state.name.lower()}.")
 
-    def _send(self, event: ws.Event) -> bytes:
-        try:
-            return self._ws.send(event)
-        except (h11.LocalProtocolError, UnicodeError) as exc:
-            raise LocalProtocolError(str(exc)[:200]) from exc
+
+def _token(key: str) -> str:
+    return generate_accept_token(key.encode("latin-1")).decode()
