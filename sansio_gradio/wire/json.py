@@ -18,8 +18,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from itertools import chain
-from math import isfinite
+from itertools import chain, islice
 from typing import Any, NoReturn, TypeAlias, TypeGuard
 
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
@@ -69,27 +68,24 @@ def loads(
     """
     if len(text) > max_size:
         raise RemoteProtocolError(f"JSON of {len(text)} bytes; the limit is {max_size}.")
-    if not isinstance(text, str):
-        try:
-            # Not left to json.loads, which guesses UTF-16 and UTF-32.
-            text = text.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise _not_json(f"byte {error.start} is not UTF-8", repr(text[:_EXCERPT])) from error
-    # Looking for a backslash costs next to nothing, and large texts (files in base64) have none.
-    if "\\" in text and ("\\ud" in text or "\\uD" in text):
-        text = _SURROGATES.sub(lambda m: "\\ufffd" if m["lone"] else m[0], text)
     try:
+        # Not left to json.loads, which guesses UTF-16 and UTF-32.
+        text = text if isinstance(text, str) else text.decode("utf-8")
+        # Looking for a backslash costs next to nothing; large texts (files in base64) have none.
+        if "\\" in text and ("\\ud" in text or "\\uD" in text):
+            text = _SURROGATES.sub(lambda m: "\\ufffd" if m["lone"] else m[0], text)
         value: JSON = (json_loads or _decode)(text)
+        # Only a text with more openings than levels can be too deep, and most have a handful.
+        if _has_more_openings(text, max_depth) and any(islice(_levels(value), max_depth, None)):
+            raise RecursionError
     except RecursionError as error:
-        raise _too_deep(max_depth) from error
+        raise RemoteProtocolError(f"JSON nested more than {max_depth} levels deep.") from error
     except ValueError as error:
-        start = max(getattr(error, "pos", 0) - _EXCERPT // 2, 0)
-        raise _not_json(str(error), repr(text[start : start + _EXCERPT])) from error
-    # Only a text with more openings than levels can be too deep, and most have a handful.
-    if _has_more_openings(text, max_depth):
-        for depth, _ in enumerate(_levels(value)):
-            if depth == max_depth:
-                raise _too_deep(max_depth)
+        # The one attribute is of json's error, the other of the codec's.
+        place: int = getattr(error, "pos", getattr(error, "start", 0))
+        start = max(place - _EXCERPT // 2, 0)
+        excerpt = repr(text[start : start + _EXCERPT])
+        raise RemoteProtocolError(f"This is not JSON ({error}): {excerpt}") from error
     return value
 
 
@@ -100,18 +96,21 @@ def dumps(value: object) -> bytes:
     what they are subclasses of.
 
     Raises:
-        LocalProtocolError: JSON cannot carry it; the message names the place (``data[0].x``) and
-            what stands there: a type that JSON does not have, a key that is no string, NaN or an
-            infinity, a container inside itself, deeper nesting than ``loads`` accepts.
+        LocalProtocolError: JSON cannot carry it: a type that it does not have (the message names
+            the place, such as ``['data'][0]``), a key that is no string, NaN or an infinity, a
+            container inside itself, nesting beyond Python's stack.
     """
     try:
         text = _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
-        raise LocalProtocolError(_what_is_wrong(value)) from error
-    for depth, level in enumerate(_levels(value)):
-        keys = chain.from_iterable(part for part in level if isinstance(part, dict))
-        if depth == _LIMITS.json_depth or not all(isinstance(key, str) for key in keys):
-            raise LocalProtocolError(_what_is_wrong(value))
+        place = _place(value) if isinstance(error, TypeError) else ""
+        raise LocalProtocolError(f"This cannot be sent as JSON: {error}{place}") from error
+    dicts = (part for part in chain.from_iterable(_levels(value)) if isinstance(part, dict))
+    for key in chain.from_iterable(dicts):
+        if not isinstance(key, str):
+            raise LocalProtocolError(
+                f"This cannot be sent as JSON: a key must be text, not {key!r}"
+            )
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -150,57 +149,12 @@ def _levels(value: object) -> Iterator[list[_Container]]:
         ]
 
 
-def _what_is_wrong(value: object) -> str:
-    """The first place in *value* that JSON cannot carry, in words."""
-    stack: list[tuple[str, Any, frozenset[int]]] = [("", value, frozenset())]
-    while stack:
-        path, item, around = stack.pop()
-        if problem := _problem(item, around):
-            place = path.removeprefix(".") or "The value"
-            return f"{place} cannot be sent as JSON: {problem}."
-        if _is_container(item):
-            inside = around | {id(item)}
-            stack += [(path + step, inner, inside) for step, inner in reversed(_steps(item))]
-    return "The value cannot be sent as JSON: there is no room left on Python's stack."
-
-
-def _steps(container: _Container) -> list[tuple[str, Any]]:
-    if isinstance(container, dict):
-        return [
-            (f".{key}" if key.isidentifier() else f"[{key!r}]", item)
-            for key, item in container.items()
-        ]
-    return [(f"[{index}]", item) for index, item in enumerate(container)]
-
-
-def _problem(item: object, around: frozenset[int]) -> str | None:
-    """Why *item*, inside the containers whose ids are *around*, is not JSON; None if it is."""
-    problem = None
-    if _is_container(item):
-        keys = [key for key in item if not isinstance(key, str)] if isinstance(item, dict) else []
-        if id(item) in around:
-            problem = "it contains itself"
-        elif len(around) == _LIMITS.json_depth:
-            problem = f"it lies more than {_LIMITS.json_depth} levels deep"
-        elif keys:
-            problem = f"the key {keys[0]!r} is not a string"
-    elif isinstance(item, float):
-        problem = None if isfinite(item) else f"{item!r} is not a JSON number"
-    elif isinstance(item, int):
-        try:
-            int.__repr__(item)
-        except ValueError:
-            problem = "the integer has more digits than Python converts"
-    elif item is not None and not isinstance(item, str):
-        kind = type(item)
-        module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-        problem = f"{module}{kind.__qualname__} is not a JSON type"
-    return problem
-
-
-def _too_deep(max_depth: int) -> RemoteProtocolError:
-    return RemoteProtocolError(f"JSON nested more than {max_depth} levels deep.")
-
-
-def _not_json(why: str, excerpt: str) -> RemoteProtocolError:
-    return RemoteProtocolError(f"This is not JSON ({why}): {excerpt}")
+def _place(value: object, around: str = " at ") -> str:
+    """The steps to what JSON has no type for; empty: it is *value* itself."""
+    if _is_container(value):
+        for step, item in value.items() if isinstance(value, dict) else enumerate(value):
+            try:
+                _encode(item)
+            except TypeError:
+                return f"{around}[{step!r}]{_place(item, '')}"
+    return ""

@@ -17,7 +17,6 @@ is dropped.
 
 from __future__ import annotations
 
-import enum
 from typing import Any, NamedTuple
 
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
@@ -50,12 +49,6 @@ _tuple: type[tuple[Any, ...]] = tuple
 _new = _tuple.__new__
 
 
-class _State(enum.Enum):
-    OPEN = enum.auto()
-    ENDED = enum.auto()
-    FAILED = enum.auto()
-
-
 class SSEDecoder:
     """Turns the body of a ``text/event-stream`` into events, however it is cut.
 
@@ -66,12 +59,13 @@ class SSEDecoder:
 
     def __init__(self, *, max_event_size: int = _LIMITS.message) -> None:
         self._max_event_size = max_event_size
-        self._state = _State.OPEN
+        self._has_ended = False
         self._start: bytes | None = b""  # what may yet be a byte order mark; None: decided
         self._after_cr = False
         self._line = bytearray()  # the unfinished line
-        # The buffers of section 9.2.6, and the bytes of the lines since the last blank one.
+        # The bytes of the lines since the last blank one; more than the limit: no way back.
         self._size = 0
+        # The buffers of section 9.2.6.
         self._event = ""
         self._data: bytes | bytearray | memoryview | None = None
         self._id = ""
@@ -96,10 +90,9 @@ class SSEDecoder:
                 call.
             LocalProtocolError: the stream was already said to have ended.
         """
-        if self._state is _State.ENDED:
+        if self._has_ended:
             raise LocalProtocolError("This event stream has ended.")
-        if self._state is _State.FAILED:
-            raise self._too_large()
+        self._check_size()
         lines: list[bytes | bytearray] = [*self._with_one_line_end(bytes(data)).split(b"\n")]
         rest = lines.pop()
         events: list[ServerSentEvent] = []
@@ -110,11 +103,11 @@ class SSEDecoder:
             self._interpret(lines, events)
         self._line += rest
         if self._size + len(self._line) > self._max_event_size:
-            self._state = _State.FAILED
+            self._size += len(self._line)
             self._line.clear()
             self._data = None
             if not events:
-                raise self._too_large()
+                self._check_size()
         return events
 
     def receive_eof(self) -> list[ServerSentEvent]:
@@ -123,15 +116,13 @@ class SSEDecoder:
         Raises:
             RemoteProtocolError: the stream had already failed.
         """
-        if self._state is _State.FAILED:
-            raise self._too_large()
-        self._state = _State.ENDED
-        self._line.clear()
-        self._data = None
+        self._check_size()
+        self._has_ended = True
         return []
 
-    def _too_large(self) -> RemoteProtocolError:
-        return RemoteProtocolError(f"An event is larger than {self._max_event_size} bytes.")
+    def _check_size(self) -> None:
+        if self._size > self._max_event_size:
+            raise RemoteProtocolError(f"An event is larger than {self._max_event_size} bytes.")
 
     def _with_one_line_end(self, chunk: bytes) -> bytes:
         """The next of the stream without its byte order mark, with LF as the only line end."""
