@@ -11,6 +11,7 @@ from conversation_driver import (
     ECHO,
     Talk,
     app,
+    compact,
     completed,
     estimation,
     failed,
@@ -53,6 +54,7 @@ class Carried:
 
     def __init__(self, protocol: str = "sse_v3", version: str = "6.31.0", **options: Any) -> None:
         want = options.pop("want", Want.ALL)
+        self.refuses: LocalProtocolError | None = options.pop("refuses", None)
         # A session, for what the job shares with others.
         self.talk = Talk(app(protocol, version), **options)
         self.talk.look()
@@ -71,6 +73,8 @@ class Carried:
 
     def start(self, job: Job) -> None:
         self.asked.append("start")
+        if self.refuses is not None:
+            raise self.refuses
 
     def stop(self, job: Job, then: Callable[[bool], None]) -> None:
         self.asked.append("stop")
@@ -428,6 +432,22 @@ def test_long_outputs_weigh_more() -> None:
 # Its other ends
 
 
+def test_what_cannot_be_handed_in_fails_at_once() -> None:
+    carried = Carried(refuses=LocalProtocolError("no JSON"))
+    error = carried.error
+    assert type(error) is LocalProtocolError
+    assert error.message == "no JSON"
+    assert (carried.asked, carried.left) == (["start", "forget"], 1)
+
+
+@pytest.mark.parametrize("want", [Want.RESULT, Want.MESSAGES, Want.OUTPUTS])
+def test_ends_have_no_status_where_none_is_wanted(want: Want) -> None:
+    for end in (Job.leave, Job.expire):
+        carried = Carried(want=want)
+        end(carried.job)
+        assert carried.said == [carried.end]
+
+
 def test_a_cancel_waits_for_the_server() -> None:
     carried = at(JobState.RUNNING)
     assert carried.job.cancel()
@@ -461,6 +481,11 @@ def test_the_last_message_answers_a_cancel_too(message: dict[str, Any], stopped:
     assert carried.end == JobCancelled(session=0, job=7, stopped_on_server=stopped)
     carried.stopped(not stopped)
     assert carried.end is carried.said[-1]
+
+
+def test_unknown_messages_are_an_anomaly_where_messages_are_not_wanted() -> None:
+    carried = at(JobState.RUNNING, want=Want.STATUS)
+    assert kinds(carried.receive({"msg": "of tomorrow"})) == [Anomaly]
 
 
 def test_an_unknown_message_during_a_cancel_is_an_anomaly_as_ever() -> None:
@@ -619,7 +644,7 @@ def test_a_job_that_is_over_hands_over_no_piece() -> None:
 def test_a_yield_that_nobody_looks_at_is_only_kept() -> None:
     carried = at(JobState.RUNNING, want=Want.RESULT)
     for number in range(3):
-        assert carried.job.skip('{"output": {"data": [%d]}}' % number)
+        assert carried.job.skip(compact({"output": {"data": [number]}}))
     assert carried.said == []
 
 
