@@ -499,6 +499,13 @@ def test_what_a_client_sends_ahead_is_bounded() -> None:
     assert server.is_closed
     with pytest.raises(LocalProtocolError):
         server.accept()
+    # In one piece with the request: nobody is told of what cannot be answered.
+    for request in (REQUEST, REQUEST.replace(b"GET", b"POST")):
+        server = WebSocketConnection(Role.SERVER)
+        with pytest.raises(RemoteProtocolError, match="sent ahead"):
+            server.receive_data(request + b"x" * (HEAD + 2))
+        assert server.is_closed
+        assert server.data_to_send() == b""
 
 
 def test_a_server_can_start_from_what_an_http_connection_has_read() -> None:

@@ -252,6 +252,8 @@ class WebSocketConnection(WireConnection):
             option.strip().lower() == "upgrade" for option in options.split(",")
         )
         if isinstance(head, http.RequestStarted):
+            if self._http.error is not None:
+                return  # there is no answering any more, so nothing is asked
             key = header(headers, "sec-websocket-key") or ""
             valid = valid and head.method == "GET" and not self._buffer
             if valid and key and _VERSION in headers:
