@@ -377,6 +377,8 @@ class Session:
         if self._closing and not self._jobs and not self._closed:
             self._closed = True
             self._context.timers.stop("close")
+            if self._main is not None:
+                self._main.close()
             self._context.exchanges.abort_all()
             self._context.emit(SessionClosed(session=self.id))
 

@@ -1,0 +1,182 @@
+"""What the parts of a conversation share: the way to the app's API, and how things are told."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from conversation_driver import Talk, app, config
+
+from sansio_gradio.client.context import Context
+from sansio_gradio.client.exchanges import Answer
+from sansio_gradio.errors import (
+    AppError,
+    ConnectionLost,
+    GradioError,
+    RemoteProtocolError,
+    TooManyRequestsError,
+)
+from sansio_gradio.events import Anomaly, SessionLost
+from sansio_gradio.limits import Limits
+from sansio_gradio.protocol.app_info import AppInfo
+from sansio_gradio.protocol.requests import HTTPRequest
+from sansio_gradio.wire.url import URL
+
+POST = HTTPRequest("POST", "queue/join", (), b"{}")
+
+
+def context_of(talk: Talk) -> Context:
+    talk.look()
+    return talk.conversation._context
+
+
+def test_wall_time_is_told_time_and_an_offset() -> None:
+    talk = Talk(app(), wall_offset=1e9)
+    assert context_of(talk).wall_now == 1e9 + 1000.0
+
+
+def test_a_message_is_read_within_the_limits() -> None:
+    talk = Talk(app(), limits=Limits(message=100, json_depth=5))
+    context = context_of(talk)
+    assert context.parse('{"msg":"log","log":"x"}') == {"msg": "log", "log": "x"}
+    for text in ("[]", "nonsense", '{"x":"' + "y" * 100 + '"}', '{"x":' + "[" * 6 + "]" * 6 + "}"):
+        with pytest.raises(RemoteProtocolError):
+            context.parse(text)
+
+
+def test_what_is_wrong_with_a_message_is_told() -> None:
+    talk = Talk(app())
+    context = context_of(talk)
+    assert context.parse('{"msg":"estimation","rank":"x"}', job=7) == {"msg": "estimation"}
+    assert context.parse('{"msg":7}') == {}
+    assert [event.job for event in talk.of(Anomaly)] == [7, None]
+    assert "'rank'" in talk.of(Anomaly)[0].what
+
+
+def test_if_strict_it_is_an_error() -> None:
+    context = context_of(Talk(app(), strict=True))
+    with pytest.raises(RemoteProtocolError):
+        context.parse('{"msg":7}')
+
+
+def test_another_parser_may_be_used() -> None:
+    talk = Talk(app(), json_loads=lambda text: {"msg": "log", "log": text})
+    assert context_of(talk).parse("anything") == {"msg": "log", "log": "anything"}
+
+
+def asked(talk: Talk) -> list[Any]:
+    """What comes of a question: the answers, or the errors."""
+    told: list[Any] = []
+    context_of(talk).ask(
+        POST, phase="testing", deadline="join", then=told.append, failed=told.append
+    )
+    return told
+
+
+def test_an_answer_with_200_is_what_was_asked_for() -> None:
+    talk = Talk(app(api_prefix="/api"))
+    told = asked(talk)
+    talk.answer(talk.request("/api/queue/join"), {"x": 1})
+    (answer,) = told
+    assert isinstance(answer, Answer)
+    assert json.loads(answer.body) == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (500, {"error": "'boom'"}, AppError),
+        (404, b"", RemoteProtocolError),
+        (201, {}, RemoteProtocolError),
+    ],
+)
+def test_any_other_is_a_refusal(status: int, body: Any, kind: type[GradioError]) -> None:
+    talk = Talk(app("sse_v3", "4.44.1"))
+    told = asked(talk)
+    talk.answer(talk.request("/queue/join"), body, status=status)
+    (error,) = told
+    assert type(error) is kind
+    assert isinstance(error, GradioError)
+    assert (error.phase, error.status) == ("testing", status)
+    assert error.url == "http://app.example/queue/join"
+    if kind is AppError:
+        assert error.message == "boom"  # as that version means it
+
+
+def test_what_went_wrong_on_the_way_is_told_too() -> None:
+    talk = Talk(app())
+    told = asked(talk)
+    talk.lose(talk.request("/queue/join"))
+    assert type(told[0]) is ConnectionLost
+    talk = Talk(app())
+    told = asked(talk)
+    talk.request("/queue/join")
+    talk.sleep(61.0)
+    assert told[0].phase == "join"
+
+
+def test_dates_are_compared_with_the_wall_clock() -> None:
+    talk = Talk(app(), wall_offset=784111777.0 - 1000.0)  # RFC 9110's example, 1994
+    told = asked(talk)
+    headers = (("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT"),)
+    talk.answer(talk.request("/queue/join"), b"", status=429, headers=headers)
+    assert isinstance(told[0], TooManyRequestsError)
+    assert told[0].retry_after == 60.0
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "stopped"),
+    [
+        (200, {"success": True}, True),
+        (200, {"success": False}, False),
+        (200, {"success": 1}, False),
+        (200, [], False),
+        (200, b"<html>", False),
+        (404, {"success": True}, False),
+    ],
+)
+def test_stopping_is_answered_by_yes_or_no(status: int, body: Any, stopped: bool) -> None:
+    talk = Talk(app())
+    told: list[bool] = []
+    context_of(talk).ask_to_stop(HTTPRequest("POST", "cancel"), told.append)
+    talk.answer(talk.request("/cancel"), body, status=status)
+    assert told == [stopped]
+
+
+def test_stopping_may_be_impossible_late_or_lost() -> None:
+    talk = Talk(app())
+    told: list[bool] = []
+    context_of(talk).ask_to_stop(None, told.append)
+    assert (told, talk.new()) == ([False], [])
+    for _ in range(2):
+        context_of(talk).ask_to_stop(HTTPRequest("POST", "cancel"), told.append)
+    lost, _ = talk.requests("/cancel", "/cancel")
+    talk.lose(lost)
+    assert told == [False, False]
+    talk.sleep(2.1)  # Timeouts.close
+    assert told == [False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "lost"), [("state", True), ("variable", True), ("textbox", False), (None, False)]
+)
+def test_a_lost_session_tells_whether_state_is_lost_with_it(kind: str | None, lost: bool) -> None:
+    said = config()
+    said["components"] += [] if kind is None else [{"id": 9, "type": kind, "props": {}}]
+    talk = Talk(AppInfo.from_config(said))
+    context_of(talk).session_lost()
+    assert talk.of(SessionLost) == [SessionLost(session=0, state_lost=lost)]
+
+
+def test_a_refusal_names_where_the_answer_came_from() -> None:
+    url = URL.parse("http://app.example/elsewhere?secret=1")
+    answer = Answer(404, (), b"", url)
+    error = context_of(Talk(app())).refusal(answer, "testing")
+    assert error.url == "http://app.example/elsewhere"
+
+
+def test_an_anomaly_carries_what_caused_it() -> None:
+    talk = Talk(app(), id=5)
+    context_of(talk).anomaly("odd", job=3, message={"msg": "x"})
+    assert talk.of(Anomaly) == [Anomaly(session=5, what="odd", job=3, message={"msg": "x"})]
