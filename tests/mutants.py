@@ -93,14 +93,14 @@ MUTANTS = [
     Mutant(
         "credentials follow a redirect to another origin",
         "client/exchanges.py",
-        "if origin != old.origin and not (upgraded and host == old.host):",
+        "if new.origin != old.origin and not (upgraded and new.host == old.host):",
         "if False:",
         "tests/test_client_exchanges.py",
     ),
     Mutant(
         "a POST is sent again after its last byte was handed out",
-        "client/engine.py",
-        "            and (exchange.is_safe or not exchange.handed_out)\n",
+        "client/connection.py",
+        "            and (self.is_safe or not self.handed_out)\n",
         "",
         "tests/test_client_engine.py",
     ),

@@ -52,6 +52,17 @@ class Exchange:
         """Whether sending it twice does no harm."""
         return isinstance(self.command, SendRequest) and self.command.method == "GET"
 
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether it goes on another connection when this one breaks: only what cannot happen
+        twice, since not all of it was sent, or what may. A WebSocket's handshake is no request."""
+        return (
+            isinstance(self.command, SendRequest)
+            and self.attempts == 0
+            and not self.answered
+            and (self.is_safe or not self.handed_out)
+        )
+
 
 class ConnectionState(enum.Enum):
     OPENING = "connect"

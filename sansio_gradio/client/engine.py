@@ -18,16 +18,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias, Unpack
 
-from sansio_gradio.client.commands import (
-    CloseConnection,
-    ConversationCommand,
-    EngineCommand,
-    OpenConnection,
-    OpenWebSocket,
-    SendRequest,
-    SendText,
-    StartTLS,
-)
+from sansio_gradio.client import commands
+from sansio_gradio.client.commands import ConversationCommand, EngineCommand
 from sansio_gradio.client.connection import (
     Connection,
     ConnectionState,
@@ -168,7 +160,7 @@ class Engine:
         if scheme == "https":
             connection.state = ConnectionState.SECURING
             self._start_deadline(connection)
-            self._commands.append(StartTLS(conn, host))
+            self._commands.append(commands.StartTLS(conn, host))
         else:
             self._opened(connection)
 
@@ -235,7 +227,7 @@ class Engine:
     def _open(self, exchange: Exchange) -> None:
         self._last_connection += 1
         id = self._last_connection
-        if isinstance(exchange.command, OpenWebSocket):
+        if isinstance(exchange.command, commands.OpenWebSocket):
             from sansio_gradio.client.websocket_connection import (  # noqa: PLC0415 # see there
                 SocketConnection,
             )
@@ -247,7 +239,7 @@ class Engine:
         self._connections[id] = connection
         scheme, host, port = connection.origin
         name = host if scheme == "https" else None
-        self._commands.append(OpenConnection(id, host, port, name))
+        self._commands.append(commands.OpenConnection(id, host, port, name))
         self._start_deadline(connection)
 
     def _start_deadline(self, connection: Connection) -> None:
@@ -288,28 +280,19 @@ class Engine:
         self._close(connection)
         if exchange is None or exchange.aborted:
             return
-        if was_open and self._may_repeat(exchange):
+        if was_open and exchange.may_be_repeated:
             exchange.attempts += 1
             exchange.handed_out = False
             self._pool.want(exchange, first=True)
         else:
             self._fail(exchange, failure, now)
 
-    def _may_repeat(self, exchange: Exchange) -> bool:
-        """Only what cannot happen twice, or may: see DESIGN.md, pool."""
-        return (
-            isinstance(exchange.command, SendRequest)
-            and exchange.attempts == 0
-            and not exchange.answered
-            and (exchange.is_safe or not exchange.handed_out)
-        )
-
     def _close(self, connection: Connection) -> None:
         self._timers.stop(connection)
         connection.state = ConnectionState.CLOSED
         connection.end()
         if not connection.is_gone:
-            self._commands.append(CloseConnection(connection.id))
+            self._commands.append(commands.CloseConnection(connection.id))
         if connection.is_gone or not connection.has_data:
             self._forget(connection)
 
@@ -347,14 +330,14 @@ class Engine:
 
     def _carry_out(self, conversation: Conversation, command: ConversationCommand) -> None:
         match command:
-            case SendRequest() | OpenWebSocket():
+            case commands.SendRequest() | commands.OpenWebSocket():
                 exchange = Exchange(conversation, command, URL.parse(command.url))
                 self._exchanges[conversation.id, command.id] = exchange
-                if isinstance(command, SendRequest):
+                if isinstance(command, commands.SendRequest):
                     self._pool.want(exchange)
                 else:
                     self._open(exchange)
-            case SendText(id, text):
+            case commands.SendText(id, text):
                 connection = self._carriers[self._exchanges[conversation.id, id]]
                 connection.send_text(text)
                 self._note_data(connection)
