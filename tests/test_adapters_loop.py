@@ -13,6 +13,7 @@ from lively_app import PATIENCE, Lively
 
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.events import Connected, ConnectingFailed, Event, JobCompleted, Output
+from sansio_gradio_adapters._network import Network
 from sansio_gradio_adapters.loop import Loop
 from sansio_gradio_adapters.server import serve_in_thread
 
@@ -99,7 +100,9 @@ def test_many_sessions_share_one_loop(url: str) -> None:
     assert done == {session.id: (str(session.id),) for session in sessions}
 
 
-def test_an_event_of_the_first_step_is_not_waited_for(url: str) -> None:
+def test_who_was_handed_an_event_does_not_wait_for_the_next(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = new_engine()
     session = engine.session(url)
     events: list[Event] = []
@@ -108,8 +111,11 @@ def test_an_event_of_the_first_step_is_not_waited_for(url: str) -> None:
         while not events:
             loop.run_once()
         session.submit("too", "many", api_name="/echo")
-        loop.run_once()  # fails at once: with nothing to wait for, this would block for ever
+        waits: list[float | None] = []
+        monkeypatch.setattr(Network, "wait", lambda self, timeout: waits.append(timeout))
+        loop.run_once()  # the job fails at once, and nothing else may ever happen
     assert len(events) == 2
+    assert waits == [0.0]
 
 
 def test_a_sink_that_is_detached_gets_no_more(url: str) -> None:

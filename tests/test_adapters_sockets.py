@@ -157,6 +157,15 @@ def test_one_client_serves_many_threads(client: Client) -> None:
         assert list(pool.map(lambda n: client.predict(n, api_name="/echo"), numbers)) == numbers
 
 
+def test_a_job_that_is_over_is_not_kept(client: Client) -> None:
+    for _ in range(3):
+        client.predict("x", api_name="/echo")
+        with pytest.raises(AppError):
+            client.predict("x", api_name="/boom")
+        client.submit("x", api_name="/held").cancel()
+    wait_for(lambda: not client._core._jobs)
+
+
 # A job is a Future
 
 
@@ -433,16 +442,23 @@ def test_a_task_that_waits_can_be_cancelled_and_its_loop_closed(
         async for _ in job:
             pass
 
-    async def main() -> None:
+    complaints: list[object] = []
+
+    async def main(*, until_the_end: bool) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(wait(), 0.01)
         task = asyncio.create_task(wait())
         await asyncio.sleep(0)
         task.cancel()
+        if until_the_end:
+            lively.go_on.set()
+            await wait()
 
-    asyncio.run(main())
-    lively.go_on.set()
+    asyncio.run(main(until_the_end=False))
+    asyncio.run(main(until_the_end=True))
     assert job.result(PATIENCE) == "x"
+    assert complaints == []
 
 
 # Messages

@@ -109,11 +109,9 @@ class ClientCore:
             record.publish()
             return
         self._jobs[record.id] = record
-        if record.was_cancelled:
-            self.cancel(record)
 
     def cancel(self, record: JobRecord) -> None:
-        """Tell the engine of a cancelled job."""
+        """Tell the engine of a job that is cancelled, after ``begin``."""
         if record.id is not None:
             self.session.cancel(record.id)
 
