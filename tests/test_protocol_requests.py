@@ -119,7 +119,7 @@ def test_a_protocol_that_there_is_not_is_a_value_error(protocol: str) -> None:
 
 @pytest.mark.parametrize("protocol", KNOWN)
 def test_data_that_is_no_json_is_the_callers_mistake(protocol: str) -> None:
-    with pytest.raises(LocalProtocolError, match=r"data\[0\]"):
+    with pytest.raises(LocalProtocolError, match=r"\['data'\]\[0\]"):
         send_data_frame(protocol, {"data": [object()]}, {})
 
 
