@@ -65,68 +65,102 @@ class Slots:
         return tuple(slot.snapshot() for slot in self._slots)
 
 
+_Kept: TypeAlias = tuple[tuple[Any, ...] | None, int, list[tuple[Change | str, int]]]
+"""The values before the first entry, its place, and the entries, each with its size."""
+
+
 class Outputs(Sequence[tuple[Any, ...]]):
     """All that a job has yielded, oldest first: a tuple for each yield, an item a component.
 
-    Beyond *limit* bytes (as received) the oldest are dropped and counted in ``skipped``.
+    Beyond *limit* bytes (as received) the oldest are dropped and counted in ``skipped``; the newest
+    stays. A text that cannot be read, or does not follow from the one before, ends them: it and
+    what comes after it are left out.
+
     Iterating costs what applying the edits costs; so does an index. Several iterators at a time,
     also in other threads, are fine; one that is overtaken by dropping goes on with the oldest left.
     """
 
     def __init__(self, *, diffs: bool, limit: int) -> None:
-        self.skipped = 0
         self._diffs = diffs
         self._limit = limit
         self._size = 0
         # Replaced as a whole when the oldest are dropped, so that iterators see one or the other.
-        self._kept: tuple[tuple[Any, ...] | None, int, list[tuple[Change | str, int]]] = (
-            None,
-            0,
-            [],
-        )
+        self._kept: _Kept = (None, 0, [])
+        self._checked = 0  # the first place of which it is not known whether it can be read
+        self._end: int | None = None  # the first one that is known not to be
+
+    @property
+    def skipped(self) -> int:
+        """How many of the oldest were dropped."""
+        return self._kept[1]
 
     def add(self, change: Change | str, size: int) -> None:
-        """Append a yield: its change, or the text of its message, to be read when needed."""
-        _, _, entries = self._kept
+        """Append a yield: its change, which fits, or the text of its message, not read yet."""
+        if self._end is not None:
+            return
+        _, first, entries = self._kept
+        if self._checked == first + len(entries) and not isinstance(change, str):
+            self._checked += 1
         entries.append((change, size))
         self._size += size + _ITEM_OVERHEAD
         if self._size > self._limit and len(entries) > 1:
-            self._drop(len(entries) // 2 + 1)
+            count, rest = 0, self._size
+            while rest > self._limit // 2 and count < len(entries) - 1:
+                rest -= entries[count][1] + _ITEM_OVERHEAD
+                count += 1
+            self._drop(count)
 
     def _drop(self, count: int) -> None:
-        _, _, entries = self._kept
-        slots = self._replay(count)
-        self.skipped += count
-        rest = entries[count:]
-        self._size = sum(size + _ITEM_OVERHEAD for _, size in rest)
-        self._kept = (slots.snapshot(), self.skipped, rest)
+        base, first, entries = kept = self._kept
+        slots = self._replay(kept, count)
+        if self._end is None:
+            self._size -= sum(size + _ITEM_OVERHEAD for _, size in entries[:count])
+            self._kept = (slots.snapshot(), first + count, entries[count:])
+        else:
+            self._kept = (base, first, entries[: self._end - first])
 
-    def _replay(self, count: int) -> Slots:
-        base, _, entries = self._kept
+    def _replay(self, kept: _Kept, count: int) -> Slots:
+        """The values after *count* of what is kept, of no use if ``_end`` comes before."""
+        base, first, entries = kept
         slots = _from(base)
-        for change, _ in entries[:count]:
-            self._apply(slots, change)
+        for place, (change, _) in enumerate(entries[:count], first):
+            try:
+                self._apply(slots, change)
+            except RemoteProtocolError:
+                self._end = place
+                break
         return slots
 
     def _apply(self, slots: Slots, change: Change | str) -> None:
         if isinstance(change, str):
-            data = output_data(parse_message(change)) or []
+            data = output_data(parse_message(change))
+            if data is None:
+                raise RemoteProtocolError("an output without data")
             change = change_of(data, first=not slots.changes, diffs=self._diffs)
         slots.apply(change)
 
+    def _length(self, kept: _Kept) -> int:
+        _, first, entries = kept
+        until = first + len(entries)
+        if self._checked < until:
+            self._replay(kept, len(entries))
+            self._checked = until
+        return (until if self._end is None else self._end) - first
+
     def __len__(self) -> int:
-        return len(self._kept[2])
+        return self._length(self._kept)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        place = self.skipped
+        place = 0
         while True:
-            base, first, _ = kept = self._kept
+            _, first, entries = kept = self._kept
             place = max(place, first)
-            slots = _from(base)
-            for change, _ in kept[2][: place - first]:
-                self._apply(slots, change)
-            while self._kept is kept and place - first < len(kept[2]):
-                self._apply(slots, kept[2][place - first][0])
+            slots = self._replay(kept, place - first)
+            while self._kept is kept and place - first < len(entries):
+                try:
+                    self._apply(slots, entries[place - first][0])
+                except RemoteProtocolError:
+                    return
                 place += 1
                 yield slots.snapshot()
             if self._kept is kept:
@@ -139,8 +173,9 @@ class Outputs(Sequence[tuple[Any, ...]]):
     def __getitem__(self, index: int | slice) -> tuple[Any, ...] | list[tuple[Any, ...]]:
         if isinstance(index, slice):
             return list(self)[index]
-        place = range(len(self))[index]
-        return self._replay(place + 1).snapshot()
+        kept = self._kept
+        place = range(self._length(kept))[index]
+        return self._replay(kept, place + 1).snapshot()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or isinstance(other, str | bytes):
