@@ -1,0 +1,445 @@
+"""The history of a job is the list of what it yielded, however it is kept."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import threading
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import pytest
+import transcripts
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from sansio_gradio.errors import RemoteProtocolError
+from sansio_gradio.protocol.diff import compute_diff
+from sansio_gradio.protocol.outputs import Change, Outputs, Slots, change_of
+
+Row = tuple[Any, ...]
+
+ENOUGH = 10**9
+OVERHEAD = 256  # what an entry is taken to cost beside its text
+
+scalars = st.sampled_from([None, True, False, 0, 1, 1.0, 2.5, "", "a", "ab", "abc", "b"])
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("abc"), inner),
+    max_leaves=8,
+)
+rows = st.lists(values, min_size=1, max_size=3).map(tuple)
+
+
+def exactly(value: object) -> str:
+    """Tells 1, 1.0 and True apart, and the order of keys."""
+    return json.dumps(value)
+
+
+class Server:
+    """What a server with diffs says of each yield; ``rows`` is what it meant."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+
+    def says(self, row: Row) -> list[Any]:
+        """The ``data`` of the message. A job's slots may become more, never fewer."""
+        before = self.rows[-1] if self.rows else ()
+        row = (*row, *before[len(row) :])
+        self.rows.append(row)
+        if len(self.rows) == 1:
+            return list(row)
+        before = (*before, *[None] * (len(row) - len(before)))
+        return [compute_diff(old, new) for old, new in zip(before, row, strict=True)]
+
+    def text(self, row: Row) -> str:
+        return text_of(self.says(row))
+
+    def change(self, row: Row) -> Change:
+        first = not self.rows
+        return change_of(self.says(row), first=first, diffs=True)
+
+
+def text_of(data: object) -> str:
+    return json.dumps({"msg": "process_generating", "output": {"data": data}, "event_id": "e"})
+
+
+def filled(history: Sequence[Row], *, limit: int = ENOUGH, texts: bool = False) -> Outputs:
+    outputs, server = Outputs(diffs=True, limit=limit), Server()
+    for row in history:
+        text = server.text(row) if texts else ""
+        outputs.add(text if texts else server.change(row), len(text))
+    return outputs
+
+
+# One yield
+
+
+def test_a_first_yield_and_one_without_diffs_are_whole() -> None:
+    data = ["a", [["append", [], "x"]], None]
+    whole: Change = (
+        [["replace", [], "a"]],
+        [["replace", [], [["append", [], "x"]]]],
+        [["replace", [], None]],
+    )
+    assert change_of(data, first=True, diffs=True) == whole
+    assert change_of(data, first=False, diffs=False) == whole
+    assert change_of([], first=True, diffs=True) == ()
+
+
+def test_later_yields_are_edits() -> None:
+    data: list[Any] = [[["append", [], "x"], ["delete", [0], None]], []]
+    assert change_of(data, first=False, diffs=True) == tuple(data)
+
+
+@pytest.mark.parametrize(
+    "slot",
+    ["text", 5, None, {"x": 1}, ["x"], [[]], [["append", []]], [["append", 0, "x"]], [None], [{}]],
+)
+def test_a_value_where_edits_are_due_is_refused(slot: Any) -> None:
+    with pytest.raises(RemoteProtocolError):
+        change_of([[], slot], first=False, diffs=True)
+
+
+def test_slots_follow_the_changes_and_snapshots_stay() -> None:
+    slots = Slots()
+    assert (slots.snapshot(), slots.changes) == ((), 0)
+    slots.apply(([["replace", [], ["a"]]],))
+    first = slots.snapshot()
+    slots.apply(([["add", [1], "b"]], [["replace", [], 5]]))  # a slot that is new starts as None
+    second = slots.snapshot()
+    slots.apply(([["append", [0], "x"]],))  # nothing is said of the other slot
+    slots.apply(())
+    assert (first, second) == ((["a"],), (["a", "b"], 5))
+    assert (slots.snapshot(), slots.changes) == ((["ax", "b"], 5), 4)
+    with pytest.raises(RemoteProtocolError):
+        slots.apply(([["append", [], "x"]],))
+
+
+# The history, whole
+
+
+@given(st.lists(rows, max_size=12), st.lists(st.booleans(), min_size=12, max_size=12))
+def test_it_is_the_list_of_what_was_yielded(history: list[Row], as_text: list[bool]) -> None:
+    outputs, server = Outputs(diffs=True, limit=ENOUGH), Server()
+    for row, text in zip(history, as_text, strict=False):
+        outputs.add(server.text(row) if text else server.change(row), 10)
+    assert exactly(list(outputs)) == exactly(server.rows)
+    assert len(outputs) == len(server.rows)
+    assert outputs.skipped == 0
+    for index in range(-len(server.rows), len(server.rows)):
+        assert exactly(outputs[index]) == exactly(server.rows[index])
+    for index in (len(server.rows), -len(server.rows) - 1):
+        with pytest.raises(IndexError):
+            outputs[index]
+    assert exactly(outputs[1:-1:2]) == exactly(server.rows[1:-1:2])
+    assert exactly(list(reversed(outputs))) == exactly(server.rows[::-1])
+    assert list(outputs) == list(outputs)
+
+
+@given(st.lists(rows, min_size=1, max_size=6))
+def test_without_diffs_every_yield_is_whole(history: list[Row]) -> None:
+    outputs = Outputs(diffs=False, limit=ENOUGH)
+    for row in history:
+        outputs.add(text_of(row), 10)
+    assert exactly([row[: len(own)] for row, own in zip(outputs, history, strict=True)]) == exactly(
+        history
+    )
+
+
+def test_it_compares_with_any_sequence() -> None:
+    history = [("a",), ("ab",)]
+    outputs = filled(history)
+    assert outputs == history
+    assert outputs == tuple(history)
+    assert outputs == filled(history, texts=True)
+    assert outputs != history[:1]
+    assert outputs != "ab"
+    assert filled([]) == ()
+    assert filled([]) != ""
+    assert filled([]) != b""
+    assert outputs != 5
+    assert ("ab",) in outputs
+    assert outputs.index(("ab",)) == 1
+
+
+def test_it_shows_how_much_there_is_and_not_what() -> None:
+    assert repr(filled([("secret",)] * 3)) == "<Outputs: 3 kept, 0 skipped>"
+
+
+def test_it_survives_being_pickled() -> None:
+    outputs = filled([("a", 1), ("ab", 2)], texts=True)
+    assert pickle.loads(pickle.dumps(outputs)) == [("a", 1), ("ab", 2)]
+
+
+@given(st.lists(rows, min_size=1, max_size=8))
+def test_a_row_never_changes_once_it_was_seen(history: list[Row]) -> None:
+    outputs, server, seen = Outputs(diffs=True, limit=3 * OVERHEAD), Server(), list[Any]()
+    for row in history:
+        outputs.add(server.change(row), 0)
+        for got in (outputs[-1], *outputs):
+            seen.append((got, copy.deepcopy(got)))
+    assert all(exactly(got) == exactly(then) for got, then in seen)
+
+
+def test_recorded_generators_are_read_from_their_texts() -> None:
+    count = 0
+    for version in ("4.19.2", "4.44.1", "6.31.0"):
+        for scenario in transcripts.scenarios(version):
+            expected = transcripts.load(version, scenario).expected
+            for job in expected["jobs"]:
+                outputs = Outputs(diffs=True, limit=ENOUGH)
+                for message in said_of(job["key"], expected):
+                    outputs.add(json.dumps(message), 100)
+                kinds = {kind for kind, _ in job["message_kinds"]}
+                if "process_generating" in kinds and "after_end" not in job:
+                    assert exactly(list(outputs)) == exactly(job["outputs"]), (version, scenario)
+                    count += len(outputs)
+    assert count > 200
+
+
+def said_of(event_id: str, expected: Any) -> list[Any]:
+    return [
+        message
+        for exchange in expected["exchanges"]
+        for message in exchange.get("messages", ())
+        if message.get("event_id") == event_id and message.get("msg") == "process_generating"
+    ]
+
+
+# Beyond the limit
+
+
+@given(
+    st.lists(st.tuples(rows, st.integers(0, 2000), st.booleans()), min_size=1, max_size=20),
+    st.integers(1, 5000),
+)
+def test_beyond_the_limit_the_oldest_are_skipped_and_the_rest_is_exact(
+    history: list[tuple[Row, int, bool]], limit: int
+) -> None:
+    outputs, server, sizes = Outputs(diffs=True, limit=limit), Server(), list[int]()
+    for row, size, text in history:
+        outputs.add(server.text(row) if text else server.change(row), size)
+        sizes.append(size + OVERHEAD)
+        assert outputs.skipped + len(outputs) == len(server.rows)
+        assert exactly(list(outputs)) == exactly(server.rows[outputs.skipped :])
+        assert exactly(outputs[-1]) == exactly(server.rows[-1])  # the newest is always there
+        assert len(outputs) == 1 or sum(sizes[outputs.skipped :]) <= limit
+    if sum(sizes) <= limit:
+        assert outputs.skipped == 0
+
+
+def test_what_fits_is_not_dropped() -> None:
+    outputs = filled([(n,) for n in range(10)], limit=10 * OVERHEAD)
+    assert (len(outputs), outputs.skipped) == (10, 0)
+    outputs.add(([["replace", [], 10]],), 0)
+    assert list(outputs) == [(n,) for n in range(6, 11)]  # down to half of the limit
+    assert repr(outputs) == "<Outputs: 5 kept, 6 skipped>"
+
+
+@pytest.mark.parametrize("texts", [False, True])
+def test_the_cost_of_a_long_history_is_linear(texts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    applied = 0
+    apply = Slots.apply
+
+    def counted(self: Slots, change: Change) -> None:
+        nonlocal applied
+        applied += 1
+        apply(self, change)
+
+    monkeypatch.setattr(Slots, "apply", counted)
+    history = [("x" * n,) for n in range(1, 1000)]
+    outputs = filled(history, limit=50 * 400, texts=texts)
+    assert 10 < len(outputs) <= 79
+    assert applied < 3 * len(history)
+    applied = 0
+    kept = {len(outputs), len(outputs), sum(1 for _ in outputs)}
+    assert len(kept) == 1
+    assert applied <= 2 * (len(outputs) + 1)
+
+
+# What cannot be read
+
+BAD_TEXTS = [
+    "",
+    "{",
+    "[]",
+    '{"msg":"process_generating"}',
+    '{"msg":"process_generating","output":{}}',
+    '{"msg":"process_generating","output":{"data":"x"}}',
+    text_of(["a value where edits are due"]),
+    text_of([[["append", ["no", "such", "place"], "x"]]]),
+    text_of([[["replace", [], "partly"], ["explode", [], None]]]),
+    "[" * 10_000,
+]
+
+
+@pytest.mark.parametrize("bad", BAD_TEXTS)
+@pytest.mark.parametrize("good", range(4))
+def test_what_cannot_be_read_ends_the_outputs(bad: str, good: int) -> None:
+    if good == 0 and bad in BAD_TEXTS[6:9]:
+        return  # as a first yield they are values like others
+    history: list[Row] = [(f"row {n}",) for n in range(good)]
+    outputs = filled(history, texts=True)
+    outputs.add(bad, 10)
+    outputs.add(text_of([[["replace", [], "after"]]]), 10)
+    assert list(outputs) == history
+    outputs.add(text_of([[["replace", [], "later"]]]), 10)
+    assert len(outputs) == good
+    assert outputs == history
+    assert outputs[:] == history
+    assert list(reversed(outputs)) == history[::-1]
+    with pytest.raises(IndexError):
+        outputs[good]
+
+
+@pytest.mark.parametrize("look", [len, list, repr, lambda outputs: outputs == []])
+def test_whoever_looks_first_finds_the_same(look: Any) -> None:
+    outputs = filled([("a",), ("b",)], texts=True)
+    outputs.add("{", 1)
+    look(outputs)
+    assert (len(outputs), list(outputs), outputs[-1]) == (2, [("a",), ("b",)], ("b",))
+
+
+def test_what_cannot_be_read_is_found_by_dropping_too() -> None:
+    history: list[Row] = [(n,) for n in range(4)]
+    outputs = filled(history, limit=20 * OVERHEAD, texts=False)
+    outputs.add("{", 0)
+    for _ in range(50):
+        outputs.add(text_of([[]]), 0)
+    assert list(outputs) == history
+    assert len(outputs._kept[2]) < 20  # and nothing more is kept
+
+
+def test_a_first_text_beyond_the_limit_is_a_first_text_still() -> None:
+    outputs = Outputs(diffs=True, limit=1)
+    outputs.add(text_of(["abc"]), 1000)
+    assert list(outputs) == [("abc",)]
+    outputs.add(text_of([[["append", [], "d"]]]), 1000)
+    assert list(outputs) == [("abcd",)]
+
+
+@given(
+    st.lists(st.tuples(rows, st.booleans()), min_size=1, max_size=20),
+    st.sampled_from(BAD_TEXTS),
+    st.integers(0, 20),
+    st.integers(1, 8 * OVERHEAD),
+)
+def test_where_it_ends_does_not_depend_on_when_somebody_looks(
+    history: list[tuple[Row, bool]], bad: str, after: int, limit: int
+) -> None:
+    outputs, server = Outputs(diffs=True, limit=limit), Server()
+    for row, text in history:
+        outputs.add(server.text(row) if text else server.change(row), 10)
+    for entry in (bad, *[text_of([[["replace", [], "later"]]])] * after):
+        outputs.add(entry, 10)
+    rest = server.rows[outputs.skipped :]
+    assert exactly(list(outputs)) == exactly(rest)
+    assert len(outputs) == len(rest)
+    entries = outputs._kept[2]
+    assert len(entries) < 2 or sum(size + OVERHEAD for _, size in entries) <= limit
+
+
+class GrowingHistory(RuleBasedStateMachine):
+    """Readers, each at its own pace, of a history that grows and forgets, and may break."""
+
+    readers = Bundle("readers")
+    reached: ClassVar[set[str]] = set()
+
+    @initialize(limit=st.sampled_from([ENOUGH, 3 * OVERHEAD, 8 * OVERHEAD]))
+    def begin(self, limit: int) -> None:
+        self.outputs = Outputs(diffs=True, limit=limit)
+        self.server = Server()
+        self.broken = False
+
+    @rule(row=rows, as_text=st.booleans(), size=st.sampled_from([0, 10, 1000]))
+    def the_job_yields(self, row: Row, as_text: bool, size: int) -> None:
+        if self.broken:
+            self.outputs.add(text_of([[["replace", [], "after the break"]]]), size)
+        elif as_text:
+            self.outputs.add(self.server.text(row), size)
+        else:
+            self.outputs.add(self.server.change(row), size)
+
+    @precondition(lambda self: self.server.rows and not self.broken)
+    @rule(bad=st.sampled_from(BAD_TEXTS))
+    def the_server_breaks(self, bad: str) -> None:
+        self.outputs.add(bad, 10)
+        self.broken = True
+        self.reached.add("broken")
+
+    @rule(target=readers)
+    def somebody_begins_to_read(self) -> list[Any]:
+        return [iter(self.outputs), 0]
+
+    @rule(reader=readers)
+    def a_reader_goes_on(self, reader: list[Any]) -> None:
+        iterator, place = reader
+        if iterator is None:
+            return
+        if place < self.outputs.skipped:
+            self.reached.add("overtaken")
+        place = max(place, self.outputs.skipped)
+        if place < len(self.server.rows):
+            assert exactly(next(iterator)) == exactly(self.server.rows[place])
+            reader[1] = place + 1
+        else:
+            assert list(iterator) == []
+            reader[0] = None
+
+    @rule(reader=consumes(readers))
+    def a_reader_reads_the_rest(self, reader: list[Any]) -> None:
+        iterator, place = reader
+        if iterator is not None:
+            place = max(place, self.outputs.skipped)
+            assert exactly(list(iterator)) == exactly(self.server.rows[place:])
+
+    @invariant()
+    def it_is_what_was_yielded_without_the_skipped(self) -> None:
+        rest = self.server.rows[self.outputs.skipped :]
+        assert len(self.outputs) == len(rest)
+        assert exactly(self.outputs[:]) == exactly(rest)
+
+
+TestGrowingHistory = GrowingHistory.TestCase
+
+
+def test_the_machine_gets_everywhere() -> None:
+    GrowingHistory.reached.clear()
+    run_state_machine_as_test(
+        GrowingHistory, settings=settings(max_examples=100, derandomize=True, database=None)
+    )
+    assert GrowingHistory.reached == {"broken", "overtaken"}
+
+
+def test_it_is_read_in_other_threads_while_it_grows() -> None:
+    total, outputs, done = 3000, Outputs(diffs=True, limit=40 * OVERHEAD), threading.Event()
+    seen: list[list[int]] = []
+
+    def read() -> None:
+        while not done.is_set():
+            seen.append([row[0] for row in outputs])
+            assert len(outputs) <= 41  # one is appended before others are dropped
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for n in range(total):
+        outputs.add(([["replace", [], n]],), 0)
+    done.set()
+    for reader in readers:
+        reader.join()
+    for numbers in seen:
+        assert numbers == sorted(set(numbers))
+    assert [row[0] for row in outputs] == list(range(outputs.skipped, total))
