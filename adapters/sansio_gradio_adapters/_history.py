@@ -55,9 +55,6 @@ class History(Outputs):
                 else:
                     yield Nothing.YET
 
-    def _drop(self, count: int) -> None:
-        super()._drop(min(count, len(self) - 1))  # the newest has not been read by anybody yet
-
 
 class StatusHistory:
     """The status updates of a job, each with the number of outputs that came before it."""
