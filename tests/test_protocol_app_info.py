@@ -33,18 +33,13 @@ def test_a_config_is_read_whole() -> None:
         {"api_name": "a"},
         protocol="sse_v3",
         api_prefix="/gradio_api",
-        root="http://x/",
-        app_id=2**60,
-        space_id="a/b",
         enable_queue=True,
         connect_heartbeat=False,
-        show_error=True,
     )
     app = AppInfo.from_config(config)
     assert (app.version, app.version_text) == ((6, 31, 0), "6.31.0")
-    assert (app.protocol_name, app.api_prefix, app.root) == ("sse_v3", "/gradio_api", "http://x/")
-    assert (app.app_id, app.space_id) == (2**60, "a/b")
-    assert (app.enable_queue, app.connect_heartbeat, app.show_error) == (True, False, True)
+    assert (app.protocol_name, app.api_prefix) == ("sse_v3", "/gradio_api")
+    assert app.connect_heartbeat is False
     assert list(app.components) == [1, 2, 3]
     assert list(app.endpoints) == [0]
     assert app.config is config
@@ -55,8 +50,7 @@ def test_a_config_is_read_whole() -> None:
 def test_old_servers_say_less() -> None:
     app = AppInfo.from_config({"components": [], "dependencies": []})
     assert (app.version, app.version_text, app.protocol_name) == ((), None, None)
-    assert (app.api_prefix, app.root, app.app_id, app.space_id) == ("", None, None, None)
-    assert (app.enable_queue, app.connect_heartbeat, app.show_error) == (False, None, None)
+    assert (app.api_prefix, app.connect_heartbeat) == ("", None)
 
 
 def test_the_version_of_3_x_ends_in_a_newline() -> None:
@@ -151,14 +145,14 @@ def test_an_endpoint_is_found(api_name: str | None, fn_index: int | None, found:
         (
             "ad",
             None,
-            "There is no endpoint to be called as api_name='/ad' (did you mean '/add'?). "
+            "There is no endpoint with api_name='/ad' and fn_index=None (did you mean '/add'?). "
             "The app has: /add, /subtract, fn_index=2, /add, /hidden",
         ),
-        (None, 99, "There is no endpoint to be called as fn_index=99. The app has: /add,"),
-        ("add", 1, "There is no endpoint to be called as api_name='/add' and fn_index=1"),
-        ("secret", None, "There is no endpoint to be called as api_name='/secret'"),
-        (None, 5, "There is no endpoint to be called as fn_index=5"),
-        ("in_browser", None, "There is no endpoint to be called as api_name='/in_browser'"),
+        (None, 99, "There is no endpoint with api_name=None and fn_index=99. The app has: /add,"),
+        ("add", 1, "There is no endpoint with api_name='/add' and fn_index=1"),
+        ("secret", None, "There is no endpoint with api_name='/secret'"),
+        (None, 5, "There is no endpoint with api_name=None and fn_index=5"),
+        ("in_browser", None, "There is no endpoint with api_name='/in_browser'"),
         (
             None,
             None,
@@ -211,6 +205,85 @@ def test_a_long_list_of_endpoints_is_cut_short() -> None:
     assert str(caught.value).endswith("..., ...")
 
 
+# --- as text, and as a dict
+
+
+def test_an_endpoint_is_described_by_its_call_and_its_own_words() -> None:
+    config = sample_apps.config(
+        {
+            "api_name": "count",
+            "inputs": [2, 3, 1],
+            "outputs": [1],
+            "api_description": "Counts\nup.",
+        },
+        {"api_name": None},
+    )
+    info = sample_apps.info(count=[sample_apps.default("n", 5), sample_apps.told("text")])
+    assert AppInfo.from_config(config).with_info(info).describe() == (
+        "Gradio 6.31.0\n"
+        "\n"
+        'predict(n: str = 5, text: str, api_name="/count") -> Any\n'
+        "    Counts\n"
+        "    up.\n"
+        "\n"
+        "predict(fn_index=1) -> ()"
+    )
+    nothing = AppInfo.from_config(sample_apps.config(version=None))
+    assert nothing.describe() == "Gradio of unknown version"
+
+
+def test_only_those_that_can_be_called_are_shown() -> None:
+    app = AppInfo.from_config(
+        sample_apps.config(
+            {"api_name": "public"},
+            {"api_name": "undocumented", "show_api": False},
+            {"api_name": "private", "api_visibility": "private"},
+            {"api_name": "in_browser", "backend_fn": False},
+        )
+    )
+    assert list(app.as_dict()["named_endpoints"]) == ["/public"]
+    assert list(app.as_dict(all_endpoints=True)["named_endpoints"]) == ["/public", "/undocumented"]
+    assert "undocumented" not in app.describe()
+    assert "private" not in app.describe(all_endpoints=True)
+    assert "/undocumented" in app.describe(all_endpoints=True)
+
+
+def test_a_servers_text_cannot_steer_a_terminal() -> None:
+    config = sample_apps.config(
+        {"api_name": "a\x1b[2J", "api_description": "b\x1b[2J\x07\nc" + "d" * 9999}
+    )
+    text = AppInfo.from_config({**config, "version": "6\x1b.1"}).describe()
+    assert text.replace("\n", "").isprintable()
+    assert len(text) < 500
+    assert len(text.splitlines()) == 5
+
+
+def test_as_a_dict_it_is_what_the_newest_server_says() -> None:
+    told: Any = transcripts.load("6.31.0", "add").info
+    named = sample_apps.recorded("6.31.0").as_dict()["named_endpoints"]
+    assert list(named) == list(told["named_endpoints"])
+    for name, entry in named.items():
+        assert entry == {key: told["named_endpoints"][name][key] for key in entry}
+        assert {"parameters", "returns", "description"} == set(entry)
+
+
+@pytest.mark.parametrize("version", transcripts.VERSIONS)
+def test_as_a_dict_every_server_says_what_it_can(version: str) -> None:
+    entry = sample_apps.recorded(version).as_dict()["named_endpoints"]["/add"]
+    for part in entry["parameters"]:
+        assert {"label", "component", "parameter_name"} <= set(part)
+    assert ["label" in part for part in entry["returns"]] == [True]
+
+
+def test_functions_without_a_name_go_by_their_number() -> None:
+    app = AppInfo.from_config(
+        sample_apps.config({"id": 4}, {"id": 9, "api_name": "a"}, {"api_name": "a"})
+    )
+    shown = app.as_dict()
+    assert list(shown["unnamed_endpoints"]) == ["4"]
+    assert list(shown["named_endpoints"]) == ["/a"]
+
+
 # --- real servers
 
 
@@ -240,7 +313,7 @@ def test_defaults_and_names_come_from_servers_since_4_23() -> None:
     for version in ("3.16.2", "3.50.2", "4.21.0"):
         add = sample_apps.recorded(version).endpoint("add")
         assert add.bind((), {"parameter_1": 3, "parameter_2": 4}) == [3, 4]
-        with pytest.raises(LocalProtocolError, match="'parameter_1', 'parameter_2' must be given"):
+        with pytest.raises(LocalProtocolError, match="'parameter_2' must be given"):
             add.bind((), {})
 
 

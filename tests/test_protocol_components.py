@@ -59,7 +59,3 @@ def test_a_component_has_props_and_perhaps_a_label() -> None:
 def test_without_id_and_type_it_is_none(part: Any) -> None:
     with pytest.raises(RemoteProtocolError, match="no id or no type"):
         Component.read(part)
-
-
-def test_one_that_the_config_does_not_list_is_the_callers_to_give() -> None:
-    assert Component.unknown(7) == Component(id=7, type="component", props={}, skip_api=False)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
 import sample_apps
 import transcripts
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
 from sansio_gradio.protocol.app_info import AppInfo
+from sansio_gradio.protocol.components import Component
 from sansio_gradio.protocol.endpoints import Endpoint, Visibility, unwrapped
 
 
@@ -26,33 +30,23 @@ def test_a_dependency_is_read_whole() -> None:
         outputs=[3, 2],
         queue=True,
         types={"generator": True, "cancel": False},
-        connection="stream",
-        time_limit=30,
-        batch=True,
-        cancels=[4, 5],
         api_description="Adds.",
     )
     assert (found.fn_index, found.api_name) == (7, "/add")
-    assert (found.inputs, found.outputs) == ((1, 3, 2), (3, 2))
-    assert found.hidden_inputs == {1}
-    assert found.hidden_outputs == {0}
+    assert [component.id for component in found.inputs] == [1, 3, 2]
+    assert [component.type for component in found.outputs] == ["state", "number"]
     assert [p.label for p in found.parameters] == ["Your name", "parameter_2"]
     assert [r.label for r in found.returns] == ["value_2"]
-    assert (found.queue, found.backend_fn, found.batch) == (True, True, True)
-    assert (found.is_generator, found.connection, found.time_limit) == (True, "stream", 30)
-    assert found.cancels == (4, 5)
+    assert (found.queue, found.backend_fn, found.is_generator) == (True, True, True)
     assert found.description == "Adds."
 
 
 def test_what_is_not_said_is_as_old_servers_had_it() -> None:
     found = endpoint()
     assert (found.fn_index, found.api_name) == (0, None)
-    assert (found.backend_fn, found.batch, found.is_generator) == (True, False, None)
-    assert (found.connection, found.time_limit, found.cancels) == ("sse", None, ())
+    assert (found.backend_fn, found.is_generator) == (True, None)
     assert (found.visibility, found.description) == (Visibility.PUBLIC, "")
     assert endpoint(backend_fn=False).backend_fn is False
-    assert endpoint(time_limit=0.5).time_limit == 0.5
-    assert endpoint(cancels="all").cancels == ()
 
 
 @pytest.mark.parametrize(
@@ -115,22 +109,9 @@ def test_data_has_null_where_the_state_is() -> None:
 
 
 def test_an_input_that_the_config_does_not_list_is_given_by_the_caller() -> None:
-    assert endpoint(inputs=[99, 3]).bind(("x",), {}) == ["x", None]
-
-
-def test_a_call_that_does_not_fit_is_shown_how_it_would() -> None:
-    found = endpoint(
-        sample_apps.info(add=[sample_apps.told("a"), sample_apps.default("b", 2)]),
-        api_name="add",
-        inputs=[1, 3, 2],
-        outputs=[2],
-    )
-    with pytest.raises(LocalProtocolError) as caught:
-        found.bind((), {"c": 1})
-    assert str(caught.value) == (
-        "These arguments do not fit: there is no parameter 'c'; 'a' must be given. "
-        'The call is: predict(a: str, b: str = 2, api_name="/add") -> Any'
-    )
+    found = endpoint(inputs=[99, 3])
+    assert found.bind(("x",), {}) == ["x", None]
+    assert found.inputs[0] == Component(id=99, type="component", props={}, skip_api=False)
 
 
 def test_an_endpoint_is_shown_as_a_call() -> None:
@@ -214,12 +195,119 @@ def test_recorded_data_is_bound_from_its_visible_part() -> None:
             assert job["protocol"] == "call"  # /call may omit State slots
             continue
         visible = [
-            item for place, item in enumerate(job["data"]) if place not in found.hidden_inputs
+            item
+            for component, item in zip(found.inputs, job["data"], strict=True)
+            if not component.skip_api
         ]
         states += len(job["data"]) - len(visible)
         assert found.bind(visible, {}) == job["data"]
         final = job["final"]
         if isinstance(final, list):
-            hidden = len(found.hidden_outputs)
-            assert len(found.visible_outputs(final)) == len(final) - hidden
+            assert len(found.visible_outputs(final)) == len(found.returns)
     assert states >= len(transcripts.VERSIONS)
+
+
+# Arguments
+
+
+def call(returns: tuple[str, ...] = (), /, **defaults: Any) -> Endpoint:
+    """An endpoint whose parameters have these names and defaults; ``...`` is none."""
+    told: Any = {
+        "parameters": [
+            sample_apps.told(name) if value is ... else sample_apps.default(name, value)
+            for name, value in defaults.items()
+        ],
+        "returns": [{"label": "", "python_type": {"type": kind}} for kind in returns],
+    }
+    info: Any = {"named_endpoints": {"/f": told}, "unnamed_endpoints": {}}
+    return endpoint(info, api_name="f", inputs=[1] * len(defaults), outputs=[1] * len(returns))
+
+
+ADD = call(a=..., b=2, c=None)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "values"),
+    [
+        ((1,), {}, [1, 2, None]),
+        ((1, 5), {}, [1, 5, None]),
+        ((1, 5, 6), {}, [1, 5, 6]),
+        ((), {"a": 1}, [1, 2, None]),
+        ((1,), {"c": 3}, [1, 2, 3]),
+        ((), {"c": 3, "b": 4, "a": 5}, [5, 4, 3]),
+        ((None,), {}, [None, 2, None]),
+    ],
+)
+def test_arguments_are_bound_by_place_and_by_name(args: Any, kwargs: Any, values: Any) -> None:
+    assert ADD.bind(args, kwargs) == values
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "mistake"),
+    [
+        ((), {}, "'a' must be given"),
+        ((1, 2, 3, 4), {}, "3 by position at most, not 4"),
+        ((1,), {"a": 1}, "'a' is given twice"),
+        ((1,), {"d": 1}, "there is no parameter 'd'"),
+    ],
+)
+def test_a_mistake_is_told(args: Any, kwargs: Any, mistake: str) -> None:
+    with pytest.raises(LocalProtocolError) as caught:
+        ADD.bind(args, kwargs)
+    assert str(caught.value) == (
+        f"These arguments do not fit: {mistake}. The call is: "
+        'predict(a: str, b: str = 2, c: str = None, api_name="/f") -> ()'
+    )
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    taken = call(message=..., history=..., limit=...)
+    with pytest.raises(LocalProtocolError) as caught:
+        taken.bind(("hello",), {"message": 1, "histroy": 2, "xyz": 3})
+    assert str(caught.value).startswith(
+        "These arguments do not fit: there is no parameter 'histroy'; there is no parameter 'xyz'; "
+        "'message' is given twice; 'history' must be given; 'limit' must be given. The call is: "
+    )
+
+
+def test_an_argument_is_passed_on_as_it_is() -> None:
+    argument = object()
+    assert ADD.bind((argument,), {})[0] is argument
+
+
+@given(
+    st.lists(st.booleans(), max_size=4),
+    st.integers(0, 5),
+    st.sets(st.sampled_from(["p0", "p1", "p2", "p3", "other"])),
+)
+def test_binding_is_pythons(optional: list[bool], count: int, named: set[str]) -> None:
+    """Python itself says which calls are right; what it binds is what we bind."""
+    optional = sorted(optional)  # in Python those without a default come first
+    taken = call(**{f"p{i}": f"d{i}" if has else ... for i, has in enumerate(optional)})
+    args, kwargs = list(range(count)), {name: f"by name {name}" for name in sorted(named)}
+    try:
+        expected = taken.signature.bind(*args, **kwargs)
+    except TypeError:
+        with pytest.raises(LocalProtocolError):
+            taken.bind(args, kwargs)
+        return
+    expected.apply_defaults()
+    assert taken.bind(args, kwargs) == list(expected.arguments.values())
+
+
+@pytest.mark.parametrize(
+    ("taken", "text"),
+    [
+        (call(), "() -> 'tuple[()]'"),
+        (
+            call(("float",), a=..., b=2, c=None),
+            "(a: 'str', b: 'str' = 2, c: 'str' = None) -> 'float'",
+        ),
+        (call(("float", "str"), a=...), "(a: 'str') -> 'tuple[float, str]'"),
+        (call(("str",), a=1, b=..., c=3), "(a: 'str' = 1, *, b: 'str', c: 'str' = 3) -> 'str'"),
+        (call(("str",), a=1, b=2, c=...), "(a: 'str' = 1, b: 'str' = 2, *, c: 'str') -> 'str'"),
+    ],
+)
+def test_there_is_a_signature(taken: Endpoint, text: str) -> None:
+    assert isinstance(taken.signature, inspect.Signature)
+    assert str(taken.signature) == text

@@ -77,10 +77,9 @@ def test_what_info_tells_comes_before_labels() -> None:
     assert parameter.name == "text"
     assert parameter.label == "Text"
     assert (parameter.has_default, parameter.default) == (True, ["x"])
-    assert parameter.type == {"type": "string"}
     assert parameter.python_type == "str"
     assert parameter.component == "Textbox"
-    assert parameter.example == "Hello!!"
+    assert parameter.info == sample_apps.default("text", ["x"])
     assert str(parameter) == "text: str = ['x']"
 
 
@@ -92,27 +91,36 @@ def test_a_told_name_that_is_none_is_made_one() -> None:
 def test_before_4_23_info_tells_no_names_and_no_defaults() -> None:
     old: Any = {"label": "Your name", "type": {"type": "string"}, "component": "Textbox"}
     (parameter,) = read_parameters(boxes(None), [old])
-    assert (parameter.name, parameter.has_default, parameter.example) == ("your_name", False, None)
+    assert (parameter.name, parameter.has_default, parameter.info) == ("your_name", False, old)
     assert str(parameter) == "your_name: Any"
 
 
 def test_without_info_a_parameter_has_its_label_and_component() -> None:
     first, second = read_parameters(boxes("Your name", None), None)
-    assert (first.label, first.component, first.type) == ("Your name", "Textbox", {})
-    assert (second.label, second.python_type, second.description) == ("parameter_11", "Any", "")
+    assert (first.label, first.component) == ("Your name", "Textbox")
+    assert (second.label, second.python_type) == ("parameter_11", "Any")
+    assert second.info == {"label": "parameter_11", "component": "Textbox"}
     (value,) = read_returns(boxes(None), None)
     assert (value.label, value.component, str(value)) == ("value_10", "Textbox", "Any")
 
 
 @pytest.mark.parametrize(
-    "told", [[], [sample_apps.told("a")], [sample_apps.told("a"), None], [1, 2]]
+    "told", [[], [sample_apps.told("a")], [sample_apps.told("a")] * 3, {"a": 1, "b": 2}, None]
 )
 def test_what_info_tells_of_other_inputs_does_not_count(told: Any) -> None:
     assert [p.name for p in read_parameters(boxes("x", "y"), told)] == ["x", "y"]
     assert [r.label for r in read_returns(boxes("x", "y"), told)] == ["x", "y"]
 
 
-def test_return_values_have_types_and_descriptions() -> None:
+def test_what_info_tells_wrongly_of_one_is_not_told() -> None:
+    told: Any = [1, {**sample_apps.told("a"), "python_type": 5, "label": None}]
+    first, second = read_parameters(boxes("x", "y"), told)
+    assert (first.name, first.label, first.component, first.info) == ("param_0", "", "", {})
+    assert (second.name, second.label, second.python_type) == ("a", "", "Any")
+    assert [r.python_type for r in read_returns(boxes("x", "y"), told)] == ["Any", "Any"]
+
+
+def test_return_values_have_types() -> None:
     told: Any = {
         "label": "Sum",
         "type": {"type": "number"},
@@ -120,7 +128,10 @@ def test_return_values_have_types_and_descriptions() -> None:
         "component": "Number",
     }
     (value,) = read_returns(boxes(None), [told])
-    assert (value.label, value.python_type, value.description) == ("Sum", "float", "of all")
+    assert (value.label, value.component, value.python_type, value.info) == (
+        *("Sum", "Number", "float"),
+        told,
+    )
     assert str(value) == "float"
 
 

@@ -7,37 +7,29 @@ names, types and defaults of parameters; servers before 3.26 do not have it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Final
 
 import attrs
 
 from sansio_gradio.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
-from sansio_gradio.protocol import api_text
-from sansio_gradio.protocol.binding import did_you_mean
 from sansio_gradio.protocol.components import Component
 from sansio_gradio.protocol.endpoints import Endpoint, Visibility, unwrapped, with_slash
-from sansio_gradio.protocol.fields import said, said_dict, said_list
-from sansio_gradio.protocol.parameters import Parameter, ReturnValue, plain
+from sansio_gradio.protocol.fields import said
+from sansio_gradio.protocol.parameters import plain
 from sansio_gradio.protocol.version import Version, version_numbers
 from sansio_gradio.wire.json import JSON
 
-__all__ = [
-    "AppInfo",
-    "Component",
-    "Endpoint",
-    "Parameter",
-    "ReturnValue",
-    "Visibility",
-    "unwrapped",
-]
+__all__ = ["AppInfo", "Component", "Endpoint", "unwrapped"]
 
 _LISTED: Final = 20  # names in the text of an error
 _LONGEST_NAME: Final = 60
+_WIDTH: Final = 120
 
 
 @attrs.frozen(kw_only=True)
 class AppInfo:
-    """An app, as far as it tells of itself."""
+    """An app, as far as it tells of itself; what is not here stands in ``config``."""
 
     version: Version
     """Of Gradio, as numbers: ``(6, 31, 0)``; empty where the server does not tell."""
@@ -46,16 +38,8 @@ class AppInfo:
     """``config["protocol"]``: servers before 4.0 do not tell."""
     api_prefix: str
     """``/gradio_api`` since 5.0, before it is empty."""
-    root: str | None
-    """Where the app believes to be: wrong behind many a proxy."""
-    app_id: int | None
-    """Changes when the app starts anew. Up to 64 bits."""
-    space_id: str | None
-    enable_queue: bool
     connect_heartbeat: bool | None
     """A session is to be kept alive by ``/heartbeat``."""
-    show_error: bool | None
-    """Errors of the app's functions are told to callers."""
     components: Mapping[int, Component]
     endpoints: Mapping[int, Endpoint]
     """By ``fn_index``; private ones are here, too."""
@@ -79,14 +63,13 @@ class AppInfo:
             raise AuthenticationError(f"The app wants a login: {message}" if message else None)
         if "allow_flagging" in config:
             raise RemoteProtocolError("The app runs Gradio 2; the oldest known here is Gradio 3.")
-        parts = said_list(config, "components")
-        dependencies = said_list(config, "dependencies")
+        parts, dependencies = said(config, "components", list), said(config, "dependencies", list)
         if parts is None or dependencies is None:
             raise RemoteProtocolError(
                 "This JSON has no components and dependencies: no Gradio app."
             )
-        enable_queue = said(config, "enable_queue", bool) or False
         components = {component.id: component for component in map(Component.read, parts)}
+        enable_queue = said(config, "enable_queue", bool) or False
         endpoints: dict[int, Endpoint] = {}
         for place, dependency in enumerate(dependencies):
             endpoint = Endpoint.read(dependency, place, components, enable_queue=enable_queue)
@@ -97,12 +80,7 @@ class AppInfo:
             version_text=version or None,
             protocol_name=said(config, "protocol", str),
             api_prefix=said(config, "api_prefix", str) or "",
-            root=said(config, "root", str),
-            app_id=said(config, "app_id", int),
-            space_id=said(config, "space_id", str),
-            enable_queue=enable_queue,
             connect_heartbeat=said(config, "connect_heartbeat", bool),
-            show_error=said(config, "show_error", bool),
             components=components,
             endpoints=endpoints,
             config=config,
@@ -118,8 +96,7 @@ class AppInfo:
         Raises:
             RemoteProtocolError: it is no answer of ``/info``.
         """
-        named = said_dict(info, "named_endpoints")
-        unnamed = said_dict(info, "unnamed_endpoints")
+        named, unnamed = said(info, "named_endpoints", dict), said(info, "unnamed_endpoints", dict)
         if not isinstance(info, dict) or named is None or unnamed is None:
             raise RemoteProtocolError(
                 "This JSON has no named and unnamed endpoints: no Gradio API."
@@ -130,7 +107,7 @@ class AppInfo:
             told = unnamed.get(str(fn_index))
             if endpoint.api_name is not None:
                 told = left.pop(endpoint.api_name, told)  # the first of that name
-            endpoints[fn_index] = endpoint.with_info(told, self.components)
+            endpoints[fn_index] = endpoint.with_info(told)
         return attrs.evolve(self, endpoints=endpoints, info=info)
 
     @property
@@ -146,54 +123,64 @@ class AppInfo:
         Raises:
             LocalProtocolError: there is none, or more than one; the message says what there is.
         """
-        callable_ones = [
-            endpoint
-            for endpoint in self.endpoints.values()
-            if endpoint.backend_fn and endpoint.visibility is not Visibility.PRIVATE
-        ]
         if api_name is None and fn_index is None:
-            return self._the_only_one(callable_ones)
+            # Before 4.0 functions without a name are the rule, and in the way only beside one with.
+            public = self._callable(Visibility.PUBLIC)
+            found = [e for e in public if e.api_name is not None] or public
+            if len(found) == 1:
+                return found[0]
+            raise LocalProtocolError(
+                f"Say which endpoint by api_name or fn_index. {_listed(found)}"
+            )
         name = None if api_name is None else with_slash(str(api_name))
-        for endpoint in callable_ones:
+        there = self._callable(Visibility.PUBLIC, Visibility.UNDOCUMENTED)
+        for endpoint in there:
             if name in (None, endpoint.api_name) and fn_index in (None, endpoint.fn_index):
                 return endpoint
-        asked = {"api_name": name, "fn_index": fn_index}
-        names = [endpoint.api_name for endpoint in callable_ones if endpoint.api_name is not None]
+        close = get_close_matches(name or "", [e.api_name for e in there if e.api_name], 1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise LocalProtocolError(
-            "There is no endpoint to be called as "
-            + " and ".join(
-                f"{word}={value!r}" for word, value in asked.items() if value is not None
-            )
-            + ("" if name is None else did_you_mean(name, names))
-            + f". {_listed(callable_ones)}"
+            f"There is no endpoint with api_name={name!r} and fn_index={fn_index!r}{hint}."
+            f" {_listed(there)}"
         )
 
-    def _the_only_one(self, callable_ones: Sequence[Endpoint]) -> Endpoint:
-        # Before 4.0 functions without a name are the rule, and in the way only beside one with.
-        public = [e for e in callable_ones if e.visibility is Visibility.PUBLIC]
-        found = [e for e in public if e.api_name is not None] or public
-        if len(found) == 1:
-            return found[0]
-        raise LocalProtocolError(f"Say which endpoint by api_name or fn_index. {_listed(found)}")
-
     def describe(self, *, all_endpoints: bool = False) -> str:
-        """The endpoints as text for people: how each is called, what it takes and returns.
+        """The endpoints as text for people: how each is called, and what it says of itself.
 
         ``all_endpoints``: with the undocumented ones; private ones are never shown.
         """
-        return api_text.as_text(self._shown(all_endpoints), self.version_text)
+        lines = [f"Gradio {plain(self.version_text or 'of unknown version', _WIDTH)}"]
+        for endpoint in self._shown(all_endpoints):
+            rows = [plain(row, _WIDTH) for row in endpoint.description.splitlines()]
+            lines += ["", "\n    ".join([str(endpoint), *rows])]
+        return "\n".join(lines)
 
     def as_dict(self, *, all_endpoints: bool = False) -> dict[str, Any]:
-        """The same as JSON, in the form of ``/info`` (6.x), whatever the server's version.
+        """The same as JSON, in the form of ``/info``, whatever the server's version.
 
         ``{"named_endpoints": {"/add": {"parameters": [...], "returns": [...], ...}},
-        "unnamed_endpoints": {"3": ...}}``; all of it is the caller's own.
+        "unnamed_endpoints": {"3": ...}}``
         """
-        return api_text.as_dict(self._shown(all_endpoints))
+        named: dict[str, Any] = {}
+        unnamed: dict[str, Any] = {}
+        for endpoint in self._shown(all_endpoints):
+            entry = {
+                "parameters": [{**p.info, "parameter_name": p.name} for p in endpoint.parameters],
+                "returns": [dict(value.info) for value in endpoint.returns],
+                "description": endpoint.description,
+            }
+            if endpoint.api_name is None:
+                unnamed[str(endpoint.fn_index)] = entry
+            else:
+                named.setdefault(endpoint.api_name, entry)
+        return {"named_endpoints": named, "unnamed_endpoints": unnamed}
 
     def _shown(self, all_endpoints: bool) -> list[Endpoint]:
-        shown = {Visibility.PUBLIC, *([Visibility.UNDOCUMENTED] if all_endpoints else [])}
-        return [e for e in self.endpoints.values() if e.backend_fn and e.visibility in shown]
+        more = [Visibility.UNDOCUMENTED] if all_endpoints else []
+        return self._callable(Visibility.PUBLIC, *more)
+
+    def _callable(self, *which: Visibility) -> list[Endpoint]:
+        return [e for e in self.endpoints.values() if e.backend_fn and e.visibility in which]
 
 
 def _listed(endpoints: Sequence[Endpoint]) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import attrs
 
 from sansio_gradio.errors import RemoteProtocolError
-from sansio_gradio.protocol.fields import said, said_dict
+from sansio_gradio.protocol.fields import said
 from sansio_gradio.wire.json import JSON
 
 _STATE: Final = frozenset({"state", "variable"})  # it was called variable up to 3.1
@@ -49,13 +49,10 @@ class Component:
         number, kind = said(part, "id", int), said(part, "type", str)
         if number is None or kind is None:
             raise RemoteProtocolError("A component in the config has no id or no type.")
-        props = said_dict(part, "props") or {}
         skip_api = said(part, "skip_api", bool)
-        if skip_api is None:
-            skip_api = kind in _SKIPPED
-        return cls(id=number, type=kind, props=props, skip_api=skip_api)
-
-    @classmethod
-    def unknown(cls, number: int) -> Component:
-        """What an endpoint refers to and the config does not list (another page, a render)."""
-        return cls(id=number, type="component", props={}, skip_api=False)
+        return cls(
+            id=number,
+            type=kind,
+            props=said(part, "props", dict) or {},
+            skip_api=kind in _SKIPPED if skip_api is None else skip_api,
+        )

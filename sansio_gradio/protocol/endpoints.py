@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import enum
+import inspect
 from collections.abc import Mapping, Sequence
-from inspect import Signature
 from typing import Any, Final
 
 import attrs
 
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
-from sansio_gradio.protocol import binding
 from sansio_gradio.protocol.components import Component
-from sansio_gradio.protocol.fields import said, said_dict, said_list
+from sansio_gradio.protocol.fields import said
 from sansio_gradio.protocol.parameters import (
     Parameter,
     ReturnValue,
@@ -23,6 +22,7 @@ from sansio_gradio.protocol.parameters import (
 from sansio_gradio.wire.json import JSON
 
 _LONGEST_NAME: Final = 100
+_EITHER_WAY: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 class Visibility(enum.StrEnum):
@@ -45,9 +45,9 @@ class Endpoint:
     """Its number on the wire. Since 4.32 this is its id, and need not be its place in the list."""
     api_name: str | None
     """With its slash: ``/predict``. None: it has no name, and is called by ``fn_index``."""
-    inputs: tuple[int, ...]
-    """Ids of all input components, State included."""
-    outputs: tuple[int, ...]
+    inputs: tuple[Component, ...]
+    """All of them, those included that callers leave out (``skip_api``)."""
+    outputs: tuple[Component, ...]
     parameters: tuple[Parameter, ...]
     """One for each input that callers give."""
     returns: tuple[ReturnValue, ...]
@@ -59,18 +59,7 @@ class Endpoint:
     """It runs on the server; else in the browser only, and cannot be called."""
     is_generator: bool | None
     """It yields; None where the server does not tell (3.16 for one)."""
-    connection: str
-    """``stream``: it is fed chunk by chunk while it runs (5.0); else ``sse``."""
-    time_limit: float | None
-    """Seconds after which the server ends a stream."""
-    batch: bool
-    cancels: tuple[int, ...]
-    """The functions whose jobs it cancels."""
     description: str
-    hidden_inputs: frozenset[int]
-    """Places in ``inputs`` that callers leave out, State for one."""
-    hidden_outputs: frozenset[int]
-    """Places in ``outputs`` that callers do not get."""
 
     def __str__(self) -> str:
         """How it is called and what it returns, in one line of Python."""
@@ -84,9 +73,25 @@ class Endpoint:
         return f"predict({takes}) -> {gives if len(self.returns) == 1 else f'({gives})'}"
 
     @property
-    def signature(self) -> Signature:
-        """As Python has it; annotations are strings (see ``binding.signature_of``)."""
-        return binding.signature_of(self.parameters, self.returns)
+    def signature(self) -> inspect.Signature:
+        """As Python has it; annotations are ``python_type``, as strings.
+
+        In Python no required parameter may follow one with a default; such a one is shown as
+        keyword-only, with all after it, though it is taken by position, too.
+        """
+        shown: list[inspect.Parameter] = []
+        optional = by_name = False
+        for taken in self.parameters:
+            by_name = by_name or (optional and not taken.has_default)
+            optional = taken.has_default
+            kind = inspect.Parameter.KEYWORD_ONLY if by_name else _EITHER_WAY
+            default = taken.default if optional else inspect.Parameter.empty
+            shown.append(
+                inspect.Parameter(taken.name, kind, default=default, annotation=taken.python_type)
+            )
+        types = [value.python_type for value in self.returns]
+        returned = types[0] if len(types) == 1 else f"tuple[{', '.join(types) or '()'}]"
+        return inspect.Signature(shown, return_annotation=returned)
 
     def needs_info(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
         """Whether only ``/info`` can tell what this call means: by names, or by defaults."""
@@ -99,31 +104,36 @@ class Endpoint:
             LocalProtocolError: arguments are missing, too many, given twice or of unknown names;
                 the message names them all, and shows how the call is made.
         """
-        try:
-            values = iter(binding.bind(self.parameters, args, kwargs))
-        except LocalProtocolError as error:
+        names = [parameter.name for parameter in self.parameters]
+        given = dict(zip(names, args, strict=False))
+        mistakes = [f"there is no parameter {name!r}" for name in kwargs if name not in names]
+        mistakes += [f"{name!r} is given twice" for name in kwargs if name in given]
+        if len(args) > len(names):
+            mistakes.append(f"{len(names)} by position at most, not {len(args)}")
+        given = {**kwargs, **given}
+        mistakes += [
+            f"{parameter.name!r} must be given"
+            for parameter in self.parameters
+            if parameter.name not in given and not parameter.has_default
+        ]
+        if mistakes:
             raise LocalProtocolError(
-                f"These arguments do not fit: {error.message}. The call is: {self}"
-            ) from None
-        places = range(len(self.inputs))
-        return [None if place in self.hidden_inputs else next(values) for place in places]
+                f"These arguments do not fit: {'; '.join(mistakes)}. The call is: {self}"
+            )
+        values = (given.get(parameter.name, parameter.default) for parameter in self.parameters)
+        return [None if component.skip_api else next(values) for component in self.inputs]
 
     def visible_outputs(self, data: Sequence[Any]) -> list[Any]:
         """The items of *data*, one an output, that callers get."""
-        return [
-            item
-            for place, item in enumerate(data[: len(self.outputs)])
-            if place not in self.hidden_outputs
-        ]
+        pairs = zip(self.outputs, data, strict=False)
+        return [item for component, item in pairs if not component.skip_api]
 
-    def with_info(self, told: JSON, components: Mapping[int, Component]) -> Endpoint:
+    def with_info(self, told: JSON) -> Endpoint:
         """The endpoint as *told*, its entry in ``/info``, describes it."""
         return attrs.evolve(
             self,
-            parameters=read_parameters(
-                _visible(self.inputs, components), said_list(told, "parameters")
-            ),
-            returns=read_returns(_visible(self.outputs, components), said_list(told, "returns")),
+            parameters=read_parameters(_visible(self.inputs), said(told, "parameters", list)),
+            returns=read_returns(_visible(self.outputs), said(told, "returns", list)),
             description=said(told, "description", str) or self.description,
         )
 
@@ -141,32 +151,26 @@ class Endpoint:
         Raises:
             RemoteProtocolError: it has no lists of ids as inputs and outputs.
         """
-        inputs, outputs = _ids(dependency, "inputs"), _ids(dependency, "outputs")
+        inputs = _components(said(dependency, "inputs", list), components)
+        outputs = _components(said(dependency, "outputs", list), components)
         if inputs is None or outputs is None:
             raise RemoteProtocolError(f"Dependency {place} of the config has no inputs or outputs.")
         fn_index = said(dependency, "id", int)
         api_name = said(dependency, "api_name", str)
         queue = said(dependency, "queue", bool)
-        limit = said(dependency, "time_limit", float) or said(dependency, "time_limit", int)
         return cls(
             fn_index=place if fn_index is None else fn_index,
             api_name=None if api_name is None else with_slash(api_name),
             inputs=inputs,
             outputs=outputs,
-            parameters=read_parameters(_visible(inputs, components), None),
-            returns=read_returns(_visible(outputs, components), None),
+            parameters=read_parameters(_visible(inputs), None),
+            returns=read_returns(_visible(outputs), None),
             visibility=_visibility(dependency),
             # @gradio/client submit.ts: skip_queue.
             queue=enable_queue if queue is None else queue,
             backend_fn=said(dependency, "backend_fn", bool) is not False,
-            is_generator=said(said_dict(dependency, "types"), "generator", bool),
-            connection=said(dependency, "connection", str) or "sse",
-            time_limit=limit,
-            batch=said(dependency, "batch", bool) or False,
-            cancels=_ids(dependency, "cancels") or (),
+            is_generator=said(said(dependency, "types", dict), "generator", bool),
             description=said(dependency, "api_description", str) or "",
-            hidden_inputs=_hidden(inputs, components),
-            hidden_outputs=_hidden(outputs, components),
         )
 
 
@@ -180,23 +184,20 @@ def unwrapped(values: Sequence[Any]) -> Any:
     return values[0] if len(values) == 1 else tuple(values)
 
 
-def _ids(part: JSON, key: str) -> tuple[int, ...] | None:
-    numbers = said_list(part, key)
-    ids = tuple(number for number in numbers or () if type(number) is int)
-    return ids if numbers is not None and len(ids) == len(numbers) else None
-
-
-def _visible(ids: Sequence[int], components: Mapping[int, Component]) -> list[Component]:
-    found = [components.get(number) or Component.unknown(number) for number in ids]
-    return [component for component in found if not component.skip_api]
-
-
-def _hidden(ids: Sequence[int], components: Mapping[int, Component]) -> frozenset[int]:
-    return frozenset(
-        place
-        for place, number in enumerate(ids)
-        if number in components and components[number].skip_api
+def _components(
+    ids: list[Any] | None, components: Mapping[int, Component]
+) -> tuple[Component, ...] | None:
+    if ids is None or not all(type(number) is int for number in ids):
+        return None
+    # One that the config does not list (of another page, of a render) is the caller's to give.
+    return tuple(
+        components.get(number) or Component(id=number, type="component", props={}, skip_api=False)
+        for number in ids
     )
+
+
+def _visible(components: Sequence[Component]) -> list[Component]:
+    return [component for component in components if not component.skip_api]
 
 
 def _visibility(dependency: JSON) -> Visibility:

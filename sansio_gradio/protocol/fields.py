@@ -11,22 +11,10 @@ from typing import Any, TypeVar
 
 from sansio_gradio.wire.json import JSON
 
-T = TypeVar("T", str, int, float, bool)
+T = TypeVar("T", str, int, bool, list[Any], dict[str, Any])
 
 
 def said(part: JSON, key: str, kind: type[T]) -> T | None:
-    """The scalar that *part* has at *key*; None: not said."""
+    """What *part* has at *key*; None: not said."""
     value: Any = part.get(key) if isinstance(part, dict) else None
     return value if type(value) is kind else None
-
-
-def said_list(part: JSON, key: str) -> list[JSON] | None:
-    """The list that *part* has at *key*; None: not said."""
-    value = part.get(key) if isinstance(part, dict) else None
-    return value if isinstance(value, list) else None
-
-
-def said_dict(part: JSON, key: str) -> dict[str, JSON] | None:
-    """The object that *part* has at *key*; None: not said."""
-    value = part.get(key) if isinstance(part, dict) else None
-    return value if isinstance(value, dict) else None

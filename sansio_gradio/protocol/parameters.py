@@ -21,7 +21,7 @@ from typing import Any, Final
 import attrs
 
 from sansio_gradio.protocol.components import Component
-from sansio_gradio.protocol.fields import said, said_dict
+from sansio_gradio.protocol.fields import said
 from sansio_gradio.wire.json import JSON
 
 _LONGEST_NAME: Final = 64
@@ -36,11 +36,10 @@ class ReturnValue:
     label: str
     component: str
     """The type of the component as ``/info`` spells it: ``Textbox``."""
-    type: dict[str, Any]
-    """JSON schema; empty where the server did not tell."""
     python_type: str
-    """The same in Python's words (``list[float]``); ``Any`` where the server did not tell."""
-    description: str
+    """In Python's words (``list[float]``); ``Any`` where the server did not tell."""
+    info: dict[str, Any] = attrs.field(repr=False)
+    """As the server told of it: with its JSON schema, an example, ..."""
 
     def __str__(self) -> str:
         return plain(self.python_type, _LONGEST_TYPE)
@@ -53,8 +52,6 @@ class Parameter(ReturnValue):
     name: str
     has_default: bool
     default: Any
-    """Never to be handed out without a copy: it may be a list or a dict."""
-    example: Any
 
     def __str__(self) -> str:
         """As in a signature: ``n: float = 5``."""
@@ -70,7 +67,6 @@ def read_parameters(components: Sequence[Component], told: JSON) -> tuple[Parame
             name=name,
             has_default=said(part, "parameter_has_default", bool) or False,
             default=part.get("parameter_default"),
-            example=part.get("example_input"),
             **_read(part),
         )
         for name, part in zip(_names(parts), parts, strict=True)
@@ -85,22 +81,18 @@ def read_returns(components: Sequence[Component], told: JSON) -> tuple[ReturnVal
 def _parts(components: Sequence[Component], told: JSON, word: str) -> list[dict[str, Any]]:
     """What is known of each component, in the form of ``/info``."""
     if isinstance(told, list) and len(told) == len(components):
-        parts = [part for part in told if isinstance(part, dict)]
-        if len(parts) == len(components):
-            return parts
+        return [part if isinstance(part, dict) else {} for part in told]
     return [
         {"label": c.label or f"{word}_{c.id}", "component": c.type.capitalize()} for c in components
     ]
 
 
 def _read(part: dict[str, Any]) -> dict[str, Any]:
-    python_type = said_dict(part, "python_type")
     return {
         "label": said(part, "label", str) or "",
         "component": said(part, "component", str) or "",
-        "type": said_dict(part, "type") or {},
-        "python_type": said(python_type, "type", str) or "Any",
-        "description": said(python_type, "description", str) or "",
+        "python_type": said(part.get("python_type"), "type", str) or "Any",
+        "info": part,
     }
 
 
