@@ -514,6 +514,13 @@ def test_the_last_message_before_an_error_says_so(client: Client) -> None:
     assert list(messages) == []
 
 
+def until_it_yields(messages: MessageStream) -> None:
+    for message in messages:
+        if message.get("msg") == "process_generating":
+            return
+    raise AssertionError("it never did")
+
+
 def leave_by_break(client: Client, name: str) -> None:
     with client.stream_messages(name, api_name="/endless") as messages:
         for message in messages:
@@ -523,7 +530,7 @@ def leave_by_break(client: Client, name: str) -> None:
 
 def leave_by_closing(client: Client, name: str) -> None:
     messages = client.stream_messages(name, api_name="/endless")
-    next(messages)
+    until_it_yields(messages)
     messages.close()
     messages.close()
     assert list(messages) == []
@@ -539,7 +546,7 @@ def leave_by_forgetting(client: Client, name: str) -> None:
 def leave_by_error(client: Client, name: str) -> None:
     def trip(messages: MessageStream) -> None:
         with messages:
-            next(messages)
+            until_it_yields(messages)
             raise KeyError("something else")
 
     messages = client.stream_messages(name, api_name="/endless")
@@ -549,7 +556,7 @@ def leave_by_error(client: Client, name: str) -> None:
 
 def leave_in_another_thread(client: Client, name: str) -> None:
     messages = client.stream_messages(name, api_name="/endless")
-    next(messages)
+    until_it_yields(messages)
     in_thread(messages.close)
     assert all(message.get("msg") != "process_completed" for message in messages)
 
