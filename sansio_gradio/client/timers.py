@@ -21,24 +21,29 @@ class Timers:
     def __init__(self) -> None:
         self.now = -math.inf
         """The last time told, in monotonic seconds."""
-        self._serial = 0
-        self._active: dict[Hashable, tuple[int, Action]] = {}
-        self._heap: list[tuple[float, int, Hashable]] = []  # stopped timers stay until they surface
-        self._unanchored: dict[Hashable, float] = {}
+        self._last = 0
+        self._numbers: dict[Hashable, int] = {}  # of the timers that run, by name
+        self._running: dict[int, tuple[Hashable, Action]] = {}
+        self._unanchored: dict[int, float] = {}
+        # Timers that were stopped stay until they surface: as numbers, without what they held.
+        self._heap: list[tuple[float, int]] = []
         self._stale = False
 
     def start(self, name: Hashable, delay: float | None, action: Action) -> None:
-        """(Re)start the timer *name*; a *delay* of None (seconds) stops it."""
+        """(Re)start the timer *name*; a *delay* (seconds) of None or infinity stops it."""
         self.stop(name)
-        if delay is None:
+        if delay is None or delay == math.inf:
             return
-        self._serial += 1
-        self._active[name] = (self._serial, action)
-        self._unanchored[name] = delay
+        self._last += 1
+        self._numbers[name] = self._last
+        self._running[self._last] = (name, action)
+        self._unanchored[self._last] = delay
 
     def stop(self, name: Hashable) -> None:
-        self._active.pop(name, None)
-        self._unanchored.pop(name, None)
+        number = self._numbers.pop(name, None)
+        if number is not None:
+            del self._running[number]
+            self._unanchored.pop(number, None)
 
     def ask_for_time(self) -> None:
         """Make ``next_deadline`` pass until the time is told: there is something new to do."""
@@ -51,28 +56,23 @@ class Timers:
         self.now = max(self.now, now)
         self._stale = False
         if self._unanchored:
-            for name, delay in self._unanchored.items():
-                serial, _ = self._active[name]
-                heapq.heappush(self._heap, (self.now + delay, serial, name))
+            for number, delay in self._unanchored.items():
+                heapq.heappush(self._heap, (self.now + delay, number))
             self._unanchored.clear()
 
     def fire(self) -> None:
         """Take the actions of all timers that have passed."""
         while self._heap and self._heap[0][0] <= self.now:
-            _, serial, name = heapq.heappop(self._heap)
-            current = self._active.get(name)
-            if current is not None and current[0] == serial:
-                del self._active[name]
-                current[1]()
+            _, number = heapq.heappop(self._heap)
+            if number in self._running:
+                name, action = self._running.pop(number)
+                del self._numbers[name]
+                action()
 
     def next_deadline(self) -> float | None:
         """When ``fire`` is next of use, in monotonic seconds; None: never."""
         if self._stale or self._unanchored:
             return self.now if self.now > -math.inf else 0.0
-        while self._heap:
-            when, serial, name = self._heap[0]
-            current = self._active.get(name)
-            if current is not None and current[0] == serial:
-                return when
+        while self._heap and self._heap[0][1] not in self._running:
             heapq.heappop(self._heap)
-        return None
+        return self._heap[0][0] if self._heap else None

@@ -1,0 +1,304 @@
+"""Timers do what a list of deadlines would do, looked through each time."""
+
+from __future__ import annotations
+
+import gc
+import math
+import weakref
+from typing import Any, ClassVar
+
+import attrs
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from sansio_gradio.client.timers import Timers
+
+
+class Fired(list[str]):
+    def __call__(self, name: str) -> Any:
+        return lambda: self.append(name)
+
+
+@pytest.fixture
+def fired() -> Fired:
+    return Fired()
+
+
+def test_nothing_to_wait_for_is_no_deadline() -> None:
+    timers = Timers()
+    assert timers.next_deadline() is None
+    timers.tell(5.0)
+    timers.fire()
+    assert timers.next_deadline() is None
+
+
+def test_a_timer_counts_from_the_next_time_that_is_told(fired: Fired) -> None:
+    timers = Timers()
+    timers.tell(100.0)
+    timers.start("a", 5.0, fired("a"))
+    timers.fire()
+    timers.tell(None)
+    timers.fire()
+    deadline = timers.next_deadline()
+    assert deadline is not None
+    assert deadline <= 100.0  # in the past: tell the time
+    timers.tell(103.0)
+    assert timers.next_deadline() == 108.0
+    timers.tell(107.9)
+    timers.fire()
+    assert fired == []
+    timers.tell(108.0)
+    timers.fire()
+    assert fired == ["a"]
+    assert timers.next_deadline() is None
+
+
+def test_before_any_time_was_told_the_deadline_has_passed(fired: Fired) -> None:
+    timers = Timers()
+    assert timers.now == -math.inf
+    timers.start("a", 5.0, fired("a"))
+    assert timers.next_deadline() == 0.0  # monotonic clocks begin at zero or later
+    timers.tell(3.0)
+    assert timers.next_deadline() == 8.0
+
+
+def test_whoever_has_something_to_do_asks_for_the_time() -> None:
+    timers = Timers()
+    timers.ask_for_time()
+    assert timers.next_deadline() == 0.0
+    timers.tell(None)
+    assert timers.next_deadline() == 0.0
+    timers.tell(7.0)
+    assert timers.next_deadline() is None
+    timers.ask_for_time()
+    assert timers.next_deadline() == 7.0
+    timers.tell(7.0)
+    assert timers.next_deadline() is None
+
+
+def test_time_never_runs_backwards(fired: Fired) -> None:
+    timers = Timers()
+    timers.tell(10.0)
+    timers.tell(4.0)
+    assert timers.now == 10.0
+    timers.start("a", 1.0, fired("a"))
+    timers.tell(9.0)
+    assert timers.next_deadline() == 11.0
+
+
+def test_starting_again_replaces_and_stopping_ends(fired: Fired) -> None:
+    timers = Timers()
+    timers.start("a", 1.0, fired("first"))
+    timers.tell(0.0)
+    timers.start("a", 5.0, fired("second"))
+    timers.start("b", 2.0, fired("b"))
+    timers.tell(0.0)
+    timers.stop("b")
+    timers.stop("b")
+    timers.stop("never started")
+    assert timers.next_deadline() == 5.0
+    timers.tell(100.0)
+    timers.fire()
+    timers.fire()
+    assert fired == ["second"]
+
+
+@pytest.mark.parametrize("never", [None, math.inf])
+def test_a_delay_without_end_stops_the_timer(never: float | None, fired: Fired) -> None:
+    timers = Timers()
+    timers.start("a", 1.0, fired("a"))
+    timers.start("a", never, fired("a"))
+    assert timers.next_deadline() is None
+    timers.tell(1e300)
+    timers.fire()
+    assert fired == []
+
+
+def test_they_fire_in_the_order_of_their_deadlines_then_of_their_start(fired: Fired) -> None:
+    timers = Timers()
+    for name, delay in (("c", 3.0), ("a", 1.0), ("b1", 2.0), ("b2", 2.0)):
+        timers.start(name, delay, fired(name))
+    timers.tell(0.0)
+    timers.tell(10.0)
+    timers.fire()
+    assert fired == ["a", "b1", "b2", "c"]
+
+
+def test_an_action_may_stop_others_and_start_itself_again(fired: Fired) -> None:
+    timers = Timers()
+
+    def act() -> None:
+        fired.append("act")
+        timers.stop("other")
+        timers.start("act", 0.0, act)  # not at once, or this would never end
+
+    timers.start("act", 1.0, act)
+    timers.start("other", 1.0, fired("other"))
+    timers.tell(0.0)
+    timers.tell(5.0)
+    timers.fire()
+    assert fired == ["act"]
+    assert timers.next_deadline() == 5.0
+    timers.tell(5.0)
+    timers.fire()
+    assert fired == ["act", "act"]
+
+
+def test_an_action_that_raises_does_not_take_others_along(fired: Fired) -> None:
+    timers = Timers()
+
+    def act() -> None:
+        raise KeyError("act")
+
+    timers.start("act", 1.0, act)
+    timers.start("other", 1.0, fired("other"))
+    timers.tell(0.0)
+    timers.tell(1.0)
+    with pytest.raises(KeyError):
+        timers.fire()
+    timers.fire()
+    assert fired == ["other"]
+
+
+class Heavy:
+    """What a timer of an exchange holds on to: its request, its answer."""
+
+    def act(self) -> None: ...
+
+
+def test_a_timer_that_was_stopped_holds_on_to_nothing() -> None:
+    timers = Timers()
+    heavy = Heavy()
+    gone = weakref.ref(heavy)
+    timers.start(heavy, 60.0, heavy.act)
+    timers.tell(0.0)
+    timers.stop(heavy)
+    del heavy
+    gc.collect()
+    assert gone() is None
+
+
+@attrs.define
+class Deadline:
+    """A timer of the naive model."""
+
+    name: str
+    delay: float
+    when: float | None = None  # None: counts from the next time told
+
+
+class TimersAgainstAList(RuleBasedStateMachine):
+    """The same is asked of the timers and of a list that is searched each time."""
+
+    reached: ClassVar[set[str]] = set()
+    names = st.sampled_from("abc")
+    delays = st.sampled_from([0.0, 1.0, 2.0, 5.0, None])
+    steps = st.sampled_from([-1.0, 0.0, 0.5, 1.0, 10.0])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.timers = Timers()
+        self.model: list[Deadline] = []
+        self.now = -math.inf
+        self.asked = False
+        self.fired: list[str] = []
+
+    @rule(name=names, delay=delays, again=delays, stops=st.booleans())
+    def start(self, name: str, delay: float | None, again: float | None, stops: bool) -> None:
+        self.timers.start(name, delay, lambda: self.act(name, again, stops))
+        self.model_start(name, delay)
+
+    def act(self, name: str, again: float | None, stops: bool) -> None:
+        """What the action does: it starts its timer again, and sometimes stops the next one."""
+        assert name in self.due()
+        self.fired.append(name)
+        self.timers.start(name, again, lambda: self.act(name, None, stops))
+        self.model_start(name, again)
+        if stops:
+            other = "bca"["abc".index(name)]
+            if other in self.due():
+                self.reached.add("stopped by an action")
+            self.timers.stop(other)
+            self.model_stop(other)
+
+    def model_start(self, name: str, delay: float | None) -> None:
+        self.model_stop(name)
+        if delay is not None:
+            self.model.append(Deadline(name, delay))
+
+    def model_stop(self, name: str) -> None:
+        self.model = [deadline for deadline in self.model if deadline.name != name]
+
+    @rule(name=names)
+    def stop(self, name: str) -> None:
+        self.timers.stop(name)
+        self.model_stop(name)
+
+    @rule()
+    def ask_for_time(self) -> None:
+        self.timers.ask_for_time()
+        self.asked = True
+
+    @rule(step=steps)
+    def tell(self, step: float) -> None:
+        now = step if self.now == -math.inf else self.now + step
+        self.timers.tell(now)
+        self.now = max(self.now, now)
+        self.asked = False
+        for deadline in self.model:
+            if deadline.when is None:
+                deadline.when = self.now + deadline.delay
+
+    @rule()
+    def tell_nothing(self) -> None:
+        self.timers.tell(None)
+
+    @precondition(lambda self: len(self.model) > 1)
+    @rule()
+    def much_time_passes(self) -> None:
+        self.tell(0.0)
+        self.tell(10.0)
+        self.fire()
+
+    @rule()
+    def fire(self) -> None:
+        self.fired.clear()
+        due = self.due()
+        self.timers.fire()
+        assert self.fired == [name for name in due if name in self.fired]  # once, in their order
+        assert not self.due()  # the others were stopped by these
+        if len(self.fired) > 1:
+            self.reached.add("several fired")
+
+    def due(self) -> list[str]:
+        """The names of what has passed, in order: the model's list is in order of starting."""
+        passed = [d for d in self.model if d.when is not None and d.when <= self.now]
+        return [d.name for d in sorted(passed, key=lambda d: d.when or 0.0)]
+
+    @invariant()
+    def the_next_deadline_is_the_smallest(self) -> None:
+        assert self.timers.now == self.now
+        deadline = self.timers.next_deadline()
+        if self.asked or any(d.when is None for d in self.model):
+            assert deadline == (0.0 if self.now == -math.inf else self.now)
+        else:
+            assert deadline == min((d.when for d in self.model if d.when is not None), default=None)
+
+
+TestTimersAgainstAList = TimersAgainstAList.TestCase
+
+
+def test_the_machine_gets_everywhere() -> None:
+    TimersAgainstAList.reached.clear()
+    run_state_machine_as_test(
+        TimersAgainstAList, settings=settings(max_examples=100, derandomize=True, database=None)
+    )
+    assert TimersAgainstAList.reached == {"stopped by an action", "several fired"}
