@@ -316,6 +316,28 @@ def test_concurrent_generators_of_one_function_get_sessions_of_their_own() -> No
     assert session_hash(fn_index=ECHO, isolated=True) not in {main, second, third}
 
 
+def test_a_generator_that_was_given_up_is_not_met_again() -> None:
+    """The server runs it up to its next yield, and would mix it up with the next call."""
+    talk = on_ws()
+
+    def session_hash(socket: OpenWebSocket) -> str:
+        talk.send(socket, HASH)
+        said: dict[str, str] = talk.text()
+        return said["session_hash"]
+
+    main = talk.conversation.session_hash
+    _, socket = opened(talk, fn_index=COUNT)
+    assert session_hash(socket) == main
+    talk.send(socket, starts(), completed(1))
+    assert talk.aborted() == [socket.id]
+    job, socket = opened(talk, fn_index=COUNT)
+    assert session_hash(socket) == main  # the first has completed
+    talk.conversation.cancel(job)
+    assert talk.aborted() == [socket.id]
+    assert session_hash(opened(talk, fn_index=COUNT)[1]) != main
+    assert session_hash(opened(talk, fn_index=ECHO)[1]) == main
+
+
 def test_pieces_of_an_input_are_for_later_servers() -> None:
     talk = on_ws()
     job, socket = opened(talk)

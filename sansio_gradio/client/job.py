@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol
 
 from sansio_gradio.client.context import Context
 from sansio_gradio.errors import (
+    AppError,
     DeadlineExceeded,
     GradioError,
     LocalProtocolError,
@@ -102,6 +103,8 @@ class Job:
         self.session_hash = ""
         self.heard = False
         """A message for it came on the connection that now carries it."""
+        self.given_up = False
+        """It ended, and the server has not said so: its function may still run there."""
         self.reopened = False
         """A second connection was opened for it already."""
         self._event_data = event_data
@@ -344,6 +347,8 @@ class Job:
 
     def _say_last(self, event: JobEnd, *, leave: bool = True) -> None:
         self._state = JobState.DONE
+        refused = isinstance(event, JobFailed) and isinstance(event.error, AppError)
+        self.given_up = not refused and not isinstance(event, JobCompleted)
         self._emit(event)
         if leave:
             self.leave()

@@ -122,6 +122,7 @@ class Session:
             self._context.exchanges.cookies.set(page, name, value)
         self._jobs: dict[int, Job] = {}
         self._waiting: dict[int, _Request] = {}
+        self._given_up: set[int] = set()  # functions that may still run in the shared session
         self._last_job = 0
         self._main: SessionStream | None = None
         self._closing = False
@@ -325,16 +326,13 @@ class Session:
         Servers before 4.0 keep one iterator for each function and session
         (gradio@3.50.2 queueing.py: call_prediction).
         """
-        return job.isolated or (
-            self._context.traits.channel is Channel.WEBSOCKET
-            and job.endpoint.is_generator is not False  # None: 3.16 does not tell
-            and any(
-                other is not job
-                and other.id not in self._waiting
-                and other.endpoint.fn_index == job.endpoint.fn_index
-                for other in self._jobs.values()
-            )
-        )
+        if self._context.traits.channel is not Channel.WEBSOCKET:
+            return job.isolated
+        others = [other for other in self._jobs.values() if other.id not in self._waiting]
+        busy = {other.endpoint.fn_index for other in others if other is not job}
+        is_generator = job.endpoint.is_generator is not False  # None: 3.16 does not tell
+        shared = job.endpoint.fn_index in busy | self._given_up
+        return job.isolated or (is_generator and shared)
 
     def _running(self, job: int) -> Job:
         found = self._jobs.get(job)
@@ -352,6 +350,8 @@ class Session:
     def _over(self, job: Job) -> None:
         self._context.timers.stop(("job", job.id))
         del self._jobs[job.id]
+        if job.given_up:
+            self._given_up.add(job.endpoint.fn_index)
         self._finish_closing()
 
     # Sessions.
@@ -365,6 +365,7 @@ class Session:
     def _renew(self) -> None:
         old, self._main = self._main, None
         self.session_hash = self._new_hash()
+        self._given_up.clear()
         if old is not None:
             old.retire()
 
