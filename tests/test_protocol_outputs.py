@@ -269,6 +269,16 @@ def test_the_cost_of_a_long_history_is_linear(texts: bool, monkeypatch: pytest.M
     assert applied <= 2 * (len(outputs) + 1)
 
 
+def test_to_ask_how_much_there_is_costs_nothing_while_it_grows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outputs = Outputs(diffs=True, limit=ENOUGH)
+    monkeypatch.setattr(Slots, "apply", lambda *_: pytest.fail("a change was applied"))
+    for n in range(10):
+        outputs.add(([["replace", [], n]],), 0)
+        assert len(outputs) == n + 1
+
+
 # What cannot be read
 
 BAD_TEXTS = [
