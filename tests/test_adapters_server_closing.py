@@ -26,16 +26,17 @@ def test_a_slow_reader_gets_all_and_the_loop_has_nothing_to_complain(
 
     app.add_function(big, queue=False)
     body = json.dumps({"data": [], "fn_index": 0}).encode()
-    with serve_in_thread(app) as url:
-        with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0)) as sock:
-            sock.sendall(
-                b"POST /gradio_api/run/big HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-                b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-                % (len(body), body)
-            )
-            time.sleep(0.2)  # the server is to fill the buffers, and to wait
-            received = 0
-            while data := sock.recv(65536):
-                received += len(data)
+    with (
+        serve_in_thread(app) as url,
+        socket.create_connection(("127.0.0.1", urlsplit(url).port or 0)) as sock,
+    ):
+        sock.sendall(
+            b"POST /gradio_api/run/big HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        )
+        time.sleep(0.2)  # the server is to fill the buffers, and to wait
+        received = 0
+        while data := sock.recv(65536):
+            received += len(data)
     assert received > SIZE
     assert [record.getMessage() for record in caplog.records] == []
