@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sansio_gradio.protocol.features import Feature, has
-from sansio_gradio.protocol.version import Version, version_numbers
+from sansio_gradio.protocol.features import Feature, Version, has, version_numbers
 
 # PROTOCOL.md, section 1 (features) and 3.3 (reset): the last version without, and the first with.
 SINCE = {
@@ -43,3 +42,23 @@ def test_cancel_took_the_place_of_reset() -> None:
         numbers = version_numbers(version)
         assert has(numbers, Feature.RESET_BY_EVENT) is not has(numbers, Feature.CANCEL)
     assert not has((), Feature.RESET_BY_EVENT)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("6.31.0", (6, 31, 0)),
+        ("3.16.2\n", (3, 16, 2)),
+        (" 3.9", (3, 9)),
+        ("5.0.0b3", (5, 0, 0)),
+        ("4.0.0.dev1", (4, 0, 0)),
+        ("10", (10,)),
+        (None, ()),
+        ("", ()),
+        ("newest", ()),
+        ("v4.0", ()),
+        ("9" * 5000, (999_999_999,)),  # cut short: no peer makes Python convert it
+    ],
+)
+def test_a_version_is_compared_by_its_numbers(text: str | None, numbers: tuple[int, ...]) -> None:
+    assert version_numbers(text) == numbers

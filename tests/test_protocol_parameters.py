@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sansio_gradio.protocol.components import Component
-from sansio_gradio.protocol.parameters import plain, read_parameters, read_returns
+from sansio_gradio.protocol.parameters import read_parameters, read_returns
 
 
 def boxes(*labels: str | None) -> list[Component]:
@@ -142,18 +142,3 @@ def test_what_is_shown_is_short_whatever_the_server_says() -> None:
     assert len(str(parameter)) < 150
     assert len(str(value)) < 100
     assert parameter.python_type == "y" * 10_000
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain", "plain"),
-        ("two\n a\t b ", "two a b"),
-        ("\x1b[31mred\x07", "?[31mred?"),
-        ("0123456789abc", "0123456..."),
-        ("0123456789", "0123456789"),
-        (" " * 15 + "0123456789", "01234"),  # no more than twice the width is looked at
-    ],
-)
-def test_a_servers_text_is_fit_for_a_terminal(text: str, shown: str) -> None:
-    assert plain(text, 10) == shown

@@ -10,6 +10,7 @@ import attrs
 import pytest
 import transcripts
 
+from sansio_gradio.protocol.features import version_numbers
 from sansio_gradio.protocol.protocols import (
     KNOWN,
     NEWEST,
@@ -22,7 +23,6 @@ from sansio_gradio.protocol.protocols import (
     detect,
     traits_of,
 )
-from sansio_gradio.protocol.version import version_numbers
 
 # The map of PROTOCOL.md, section 1: the first and the last version of each, and what it announces.
 MAP: list[tuple[str, str, str, str | None]] = [

@@ -13,8 +13,8 @@ import pytest
 from transcripts import load, recordings, versions
 
 from sansio_gradio.errors import AppError
+from sansio_gradio.protocol.features import version_numbers
 from sansio_gradio.protocol.protocols import PROTOCOLS, Channel, Handover, Naming, Traits
-from sansio_gradio.protocol.version import version_numbers
 from sansio_gradio.server.app import App
 from sansio_gradio.server.messages import Estimate, Messages
 

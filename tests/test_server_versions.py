@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from transcripts import load, versions
 
+from sansio_gradio.protocol.features import version_numbers
 from sansio_gradio.protocol.protocols import PROTOCOLS, detect
-from sansio_gradio.protocol.version import version_numbers
 from sansio_gradio.server.versions import (
     ALWAYS,
     NEWEST_VERSION,

@@ -15,9 +15,8 @@ import attrs
 from sansio_gradio.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
 from sansio_gradio.protocol.components import Component
 from sansio_gradio.protocol.endpoints import Endpoint, Visibility, unwrapped, with_slash
-from sansio_gradio.protocol.fields import said
-from sansio_gradio.protocol.parameters import plain
-from sansio_gradio.protocol.version import Version, version_numbers
+from sansio_gradio.protocol.features import Version, version_numbers
+from sansio_gradio.protocol.fields import plain, said
 from sansio_gradio.wire.json import JSON
 
 __all__ = ["AppInfo", "Component", "Endpoint", "unwrapped"]

@@ -66,7 +66,7 @@ def compute_diff(old: JSON, new: JSON, *, like: str | None = None) -> list[Edit]
     if like is not None:
         return server_diff.compute(old, new, like)
     edits: list[Edit] = []
-    _compare(old, new, [], edits)
+    _compare(old, new, (), edits)
     return edits
 
 
@@ -103,24 +103,35 @@ class Value:
         for edit in edits:
             try:
                 action, path, value = edit
-            except (TypeError, ValueError):
-                raise _unfit(edit, "it is no [action, path, value]") from None
-            if type(path) not in _SEQUENCES or len(path) > MAX_PATH:
-                raise _unfit(edit, f"its path is no list of at most {MAX_PATH} steps")
-            try:
-                container, owned, step = self._way_to(path)
-                if action == "append":
-                    _append(container, step, value)
-                elif action == "replace":
-                    _replace(container, owned, step, value)
-                elif action == "add" and path:
-                    _add(container, owned, step, value)
-                elif action == "delete" and path:
-                    _delete(container, owned, step)
-                else:
-                    raise _Unfit("there is no such action")
-            except _Unfit as why:
-                raise _unfit(edit, str(why)) from None
+                self._apply(action, path, value)
+            except (TypeError, ValueError) as why:
+                raise RemoteProtocolError(
+                    f"The edit {reprlib.repr(edit)} does not fit: {str(why)[:80]}."
+                ) from None
+
+    def _apply(self, action: object, path: Sequence[Any], value: JSON) -> None:
+        if type(path) not in _SEQUENCES or len(path) > MAX_PATH:
+            raise ValueError(f"its path is no list of at most {MAX_PATH} steps")
+        container, owned, step = self._way_to(path)
+        in_list = not isinstance(container, dict)
+        if action == "append":
+            _append(container, _existing(container, step), value)
+        elif action == "replace":
+            step = _existing(container, step)
+            container[step] = value
+            owned.pop(step, None)
+        elif action == "add" and path and in_list:
+            container.append(value)
+        elif action == "add" and path:
+            step = _key(step)
+            container[step] = value
+            owned.pop(step, None)
+        elif action == "delete" and path:
+            step = _existing(container, len(container) - 1 if in_list else step)
+            del container[step]
+            owned.pop(step, None)
+        else:
+            raise ValueError("there is no such action")
 
     def _way_to(self, path: Sequence[Any]) -> tuple[Any, _Owned, Any]:
         """The container that holds what *path* leads to, ours from here on, and the step in it."""
@@ -131,19 +142,11 @@ class Value:
             step = _existing(container, step)
             if step not in owned:
                 if not isinstance(container[step], _CONTAINERS):
-                    raise _Unfit(f"nothing is inside of {step!r}")
+                    raise ValueError(f"nothing is inside of {step!r}")
                 container[step] = container[step].copy()
                 owned[step] = {}
             container, owned, step = container[step], owned[step], next_step
         return container, owned, step
-
-
-class _Unfit(Exception):
-    """Why an edit does not fit, in words."""
-
-
-def _unfit(edit: object, why: str) -> RemoteProtocolError:
-    return RemoteProtocolError(f"The edit {reprlib.repr(edit)} does not fit: {why}.")
 
 
 def _existing(container: Any, step: Any) -> Any:
@@ -151,9 +154,9 @@ def _existing(container: Any, step: Any) -> Any:
     if isinstance(container, dict):
         step = _key(step)
         if step not in container:
-            raise _Unfit(f"there is no key {step!r}")
-    elif not 0 <= _index(step) < len(container):
-        raise _Unfit(f"there is no item {step}")
+            raise ValueError(f"there is no key {step!r}")
+    elif type(step) is not int or not 0 <= step < len(container):  # to Python, True is an int
+        raise ValueError(f"there is no item {step!r}")
     return step
 
 
@@ -163,69 +166,31 @@ def _key(step: Any) -> str:
     if type(step) is int:
         return str(step)
     if not isinstance(step, str):
-        raise _Unfit("a dict has strings as keys")
-    return step
-
-
-def _index(step: Any) -> int:
-    if type(step) is not int:  # not isinstance: to Python, True is an int
-        raise _Unfit("a list has integers as indices")
+        raise ValueError("a dict has strings as keys")
     return step
 
 
 def _append(container: Any, step: Any, value: JSON) -> None:
-    step = _existing(container, step)
     text = container[step]
     if not isinstance(text, str) or not isinstance(value, str):
-        raise _Unfit("only a string is appended, and to a string")
+        raise ValueError("only a string is appended, and to a string")
     container[step] = None  # ours is now the only reference, so CPython extends the string in place
     text += value
     container[step] = text
 
 
-def _replace(container: Any, owned: _Owned, step: Any, value: JSON) -> None:
-    step = _existing(container, step)
-    container[step] = value
-    owned.pop(step, None)
-
-
-def _add(container: Any, owned: _Owned, step: Any, value: JSON) -> None:
-    if isinstance(container, dict):
-        step = _key(step)
-        container[step] = value
-        owned.pop(step, None)
-    else:
-        _index(step)
-        container.append(value)
-
-
-def _delete(container: Any, owned: _Owned, step: Any) -> None:
-    if isinstance(container, dict):
-        step = _existing(container, step)
-        del container[step]
-    else:
-        _index(step)
-        if not container:
-            raise _Unfit("the list is empty")
-        container.pop()
-        step = len(container)
-    owned.pop(step, None)
-
-
-def _compare(old: JSON, new: JSON, path: list[int | str], edits: list[Edit]) -> None:
+def _compare(old: JSON, new: JSON, path: tuple[int | str, ...], edits: list[Edit]) -> None:
     """Add to *edits* what makes *new* out of *old*, both at *path*."""
     if old is new:
         return
     if type(old) is not type(new) or len(path) == MAX_PATH:
-        edits.append(["replace", path.copy(), new])
-    elif isinstance(old, str) and isinstance(new, str):
-        if not new.startswith(old):
-            edits.append(["replace", path.copy(), new])
-        elif len(new) > len(old):
-            edits.append(["append", path.copy(), new[len(old) :]])
+        edits.append(["replace", [*path], new])
+    elif isinstance(old, str) and isinstance(new, str) and new.startswith(old):
+        if len(new) > len(old):
+            edits.append(["append", [*path], new[len(old) :]])
     elif isinstance(old, list) and isinstance(new, list):
         for index, (item, new_item) in enumerate(zip(old, new, strict=False)):
-            _compare_inside(item, new_item, index, path, edits)
+            _compare(item, new_item, (*path, index), edits)
         edits += [["delete", [*path, i], None] for i in range(len(old) - 1, len(new) - 1, -1)]
         edits += [["add", [*path, i], new[i]] for i in range(len(old), len(new))]
     elif isinstance(old, dict) and isinstance(new, dict):
@@ -235,15 +200,7 @@ def _compare(old: JSON, new: JSON, path: list[int | str], edits: list[Edit]) -> 
         gone = old.keys() - staying
         edits += [["delete", [*path, key], None] for key in old if key in gone]
         for key in staying:
-            _compare_inside(old[key], new[key], key, path, edits)
+            _compare(old[key], new[key], (*path, key), edits)
         edits += [["add", [*path, key], new[key]] for key in list(new)[len(staying) :]]
     elif old != new or (isinstance(old, float) and repr(old) != repr(new)):
-        edits.append(["replace", path.copy(), new])
-
-
-def _compare_inside(
-    old: JSON, new: JSON, step: int | str, path: list[int | str], edits: list[Edit]
-) -> None:
-    path.append(step)
-    _compare(old, new, path, edits)
-    path.pop()
+        edits.append(["replace", [*path], new])

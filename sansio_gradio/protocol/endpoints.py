@@ -11,11 +11,10 @@ import attrs
 
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
 from sansio_gradio.protocol.components import Component
-from sansio_gradio.protocol.fields import said
+from sansio_gradio.protocol.fields import plain, said
 from sansio_gradio.protocol.parameters import (
     Parameter,
     ReturnValue,
-    plain,
     read_parameters,
     read_returns,
 )

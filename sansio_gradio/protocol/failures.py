@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from sansio_gradio.errors import (
     AppError,
@@ -22,8 +20,10 @@ from sansio_gradio.errors import (
     TooManyRequestsError,
     ValidationError,
 )
-from sansio_gradio.protocol.version import Version
+from sansio_gradio.protocol.features import Version
+from sansio_gradio.protocol.fields import plain, said
 from sansio_gradio.wire import json
+from sansio_gradio.wire.headers import date
 
 # str(gr.Error) was its repr until 5.2 (gradio exceptions.py); "None" stood for a hidden error in
 # generators from 3.50.2 to 4.21.
@@ -72,19 +72,19 @@ def refusal(
     ``wall_now`` (POSIX seconds) turns a Retry-After date into seconds.
     """
     try:
-        said = json.loads(body)
+        said_so = json.loads(body)
     except RemoteProtocolError:
-        said = None
-    answer = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
-    detail = answer.get("detail")
+        said_so = None
+    answer = said_so if isinstance(said_so, dict) else {}
+    detail = said(answer, "detail", str)
     error: GradioError
     if status == 401 or "auth_required" in answer:
         error = AuthenticationError()
     elif status == 429:
         error = TooManyRequestsError(retry_after=_retry_after(headers, wall_now))
-    elif status == 422 and (invalid := _validation(detail)) is not None:
+    elif status == 422 and (invalid := _invalid(said(answer, "detail", list) or [])):
         error = ValidationError(invalid)
-    elif status == 503 and isinstance(detail, str):
+    elif status == 503 and detail is not None:
         kind = QueueFullError if "full" in detail.lower() else ServerStoppedError
         error = kind(detail)
     elif status >= 400 and "error" in answer:
@@ -97,41 +97,22 @@ def refusal(
 
 def excerpt(body: bytes) -> str:
     """The first words of a body, fit for an error's text."""
-    text = " ".join(body.lstrip()[: 2 * _EXCERPT].decode("utf-8", "replace").split())
-    text = "".join(c if c.isprintable() else "?" for c in text)
-    return repr(text[:_EXCERPT]) + ("..." if len(body) > _EXCERPT else "") if text else "nothing"
+    text = plain(body.lstrip()[: 2 * _EXCERPT].decode("utf-8", "replace"), _EXCERPT)
+    return repr(text) if text else "nothing"
 
 
-def _validation(detail: object) -> str | None:
-    """The texts of Gradio's own validators (5.45 and later); None for the framework's 422."""
-    if not isinstance(detail, list):
-        return None
-    items = [
-        cast("dict[str, Any]", item)
-        for item in cast("list[object]", detail)
-        if isinstance(item, dict)
-    ]
-    wrong = [item for item in items if item.get("is_valid") is False]
-    texts = [
-        f"{item['parameter_name']}: {item.get('message')}"
-        if item.get("parameter_name")
-        else str(item.get("message"))
-        for item in wrong
-    ]
-    return "; ".join(texts) or None
+def _invalid(items: list[Any]) -> str:
+    """What Gradio's own validators (5.45 and later) object to; empty for the framework's 422."""
+    return "; ".join(
+        ": ".join(filter(None, (said(item, "parameter_name", str), said(item, "message", str))))
+        for item in items
+        if said(item, "is_valid", bool) is False
+    )
 
 
 def _retry_after(headers: tuple[tuple[str, str], ...], wall_now: float | None) -> float | None:
     text = next((value.strip() for name, value in headers if name == "retry-after"), "")
     if text.isdecimal() and len(text) < 10:
         return float(text)
-    if wall_now is None:
-        return None
-    try:
-        when = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    if when.tzinfo is None:
-        # Of the forms of a date the one of asctime names no zone (RFC 9110 section 5.6.7).
-        when = when.replace(tzinfo=UTC)
-    return max(0.0, when.timestamp() - wall_now)
+    when = date(text)
+    return None if when is None or wall_now is None else max(0.0, when - wall_now)

@@ -1,4 +1,4 @@
-"""Since when servers can do what, as data.
+"""Gradio's version numbers, and since when servers can do what, as data.
 
 Each row is the first release of Gradio that has it (PROTOCOL.md, feature table).
 """
@@ -6,9 +6,12 @@ Each row is the first release of Gradio that has it (PROTOCOL.md, feature table)
 from __future__ import annotations
 
 import enum
-from typing import Final
+import re
+from typing import Final, TypeAlias
 
-from sansio_gradio.protocol.version import Version
+Version: TypeAlias = tuple[int, ...]
+
+_NUMBERS = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})*)")
 
 
 class Feature(enum.Enum):
@@ -30,3 +33,12 @@ def has(version: Version, feature: Feature) -> bool:
     if not version:
         return feature not in _GONE
     return feature.value <= version < _GONE.get(feature, (999,))
+
+
+def version_numbers(text: str | None) -> Version:
+    """``"4.37.1"`` as ``(4, 37, 1)``; empty where there is no version or none that can be read.
+
+    What follows the numbers (``b1``, the newline that 3.x up to 3.23 sends) is not looked at.
+    """
+    match = _NUMBERS.match(text) if text else None
+    return tuple(map(int, match[1].split("."))) if match else ()

@@ -18,3 +18,10 @@ def said(part: JSON, key: str, kind: type[T]) -> T | None:
     """What *part* has at *key*; None: not said."""
     value: Any = part.get(key) if isinstance(part, dict) else None
     return value if type(value) is kind else None
+
+
+def plain(text: str, width: int) -> str:
+    """*text* from a server, made fit for a line of a terminal."""
+    text = " ".join(text[: 2 * width].split())
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    return text if len(text) <= width else f"{text[: width - 3]}..."

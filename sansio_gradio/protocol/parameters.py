@@ -21,7 +21,7 @@ from typing import Any, Final
 import attrs
 
 from sansio_gradio.protocol.components import Component
-from sansio_gradio.protocol.fields import said
+from sansio_gradio.protocol.fields import plain, said
 from sansio_gradio.wire.json import JSON
 
 _LONGEST_NAME: Final = 64
@@ -116,10 +116,3 @@ def _identifier(text: str) -> str | None:
     if iskeyword(text):
         return f"{text}_"
     return text if text.isidentifier() else None
-
-
-def plain(text: str, width: int) -> str:
-    """*text* from a server, made fit for a line of a terminal."""
-    text = " ".join(text[: 2 * width].split())
-    text = "".join(char if char.isprintable() else "?" for char in text)
-    return text if len(text) <= width else f"{text[: width - 3]}..."

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from sansio_gradio.errors import LocalProtocolError
-from sansio_gradio.protocol.version import Version, version_numbers
+from sansio_gradio.protocol.features import Version, version_numbers
 from sansio_gradio.wire.json import JSON
 
 Edit: TypeAlias = "list[Any]"

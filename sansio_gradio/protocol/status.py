@@ -96,15 +96,6 @@ class StatusUpdate(dict[str, Any]):
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a StatusUpdate is read-only")
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (dict(self),)
-
-
-def _rebuild(items: dict[str, Any]) -> StatusUpdate:
-    update = StatusUpdate.__new__(StatusUpdate)
-    update.update(items)
-    return update
-
 
 def status_of(msg: Msg, message: Message, time: float) -> StatusUpdate:
     """The status that *message*, of kind *msg*, tells at the POSIX time *time*."""
@@ -118,21 +109,15 @@ def progress_units(message: Message) -> list[dict[str, Any]] | None:
     fraction is filled in.
     """
     units = message.get("progress_data")
-    if units is None:
-        return None
-    return [_with_fraction(unit) for unit in units]
+    return None if units is None else [_with_fraction(unit) for unit in units]
 
 
 def _with_fraction(unit: dict[str, Any]) -> dict[str, Any]:
     progress = unit.get("progress")
     if progress is None:
-        progress = _fraction(unit.get("index"), unit.get("length"))
+        try:
+            fraction: float = unit["index"] / unit["length"]
+            progress = fraction if isfinite(fraction) else None
+        except (KeyError, TypeError, ZeroDivisionError, OverflowError):
+            pass
     return {"index": None, "length": None, "unit": None, "desc": None, **unit, "progress": progress}
-
-
-def _fraction(index: Any, length: Any) -> float | None:
-    try:
-        fraction = index / length
-    except (TypeError, ZeroDivisionError, OverflowError):
-        return None
-    return fraction if isfinite(fraction) else None

@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 import attrs
 
 from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.protocol.features import version_numbers
 from sansio_gradio.protocol.protocols import Traits, detect, traits_of
-from sansio_gradio.protocol.version import version_numbers
 from sansio_gradio.server.components import (
     JSON,
     STATE,

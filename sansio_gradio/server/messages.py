@@ -15,10 +15,10 @@ from typing import Any, Final, TypeAlias, cast
 import attrs
 
 from sansio_gradio.errors import AppError
+from sansio_gradio.protocol.features import Version
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Channel, Naming, Traits
 from sansio_gradio.protocol.states import CLOSE_STREAM, HEARTBEAT, Msg
-from sansio_gradio.protocol.version import Version
 from sansio_gradio.server.versions import Keys, Manner, does, keys_of, table
 
 Output: TypeAlias = dict[str, Any]

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from sansio_gradio.protocol.version import Version, version_numbers
+from sansio_gradio.protocol.features import Version, version_numbers
 
 _NEVER: Final[Version] = (999,)
 
