@@ -260,7 +260,7 @@ def test_a_redirect_may_lead_to_another_origin() -> None:
     "reference",
     ["g:h", "mailto:a@b", "http://u:p@h/", "//u@h/", "/a b",
      "/a\r\nset-cookie: b", "//h:99999/", "/\ud800", "x\ud800", "?\ud800", "//[x]/",
-     "//[x", "//a..b", "//℀.b"],
+     "//[x", "//a..b", "//℀.b", "/\t/evil.example", "/a\nb"],
 )  # fmt: skip
 def test_a_redirect_to_nowhere_is_the_servers_fault(reference: str) -> None:
     with pytest.raises(RemoteProtocolError, match="redirects"):
