@@ -158,8 +158,8 @@ class AppInfo:
         """The same as JSON, in the form of ``/info``, whatever the server's version.
 
         ``{"named_endpoints": {"/add": {"parameters": [...], "returns": [...], ...}},
-        "unnamed_endpoints": {"3": ...}}``. What lies inside of parameters and returns is shared with
-        the app.
+        "unnamed_endpoints": {"3": ...}}``. What lies inside of parameters and returns is shared
+        with the app.
         """
         named: dict[str, Any] = {}
         unnamed: dict[str, Any] = {}
