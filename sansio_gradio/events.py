@@ -21,6 +21,7 @@ from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.outputs import Change
 from sansio_gradio.protocol.status import StatusUpdate
+from sansio_gradio.wire.json import JSON
 
 
 @attrs.frozen(kw_only=True)
@@ -37,6 +38,21 @@ class ConnectingFailed:
 
     session: int
     error: GradioError
+
+
+@attrs.frozen(kw_only=True)
+class Accepted:
+    """The server has taken a job (``chunk`` 0), or a chunk of its streaming input (from 1 on).
+
+    ``answer`` is what it said to that, as JSON: a join's is ``{"event_id": ...}``, a chunk's
+    ``{"msg": "success"}``; None where it does not answer (``ws``, ``sse``), or not in JSON. Told
+    where ``Want.RECEIPTS`` was asked for; of what was not taken, only the job's end tells.
+    """
+
+    session: int
+    job: int
+    chunk: int
+    answer: JSON
 
 
 @attrs.frozen(kw_only=True)
@@ -144,6 +160,7 @@ class SessionClosed:
 Event: TypeAlias = (
     Connected
     | ConnectingFailed
+    | Accepted
     | MessageReceived
     | StatusUpdated
     | Output

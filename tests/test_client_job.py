@@ -21,6 +21,7 @@ from conversation_driver import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sansio_gradio.client.context import Chunk
 from sansio_gradio.client.job import Job, Want
 from sansio_gradio.errors import (
     AppError,
@@ -83,8 +84,8 @@ class Carried:
     def forget(self, job: Job) -> None:
         self.asked.append("forget")
 
-    def send_chunk(self, job: Job, chunk: list[Any] | None) -> None:
-        self.asked.append(chunk)
+    def send_chunk(self, job: Job, chunk: Chunk) -> None:
+        self.asked.append(chunk.data)
 
     def receive(self, *messages: dict[str, Any]) -> list[Event]:
         """What is told of these messages."""

@@ -10,7 +10,7 @@ import attrs
 
 from sansio_gradio.client.exchanges import Answer, Exchanges, OnAnswer, OnError
 from sansio_gradio.client.timers import Timers
-from sansio_gradio.errors import GradioError, RemoteProtocolError
+from sansio_gradio.errors import GradioError
 from sansio_gradio.events import Anomaly, Event, SessionLost
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo
@@ -18,8 +18,17 @@ from sansio_gradio.protocol.failures import refusal
 from sansio_gradio.protocol.messages import Message, parse_message
 from sansio_gradio.protocol.protocols import Traits
 from sansio_gradio.protocol.requests import HTTPRequest
-from sansio_gradio.wire.json import loads
+from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.url import URL
+
+
+@attrs.frozen
+class Chunk:
+    """A piece of a streaming input: one item an input, or None for its end. The first is 1."""
+
+    number: int
+    data: list[Any] | None
+    headers: Headers
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -92,10 +101,7 @@ class Context:
             return
 
         def answered(answer: Answer) -> None:
-            try:
-                said = loads(answer.body)
-            except RemoteProtocolError:
-                said = None
+            said = answer.json
             then(isinstance(said, dict) and said.get("success") is True)
 
         self.ask(

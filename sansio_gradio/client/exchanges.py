@@ -34,6 +34,7 @@ from sansio_gradio.protocol.requests import HTTPRequest
 from sansio_gradio.wire.cookies import CookieJar
 from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.http import header
+from sansio_gradio.wire.json import JSON, loads
 from sansio_gradio.wire.url import URL
 
 _OK: Final = 200
@@ -50,6 +51,14 @@ class Answer:
     headers: Headers
     body: bytes
     url: URL  # where it came from, after redirects
+
+    @property
+    def json(self) -> JSON:
+        """What it says; None also where that is no JSON."""
+        try:
+            return loads(self.body)
+        except RemoteProtocolError:
+            return None
 
 
 OnAnswer: TypeAlias = Callable[[Answer], None]

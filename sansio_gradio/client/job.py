@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
-from sansio_gradio.client.context import Context
+from sansio_gradio.client.context import Chunk, Context
 from sansio_gradio.errors import (
     AppError,
     DeadlineExceeded,
@@ -28,6 +28,7 @@ from sansio_gradio.errors import (
     ServerStoppedError,
 )
 from sansio_gradio.events import (
+    Accepted,
     Anomaly,
     Event,
     JobCancelled,
@@ -44,7 +45,8 @@ from sansio_gradio.protocol.messages import Message, output_data
 from sansio_gradio.protocol.outputs import Change, Outputs, Slots, change_of
 from sansio_gradio.protocol.states import JobState, Msg, after
 from sansio_gradio.protocol.status import Status, StatusUpdate, status_of
-from sansio_gradio.wire.json import dumps
+from sansio_gradio.wire.headers import Headers
+from sansio_gradio.wire.json import JSON, dumps
 
 
 class Want(enum.Flag):
@@ -54,7 +56,8 @@ class Want(enum.Flag):
     MESSAGES = enum.auto()
     STATUS = enum.auto()
     OUTPUTS = enum.auto()
-    ALL = MESSAGES | STATUS | OUTPUTS
+    ALL = MESSAGES | STATUS | OUTPUTS  # of what the server says of its own accord
+    RECEIPTS = enum.auto()
 
 
 class Carrier(Protocol):
@@ -72,8 +75,8 @@ class Carrier(Protocol):
         """The job is over: listen no more for it."""
         ...
 
-    def send_chunk(self, job: Job, chunk: list[Any] | None, /) -> None:
-        """Hand over the next piece of a streaming input; None: there are no more."""
+    def send_chunk(self, job: Job, chunk: Chunk, /) -> None:
+        """Hand over the next piece of a streaming input."""
         ...
 
 
@@ -88,7 +91,8 @@ class Job:
         id: int,
         *,
         want: Want = Want.ALL,
-        headers: tuple[tuple[str, str], ...] = (),
+        headers: Headers = (),
+        extra: Mapping[str, Any] | None = None,
         event_data: object = None,
         trigger_id: int | None = None,
         isolated: bool = False,
@@ -97,6 +101,7 @@ class Job:
         self._wants_messages = Want.MESSAGES in want
         self._wants_status = Want.STATUS in want
         self._wants_outputs = Want.OUTPUTS in want
+        self._wants_receipts = Want.RECEIPTS in want
         self.headers = headers
         self.isolated = isolated
         self.event_id: str | None = None
@@ -107,13 +112,15 @@ class Job:
         """It ended, and the server has not said so: its function may still run there."""
         self.reopened = False
         """A second connection was opened for it already."""
+        self._extra = extra or {}
         self._event_data = event_data
         self._trigger_id = trigger_id
         self._state = JobState.JOINING
         self._cancelling = False
         self._left = False
         self._data: list[Any] = []
-        self._chunks: deque[list[Any] | None] = deque()
+        self._chunks: deque[Chunk] = deque()
+        self._last_chunk = 0
         self._chunk_due = False
         self._input_ended = False
         self._slots = Slots()
@@ -158,6 +165,7 @@ class Job:
             "fn_index": self.endpoint.fn_index,
             "session_hash": self.session_hash,
             "trigger_id": self._trigger_id,
+            **self._extra,
         }
 
     # What the server says.
@@ -190,6 +198,11 @@ class Job:
             self._yielded(message, diffs=False)
             self._chunk_due = True
             self._hand_over_chunk()
+
+    def accepted(self, answer: JSON, chunk: int = 0) -> None:
+        """The server has taken the job, or a piece of its input."""
+        if self._wants_receipts and not self.is_over:
+            self._emit(Accepted(session=self._session, job=self.id, chunk=chunk, answer=answer))
 
     def skip(self, text: str) -> bool:
         """Whether a ``process_generating``, not yet decoded, needs no more than to be kept."""
@@ -320,7 +333,7 @@ class Job:
             self.carrier.forget(self)
             self._on_left(self)
 
-    def send(self, chunk: list[Any] | None, *, latest: bool = False) -> None:
+    def send(self, chunk: list[Any] | None, *, latest: bool = False, headers: Headers = ()) -> int:
         """Queue a piece of a streaming input (None: its end) until the server asks for it."""
         if self._input_ended:
             raise LocalProtocolError(f"the input of job {self.id} was ended already")
@@ -328,8 +341,10 @@ class Job:
         dumps(chunk)  # what is no JSON is told to whoever sends it, and not when its turn comes
         if latest and chunk is not None:
             self._chunks.clear()
-        self._chunks.append(chunk)
+        self._last_chunk += 1
+        self._chunks.append(Chunk(self._last_chunk, chunk, headers))
         self._hand_over_chunk()
+        return self._last_chunk
 
     def _hand_over_chunk(self) -> None:
         if self._chunk_due and self._chunks and not self.is_over:

@@ -6,9 +6,9 @@ The server asks for what it needs: ``send_hash`` for who we are, ``send_data`` f
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from sansio_gradio.client.context import Context
+from sansio_gradio.client.context import Chunk, Context
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.client.job import Job
 from sansio_gradio.errors import (
@@ -26,6 +26,7 @@ from sansio_gradio.protocol.states import SESSION_MSGS, Msg
 from sansio_gradio.wire.sse import SSEDecoder
 
 _FORBIDDEN: Final = 403
+_BEFORE_ACCEPTING: Final = frozenset({Msg.SEND_HASH, Msg.QUEUE_FULL})
 
 
 class JobChannel:
@@ -36,6 +37,7 @@ class JobChannel:
         self._job = job
         self._decoder = SSEDecoder(max_event_size=context.limits.message)
         self._connection: int | None = None
+        self._accepted = False
         self._is_websocket = context.traits.channel is Channel.WEBSOCKET
 
     def start(self, job: Job) -> None:
@@ -69,7 +71,7 @@ class JobChannel:
         self._context.exchanges.abort(self._connection)
         self._connection = None
 
-    def send_chunk(self, _job: Job, _chunk: list[Any] | None) -> None:
+    def send_chunk(self, _job: Job, _chunk: Chunk) -> None:
         """Streaming inputs are younger than these protocols (5.0)."""
 
     def opened(self) -> None:
@@ -95,6 +97,9 @@ class JobChannel:
         kind = message.get("msg")
         if kind in SESSION_MSGS:
             return
+        if not self._accepted and kind not in _BEFORE_ACCEPTING:
+            self._accepted = True
+            self._job.accepted(None)
         self._job.event_id = message.get("event_id") or self._job.event_id
         self._job.receive(message)
         if self._connection is None:

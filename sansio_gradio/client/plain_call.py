@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from sansio_gradio.client.context import Context
+from sansio_gradio.client.context import Chunk, Context
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.client.job import Job
 from sansio_gradio.errors import RemoteProtocolError
@@ -40,7 +39,7 @@ class PlainCall:
         self._context.exchanges.abort(self._request)
         self._request = None
 
-    def send_chunk(self, _job: Job, _chunk: list[Any] | None) -> None:
+    def send_chunk(self, _job: Job, _chunk: Chunk) -> None:
         """Streaming inputs go through the queue."""
 
     def _answered(self, answer: Answer) -> None:

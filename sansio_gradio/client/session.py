@@ -149,14 +149,16 @@ class Session:
         isolated: bool = False,
         event_data: Any = None,
         trigger_id: int | None = None,
+        extra: Mapping[str, Any] | None = None,
         want: Want = Want.ALL,
         **kwargs: Any,
     ) -> int:
         """Call an endpoint; returns the job's number, which its events carry.
 
         ``timeout`` (seconds) is the job's own deadline. ``isolated`` gives it a session of its own:
-        no State shared, and a cancel that is exact. Arguments that do not fit end the job in a
-        ``LocalProtocolError``, since they may only be known to when the app is.
+        no State shared, and a cancel that is exact. ``extra`` is sent beside the arguments, as it
+        stands. Arguments that do not fit end the job in a ``LocalProtocolError``, since they may
+        only be known to when the app is.
 
         Raises:
             LocalProtocolError: the session is closed, or a header cannot be sent.
@@ -167,6 +169,7 @@ class Session:
             self._last_job,
             want=want,
             headers=checked_headers(headers or ()),
+            extra=extra,
             event_data=event_data,
             trigger_id=trigger_id,
             isolated=isolated,
@@ -194,16 +197,21 @@ class Session:
             return True
         return found.cancel()
 
-    def send(self, job: int, *chunk: Any, latest: bool = False) -> None:
+    def send(
+        self, job: int, *chunk: Any, latest: bool = False, headers: Fields | None = None
+    ) -> int:
         """Give a streaming input its next piece, which waits until the server asks for it.
 
-        ``latest``: pieces that wait already are dropped for this one.
+        ``latest``: pieces that wait already are dropped for this one. Returns its number, from 1
+        on, which ``Accepted`` carries.
 
         Raises:
-            LocalProtocolError: the job is over, or its input was ended.
+            LocalProtocolError: the job is over, its input was ended, or a header cannot be sent.
         """
-        self._running(job).send(list(chunk), latest=latest)
+        found, sent = self._running(job), checked_headers(headers or ())
+        number = found.send(list(chunk), latest=latest, headers=sent)
         self._asked()
+        return number
 
     def end_input(self, job: int) -> None:
         """End a streaming input: the job completes after the pieces that wait."""

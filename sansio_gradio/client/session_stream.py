@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from sansio_gradio.client.context import Context
-from sansio_gradio.client.exchanges import Answer
+from sansio_gradio.client.context import Chunk, Context
+from sansio_gradio.client.exchanges import Answer, OnAnswer
 from sansio_gradio.client.job import Job
 from sansio_gradio.errors import (
     ConnectionLost,
@@ -32,7 +32,7 @@ from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Handover
 from sansio_gradio.protocol.states import ALIVE, CLOSE_STREAM, HEARTBEAT, Msg
-from sansio_gradio.wire.json import loads
+from sansio_gradio.wire.json import JSON, loads
 from sansio_gradio.wire.sse import SSEDecoder
 
 _REMEMBERED: Final = 1000  # event_ids of jobs that are over, so that late messages are no riddle
@@ -117,9 +117,10 @@ class SessionStream:
         if self._retired:
             self.retire()
 
-    def send_chunk(self, job: Job, chunk: list[Any] | None) -> None:
-        body = None if chunk is None else {**job.body, "data": chunk}
-        self._ask_for(job, requests.next_chunk(job.event_id or "", body))
+    def send_chunk(self, job: Job, chunk: Chunk) -> None:
+        body = None if chunk.data is None else {**job.body, "data": chunk.data}
+        request = requests.next_chunk(job.event_id or "", body, chunk.headers)
+        self._ask_for(job, request, lambda answer: job.accepted(answer.json, chunk.number))
 
     def retire(self) -> None:
         """Go when the last job has: a new session takes this one's place."""
@@ -140,13 +141,15 @@ class SessionStream:
         if job.id not in self._joining:
             return
         try:
-            job.event_id = event_id = _event_id_in(answer)
+            said, job.event_id = _said_of_joining(answer)
         except RemoteProtocolError as error:
             self._not_joined(job, error.located(phase="join", url=answer.url.public))
             return
+        event_id = job.event_id
         del self._joining[job.id]
         self._known = True
         self._jobs[event_id] = job
+        job.accepted(said)
         for message, size in self._early.pop(event_id, ()):
             self._early_count -= 1
             self._early_size -= size
@@ -165,11 +168,11 @@ class SessionStream:
         if then is not None:
             then(False)
 
-    def _ask_for(self, job: Job, request: requests.HTTPRequest) -> None:
+    def _ask_for(
+        self, job: Job, request: requests.HTTPRequest, then: OnAnswer = lambda _: None
+    ) -> None:
         """Send something that a running job needs; if that fails, so does the job."""
-        self._context.ask(
-            request, phase="send", deadline="send", then=lambda _: None, failed=job.fail
-        )
+        self._context.ask(request, phase="send", deadline="send", then=then, failed=job.fail)
 
     # The stream.
 
@@ -360,9 +363,9 @@ class _Heartbeat:
         self._on_end(error.message)
 
 
-def _event_id_in(answer: Answer) -> str:
+def _said_of_joining(answer: Answer) -> tuple[JSON, str]:
     said = loads(answer.body)
     event_id = said.get("event_id") if isinstance(said, dict) else None
     if not isinstance(event_id, str):
         raise RemoteProtocolError("the server took the job without naming it (no event_id)")
-    return event_id
+    return said, event_id

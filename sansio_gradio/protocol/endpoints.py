@@ -59,6 +59,8 @@ class Endpoint:
     is_generator: bool | None
     """It yields; None where the server does not tell (3.16 for one)."""
     description: str
+    streaming: bool = False
+    """It takes its input in pieces (5.0)."""
 
     def __str__(self) -> str:
         """How it is called and what it returns, in one line of Python."""
@@ -170,6 +172,7 @@ class Endpoint:
             backend_fn=said(dependency, "backend_fn", bool) is not False,
             is_generator=said(said(dependency, "types", dict), "generator", bool),
             description=said(dependency, "api_description", str) or "",
+            streaming=said(dependency, "connection", str) == "stream",
         )
 
 

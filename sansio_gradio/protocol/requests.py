@@ -130,12 +130,12 @@ def plain_call(body: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
     return HTTPRequest("POST", "api/predict", _json(headers), json.dumps(body))
 
 
-def next_chunk(event_id: str, body: Mapping[str, Any] | None) -> HTTPRequest:
+def next_chunk(event_id: str, body: Mapping[str, Any] | None, headers: Headers = ()) -> HTTPRequest:
     """The next piece of a streaming input, or None for its end (5.0 and later)."""
     target = f"stream/{quote(event_id, safe='')}"
     if body is None:
-        return HTTPRequest("POST", f"{target}/close")
-    return HTTPRequest("POST", target, JSON_CONTENT, json.dumps(body))
+        return HTTPRequest("POST", f"{target}/close", headers)
+    return HTTPRequest("POST", target, _json(headers), json.dumps(body))
 
 
 def _json(headers: Headers) -> Headers:
