@@ -725,6 +725,62 @@ def test_a_sibling_that_is_being_joined_is_not_taken_along_either() -> None:
     assert isinstance(talk.last_of(one), JobCancelled)
 
 
+def test_a_cancel_under_way_takes_no_later_job_along() -> None:
+    """The server would stop it too, if it were there in time: it cancels by function."""
+    talk = Talk(app())
+    one, stream = streaming(talk, "a")
+    talk.conversation.cancel(one)
+    cancel = talk.request(CANCEL)
+    two, three = (talk.conversation.submit(number, fn_index=ECHO) for number in (2, 3))
+    assert talk.new() == []
+    talk.conversation.submit("x", fn_index=COUNT)  # of another function
+    other = talk.request(JOIN)
+    assert talk.conversation.cancel(three)
+    assert talk.last_of(three) == JobCancelled(session=0, job=three, stopped_on_server=False)
+    talk.answer(cancel, {"success": True})
+    join = talk.request(JOIN)
+    assert json.loads(join.body or b"")["data"] == [2]
+    talk.answer(join, {"event_id": "b"})
+    talk.answer(other, {"event_id": "c"})
+    talk.send(stream, starts("b"), completed(2, event_id="b"))
+    assert talk.data_of(two) == (2,)
+    assert isinstance(talk.last_of(one), JobCancelled)
+
+
+def test_a_cancel_that_is_not_answered_holds_nobody_up() -> None:
+    talk = Talk(app(), timeouts=Timeouts(close=2.0))
+    one, _ = streaming(talk, "a")
+    talk.conversation.cancel(one)
+    cancel = talk.request(CANCEL)
+    talk.conversation.submit(2, fn_index=ECHO)
+    abort, join = talk.sleep(2.1)
+    assert abort == Abort(cancel.id)
+    assert isinstance(join, SendRequest)
+
+
+def test_a_job_that_waits_for_a_cancel_shares_the_fate_of_its_session() -> None:
+    talk = Talk(app())
+    one, stream = streaming(talk, "a")
+    talk.conversation.cancel(one)
+    talk.request(CANCEL)
+    two = talk.conversation.submit(2, fn_index=ECHO)
+    talk.send(stream, "nonsense")
+    assert isinstance(talk.failure_of(two), RemoteProtocolError)
+
+
+def test_a_session_that_is_left_stays_for_a_job_that_waits_for_a_cancel() -> None:
+    talk = Talk(app())
+    one, stream = streaming(talk, "a", timeout=5.0)
+    talk.send(stream, starts("a"))
+    (cancel,) = talk.sleep(5.1)
+    two = talk.conversation.submit(2, fn_index=ECHO)
+    talk.conversation.reset()
+    assert isinstance(talk.last_of(two), JobCancelled)
+    talk.answer(cancel, {"success": True})
+    assert talk.aborted() == [stream.id]
+    assert isinstance(talk.failure_of(one), DeadlineExceeded)
+
+
 @pytest.mark.parametrize(
     ("version", "path", "body"),
     [
@@ -1048,8 +1104,21 @@ def test_data_may_be_handed_over_when_it_is_asked_for(monkeypatch: pytest.Monkey
     assert json.loads(request.body or b"")["data"] == ["secret"]
     assert json.loads(request.body or b"")["event_id"] == "a"
     talk.answer(request, None)
-    talk.send(stream, starts("a"), completed(1, event_id="a"))
-    assert talk.data_of(job) == (1,)
+    # It may be asked for before the answer to the join has come,
+    early = talk.conversation.submit("early", fn_index=ECHO)
+    join = talk.request(JOIN)
+    talk.send(stream, {"msg": "send_data", "event_id": "b"})
+    talk.answer(join, {"event_id": "b"})
+    assert json.loads(talk.request(DATA).body or b"")["data"] == ["early"]
+    # and when it is too late.
+    late = more(talk, "c", timeout=5.0)
+    talk.sleep(5.1)
+    talk.send(stream, {"msg": "send_data", "event_id": "c"})
+    assert talk.new() == []
+    assert talk.failure_of(late)
+    for number, event_id in ((job, "a"), (early, "b")):
+        talk.send(stream, starts(event_id), completed(event_id, event_id=event_id))
+        assert talk.data_of(number) == (event_id,)
 
 
 def test_texts_and_streams_are_not_mixed_up() -> None:

@@ -15,6 +15,7 @@ again, because the server cleans up after it at a time of its own choosing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from sansio_gradio.client.context import Chunk, Context
@@ -51,7 +52,9 @@ class SessionStream:
         self._context = context
         self._on_lost = on_lost
         self._jobs: dict[str, Job] = {}  # joined, not over, by event_id
-        self._joining: dict[int, Job] = {}  # not answered yet, by the job's number
+        self._waiting: dict[int, tuple[Job, requests.HTTPRequest]] = {}  # to be joined, by number
+        self._joining: dict[int, Job] = {}  # not answered yet
+        self._stopping: set[int] = set()  # functions that the server stops the jobs of
         self._to_stop: dict[int, Callable[[bool], None]] = {}  # cancelled before they were joined
         self._early: dict[str, list[tuple[Message, int]]] = {}
         self._early_count = self._early_size = 0
@@ -66,31 +69,47 @@ class SessionStream:
 
     @property
     def is_idle(self) -> bool:
-        return not self._jobs and not self._joining
+        return not (self._jobs or self._joining or self._waiting)
 
     # What the conversation says.
 
     def start(self, job: Job) -> None:
         """Join *job*."""
         job.session_hash = self.session_hash
-        self._joining[job.id] = job
         asked = self._context.traits.handover is Handover.ASKED
         body: dict[str, Any] = {**job.body, "data": []} if asked else job.body
-        self._context.ask(
-            requests.join(body, job.headers),
-            phase="join",
-            deadline="join",
-            then=lambda answer: self._joined(job, answer),
-            failed=lambda error: self._not_joined(job, error),
-        )
-        if self._known:
-            self._open()
+        self._waiting[job.id] = job, requests.join(body, job.headers)
+        self._join_waiting()
+
+    def _join_waiting(self) -> None:
+        """Join the jobs that no cancel under way could take along."""
+        for job, request in list(self._waiting.values()):
+            if job.endpoint.fn_index in self._stopping:
+                continue
+            del self._waiting[job.id]
+            self._joining[job.id] = job
+            joined, failed = partial(self._joined, job), partial(self._not_joined, job)
+            self._context.ask(request, phase="join", deadline="join", then=joined, failed=failed)
+            if self._known:
+                self._open()
 
     def stop(self, job: Job, then: Callable[[bool], None]) -> None:
-        if job.id in self._joining:
+        fn_index = job.endpoint.fn_index
+        if job.id in self._waiting:
+            then(False)
+        elif job.id in self._joining:
             self._to_stop[job.id] = then
+        elif (request := self._stop_request(job)) is None:
+            then(False)
         else:
-            self._context.ask_to_stop(self._stop_request(job), then)
+            self._stopping.add(fn_index)
+
+            def answered(stopped: bool) -> None:
+                self._stopping.discard(fn_index)
+                then(stopped)
+                self._join_waiting()
+
+            self._context.ask_to_stop(request, answered)
 
     def _stop_request(self, job: Job) -> requests.HTTPRequest | None:
         """What makes the server stop just this job; None if nothing does."""
@@ -110,6 +129,7 @@ class SessionStream:
         return None
 
     def forget(self, job: Job) -> None:
+        self._waiting.pop(job.id, None)
         self._joining.pop(job.id, None)
         if job.event_id is not None and self._jobs.pop(job.event_id, None) is not None:
             self._remember(job.event_id)
@@ -153,7 +173,7 @@ class SessionStream:
         for message, size in self._early.pop(event_id, ()):
             self._early_count -= 1
             self._early_size -= size
-            job.receive(message)
+            self._give(job, message)
         then = self._to_stop.pop(job.id, None)
         if then is not None and event_id in self._jobs:
             self.stop(job, then)
@@ -233,13 +253,16 @@ class SessionStream:
         if event_id is None:
             self._take_for_session(message)
         elif (job := self._jobs.get(event_id)) is not None:
-            if message.get("msg") == Msg.SEND_DATA:
-                self._ask_for(job, requests.job_data({**job.body, "event_id": event_id}))
-            job.receive(message)
+            self._give(job, message)
         elif self._joining and event_id not in self._over:
             self._hold(event_id, message, len(text))
         elif event_id not in self._over:
             self._context.anomaly("a message for a job that is not ours", message=message)
+
+    def _give(self, job: Job, message: Message) -> None:
+        job.receive(message)
+        if message.get("msg") == Msg.SEND_DATA and not job.is_over:
+            self._ask_for(job, requests.job_data({**job.body, "event_id": job.event_id}))
 
     def _take_for_session(self, message: Message) -> None:
         match message.get("msg"):
@@ -282,7 +305,7 @@ class SessionStream:
         """The stream is of no use any more, and cutting it ends the session."""
         self.close()
         self._fail_all(error)
-        for job in list(self._joining.values()):
+        for job in (*self._joining.values(), *(job for job, _ in self._waiting.values())):
             job.fail(error)
         self._on_lost(self)
 
