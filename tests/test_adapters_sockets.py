@@ -164,7 +164,7 @@ def test_a_job_that_is_over_is_not_kept(client: Client) -> None:
         with pytest.raises(AppError):
             client.predict("x", api_name="/boom")
         client.submit("x", api_name="/held").cancel()
-    wait_for(lambda: not client._core._jobs)
+    wait_for(lambda: not client._core.jobs)
 
 
 # A job is a Future

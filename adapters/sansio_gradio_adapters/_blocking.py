@@ -141,6 +141,25 @@ class Job(Future[Any]):
             self._settle()
         return self.cancelled()
 
+    def send(self, *chunk: Any, latest: bool = False) -> None:
+        """Give a streaming input its next piece, which waits until the server asks for it.
+
+        ``latest``: pieces that wait already are dropped for this one. The first piece is what the
+        job was submitted with (Gradio 5.0 and later).
+
+        Raises:
+            LocalProtocolError: the job is over, its input was ended, or a piece is no JSON.
+        """
+        self._worker.ask(partial(self._core.send, self._record, *chunk, latest=latest))
+
+    def end_input(self) -> None:
+        """End a streaming input: the job completes after the pieces that wait.
+
+        Raises:
+            LocalProtocolError: the job is over, or its input was ended already.
+        """
+        self._worker.ask(partial(self._core.end_input, self._record))
+
     @property
     def stopped_on_server(self) -> bool | None:
         """Of a cancelled job: whether the server said that it stopped; None: it did not yet."""
@@ -212,6 +231,10 @@ class MessageStream:
 
     Leaving early, by ``close``, the end of a ``with``, an exception, or when nobody has it any
     more, ends the job on the server. After a failing last message the error is raised.
+
+    Messages of jobs that ``Client.send_data`` begins at the same endpoint come here, too, and these
+    jobs end with the stream. One that only listens has none but these, and goes on until it is left
+    or the session is lost, which is a ``ConnectionError``.
     """
 
     def __init__(self, job: Job, messages: Reader[Message], queue: MessageQueue) -> None:

@@ -17,8 +17,9 @@ from typing import Any
 
 from sansio_gradio.client.engine import Engine, Observe
 from sansio_gradio.client.headers import Fields
-from sansio_gradio.errors import JobCancelledError, LocalProtocolError
+from sansio_gradio.errors import ConnectionLost, JobCancelledError, LocalProtocolError
 from sansio_gradio.events import (
+    Accepted,
     Connected,
     ConnectingFailed,
     Event,
@@ -28,6 +29,7 @@ from sansio_gradio.events import (
     MessageReceived,
     Output,
     SessionClosed,
+    SessionLost,
     StatusUpdated,
 )
 from sansio_gradio.limits import Limits, Timeouts
@@ -35,6 +37,7 @@ from sansio_gradio.protocol.app_info import AppInfo, Endpoint, unwrapped
 from sansio_gradio.wire.url import space_url
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, Signal
+from sansio_gradio_adapters._streams import Streams
 
 
 class ClientCore:
@@ -80,8 +83,11 @@ class ClientCore:
         self.changed = Signal()
         """One of the above has changed."""
         self.limits = limits or Limits()
-        self._cancelled_error = cancelled_error
-        self._jobs: dict[int, JobRecord] = {}
+        self.timeouts = timeouts or Timeouts()
+        self.jobs: dict[int, JobRecord] = {}
+        """Those that are not over, by the engine's number, oldest first."""
+        self.streams = Streams(self)
+        self.cancelled_error = cancelled_error
         self._endpoints: dict[tuple[str | None, int | None], Endpoint] = {}
         self._touched: dict[JobRecord, None] = {}
         self._has_news = False
@@ -95,25 +101,62 @@ class ClientCore:
             limit=self.limits.kept_outputs,
             shape=partial(self._shape, api_name, fn_index),
             messages=messages,
-            cancelled_error=self._cancelled_error,
+            cancelled_error=self.cancelled_error,
         )
 
     def begin(self, record: JobRecord, submit: Callable[[], int]) -> None:
         """Have *submit* ask the engine for a job."""
         try:
-            if self._fault is not None:
-                raise self._fault
+            self.demand_open()
             record.id = submit()
         except Exception as error:  # such as a header that cannot be sent: this job's own affair
             record.add_end(error)
             record.publish()
             return
-        self._jobs[record.id] = record
+        self.jobs[record.id] = record
+
+    def demand_open(self) -> None:
+        """Raise why nothing can be asked any more, if that is so."""
+        if self._fault is not None:
+            raise self._fault
+        if self.is_closed:
+            raise LocalProtocolError("The client is closed.")
 
     def cancel(self, record: JobRecord) -> None:
         """Tell the engine of a job that is cancelled, after ``begin``."""
+        self.streams.close(record)
         if record.id is not None:
             self.session.cancel(record.id)
+
+    def send(self, record: JobRecord, *chunk: Any, latest: bool) -> None:
+        """Give a job whose input is streaming its next piece.
+
+        Raises:
+            LocalProtocolError: the job is over, or its input was ended.
+        """
+        self.session.send(_begun(record), *chunk, latest=latest)
+
+    def end_input(self, record: JobRecord) -> None:
+        """End a streaming input; raises as ``send``."""
+        self.session.end_input(_begun(record))
+
+    def reset_session(self) -> None:
+        """Go on in a new session."""
+        self.session.reset()
+        self.streams.session_ended()
+        self.publish()
+
+    def demand_protocol(self, protocol: str) -> None:
+        """Refuse to send in another protocol than the one spoken.
+
+        Raises:
+            ValueError: it is another one, or there is none of that name.
+        """
+        if protocol != self.session.protocol:
+            raise ValueError(
+                f"This app is spoken to in {self.session.protocol!r}, as client.protocol says,"
+                f" not in {protocol!r}."
+            )
 
     def ask_for_info(self) -> None:
         """Ask for ``/info``; ``app.has_info`` or ``error`` tell when it is there."""
@@ -145,23 +188,33 @@ class ClientCore:
                 self._record(event.job).add_status(event.status)
             case Output():
                 self._record(event.job).add_output(event)
+            case Accepted():
+                self.streams.accepted(event)
             case JobCompleted() | JobFailed() | JobCancelled():
-                self._record(event.job).add_end(event)
-                del self._jobs[event.job]
+                record = self._record(event.job)
+                record.add_end(event)
+                del self.jobs[event.job]
+                self.streams.ended(record, event)
             case Connected():
                 self.app = event.app
                 self._has_news = True
             case ConnectingFailed():
                 self.error = event.error
                 self._has_news = True
+            case SessionLost():
+                self.streams.session_ended(ConnectionLost("The session was lost.", phase="stream"))
             case SessionClosed():
                 self.is_closed = True
                 self._has_news = True
+                self.streams.session_ended()
             case _:
-                pass  # whoever wants to know of anomalies and lost sessions has ``observe``
+                pass  # whoever wants to know of anomalies has ``observe``
 
     def publish(self) -> None:
         """Call those who wait for what was received."""
+        if self._has_news:
+            self.streams.app_changed()
+        self.streams.publish()
         touched, self._touched = self._touched, {}
         for record in touched:
             record.publish()
@@ -169,20 +222,25 @@ class ClientCore:
             self._has_news = False
             self.changed.notify()
 
+    def touch(self, record: JobRecord) -> None:
+        """There is something of *record* to publish."""
+        self._touched[record] = None
+
     def break_down(self, error: BaseException) -> None:
         """The machine itself has failed: all jobs end in *error*, and no more can be asked."""
         self._fault = self.error = error
         self.is_closed = True
         self._has_news = True
-        for record in self._jobs.values():
+        for record in self.jobs.values():
             record.add_end(error)
-            self._touched[record] = None
-        self._jobs.clear()
+            self.touch(record)
+        self.jobs.clear()
+        self.streams.session_ended(error)
         self.publish()
 
     def _record(self, job: int) -> JobRecord:
-        record = self._jobs[job]
-        self._touched[record] = None
+        record = self.jobs[job]
+        self.touch(record)
         return record
 
     def _shape(self, api_name: str | None, fn_index: int | None, values: tuple[Any, ...]) -> Any:
@@ -193,6 +251,13 @@ class ClientCore:
             endpoint = self.app.endpoint(api_name, fn_index)
             self._endpoints[api_name, fn_index] = endpoint
         return unwrapped(endpoint.visible_outputs(values))
+
+
+def _begun(record: JobRecord) -> int:
+    """The engine's number of the job."""
+    if record.id is None:
+        raise LocalProtocolError("The job has not begun, or could not.")
+    return record.id
 
 
 def _address(src: str) -> str:

@@ -14,7 +14,9 @@ import enum
 import threading
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
+
+import attrs
 
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.outputs import Change, Outputs, Slots
@@ -77,18 +79,38 @@ class StatusHistory:
         return (place, *entries[place - first]) if place - first < len(entries) else None
 
 
+_Item: TypeAlias = tuple[Slots, Message, Change | None, int]
+
+
+@attrs.define(eq=False)
+class _Kept:
+    """What is on its way to one reader; each message with the outputs of its job."""
+
+    limit: int
+    size: int = 0
+    skipped: int = 0
+    items: deque[_Item] = attrs.field(factory=deque[_Item])
+    lock: threading.Lock = attrs.field(factory=threading.Lock)
+
+
 class MessageQueue:
     """The messages of a job on their way to the one who reads them."""
 
     def __init__(self, limit: int) -> None:
-        self.skipped = 0
-        """Messages dropped, since nobody read them while more than *limit* bytes came."""
-        self._limit = limit
-        self._size = 0
+        self._kept = _Kept(limit)
         self._slots = Slots()
-        self._items: deque[tuple[Message, Change | None, int]] = deque()
         self._held: Message | None = None
-        self._lock = threading.Lock()
+
+    def branch(self) -> MessageQueue:
+        """Another job's way to the same reader."""
+        branch = MessageQueue(self._kept.limit)
+        branch._kept = self._kept
+        return branch
+
+    @property
+    def skipped(self) -> int:
+        """Messages dropped, since nobody read them while more than *limit* bytes came."""
+        return self._kept.skipped
 
     def add(self, message: Message) -> None:
         """A message has come; what it yields, if it does, comes next."""
@@ -109,34 +131,36 @@ class MessageQueue:
 
     def take(self) -> Message | Nothing:
         """The next message, whole; ``output.data`` and the fractions of the progress filled in."""
-        with self._lock:
-            if not self._items:
+        kept = self._kept
+        with kept.lock:
+            if not kept.items:
                 return Nothing.YET
-            message, change, size = self._items.popleft()
-            self._size -= size
+            slots, message, change, size = kept.items.popleft()
+            kept.size -= size
             if change is not None:
-                self._slots.apply(change)
+                slots.apply(change)
             whole: Message = {**message}
-            if message.get("msg") in _YIELDS and self._slots.changes:
+            if message.get("msg") in _YIELDS and slots.changes:
                 # Also where edits did not fit: then it is what was known before.
-                data = list(self._slots.snapshot())
+                data = list(slots.snapshot())
                 whole["output"] = {**(message.get("output") or {}), "data": data}
         if (units := progress_units(message)) is not None:
             whole["progress_data"] = units
         return whole
 
     def _append(self, message: Message, change: Change | None, size: int) -> None:
-        with self._lock:
-            self._items.append((message, change, size))
-            self._size += size
-            if self._size <= self._limit:
+        kept = self._kept
+        with kept.lock:
+            kept.items.append((self._slots, message, change, size))
+            kept.size += size
+            if kept.size <= kept.limit:
                 return
-            for _ in range(len(self._items) // 2):
-                _, dropped, size = self._items.popleft()
-                self._size -= size
-                self.skipped += 1
+            for _ in range(len(kept.items) // 2):
+                slots, _, dropped, size = kept.items.popleft()
+                kept.size -= size
+                kept.skipped += 1
                 if dropped is not None:
-                    self._slots.apply(dropped)
+                    slots.apply(dropped)
 
 
 def weight(value: object) -> int:

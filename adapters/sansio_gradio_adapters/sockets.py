@@ -24,6 +24,7 @@ from sansio_gradio_adapters._blocking import Job, JobCancelledError, MessageStre
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import OutputUpdate
+from sansio_gradio_adapters._streams import Sending
 from sansio_gradio_adapters._worker import Worker, wait_until
 from sansio_gradio_adapters.loop import Loop
 
@@ -199,12 +200,60 @@ class Client:
         """Call an endpoint and yield every message of the job as it arrives.
 
         Heartbeats and the end of the stream are left out, ``output.data`` is whole, and the
-        fraction ``progress`` of each unit of ``progress_data`` is filled in.
+        fraction ``progress`` of each unit of ``progress_data`` is filled in. Without arguments,
+        where some are required, nothing is called: the stream listens to what ``send_data`` begins.
         """
-        messages = MessageQueue(self._core.limits.kept_outputs)
-        wanted = Want.MESSAGES | Want.OUTPUTS
-        job = self._submit(wanted, *data, api_name=api_name, fn_index=fn_index, messages=messages)
+        self._check_open()
+        core = self._core
+        messages = MessageQueue(core.limits.kept_outputs)
+        record = core.new_job(api_name, fn_index, messages)
+        job = Job(record, core, self._worker, self)
+        target: dict[str, Any] = {"api_name": api_name, "fn_index": fn_index}
+        want = Want.MESSAGES | Want.OUTPUTS
+        submit = partial(core.session.submit, *data, want=want, **target)
+        self._worker.post(
+            partial(core.streams.open, record, messages, submit, may_listen=not data, **target)
+        )
         return MessageStream(job, job.messages(), messages)
+
+    def send_data(
+        self,
+        data: Mapping[str, Any],
+        hash_data: Mapping[str, Any],
+        protocol: str,
+        request_headers: Mapping[str, str],
+    ) -> Any:
+        """Send *data* to the endpoint of the open ``stream_messages``, which gets what it brings.
+
+        ``data`` is the one argument, or has the list of all as ``data["data"]``. Where a streaming
+        input runs it is its next piece, and the server's answer to that is returned, or None if a
+        later piece took its place. Elsewhere it begins a new job; returned is the server's name of
+        it (``event_id``), or, in ``ws`` and ``sse``, its number here.
+
+        Another endpoint may be given as ``fn_index``: in ``hash_data``, or beside the list. What
+        else stands there is sent along. ``protocol``: that of ``client.protocol``.
+        ``request_headers`` go with this request only.
+
+        Raises:
+            ValueError: the app is spoken to in another protocol.
+            LocalProtocolError: no ``stream_messages`` was opened for ``Timeouts.send`` seconds,
+                several are open, the data does not fit, or it is for another session.
+            ConnectionError: the server could not be told.
+            AppError: the server did not want it.
+        """
+        self._check_open()
+        core, worker = self._core, self._worker
+        core.demand_protocol(protocol)
+        worker.may_wait()
+        sending = Sending.of(data, hash_data, request_headers, self.session_hash)
+        worker.post(partial(core.streams.send, sending))
+        try:
+            patience = core.timeouts.send
+            wait_until(sending.changed, lambda: sending.is_placed or sending.is_over, patience)
+        finally:
+            worker.post(partial(core.streams.give_up, sending))
+        wait_until(sending.changed, lambda: sending.is_over)
+        return sending.result()
 
     @overload
     def view_api(
@@ -230,7 +279,7 @@ class Client:
         """Go on in a new session: State starts afresh, jobs under way are cancelled."""
         self._check_open()
         self._worker.may_wait()
-        self._worker.ask(self._core.session.reset)
+        self._worker.ask(self._core.reset_session)
 
     def close(self) -> None:
         """Cancel what is under way and leave; takes at most ``Timeouts.close``.
@@ -262,12 +311,11 @@ class Client:
         *args: Any,
         api_name: str | None,
         fn_index: int | None,
-        messages: MessageQueue | None = None,
         **options: Any,
     ) -> Job:
         self._check_open()
         core = self._core
-        record = core.new_job(api_name, fn_index, messages)
+        record = core.new_job(api_name, fn_index)
         job = Job(record, core, self._worker, self)
         ask = partial(
             core.session.submit, *args, api_name=api_name, fn_index=fn_index, want=want, **options
