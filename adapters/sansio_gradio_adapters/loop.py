@@ -50,11 +50,9 @@ class Loop:
     def run_once(self, timeout: float | None = None) -> None:
         """Do what there is to do; if there is nothing, wait for it, at most *timeout* seconds.
 
-        It returns when an event was handed out, and now and then without one.
+        It returns when something has happened, which need not have made an event.
         """
-        now = time.monotonic()
-        if self._driver.step(now):
-            timeout = 0.0
+        # What was asked of the engine since the last time has made its deadline pass.
         if (deadline := self._engine.next_deadline()) is not None:
             patience = max(0.0, deadline - time.monotonic())
             timeout = patience if timeout is None else min(timeout, patience)
