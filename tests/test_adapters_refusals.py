@@ -311,13 +311,10 @@ def test_something_else_where_the_info_is_due(page: Page) -> None:
 @pytest.mark.parametrize(
     ("join", "kind", "status"),
     [
-        pytest.param(
-            *(HTML, RemoteProtocolError, 200),
-            marks=pytest.mark.xfail(strict=True, reason="the status is not told (config: it is)"),
-        ),
+        (HTML, RemoteProtocolError, 200),
         (NOT_FOUND, RemoteProtocolError, 404),
         (BROKEN, RemoteProtocolError, 500),
-        (json_page({"event_id": None}), RemoteProtocolError, None),
+        (json_page({"event_id": None}), RemoteProtocolError, 200),
         (json_page({"detail": "Queue is full. Max size is 1."}, 503), QueueFullError, 503),
         (json_page({"detail": "Service shutting down"}, 503), ServerStoppedError, 503),
         (json_page({"detail": "Not authenticated"}, 401), AuthenticationError, 401),

@@ -354,7 +354,8 @@ class Job:
     # Endings.
 
     def _end_in(self, error: GradioError, *, leave: bool = True) -> None:
-        own = error.for_job(self.id, self._outputs).located(url=self.context.base.public)
+        own = error.for_job(self.id, self._outputs)
+        own.located(phase="job", url=self.context.base.public)
         self._say_last(
             JobFailed(session=self._session, job=self.id, error=own, outputs=self._outputs),
             leave=leave,

@@ -49,6 +49,7 @@ class PlainCall:
             if not isinstance(output, dict) or not isinstance(output.get("data"), list):
                 raise RemoteProtocolError("the answer to a call has no data")
         except RemoteProtocolError as error:
-            self._job.fail(error.located(phase="call", url=answer.url.public))
+            where = error.located(phase="call", url=answer.url.public, status=answer.status)
+            self._job.fail(where)
             return
         self._job.receive({"msg": "process_completed", "output": output, "success": True})

@@ -163,7 +163,8 @@ class SessionStream:
         try:
             said, job.event_id = _said_of_joining(answer)
         except RemoteProtocolError as error:
-            self._not_joined(job, error.located(phase="join", url=answer.url.public))
+            where = error.located(phase="join", url=answer.url.public, status=answer.status)
+            self._not_joined(job, where)
             return
         event_id = job.event_id
         del self._joining[job.id]
