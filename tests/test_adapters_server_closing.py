@@ -15,7 +15,6 @@ from sansio_gradio_adapters.server import serve_in_thread
 SIZE = 8_000_000  # more than the buffers of both ends take
 
 
-@pytest.mark.xfail(strict=True, reason="transport.close() in resume_writing: asyncio closes twice")
 def test_a_slow_reader_gets_all_and_the_loop_has_nothing_to_complain(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

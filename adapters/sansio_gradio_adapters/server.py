@@ -157,7 +157,9 @@ class _Peer(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._can_write = True
-        self.write()
+        # Not at once: asyncio calls this in the middle of sending, and would close a second time
+        # what is closed here (selector_events.py: _write_ready).
+        asyncio.get_running_loop().call_soon(self.write)
 
     def write(self) -> None:
         """Send what the engine has for us, as long as the transport takes it."""
