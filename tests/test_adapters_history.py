@@ -14,7 +14,6 @@ from sansio_gradio.protocol.outputs import Change
 from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio_adapters._history import (
     KEPT_STATUSES,
-    History,
     MessageQueue,
     Nothing,
     StatusHistory,
@@ -44,48 +43,6 @@ def ready(reader: Iterator[Any]) -> list[Any]:
             break
         found.append(item)
     return found
-
-
-# Outputs
-
-
-def test_what_grows_can_be_followed() -> None:
-    history = History(diffs=True, limit=LIMIT)
-    reader = history.follow()
-    assert ready(reader) == []
-    history.add(whole("a"), 1)
-    history.add(more("b"), 1)
-    assert ready(reader) == [("a",), ("ab",)]
-    assert ready(reader) == []
-    history.add(more("c"), 1)
-    assert ready(reader) == [("abc",)]
-    assert ready(history.follow()) == [("a",), ("ab",), ("abc",)]
-
-
-@given(
-    st.lists(st.one_of(st.text(max_size=3), st.none()), min_size=20, max_size=40),
-    st.integers(1, 3000),
-)
-def test_whoever_keeps_up_misses_nothing_however_little_is_kept(
-    steps: list[str | None], limit: int
-) -> None:
-    """None: the reader who does not keep up looks at what there is."""
-    history = History(diffs=True, limit=limit)
-    eager, lazy = history.follow(), history.follow()
-    text, expected, seen, seen_late = "", list[str](), list[str](), list[str]()
-    for step in steps:
-        if step is None:
-            seen_late += [value for (value,) in ready(lazy)]
-            continue
-        text += step
-        expected.append(text)
-        history.add(more(step) if len(expected) > 1 else whole(step), len(step))
-        seen += [value for (value,) in ready(eager)]
-    seen_late += [value for (value,) in ready(lazy)]
-    assert seen == expected
-    assert seen_late[-1:] == expected[-1:]
-    rest = iter(expected)
-    assert all(value in rest for value in seen_late)  # in order, with gaps
 
 
 # Statuses

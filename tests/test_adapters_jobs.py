@@ -11,7 +11,7 @@ from test_adapters_history import LIMIT, generating, more, ready, status, whole
 
 from sansio_gradio.errors import AppError, JobCancelledError
 from sansio_gradio.events import JobCancelled, JobCompleted, JobFailed, Output
-from sansio_gradio.protocol.outputs import Change
+from sansio_gradio.protocol.outputs import Change, Outputs
 from sansio_gradio.protocol.status import Status
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, OutputUpdate, Signal
@@ -21,12 +21,20 @@ def output(change: Change) -> Output:
     return Output(session=1, job=1, edits=change, snapshot=tuple)
 
 
+def outputs(*changes: Change) -> Outputs:
+    """What a job has yielded so far."""
+    found = Outputs(diffs=True, limit=LIMIT)
+    for change in changes:
+        found.add(change, 1)
+    return found
+
+
 def unwrapped(values: tuple[Any, ...]) -> Any:
     return values[0] if len(values) == 1 else values
 
 
 def new_job(messages: MessageQueue | None = None) -> JobRecord:
-    return JobRecord(limit=LIMIT, shape=unwrapped, messages=messages)
+    return JobRecord(shape=unwrapped, messages=messages)
 
 
 def completed(*data: Any) -> JobCompleted:
@@ -97,12 +105,14 @@ def test_everything_is_read_in_the_order_of_its_coming() -> None:
     job = new_job()
     queued, running = status(Status.IN_QUEUE), status(Status.PROCESSING)
     done = status(Status.FINISHED, {"success": True})
-    updates, outputs = job.read_updates(), job.read_outputs()
+    updates, values = job.read_updates(), job.read_outputs()
     job.add_status(queued)
     job.add_status(running)
-    job.add_output(output(whole("a")))
+    yielded = outputs(whole("a"))
+    job.add_outputs(yielded)
     assert ready(updates) == [queued, running, OutputUpdate(outputs="a", final=False, success=True)]
-    job.add_output(output(more("b")))
+    yielded.add(more("b"), 1)
+    job.add_outputs(yielded)
     job.add_status(done)
     job.add_end(completed("ab"))
     job.publish()
@@ -116,7 +126,7 @@ def test_everything_is_read_in_the_order_of_its_coming() -> None:
         done,
         final,
     ]
-    assert ready(outputs) == ["a", "ab"]
+    assert ready(values) == ["a", "ab"]
     assert job.outputs() == ["a", "ab"]
     assert job.result == "ab"
     assert job.status is done
@@ -139,7 +149,7 @@ def test_a_job_that_yields_nothing_has_its_result_as_output() -> None:
 def test_a_job_that_failed_raises_after_its_outputs() -> None:
     job = new_job()
     error = AppError("no")
-    job.add_output(output(whole("a")))
+    job.add_outputs(outputs(whole("a")))
     job.add_end(failed(error))
     job.publish()
     reader = job.read_outputs()
@@ -161,7 +171,7 @@ def test_a_job_that_failed_raises_after_its_outputs() -> None:
 def test_a_cancelled_job_is_over_at_once_and_stays_so() -> None:
     job = new_job()
     reader = job.read_updates()
-    job.add_output(output(whole("a")))
+    job.add_outputs(outputs(whole("a")))
     assert job.cancel()
     job.show()
     assert job.is_over
@@ -229,7 +239,7 @@ def test_a_result_that_cannot_be_shaped_is_that_jobs_error_only() -> None:
     def broken(_values: tuple[Any, ...]) -> Any:
         raise KeyError("shape")
 
-    job = JobRecord(limit=LIMIT, shape=broken)
+    job = JobRecord(shape=broken)
     job.add_end(completed(1))
     job.publish()
     assert isinstance(job.outcome_error(), KeyError)
@@ -258,7 +268,7 @@ def test_a_job_whose_messages_nobody_asked_for_keeps_none() -> None:
 def test_every_change_is_announced() -> None:
     job = new_job()
     versions = [job.changed.version]
-    job.add_output(output(whole("a")))
+    job.add_outputs(outputs(whole("a")))
     job.publish()
     versions.append(job.changed.version)
     job.add_end(completed("a"))

@@ -43,6 +43,7 @@ from sansio_gradio.events import (
     JobFailed,
     MessageReceived,
     Output,
+    OutputsGrew,
     StatusUpdated,
 )
 from sansio_gradio.limits import Limits
@@ -243,6 +244,8 @@ def test_messages_are_told_as_they_came_and_what_they_mean_behind() -> None:
         (Want.MESSAGES, [MessageReceived, MessageReceived, MessageReceived]),
         (Want.STATUS, [StatusUpdated, StatusUpdated, StatusUpdated]),
         (Want.OUTPUTS, [Output]),
+        (Want.GROWTH, [OutputsGrew]),
+        (Want.OUTPUTS | Want.GROWTH, [Output]),
         (Want.OUTPUTS | Want.STATUS, [StatusUpdated, StatusUpdated, Output, StatusUpdated]),
     ],
 )
@@ -667,6 +670,52 @@ def test_what_was_kept_unread_and_is_nonsense_spoils_only_itself() -> None:
     carried.job.skip("nonsense")
     carried.receive(completed("fine"))
     assert carried.end == JobCompleted(session=0, job=7, data=("fine",))
+
+
+def growing(*texts: str) -> list[str]:
+    """What the server says of a text that grows, after the first yield."""
+    return [compact({"output": {"data": [[["append", [], text]]]}}) for text in texts]
+
+
+def test_growth_is_told_once_until_that_is_taken() -> None:
+    carried = at(JobState.RUNNING, want=Want.GROWTH)
+    assert carried.job.skip(compact({"output": {"data": ["a"]}}))
+    assert all(map(carried.job.skip, growing("b", "c")))
+    (grew,) = carried.said
+    assert isinstance(grew, OutputsGrew)
+    assert (grew.session, grew.job) == (0, 7)
+    assert list(grew.outputs) == [("a",), ("ab",), ("abc",)]
+    assert carried.job.skip(*growing("d"))
+    again = carried.said[-1]
+    assert isinstance(again, OutputsGrew)
+    assert again.outputs is grew.outputs
+    assert again.outputs[-1] == ("abcd",)
+
+
+def test_yields_that_are_read_and_such_that_are_not_make_one_history() -> None:
+    carried = at(JobState.RUNNING, want=Want.GROWTH | Want.STATUS)
+    assert kinds(carried.receive(generating(["a"]))) == [StatusUpdated, OutputsGrew]
+    assert all(map(carried.job.skip, growing("b")))  # its status would be the same again
+    assert statuses(carried.receive(MESSAGES[Msg.PROGRESS])) == [Status.PROGRESS]
+    assert not carried.job.skip(*growing("c"))
+    told = carried.receive(generating([[["append", [], "c"]]]))
+    assert statuses(told) == [Status.ITERATING]
+    (grew,) = (event for event in told if isinstance(event, OutputsGrew))
+    assert carried.job.skip(*growing("d"))
+    assert list(grew.outputs) == [("a",), ("ab",), ("abc",), ("abcd",)]
+
+
+def test_a_value_where_edits_are_due_is_no_growth() -> None:
+    carried = at(JobState.RUNNING, want=Want.GROWTH)
+    assert carried.job.skip(compact({"output": {"data": ["a"]}}))
+    (grew,) = carried.said
+    assert kinds(carried.receive(generating(["a"]))) == [Anomaly]
+    assert isinstance(grew, OutputsGrew)
+    assert len(grew.outputs) == 1
+
+
+def test_who_is_strict_has_every_yield_read() -> None:
+    assert not at(JobState.RUNNING, want=Want.GROWTH, strict=True).job.skip("{}")
 
 
 def test_jobs_of_a_session_count_up() -> None:

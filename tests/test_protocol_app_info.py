@@ -296,7 +296,7 @@ def test_recorded_apps_are_understood(version: str) -> None:
     assert len(add.parameters) == len(add.inputs) == 2
     counter = app.endpoint("/counter")
     assert counter.bind(("x",), {}) == ["x", None]
-    assert len(counter.visible_outputs(["y", {"n": 1}])) == 1
+    assert counter.result_of(["y", {"n": 1}]) == "y"
     assert app.endpoint("count").is_generator is (None if app.version < (3, 50) else True)
     assert app.endpoint("add_unqueued").queue is False
     assert add.queue is True

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 from typing import Any, ClassVar
 
 import pytest
@@ -275,8 +277,54 @@ def test_to_ask_how_much_there_is_costs_nothing_while_it_grows(
     outputs = Outputs(diffs=True, limit=ENOUGH)
     monkeypatch.setattr(Slots, "apply", lambda *_: pytest.fail("a change was applied"))
     for n in range(10):
-        outputs.add(([["replace", [], n]],), 0)
+        outputs.add(([["replace", [], n]],), 0, fits=True)
         assert len(outputs) == n + 1
+
+
+@pytest.mark.parametrize(
+    "look", [len, lambda outputs: outputs[-1], lambda outputs: (outputs[0], len(outputs))]
+)
+def test_to_look_at_it_time_and_again_costs_no_more_than_to_look_once(
+    look: Callable[[Outputs], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applied: list[Change] = []
+    apply = Slots.apply
+
+    def counted(self: Slots, change: Change) -> None:
+        applied.append(change)
+        apply(self, change)
+
+    monkeypatch.setattr(Slots, "apply", counted)
+    outputs = Outputs(diffs=True, limit=ENOUGH)
+    for n in range(100):
+        outputs.add(text_of([n] if n == 0 else [[["replace", [], n]]]), 0)
+        assert outputs.received == n + 1
+        look(outputs)
+    assert len(applied) <= 200
+
+
+def test_several_threads_may_look_at_once() -> None:
+    outputs = Outputs(diffs=True, limit=ENOUGH)
+    interval = sys.getswitchinterval()
+    wrong: list[int] = []
+
+    def look() -> None:
+        for n in [*range(200), *range(200)]:
+            if outputs[n] != (n,):
+                wrong.append(n)
+
+    for n in range(200):
+        outputs.add(([["replace", [], n]],), 0)
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert wrong == []
 
 
 # What cannot be read
@@ -453,3 +501,58 @@ def test_it_is_read_in_other_threads_while_it_grows() -> None:
     for numbers in seen:
         assert numbers == sorted(set(numbers))
     assert [row[0] for row in outputs] == list(range(outputs.skipped, total))
+
+
+# Following
+
+
+def whole(value: Any) -> Change:
+    return ([["replace", [], value]],)
+
+
+def more(text: str) -> Change:
+    return ([["append", [], text]],)
+
+
+def ready(reader: Iterator[Row | None]) -> list[Row]:
+    """What there is to read now."""
+    return list(takewhile(lambda row: row is not None, reader))  # type: ignore[arg-type]
+
+
+def test_what_grows_can_be_followed() -> None:
+    outputs = Outputs(diffs=True, limit=ENOUGH)
+    reader = outputs.follow()
+    assert ready(reader) == []
+    outputs.add(whole("a"), 1)
+    outputs.add(more("b"), 1)
+    assert ready(reader) == [("a",), ("ab",)]
+    assert ready(reader) == []
+    outputs.add(more("c"), 1)
+    assert ready(reader) == [("abc",)]
+    assert ready(outputs.follow()) == [("a",), ("ab",), ("abc",)]
+
+
+@given(
+    st.lists(st.one_of(st.text(max_size=3), st.none()), min_size=20, max_size=40),
+    st.integers(1, 3000),
+)
+def test_whoever_keeps_up_misses_nothing_however_little_is_kept(
+    steps: list[str | None], limit: int
+) -> None:
+    """None: the reader who does not keep up looks at what there is."""
+    outputs = Outputs(diffs=True, limit=limit)
+    eager, lazy = outputs.follow(), outputs.follow()
+    text, expected, seen, seen_late = "", list[str](), list[str](), list[str]()
+    for step in steps:
+        if step is None:
+            seen_late += [value for (value,) in ready(lazy)]
+            continue
+        text += step
+        expected.append(text)
+        outputs.add(more(step) if len(expected) > 1 else whole(step), len(step))
+        seen += [value for (value,) in ready(eager)]
+    seen_late += [value for (value,) in ready(lazy)]
+    assert seen == expected
+    assert seen_late[-1:] == expected[-1:]
+    rest = iter(expected)
+    assert all(value in rest for value in seen_late)  # in order, with gaps

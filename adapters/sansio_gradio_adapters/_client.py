@@ -28,12 +28,13 @@ from sansio_gradio.events import (
     JobFailed,
     MessageReceived,
     Output,
+    OutputsGrew,
     SessionClosed,
     SessionLost,
     StatusUpdated,
 )
 from sansio_gradio.limits import Limits, Timeouts
-from sansio_gradio.protocol.app_info import AppInfo, Endpoint, unwrapped
+from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.wire.url import space_url
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, Signal
@@ -98,7 +99,6 @@ class ClientCore:
     ) -> JobRecord:
         """The record of a job that ``begin`` will ask the engine for; *messages*: see there."""
         return JobRecord(
-            limit=self.limits.kept_outputs,
             shape=partial(self._shape, api_name, fn_index),
             messages=messages,
             cancelled_error=self.cancelled_error,
@@ -188,6 +188,8 @@ class ClientCore:
                 self._record(event.job).add_status(event.status)
             case Output():
                 self._record(event.job).add_output(event)
+            case OutputsGrew():
+                self._record(event.job).add_outputs(event.outputs)
             case Accepted():
                 self.streams.accepted(event)
             case JobCompleted() | JobFailed() | JobCancelled():
@@ -250,7 +252,7 @@ class ClientCore:
             assert self.app is not None  # a job that has yielded had an app to run in
             endpoint = self.app.endpoint(api_name, fn_index)
             self._endpoints[api_name, fn_index] = endpoint
-        return unwrapped(endpoint.visible_outputs(values))
+        return endpoint.result_of(values)
 
 
 def _begun(record: JobRecord) -> int:

@@ -13,13 +13,12 @@ from __future__ import annotations
 import enum
 import threading
 from collections import deque
-from collections.abc import Iterator
-from typing import Any, Final, TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 import attrs
 
 from sansio_gradio.protocol.messages import Message
-from sansio_gradio.protocol.outputs import Change, Outputs, Slots
+from sansio_gradio.protocol.outputs import Change, Slots
 from sansio_gradio.protocol.states import Msg
 from sansio_gradio.protocol.status import StatusUpdate, progress_units
 
@@ -33,29 +32,6 @@ class Nothing(enum.Enum):
     """What a reader gets instead of an item."""
 
     YET = enum.auto()
-
-
-class History(Outputs):
-    """All that a job has yielded, to be read while it grows."""
-
-    def follow(self) -> Iterator[tuple[Any, ...] | Nothing]:
-        """As iterating, but with ``Nothing.YET`` where that ends."""
-        place = 0
-        while True:
-            base, first, _ = kept = self._kept
-            place = max(place, first)
-            slots = Slots()
-            if base is not None:
-                slots.apply(tuple([["replace", [], value]] for value in base))
-            for change, _ in kept[2][: place - first]:
-                self._apply(slots, change)
-            while self._kept is kept:
-                if place - first < len(kept[2]):
-                    self._apply(slots, kept[2][place - first][0])
-                    place += 1
-                    yield slots.snapshot()
-                else:
-                    yield Nothing.YET
 
 
 class StatusHistory:

@@ -19,8 +19,9 @@ import attrs
 from sansio_gradio.errors import JobCancelledError
 from sansio_gradio.events import JobCancelled, JobCompleted, JobEnd, JobFailed, Output
 from sansio_gradio.protocol.messages import Message
+from sansio_gradio.protocol.outputs import Outputs
 from sansio_gradio.protocol.status import Status, StatusUpdate
-from sansio_gradio_adapters._history import History, MessageQueue, Nothing, StatusHistory, weight
+from sansio_gradio_adapters._history import MessageQueue, Nothing, StatusHistory, weight
 
 _LOCK: Final = threading.Lock()
 """For the few instructions in which a signal or a claim changes hands; one a job would be waste."""
@@ -86,7 +87,6 @@ class JobRecord:
     where they go, if somebody wants them. ``cancelled_error``: the class to raise in this world.
     """
 
-    _limit: int = attrs.field(alias="limit")
     _shape: Callable[[tuple[Any, ...]], Any] = attrs.field(alias="shape")
     _messages: MessageQueue | None = attrs.field(default=None, alias="messages")
     _cancelled_error: type[JobCancelledError] = attrs.field(
@@ -96,7 +96,7 @@ class JobRecord:
     id: int | None = attrs.field(default=None, init=False)
     """The engine's number, once it has one."""
     status: StatusUpdate = attrs.field(init=False)
-    history: History = attrs.field(init=False)
+    _outputs: Outputs | None = attrs.field(default=None, init=False)
     statuses: StatusHistory = attrs.field(factory=StatusHistory, init=False)
     changed: Signal = attrs.field(factory=Signal, init=False)
     """Something can be read that could not before."""
@@ -114,29 +114,30 @@ class JobRecord:
     keeps: object = attrs.field(default=None, init=False)
     """What must live as long as the job runs."""
     _end: JobEnd | BaseException | None = attrs.field(default=None, init=False)
-    _yielded: int = attrs.field(default=0, init=False)
     _claimed: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.status = StatusUpdate(Status.STARTING, time.time())
-        self.history = History(diffs=True, limit=self._limit)
 
     # The one who writes.
 
     def add_status(self, status: StatusUpdate) -> None:
         if not self._claimed:
             self.status = status
-            self.statuses.add(self._yielded, status)
+            self.statuses.add(self._received, status)
 
     def add_message(self, message: Message) -> None:
         if self._messages is not None:
             self._messages.add(message)
 
+    def add_outputs(self, outputs: Outputs) -> None:
+        """The job has yielded: *outputs*, the same each time, has grown."""
+        self._outputs = outputs
+
     def add_output(self, event: Output) -> None:
-        size = sum(weight(edit[2]) for edits in event.edits for edit in edits)
-        self._yielded += 1
-        self.history.add(event.edits, size)
+        """The message that came last has yielded this."""
         if self._messages is not None:
+            size = sum(weight(edit[2]) for edits in event.edits for edit in edits)
             self._messages.add_change(event.edits, size)
 
     def add_end(self, end: JobEnd | BaseException) -> None:
@@ -197,17 +198,21 @@ class JobRecord:
     def _last_status(self, code: Status, success: bool | None) -> None:
         message: Message = {} if success is None else {"success": success}
         self.status = StatusUpdate(code, time.time(), message)
-        self.statuses.add(self._yielded, self.status)
+        self.statuses.add(self._received, self.status)
+
+    @property
+    def _received(self) -> int:
+        return 0 if self._outputs is None else self._outputs.received
 
     def outcome_error(self) -> BaseException | None:
         """What a job that is over raises."""
         if self.was_cancelled:
-            return self._cancelled_error(job=self.id, outputs=self.history)
+            return self._cancelled_error(job=self.id, outputs=self._outputs or ())
         return self.error
 
     def outputs(self) -> list[Any]:
         """All outputs so far: see ``outputs_of``."""
-        found = [self._shape(values) for values in self.history]
+        found = [self._shape(values) for values in self._outputs or ()]
         if not found and self.is_over and not self.was_cancelled and self.error is None:
             found.append(self.result)
         return found
@@ -216,14 +221,21 @@ class JobRecord:
 
     def read_outputs(self) -> Iterator[Any]:
         """Every output from the first one on; the result, if nothing was yielded before it."""
+        values = self._follow()
         yielded = False
-        for update in self._read(statuses=False):
-            if isinstance(update, OutputUpdate):
-                if not update.final or (update.success and not yielded):
-                    yield update.outputs
+        while True:
+            over = self.is_over
+            value = next(values)
+            if value is not None:
                 yielded = True
+                yield self._shape(value)
+            elif over:
+                break
             else:
-                yield update
+                yield Nothing.YET
+        self._raise_error()
+        if not yielded:
+            yield self.result
 
     def read_updates(self) -> Iterator[Update | Nothing]:
         """Status updates and outputs, in the order of their coming, then the final output."""
@@ -240,14 +252,14 @@ class JobRecord:
         self._raise_error()
 
     def _read(self, *, statuses: bool) -> Iterator[Update | Nothing]:
-        values = self.history.follow()
+        values = self._follow()
         outputs, place = 0, 0
         last: Any = None
         while True:
             over = self.is_over
             entry = self.statuses.at(place) if statuses else None
-            value = Nothing.YET if entry is not None and entry[1] <= outputs else next(values)
-            if value is not Nothing.YET:
+            value = None if entry is not None and entry[1] <= outputs else next(values)
+            if value is not None:
                 outputs += 1
                 last = self._shape(value)
                 yield OutputUpdate(outputs=last, final=False, success=True)
@@ -264,6 +276,11 @@ class JobRecord:
                 outputs=self.result if success else last, final=True, success=success
             )
         self._raise_error()
+
+    def _follow(self) -> Iterator[tuple[Any, ...] | None]:
+        while self._outputs is None:
+            yield None
+        yield from self._outputs.follow()
 
     def _raise_error(self) -> None:
         if (error := self.outcome_error()) is not None:

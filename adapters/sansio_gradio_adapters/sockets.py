@@ -182,7 +182,7 @@ class Client:
         ``event_data`` and ``trigger_id`` are what a browser would send of the event.
         """
         return self._submit(
-            Want.STATUS | Want.OUTPUTS,
+            Want.STATUS | Want.GROWTH,
             *args,
             api_name=api_name,
             fn_index=fn_index,

@@ -37,6 +37,7 @@ from sansio_gradio.events import (
     JobFailed,
     MessageReceived,
     Output,
+    OutputsGrew,
     StatusUpdated,
 )
 from sansio_gradio.protocol.app_info import Endpoint
@@ -56,6 +57,7 @@ class Want(enum.Flag):
     MESSAGES = enum.auto()
     STATUS = enum.auto()
     OUTPUTS = enum.auto()
+    GROWTH = enum.auto()
     ALL = MESSAGES | STATUS | OUTPUTS  # of what the server says of its own accord
     RECEIPTS = enum.auto()
 
@@ -101,6 +103,7 @@ class Job:
         self._wants_messages = Want.MESSAGES in want
         self._wants_status = Want.STATUS in want
         self._wants_outputs = Want.OUTPUTS in want
+        self._wants_growth = Want.GROWTH in want
         self._wants_receipts = Want.RECEIPTS in want
         self.headers = headers
         self.isolated = isolated
@@ -125,6 +128,9 @@ class Job:
         self._input_ended = False
         self._slots = Slots()
         self._unsynced = False
+        self._yields = False
+        """The last that was heard is a yield: its status is told already."""
+        self._has_grown = False
 
     def begin(
         self,
@@ -185,6 +191,7 @@ class Job:
                 self._stopped(message.get("output") == {})
             return
         self._state = moved
+        self._yields = kind is Msg.PROCESS_GENERATING
         if self._wants_messages:
             self._emit(MessageReceived(session=self._session, job=self.id, message=message))
         if self._wants_status:
@@ -206,11 +213,24 @@ class Job:
 
     def skip(self, text: str) -> bool:
         """Whether a ``process_generating``, not yet decoded, needs no more than to be kept."""
-        wants_any = self._wants_messages or self._wants_status or self._wants_outputs
-        if wants_any or self._state is not JobState.RUNNING or self._cancelling:
+        if self._wants_messages or self._wants_outputs or self.context.strict:
             return False
-        self._outputs.add(text, len(text))
+        if self._state is not JobState.RUNNING or self._cancelling:
+            return False
+        if self._wants_status and not self._yields:
+            return False
+        self._keep(text, len(text))
         return True
+
+    def _keep(self, change: Change | str, size: int) -> None:
+        self._outputs.add(change, size)
+        if self._wants_growth and not self._has_grown:
+            self._has_grown = True
+            self.context.emit(self._tell_growth)
+
+    def _tell_growth(self) -> Event:
+        self._has_grown = False
+        return OutputsGrew(session=self._session, job=self.id, outputs=self._outputs)
 
     def _puzzled(self, message: Message, *, known: bool) -> None:
         what = "a message that may not come now" if known else "a message of an unknown kind"
@@ -227,11 +247,15 @@ class Job:
         if data is None:
             self.context.anomaly("an output without data", job=self.id, message=message)
             return
-        item = partial(self._take_output, data, message, diffs)
         if self._wants_outputs:
-            self.context.emit(item)
+            self.context.emit(partial(self._take_output, data, message, diffs))
+            return
+        try:
+            change = change_of(data, first=not self._outputs.received, diffs=diffs)
+        except RemoteProtocolError as error:
+            self.context.anomaly(error.message, job=self.id, message=message)
         else:
-            item()
+            self._keep(change, _rough_size(change))
 
     def _take_output(self, data: list[Any], message: Message, diffs: bool) -> Event | None:
         """Apply what was yielded, and make the event of it."""
@@ -245,7 +269,7 @@ class Job:
             self._unsynced = True
             what = f"an output that does not follow from the one before: {error.message}"
             return Anomaly(session=self._session, job=self.id, what=what, message=message)
-        self._outputs.add(change, _rough_size(change))
+        self._outputs.add(change, _rough_size(change), fits=True)
         number = self._slots.changes
         return Output(
             session=self._session,

@@ -14,12 +14,12 @@ import attrs
 
 from sansio_gradio.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
 from sansio_gradio.protocol.components import Component
-from sansio_gradio.protocol.endpoints import Endpoint, Visibility, unwrapped, with_slash
+from sansio_gradio.protocol.endpoints import Endpoint, Visibility, with_slash
 from sansio_gradio.protocol.features import Version, version_numbers
 from sansio_gradio.protocol.fields import plain, said
 from sansio_gradio.wire.json import JSON
 
-__all__ = ["AppInfo", "Component", "Endpoint", "unwrapped"]
+__all__ = ["AppInfo", "Component", "Endpoint"]
 
 _LISTED: Final = 20  # names in the text of an error
 _LONGEST_NAME: Final = 60

@@ -124,10 +124,15 @@ class Endpoint:
         values = (given.get(parameter.name, parameter.default) for parameter in self.parameters)
         return [None if component.skip_api else next(values) for component in self.inputs]
 
-    def visible_outputs(self, data: Sequence[Any]) -> list[Any]:
-        """The items of *data*, one an output, that callers get."""
+    def result_of(self, data: Sequence[Any]) -> Any:
+        """What callers get of *data*, which has one item an output.
+
+        That is the one item of the one output that is no State or its like, as it is; of several
+        such outputs, or none, a tuple.
+        """
         pairs = zip(self.outputs, data, strict=False)
-        return [item for component, item in pairs if not component.skip_api]
+        visible = [item for component, item in pairs if not component.skip_api]
+        return visible[0] if len(visible) == 1 else tuple(visible)
 
     def with_info(self, told: JSON) -> Endpoint:
         """The endpoint as *told*, its entry in ``/info``, describes it."""
@@ -179,11 +184,6 @@ class Endpoint:
 def with_slash(api_name: str) -> str:
     """``predict`` and ``/predict`` are the same name."""
     return f"/{api_name.removeprefix('/')}"
-
-
-def unwrapped(values: Sequence[Any]) -> Any:
-    """What a call returns: one value as it is, several (or none) as a tuple."""
-    return values[0] if len(values) == 1 else tuple(values)
 
 
 def _components(

@@ -115,3 +115,17 @@ def output_data(message: Message) -> list[Any] | None:
     output = message.get("output")
     data: list[Any] | None = output.get("data") if output else None
     return data if isinstance(data, list) else None
+
+
+def read_output_data(text: str) -> list[Any] | None:
+    """``output_data`` of a message that is needed for nothing else.
+
+    Raises:
+        RemoteProtocolError: the text is not a JSON object.
+    """
+    message = loads(text)
+    if not isinstance(message, dict):
+        raise RemoteProtocolError(f"A message is a JSON object, not {_excerpt(message)}.")
+    output = message.get("output")
+    data = output.get("data") if isinstance(output, dict) else None
+    return data if isinstance(data, list) else None

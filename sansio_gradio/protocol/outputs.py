@@ -6,12 +6,13 @@ hundreds of megabytes. So the history is the edits, and a value is made when som
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeAlias, overload
 
 from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.protocol.diff import Edit, Value
-from sansio_gradio.protocol.messages import output_data, parse_message
+from sansio_gradio.protocol.messages import read_output_data
 
 Change: TypeAlias = tuple[list[Edit], ...]
 """One yield: for each output component the edits since the one before."""
@@ -62,7 +63,7 @@ class Slots:
 
     def snapshot(self) -> tuple[Any, ...]:
         """The values now; they never change afterwards."""
-        return tuple(slot.snapshot() for slot in self._slots)
+        return tuple([slot.snapshot() for slot in self._slots])
 
 
 _Kept: TypeAlias = tuple[tuple[Any, ...] | None, int, list[tuple[Change | str, int]]]
@@ -76,8 +77,10 @@ class Outputs(Sequence[tuple[Any, ...]]):
     stays. A text that cannot be read, or does not follow from the one before, ends them: it and
     what comes after it are left out.
 
-    Iterating costs what applying the edits costs; so does an index. Several iterators at a time,
-    also in other threads, are fine; one that is overtaken by dropping goes on with the oldest left.
+    Iterating costs what reading the texts and applying the edits costs, and so does an index; the
+    length, and the newest, no more than what came since they were last asked for. Any number of
+    threads may read at a time; an iterator that is overtaken by dropping goes on with the oldest
+    left.
     """
 
     def __init__(self, *, diffs: bool, limit: int) -> None:
@@ -88,18 +91,29 @@ class Outputs(Sequence[tuple[Any, ...]]):
         self._kept: _Kept = (None, 0, [])
         self._checked = 0  # the first place of which it is not known whether it can be read
         self._end: int | None = None  # the first one that is known not to be
+        # Where the last look ended. A deque, from which no two threads can take the same one.
+        self._looks: deque[tuple[_Kept, int, Slots]] = deque(maxlen=1)
 
     @property
     def skipped(self) -> int:
         """How many of the oldest were dropped."""
         return self._kept[1]
 
-    def add(self, change: Change | str, size: int) -> None:
-        """Append a yield: its change, which fits, or the text of its message, not read yet."""
+    @property
+    def received(self) -> int:
+        """How many were added, those included that were dropped or turn out to be unreadable."""
+        _, first, entries = self._kept
+        return first + len(entries)
+
+    def add(self, change: Change | str, size: int, *, fits: bool = False) -> None:
+        """Append a yield: its change, or the text of its message, not read yet.
+
+        ``fits``: the change is known to follow from the one before.
+        """
         if self._end is not None:
             return
         _, first, entries = self._kept
-        if self._checked == first + len(entries) and not isinstance(change, str):
+        if fits and self._checked == first + len(entries):
             self._checked += 1
         entries.append((change, size))
         self._size += size + _ITEM_OVERHEAD
@@ -121,19 +135,40 @@ class Outputs(Sequence[tuple[Any, ...]]):
 
     def _replay(self, kept: _Kept, count: int) -> Slots:
         """The values after *count* of what is kept, of no use if ``_end`` comes before."""
-        base, first, entries = kept
-        slots = _from(base)
-        for place, (change, _) in enumerate(entries[:count], first):
-            try:
-                self._apply(slots, change)
-            except RemoteProtocolError:
-                self._end = place
-                break
+        slots = _from(kept[0])
+        self._go_on(slots, kept, 0, count)
         return slots
+
+    def _go_on(self, slots: Slots, kept: _Kept, start: int, stop: int) -> None:
+        _, first, entries = kept
+        for number in range(start, stop):
+            try:
+                self._apply(slots, entries[number][0])
+            except RemoteProtocolError:
+                self._end = first + number
+                break
+
+    def _look(self, kept: _Kept, count: int) -> tuple[Any, ...]:
+        """As ``_replay``, but going on from the last look that went farthest."""
+        try:
+            look = self._looks.pop()
+        except IndexError:
+            look = (kept, 0, _from(kept[0]))
+        seen, start, slots = look
+        if seen is kept and start > count:
+            self._looks.append(look)
+            return self._replay(kept, count).snapshot()
+        if seen is not kept:
+            start, slots = 0, _from(kept[0])
+        self._go_on(slots, kept, start, count)
+        values = slots.snapshot()
+        if self._end is None:
+            self._looks.append((kept, count, slots))
+        return values
 
     def _apply(self, slots: Slots, change: Change | str) -> None:
         if isinstance(change, str):
-            data = output_data(parse_message(change))
+            data = read_output_data(change)
             if data is None:
                 raise RemoteProtocolError("an output without data")
             change = change_of(data, first=not slots.changes, diffs=self._diffs)
@@ -143,7 +178,7 @@ class Outputs(Sequence[tuple[Any, ...]]):
         _, first, entries = kept
         until = first + len(entries)
         if self._checked < until:
-            self._replay(kept, len(entries))
+            self._look(kept, len(entries))
             self._checked = until
         return (until if self._end is None else self._end) - first
 
@@ -151,20 +186,29 @@ class Outputs(Sequence[tuple[Any, ...]]):
         return self._length(self._kept)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        for values in self.follow():
+            if values is None:
+                return
+            yield values
+
+    def follow(self) -> Iterator[tuple[Any, ...] | None]:
+        """As iterating, but with None where that ends, since more may come."""
         place = 0
         while True:
             _, first, entries = kept = self._kept
             place = max(place, first)
             slots = self._replay(kept, place - first)
-            while self._kept is kept and place - first < len(entries):
-                try:
-                    self._apply(slots, entries[place - first][0])
-                except RemoteProtocolError:
-                    return
-                place += 1
-                yield slots.snapshot()
-            if self._kept is kept:
-                return
+            while self._kept is kept:
+                if place - first < len(entries) and self._end != place:
+                    try:
+                        self._apply(slots, entries[place - first][0])
+                    except RemoteProtocolError:
+                        self._end = place
+                        continue
+                    place += 1
+                    yield slots.snapshot()
+                else:
+                    yield None
 
     @overload
     def __getitem__(self, index: int) -> tuple[Any, ...]: ...
@@ -175,7 +219,7 @@ class Outputs(Sequence[tuple[Any, ...]]):
             return list(self)[index]
         kept = self._kept
         place = range(self._length(kept))[index]
-        return self._replay(kept, place + 1).snapshot()
+        return self._look(kept, place + 1)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or isinstance(other, str | bytes):

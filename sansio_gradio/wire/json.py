@@ -123,6 +123,8 @@ def _has_more_openings(text: str, count: int) -> bool:
     By str.find, since str.count takes as long as parsing where brackets are rare (measured on 1 MB
     of base64: 0.01 ms and 0.28 ms a character, 0.6 ms to parse).
     """
+    if len(text) <= count:
+        return False
     for opening in "[{":
         at = text.find(opening)
         while at >= 0 and count >= 0:
