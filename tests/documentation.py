@@ -75,13 +75,18 @@ def started(title: str, url: str, folder: Path) -> Generator[subprocess.Popen[st
     """The running program, ended with the ``with`` at the latest."""
     path = folder / "example.py"
     path.write_text(program(title, url), "utf-8")
-    process = subprocess.Popen(
-        [sys.executable, str(path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=_environment(os.environ),
-    )
+    # What ignores Ctrl-C, as a background job of a shell does, hands that down.
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, str(path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=_environment(os.environ),
+        )
+    finally:
+        signal.signal(signal.SIGINT, ours)
     with process:
         try:
             yield process
