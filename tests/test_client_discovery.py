@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from conversation_driver import PLAIN, SRC, Talk, app, config
+from conversation_driver import ECHO, PLAIN, SRC, Talk, app, config
 
 from sansio_gradio.client.commands import Abort
 from sansio_gradio.errors import (
@@ -86,6 +87,8 @@ def test_what_is_no_config_says_what_it_is(
     talk = Talk()
     job = talk.conversation.submit("x", api_name="/echo")
     talk.answer(talk.request("/config"), body, status=status)
+    if status == 404 or body == b"<!DOCTYPE html><html>":  # then the page may know
+        talk.answer(talk.request("/"), b"<html>", status=200)
     error = failure(talk)
     assert type(error) is kind
     assert isinstance(error, GradioError)
@@ -97,6 +100,51 @@ def test_what_is_no_config_says_what_it_is(
     assert type(own) is kind
     assert own.job == job
     assert talk.new() == []
+
+
+PAGE = b"<html><script>window.gradio_config = %s;</script><script>...</script></html>"
+
+
+@pytest.mark.parametrize(("status", "body"), [(404, b"Not Found"), (200, b"\n <!DOCTYPE html>")])
+def test_where_there_is_no_config_the_page_has_it(status: int, body: bytes) -> None:
+    talk = Talk(src=f"{SRC}mounted")
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    talk.answer(talk.request("/mounted/config"), body, status=status)
+    talk.answer(talk.request("/mounted/"), PAGE % json.dumps(config()).encode())
+    assert talk.of(Connected) == [Connected(session=0, app=app())]
+    talk.answer(talk.request("/mounted/queue/join"), {"event_id": "e"})
+    assert job == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "page", "text"),
+    [
+        (500, b"window.gradio_config = {};</script>", "404: 'not here'"),
+        (200, b"window.gradio_config = {}", "404: 'not here'"),
+        (200, b"<html>", "404: 'not here'"),
+        (200, b"window.gradio_config = {;</script>", "not a Gradio app"),
+        (200, b"window.gradio_config = {};</script>", "no Gradio app"),
+    ],
+)
+def test_a_page_without_a_config_is_no_app(status: int, page: bytes, text: str) -> None:
+    talk = Talk()
+    talk.answer(talk.request("/config"), b"not here", status=404)
+    talk.answer(talk.request("/"), page, status=status)
+    error = failure(talk)
+    assert type(error) is RemoteProtocolError
+    assert text in error.message
+    assert error.phase == "config"
+    assert error.url == (f"{SRC}config" if "404" in text else SRC)
+    assert talk.new() == []
+
+
+def test_a_page_may_say_that_it_wants_a_login() -> None:
+    talk = Talk()
+    talk.answer(talk.request("/config"), b"", status=404)
+    talk.answer(talk.request("/"), PAGE % b'{"auth_required": true, "auth_message": "Who?"}')
+    error = failure(talk)
+    assert type(error) is AuthenticationError
+    assert "Who?" in error.message
 
 
 def test_retry_after_is_told() -> None:

@@ -31,6 +31,7 @@ from sansio_gradio.errors import (
     QueueFullError,
     RemoteProtocolError,
     ServerStoppedError,
+    TooManyRequestsError,
 )
 from sansio_gradio.events import Anomaly, JobCancelled, MessageReceived
 from sansio_gradio.limits import Limits, Timeouts
@@ -177,11 +178,12 @@ def test_a_failed_run_is_the_app_s_error() -> None:
     ("status", "body", "kind"),
     [
         (403, b"", AuthenticationError),
-        (404, b"Not Found", RemoteProtocolError),
-        (200, b"<html>", RemoteProtocolError),
+        (401, b"", AuthenticationError),
+        (429, b"", TooManyRequestsError),
+        (503, {"detail": "Queue is full."}, QueueFullError),
     ],
 )
-def test_a_refused_handshake_says_why(status: int, body: bytes, kind: type[GradioError]) -> None:
+def test_a_refused_handshake_says_why(status: int, body: Any, kind: type[GradioError]) -> None:
     talk = on_ws()
     job = talk.conversation.submit("x", fn_index=ECHO)
     talk.answer(talk.socket(), body, status=status)
@@ -193,6 +195,70 @@ def test_a_refused_handshake_says_why(status: int, body: bytes, kind: type[Gradi
         "http://app.example/queue/join",
         status,
     )
+    assert talk.new() == []
+
+
+def refused(status: int = 400, body: bytes = b"no upgrade here") -> tuple[Talk, int, SendRequest]:
+    """A job whose WebSocket something on the way has refused: what is asked instead."""
+    talk = on_ws()
+    job = talk.conversation.submit("x", fn_index=COUNT, headers={"X-Mine": "1"})
+    talk.answer(talk.socket(), body, status=status)
+    assert [event.job for event in talk.of(Anomaly)] == [job]
+    return talk, job, talk.request("/api/predict")
+
+
+@pytest.mark.parametrize(("status", "body"), [(404, b"Not Found"), (200, b"<html>"), (426, b"")])
+def test_where_no_websocket_passes_the_job_goes_past_the_queue(status: int, body: bytes) -> None:
+    talk, job, request = refused(status, body)
+    assert ("x-mine", "1") in request.headers
+    asked = json.loads(request.body or b"")
+    assert (asked["data"], asked["fn_index"]) == (["x"], COUNT)
+    talk.answer(request, {"data": [1], "is_generating": True})
+    talk.answer(talk.request("/api/predict"), {"data": [None], "is_generating": False})
+    assert talk.values == [(1,)]
+    assert talk.data_of(job) == (1,)
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_an_app_that_wants_its_queue_cannot_be_called_without_websockets(status: int) -> None:
+    talk, job, request = refused()
+    talk.answer(request, {"detail": "Not authorized to skip the queue"}, status=status)
+    error = talk.failure_of(job)
+    assert type(error) is RemoteProtocolError
+    assert "no WebSocket" in error.message
+    assert "400: 'no upgrade here'" in error.message
+    assert (error.phase, error.url) == ("join", "http://app.example/queue/join")
+    assert error.status == 400
+
+
+def test_what_the_app_says_past_its_queue_counts() -> None:
+    talk, job, request = refused()
+    talk.answer(request, {"error": "'no'"}, status=500)
+    error = talk.failure_of(job)
+    assert type(error) is AppError
+    assert error.message == "no"
+
+
+def test_a_stream_that_is_refused_has_no_other_way() -> None:
+    talk = on_sse()
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    talk.answer(talk.request("/queue/join"), b"Not Found", status=404)
+    assert type(talk.failure_of(job)) is RemoteProtocolError
+    assert talk.new() == []
+
+
+@pytest.mark.parametrize("version", ["3.1.5", "3.1.7"])
+def test_from_3_1_5_to_3_1_7_the_client_speaks_first(version: str) -> None:
+    talk = on_ws(version)
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    socket = talk.socket()
+    talk.open(socket)
+    assert talk.text() == {"hash": talk.conversation.session_hash}
+    talk.send(socket, estimation(), ASK)
+    assert talk.text()["data"] == ["x"]
+    talk.send(socket, completed(1))
+    assert talk.data_of(job) == (1,)
+    assert talk.aborted() == [socket.id]  # the server would leave it open
 
 
 def test_a_handshake_has_a_deadline() -> None:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from conversation_driver import PLAIN, Talk, app
+from conversation_driver import COUNT, PLAIN, Talk, app, config
 
 from sansio_gradio.client.commands import Abort, Expect
 from sansio_gradio.client.job import Want
@@ -22,6 +22,7 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.events import JobCancelled, StatusUpdated
 from sansio_gradio.limits import Limits
+from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.status import Status
 
 CALL = "/gradio_api/api/predict"
@@ -154,3 +155,74 @@ def test_pieces_of_an_input_go_nowhere() -> None:
     assert talk.new() == []
     talk.answer(request, {"data": [1]})
     assert talk.data_of(job) == (1,)
+
+
+# Generators, step by step
+
+
+def stepping(version: str = "3.50.2") -> tuple[Talk, int]:
+    functions = config(None, version)
+    functions["dependencies"][COUNT]["queue"] = False
+    talk = Talk(AppInfo.from_config(functions))
+    return talk, talk.conversation.submit(3, fn_index=COUNT)
+
+
+def step(talk: Talk, *data: Any, more: bool = True) -> Any:
+    request = talk.request("/api/predict")
+    talk.answer(request, {"data": list(data), "is_generating": more})
+    return json.loads(request.body or b"")
+
+
+def test_each_post_gets_the_next_output_of_a_generator() -> None:
+    talk, job = stepping()
+    bodies = [step(talk, 1), step(talk, 2), step(talk, 2), step(talk, None, more=False)]
+    assert talk.values == [(1,), (2,), (2,)]
+    assert talk.data_of(job) == (2,)
+    assert all(body == bodies[0] for body in bodies)
+    assert bodies[0]["session_hash"] == talk.conversation.session_hash
+    assert bodies[0]["fn_index"] == COUNT
+    assert talk.new() == []
+
+
+def test_a_generator_without_outputs_completes_with_null() -> None:
+    talk, job = stepping("3.3")
+    step(talk, None, more=False)
+    assert talk.values == []
+    assert talk.data_of(job) == (None,)
+
+
+def test_before_3_3_there_are_no_generators() -> None:
+    talk, job = stepping("3.2")
+    step(talk, "<generator object>")
+    assert talk.data_of(job) == ("<generator object>",)
+    assert talk.new() == []
+
+
+def test_a_generator_may_fail_on_the_way() -> None:
+    talk, job = stepping()
+    step(talk, 1)
+    talk.answer(talk.request("/api/predict"), {"error": "'no'"}, status=500)
+    error = talk.failure_of(job)
+    assert type(error) is AppError
+    assert (error.message, list(error.outputs)) == ("no", [(1,)])
+
+
+def test_a_generator_that_is_given_up_takes_no_further_step() -> None:
+    talk, job = stepping()
+    step(talk, 1)
+    request = talk.request("/api/predict")
+    assert talk.conversation.cancel(job)
+    assert talk.new() == [Abort(request.id)]
+    assert isinstance(talk.last_of(job), JobCancelled)
+    talk.conversation.submit(3, fn_index=COUNT)  # the old one still waits there, in its session
+    assert step(talk, 1)["session_hash"] != talk.conversation.session_hash
+
+
+@pytest.mark.parametrize("version", ["4.0.2", "6.31.0"])
+def test_from_4_0_on_generators_go_through_the_queue_in_any_case(version: str) -> None:
+    functions = config("sse_v3", version)
+    functions["dependencies"][COUNT]["queue"] = False
+    talk = Talk(AppInfo.from_config(functions))
+    job = talk.conversation.submit(3, fn_index=COUNT)
+    assert json.loads(talk.request("/queue/join").body or b"")["fn_index"] == COUNT
+    assert talk.ends_of(job) == []

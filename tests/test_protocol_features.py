@@ -6,20 +6,30 @@ import pytest
 
 from sansio_gradio.protocol.features import Feature, Version, has, version_numbers
 
-# PROTOCOL.md, section 1 (features) and 3.3 (reset): the last version without, and the first with.
+# The last version without, and the first with; the recordings and docs/protocol.md have them, too.
 SINCE = {
+    Feature.HELLO: ("3.1.4", "3.1.5"),
+    Feature.STEPS: ("3.2", "3.3"),
     Feature.SEND_HASH: ("3.5", "3.6"),
     Feature.RESET_BY_EVENT: ("3.50.2", "4.0.0"),
+    Feature.QUEUES_ALL: ("3.50.2", "4.0.0"),
+    Feature.CALL: ("4.19.2", "4.20.0"),
     Feature.HEARTBEAT: ("4.24.0", "4.25.0"),
     Feature.CANCEL: ("4.30.0", "4.31.0"),
     Feature.STREAMING_INPUT: ("4.44.1", "5.0.0"),
+    Feature.CALL_BY_NAME: ("6.12.0", "6.13.0"),
+    Feature.CALL_ERRORS: ("6.12.0", "6.13.0"),
+}
+# The last version with, and the first without again.
+UNTIL = {
+    Feature.HELLO: ("3.1.7", "3.2"),
+    Feature.STEPS: ("3.50.2", "4.0.0"),
+    Feature.RESET_BY_EVENT: ("4.30.0", "4.31.0"),
 }
 
 
-def test_every_feature_is_its_own() -> None:
-    # Two members of one value would be one member.
-    assert set(Feature.__members__.values()) == set(SINCE)
-    assert len(Feature.__members__) == len(SINCE)
+def test_every_feature_has_its_boundaries() -> None:
+    assert set(Feature) == set(SINCE)
 
 
 @pytest.mark.parametrize("feature", Feature)
@@ -29,12 +39,21 @@ def test_a_feature_begins_with_its_first_version(feature: Feature) -> None:
     assert has(first, feature)
 
 
-@pytest.mark.parametrize("feature", set(Feature) - {Feature.RESET_BY_EVENT})
+@pytest.mark.parametrize("feature", set(Feature) - set(UNTIL))
 @pytest.mark.parametrize("version", [(6, 31, 0), (100, 0), ()])
 def test_a_feature_stays_and_an_unknown_version_is_the_newest(
     feature: Feature, version: Version
 ) -> None:
     assert has(version, feature)
+
+
+@pytest.mark.parametrize("feature", UNTIL)
+def test_a_feature_that_went_is_gone(feature: Feature) -> None:
+    last, gone = map(version_numbers, UNTIL[feature])
+    assert has(last, feature)
+    assert not has(gone, feature)
+    assert not has((6, 31, 0), feature)
+    assert not has((), feature)
 
 
 def test_cancel_took_the_place_of_reset() -> None:

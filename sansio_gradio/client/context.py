@@ -10,7 +10,7 @@ import attrs
 
 from sansio_gradio.client.exchanges import Answer, Exchanges, OnAnswer, OnError
 from sansio_gradio.client.timers import Timers
-from sansio_gradio.errors import GradioError
+from sansio_gradio.errors import GradioError, RemoteProtocolError
 from sansio_gradio.events import Anomaly, Event, SessionLost
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo
@@ -19,6 +19,7 @@ from sansio_gradio.protocol.messages import Message, parse_message
 from sansio_gradio.protocol.protocols import Traits
 from sansio_gradio.protocol.requests import HTTPRequest
 from sansio_gradio.wire.headers import Headers
+from sansio_gradio.wire.json import JSON, loads
 from sansio_gradio.wire.url import URL
 
 
@@ -123,3 +124,20 @@ class Context:
             wall_now=self.wall_now,
         )
         return error.located(phase=phase, url=answer.url.public)
+
+
+def name_given(answer: Answer, key: str = "event_id") -> tuple[JSON, str]:
+    """What the server says to a job that it has taken, and the name that it gives it there.
+
+    Raises:
+        RemoteProtocolError: it gives none.
+    """
+    try:
+        said = loads(answer.body)
+        name = said.get(key) if isinstance(said, dict) else None
+        if not isinstance(name, str):
+            raise RemoteProtocolError(f"the server took the job without naming it (no {key})")
+    except RemoteProtocolError as error:
+        error.located(phase="join", url=answer.url.public, status=answer.status)
+        raise
+    return said, name

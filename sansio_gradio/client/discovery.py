@@ -1,8 +1,13 @@
-"""Finding out what app it is: login, ``/config``, and ``/info`` when it is needed."""
+"""Finding out what app it is: login, ``/config``, and ``/info`` when it is needed.
+
+Where there is no ``/config`` (apps mounted in old ways, proxies that pass the page only) the page
+has the same in it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 from urllib.parse import urlencode
 
@@ -11,7 +16,7 @@ import attrs
 from sansio_gradio.client.context import Context
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.errors import AuthenticationError, GradioError, RemoteProtocolError
-from sansio_gradio.protocol.app_info import AppInfo
+from sansio_gradio.protocol.app_info import AppInfo, config_in_page
 from sansio_gradio.protocol.failures import excerpt, refusal
 from sansio_gradio.protocol.requests import HTTPRequest
 from sansio_gradio.wire.json import JSON, loads
@@ -114,9 +119,21 @@ class Discovery:
         self._ask(HTTPRequest("GET", "config"), "config", self._got_config)
 
     def _got_config(self, answer: Answer) -> None:
-        config = self._json(answer)
         # A redirect from http to https holds for all that follows.
         self.page = attrs.evolve(answer.url, target=answer.url.path.removesuffix("config"))
+        is_missing = answer.status == _NOT_FOUND or answer.body.lstrip().startswith(b"<")
+        if answer.status in (_OK, _NOT_FOUND) and is_missing:
+            self._running = True
+            self._ask(HTTPRequest("GET", ""), "config", partial(self._got_page, answer))
+        else:
+            self._know_config(self._json(answer))
+
+    def _got_page(self, instead_of: Answer, answer: Answer) -> None:
+        config = config_in_page(answer.body) if answer.status == _OK else None
+        found = instead_of if config is None else attrs.evolve(answer, body=config)
+        self._know_config(self._json(found))
+
+    def _know_config(self, config: JSON) -> None:
         self._app = AppInfo.from_config(config)
         self._on_app(self._app)
         if self._wants_info:
@@ -133,8 +150,9 @@ class Discovery:
         self._on_app(self._app)
 
     def _json(self, answer: Answer) -> JSON:
+        where = answer.url.public
         if answer.status != _OK:
-            raise refusal(answer.status, answer.headers, answer.body)
+            raise refusal(answer.status, answer.headers, answer.body).located(url=where)
         try:
             return loads(
                 answer.body,
@@ -143,7 +161,5 @@ class Discovery:
                 json_loads=self._context.json_loads,
             )
         except RemoteProtocolError as error:
-            raise RemoteProtocolError(
-                f"this is not a Gradio app, or not its address: {error.message}",
-                status=answer.status,
-            ) from error
+            what = f"this is not a Gradio app, or not its address: {error.message}"
+            raise RemoteProtocolError(what, url=where, status=answer.status) from error

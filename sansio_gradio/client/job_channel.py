@@ -11,6 +11,7 @@ from typing import Final
 from sansio_gradio.client.context import Chunk, Context
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.client.job import Job
+from sansio_gradio.client.plain_call import PlainCall
 from sansio_gradio.errors import (
     AuthenticationError,
     ConnectionLost,
@@ -75,7 +76,11 @@ class JobChannel:
         """Streaming inputs are younger than these protocols (5.0)."""
 
     def opened(self) -> None:
-        if self._is_websocket and self._context.traits.handover is Handover.JOINING:
+        if not self._is_websocket:
+            return
+        if has(self._context.app.version, Feature.HELLO):
+            self._say(requests.hello_frame(self._job.session_hash))
+        if self._context.traits.handover is Handover.JOINING:
             self._hand_over()
 
     def received(self, data: bytes) -> None:
@@ -105,8 +110,7 @@ class JobChannel:
         if self._connection is None:
             return  # the job is over by that
         if kind == Msg.SEND_HASH:
-            frame = requests.hash_frame(self._job.endpoint.fn_index, self._job.session_hash)
-            self._context.exchanges.send_text(self._connection, frame.text)
+            self._say(requests.hash_frame(self._job.endpoint.fn_index, self._job.session_hash))
         elif kind == Msg.SEND_DATA:
             self._hand_over()
 
@@ -124,6 +128,12 @@ class JobChannel:
         if self._is_websocket and answer.status == _FORBIDDEN:
             # Gradio 3.x refuses the upgrade to whoever has no cookie of its login.
             error = AuthenticationError(phase="join", url=answer.url.public, status=answer.status)
+        elif self._is_websocket and isinstance(error, RemoteProtocolError):
+            # Something on the way lets no WebSocket through.
+            self._context.anomaly("no WebSocket: called past the queue", job=self._job.id)
+            error.message = f"no WebSocket, and the app wants its queue: {error.message}"
+            self._job.start(PlainCall(self._context, self._job, error))
+            return
         self._job.fail(error)
 
     def failed(self, error: GradioError) -> None:
@@ -132,7 +142,6 @@ class JobChannel:
 
     def _hand_over(self) -> None:
         job = self._job
-        assert self._connection is not None
         body = job.body if job.event_id is None else {**job.body, "event_id": job.event_id}
         try:
             frame = requests.data_frame(self._context.traits, body, dict(job.headers))
@@ -140,8 +149,12 @@ class JobChannel:
             job.fail(error)
             return
         if isinstance(frame, requests.TextFrame):
-            self._context.exchanges.send_text(self._connection, frame.text)
+            self._say(frame)
         else:
             self._context.ask(
                 frame, phase="send", deadline="send", then=lambda _: None, failed=job.fail
             )
+
+    def _say(self, frame: requests.TextFrame) -> None:
+        assert self._connection is not None
+        self._context.exchanges.send_text(self._connection, frame.text)

@@ -1,24 +1,36 @@
-"""A job that goes past the queue: one POST, whose answer is the ``output`` of a whole run."""
+"""A job that goes past the queue: a POST, whose answer is the ``output`` of a whole run.
+
+Servers from 3.3 to 3.50 answer with the next output of a generator, to one POST after the other.
+Where an app does not want its queue to be passed by (``api_open=False``) they answer 401 (up to
+3.43) or 404.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Final
 
 from sansio_gradio.client.context import Chunk, Context
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.client.job import Job
-from sansio_gradio.errors import RemoteProtocolError
+from sansio_gradio.errors import GradioError, RemoteProtocolError
 from sansio_gradio.protocol import requests
+from sansio_gradio.protocol.features import Feature, has
+from sansio_gradio.protocol.states import Msg
 from sansio_gradio.wire.json import loads
+
+_QUEUE_ONLY: Final = (401, 404)
 
 
 class PlainCall:
-    """Carries one job."""
+    """Carries one job; ``instead``: the error for which it did not go through the queue."""
 
-    def __init__(self, context: Context, job: Job) -> None:
+    def __init__(self, context: Context, job: Job, instead: GradioError | None = None) -> None:
         self._context = context
         self._job = job
+        self._instead = instead
         self._request: int | None = None
+        self._yielded: dict[str, Any] | None = None
 
     def start(self, job: Job) -> None:
         """Ask; the answer takes as long as the function does, so only the job's deadline counts."""
@@ -27,7 +39,7 @@ class PlainCall:
             phase="call",
             deadline=None,
             then=self._answered,
-            failed=job.fail,
+            failed=self._failed,
         )
 
     def stop(self, job: Job, then: Callable[[bool], None]) -> None:
@@ -52,4 +64,19 @@ class PlainCall:
             where = error.located(phase="call", url=answer.url.public, status=answer.status)
             self._job.fail(where)
             return
-        self._job.receive({"msg": "process_completed", "output": output, "success": True})
+        if output.get("is_generating") and has(self._context.app.version, Feature.STEPS):
+            self._yielded = output
+            message: Any = {"msg": Msg.PROCESS_GENERATING.value, "output": output, "success": True}
+            self._job.receive(message)
+            if not self._job.is_over:
+                self.start(self._job)
+            return
+        # When a generator has ended, null stands for its outputs.
+        last = output if self._yielded is None else self._yielded
+        self._job.receive({"msg": Msg.PROCESS_COMPLETED.value, "output": last, "success": True})
+
+    def _failed(self, error: GradioError) -> None:
+        self._request = None
+        if self._instead is not None and error.status in _QUEUE_ONLY:
+            error = self._instead
+        self._job.fail(error)

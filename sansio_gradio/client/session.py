@@ -10,18 +10,16 @@ import attrs
 
 from sansio_gradio.client.context import Context
 from sansio_gradio.client.discovery import Discovery
+from sansio_gradio.client.dispatch import Dispatch
 from sansio_gradio.client.exchanges import Exchanges
 from sansio_gradio.client.headers import Fields, checked_headers, overlaid, pairs
 from sansio_gradio.client.job import Job, Want
-from sansio_gradio.client.job_channel import JobChannel
-from sansio_gradio.client.plain_call import PlainCall
-from sansio_gradio.client.session_stream import SessionStream
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import DeadlineExceeded, GradioError, LocalProtocolError
 from sansio_gradio.events import Connected, ConnectingFailed, JobCancelled, JobFailed, SessionClosed
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
-from sansio_gradio.protocol.protocols import PROTOCOLS, Channel, detect, traits_of
+from sansio_gradio.protocol.protocols import PROTOCOLS, Handover, detect, spoken
 from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.url import api_base, app_base
 
@@ -89,20 +87,17 @@ class Session:
         on_asked: Callable[[Any], None] = lambda _: None,
     ) -> None:
         if protocol is not None:
-            traits_of(protocol)
+            spoken(protocol)
         self.id = id
         """The number that this session's events carry."""
         self.app: AppInfo | None = None
         """What is known of the app; None until ``Connected``."""
         self.protocol: str | None = None
         """The protocol spoken; None until ``Connected``."""
-        self.session_hash = session_hash or entropy(_SESSION_BYTES).hex()
-        """The name that the server knows this session by."""
         page = app_base(src)
         self.url = str(page)
         """The address of the app's page."""
         self._forced = protocol
-        self._entropy = entropy
         self._on_asked = on_asked
         limits, timeouts, timers = limits or Limits(), timeouts or Timeouts(), Timers()
         sent = overlaid(_OWN_HEADERS, checked_headers(headers))
@@ -122,9 +117,9 @@ class Session:
             self._context.exchanges.cookies.set(page, name, value)
         self._jobs: dict[int, Job] = {}
         self._waiting: dict[int, _Request] = {}
-        self._given_up: set[int] = set()  # functions that may still run in the shared session
         self._last_job = 0
-        self._main: SessionStream | None = None
+        new_hash = _hash_maker(entropy)
+        self._dispatch = Dispatch(self._context, session_hash or new_hash(), new_hash)
         self._closing = False
         self._closed = False
         self._discovery = Discovery(
@@ -136,6 +131,11 @@ class Session:
             self._discovery.know(app)
             self._connected(app)
         timers.ask_for_time()
+
+    @property
+    def session_hash(self) -> str:
+        """The name that the server knows this session by."""
+        return self._dispatch.session_hash
 
     # What the application asks.
 
@@ -243,7 +243,7 @@ class Session:
         for job in list(self._jobs.values()):
             if job.id not in self._waiting:
                 job.cancel()
-        self._renew()
+        self._dispatch.renew()
         self._asked()
 
     def close(self) -> None:
@@ -271,7 +271,7 @@ class Session:
         context = self._context
         if self.app is None:
             self.protocol = self._forced or detect(app.protocol_name, app.version)
-            context.traits = traits_of(self.protocol)
+            context.traits = spoken(self.protocol)
             context.base = api_base(self._discovery.page, app.api_prefix)
             name = app.protocol_name
             if name is not None and name not in PROTOCOLS:
@@ -293,7 +293,7 @@ class Session:
                 return
             try:
                 endpoint = self.app.endpoint(request.api_name, request.fn_index)
-                if not self.app.has_info and endpoint.needs_info(request.args, request.kwargs):
+                if not self.app.has_info and self._needs_info(endpoint, request):
                     self._discovery.request_info()
                     continue
                 data = endpoint.bind(request.args, request.kwargs)
@@ -302,6 +302,10 @@ class Session:
                 continue
             del self._waiting[request.job.id]
             self._start(request.job, endpoint, data)
+
+    def _needs_info(self, endpoint: Endpoint, request: _Request) -> bool:
+        by_name = self._context.traits.handover is Handover.JOINING_BY_NAME
+        return by_name or endpoint.needs_info(request.args, request.kwargs)
 
     def _fail_unstarted(self, request: _Request, error: GradioError) -> None:
         job = request.job
@@ -313,34 +317,9 @@ class Session:
     # Jobs.
 
     def _start(self, job: Job, endpoint: Endpoint, data: list[Any]) -> None:
-        context = self._context
-        job.begin(context, endpoint, data, self._over)
-        job.session_hash = self._new_hash() if self._wants_own_session(job) else self.session_hash
-        if not endpoint.queue:
-            job.start(PlainCall(context, job))
-        elif context.traits.channel is not Channel.SESSION_STREAM:
-            job.start(JobChannel(context, job))
-        elif job.session_hash == self.session_hash:
-            self._main = self._main or SessionStream(context, self.session_hash, self._lost)
-            job.start(self._main)
-        else:
-            stream = SessionStream(context, job.session_hash, self._lost)
-            job.start(stream)
-            stream.retire()
-
-    def _wants_own_session(self, job: Job) -> bool:
-        """Whether *job* must not share a session: its generator would be mixed up with another's.
-
-        Servers before 4.0 keep one iterator for each function and session
-        (gradio@3.50.2 queueing.py: call_prediction).
-        """
-        if self._context.traits.channel is not Channel.WEBSOCKET:
-            return job.isolated
+        job.begin(self._context, endpoint, data, self._over)
         others = [other for other in self._jobs.values() if other.id not in self._waiting]
-        busy = {other.endpoint.fn_index for other in others if other is not job}
-        is_generator = job.endpoint.is_generator is not False  # None: 3.16 does not tell
-        shared = job.endpoint.fn_index in busy | self._given_up
-        return job.isolated or (is_generator and shared)
+        self._dispatch.start(job, others)
 
     def _running(self, job: int) -> Job:
         found = self._jobs.get(job)
@@ -358,27 +337,8 @@ class Session:
     def _over(self, job: Job) -> None:
         self._context.timers.stop(("job", job.id))
         del self._jobs[job.id]
-        if job.given_up:
-            self._given_up.add(job.endpoint.fn_index)
+        self._dispatch.over(job)
         self._finish_closing()
-
-    # Sessions.
-
-    def _lost(self, stream: SessionStream) -> None:
-        """A stream had to be cut: its session_hash is not used again."""
-        if stream is self._main:
-            self._renew()
-            self._context.session_lost()
-
-    def _renew(self) -> None:
-        old, self._main = self._main, None
-        self.session_hash = self._new_hash()
-        self._given_up.clear()
-        if old is not None:
-            old.retire()
-
-    def _new_hash(self) -> str:
-        return self._entropy(_SESSION_BYTES).hex()
 
     # Closing.
 
@@ -386,11 +346,14 @@ class Session:
         if self._closing and not self._jobs and not self._closed:
             self._closed = True
             self._context.timers.stop("close")
-            if self._main is not None:
-                self._main.close()
+            self._dispatch.close()
             self._context.exchanges.abort_all()
             self._context.emit(SessionClosed(session=self.id))
 
     def _force_close(self) -> None:
         for job in list(self._jobs.values()):
             job.leave()
+
+
+def _hash_maker(entropy: Callable[[int], bytes]) -> Callable[[], str]:
+    return lambda: entropy(_SESSION_BYTES).hex()

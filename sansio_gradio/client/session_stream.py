@@ -18,7 +18,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from sansio_gradio.client.context import Chunk, Context
+from sansio_gradio.client.context import Chunk, Context, name_given
 from sansio_gradio.client.exchanges import Answer, OnAnswer
 from sansio_gradio.client.job import Job
 from sansio_gradio.errors import (
@@ -33,7 +33,6 @@ from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Handover
 from sansio_gradio.protocol.states import ALIVE, CLOSE_STREAM, HEARTBEAT, Msg
-from sansio_gradio.wire.json import JSON, loads
 from sansio_gradio.wire.sse import SSEDecoder
 
 _REMEMBERED: Final = 1000  # event_ids of jobs that are over, so that late messages are no riddle
@@ -161,12 +160,11 @@ class SessionStream:
         if job.id not in self._joining:
             return
         try:
-            said, job.event_id = _said_of_joining(answer)
+            said, event_id = name_given(answer)
         except RemoteProtocolError as error:
-            where = error.located(phase="join", url=answer.url.public, status=answer.status)
-            self._not_joined(job, where)
+            self._not_joined(job, error)
             return
-        event_id = job.event_id
+        job.event_id = event_id
         del self._joining[job.id]
         self._known = True
         self._jobs[event_id] = job
@@ -385,11 +383,3 @@ class _Heartbeat:
 
     def failed(self, error: GradioError) -> None:
         self._on_end(error.message)
-
-
-def _said_of_joining(answer: Answer) -> tuple[JSON, str]:
-    said = loads(answer.body)
-    event_id = said.get("event_id") if isinstance(said, dict) else None
-    if not isinstance(event_id, str):
-        raise RemoteProtocolError("the server took the job without naming it (no event_id)")
-    return said, event_id

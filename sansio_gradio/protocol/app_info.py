@@ -25,6 +25,9 @@ _LISTED: Final = 20  # names in the text of an error
 _LONGEST_NAME: Final = 60
 _WIDTH: Final = 120
 
+# gradio templates/frontend/index.html, the same from 3.0 to 6.31; "<" is escaped in the JSON.
+_PAGE_CONFIG: Final = (b"window.gradio_config = ", b"</script>")
+
 
 @attrs.frozen(kw_only=True)
 class AppInfo:
@@ -189,3 +192,11 @@ def _listed(endpoints: Sequence[Endpoint]) -> str:
     ]
     more = ", ..." if len(endpoints) > _LISTED else ""
     return f"The app has: {', '.join(names) or 'none'}{more}"
+
+
+def config_in_page(page: bytes) -> bytes | None:
+    """The JSON of the config in an app's page; None: this is no such page."""
+    start, end = _PAGE_CONFIG
+    _, found, rest = page.partition(start)
+    config, closed, _ = rest.partition(end)
+    return config.strip().removesuffix(b";") if found and closed else None

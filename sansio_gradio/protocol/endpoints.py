@@ -124,6 +124,13 @@ class Endpoint:
         values = (given.get(parameter.name, parameter.default) for parameter in self.parameters)
         return [None if component.skip_api else next(values) for component in self.inputs]
 
+    def arguments(self, data: Sequence[Any]) -> dict[str, Any]:
+        """The items of *data*, as on the wire, by the names that the server has for parameters."""
+        pairs = zip(self.inputs, data, strict=True)
+        given = [item for component, item in pairs if not component.skip_api]
+        names = [said(p.info, "parameter_name", str) or p.name for p in self.parameters]
+        return dict(zip(names, given, strict=True))
+
     def result_of(self, data: Sequence[Any]) -> Any:
         """What callers get of *data*, which has one item an output.
 

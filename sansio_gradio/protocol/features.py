@@ -1,12 +1,10 @@
-"""Gradio's version numbers, and since when servers can do what, as data.
-
-Each row is the first release of Gradio that has it (PROTOCOL.md, feature table).
-"""
+"""Gradio's version numbers, and since when servers can do what, as data."""
 
 from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 Version: TypeAlias = tuple[int, ...]
@@ -17,22 +15,42 @@ _NUMBERS = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})*)")
 class Feature(enum.Enum):
     """Something that only some servers have."""
 
-    SEND_HASH = (3, 6)  # the WebSocket asks who is there; before, nobody is asked
-    RESET_BY_EVENT = (4, 0)  # POST /reset {"event_id"} stops a job
-    HEARTBEAT = (4, 25)  # GET /heartbeat/{session_hash}
-    CANCEL = (4, 31)  # POST /cancel stops a job
-    STREAMING_INPUT = (5, 0)  # POST /stream/{event_id}
+    HELLO = enum.auto()  # the WebSocket waits for {"hash": ...} before it says anything
+    STEPS = enum.auto()  # past the queue, each POST gets a generator's next output
+    SEND_HASH = enum.auto()  # the WebSocket asks who is there; before, nobody is asked
+    QUEUES_ALL = enum.auto()  # the queue takes functions that do not want it, too
+    RESET_BY_EVENT = enum.auto()  # POST /reset {"event_id"} stops a job
+    CALL = enum.auto()  # POST /call/{api_name}
+    HEARTBEAT = enum.auto()  # GET /heartbeat/{session_hash}
+    CANCEL = enum.auto()  # POST /cancel stops a job
+    STREAMING_INPUT = enum.auto()  # POST /stream/{event_id}
+    CALL_BY_NAME = enum.auto()  # POST /call/v2/{api_name}
+    CALL_ERRORS = enum.auto()  # /call says what went wrong
 
 
-# /reset answers without doing anything from 4.35 on; /cancel took its place in 4.31.
-_GONE: Final = {Feature.RESET_BY_EVENT: (4, 31)}
+_NEVER: Final[Version] = (999,)
+
+# The first release with it, and the first without it again.
+RELEASES: Final[Mapping[Feature, tuple[Version, Version]]] = {
+    Feature.HELLO: ((3, 1, 5), (3, 2)),
+    Feature.STEPS: ((3, 3), (4, 0)),
+    Feature.SEND_HASH: ((3, 6), _NEVER),
+    Feature.QUEUES_ALL: ((4, 0), _NEVER),
+    # It answers without doing anything from 4.35 on; /cancel took its place in 4.31.
+    Feature.RESET_BY_EVENT: ((4, 0), (4, 31)),
+    Feature.CALL: ((4, 20), _NEVER),
+    Feature.HEARTBEAT: ((4, 25), _NEVER),
+    Feature.CANCEL: ((4, 31), _NEVER),
+    Feature.STREAMING_INPUT: ((5, 0), _NEVER),
+    Feature.CALL_BY_NAME: ((6, 13), _NEVER),
+    Feature.CALL_ERRORS: ((6, 13), _NEVER),
+}
 
 
 def has(version: Version, feature: Feature) -> bool:
     """Whether a server of *version* has *feature*; an unknown version (empty) is the newest."""
-    if not version:
-        return feature not in _GONE
-    return feature.value <= version < _GONE.get(feature, (999,))
+    first, gone = RELEASES[feature]
+    return first <= version < gone if version else gone == _NEVER
 
 
 def version_numbers(text: str | None) -> Version:

@@ -4,8 +4,9 @@ Rule 1: nothing outside this file compares the name of a protocol. Code asks a r
 
 Rule 2: a trait says what is on the wire, not what a client should do about it.
 
-The versions of each are in PROTOCOL.md's map: push 3.0 to 3.1.4, ws 3.1.5 to 3.50.2, sse 4.0 to
-4.8, sse_v1 4.9 to 4.16, sse_v2 4.17 to 4.20, sse_v2.1 4.21, sse_v3 from 4.22 on.
+The versions of each: push 3.0 to 3.1.4, ws 3.1.5 to 3.50.2, sse 4.0 to 4.8, sse_v1 4.9 to 4.16,
+sse_v2 4.17 to 4.20, sse_v2.1 4.21, sse_v3 from 4.22 on. Those are what servers announce; the rows
+of ``CALLS`` are spoken only by who asks for them.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ class Channel(enum.Enum):
     WEBSOCKET = enum.auto()  # one a job
     JOB_STREAM = enum.auto()  # an event stream for each job
     SESSION_STREAM = enum.auto()  # one event stream for all jobs of a session
+    CALL_STREAM = enum.auto()  # one a job; the kinds of its messages are the names of its events
 
 
 class Handover(enum.Enum):
     """When the client hands over a job's data."""
 
     JOINING = enum.auto()  # with the request that joins the queue
+    JOINING_BY_NAME = enum.auto()  # with that request, each argument under its parameter's name
     ASKED = enum.auto()  # when the server says ``send_data``
 
 
@@ -50,65 +53,47 @@ class Traits:
     channel: Channel
     handover: Handover
     naming: Naming
-    diffs: bool  # process_generating carries edits, from a job's second one on
-    close_stream: bool  # the server announces the end of a stream
+    diffs: bool = False  # process_generating carries edits, from a job's second one on
+    close_stream: bool = False  # the server announces the end of a stream
 
+
+# On servers from 4.9 to today: what changed, and since when.
+_SSE_V1: Final = Traits(
+    channel=Channel.SESSION_STREAM, handover=Handover.JOINING, naming=Naming.JOIN_ANSWER
+)
+_SSE_V2: Final = attrs.evolve(_SSE_V1, diffs=True)
+_SSE_V3: Final = attrs.evolve(_SSE_V2, close_stream=True)
 
 PROTOCOLS: Final[Mapping[str, Traits]] = {
-    "push": Traits(
-        channel=Channel.POLL,
-        handover=Handover.JOINING,
-        naming=Naming.JOIN_ANSWER,
-        diffs=False,
-        close_stream=False,
-    ),
-    "ws": Traits(
-        channel=Channel.WEBSOCKET,
-        handover=Handover.ASKED,
-        naming=Naming.NOWHERE,
-        diffs=False,
-        close_stream=False,
-    ),
-    "sse": Traits(
-        channel=Channel.JOB_STREAM,
-        handover=Handover.ASKED,
-        naming=Naming.SEND_DATA,
-        diffs=False,
-        close_stream=False,
-    ),
-    "sse_v1": Traits(
-        channel=Channel.SESSION_STREAM,
-        handover=Handover.JOINING,
-        naming=Naming.JOIN_ANSWER,
-        diffs=False,
-        close_stream=False,
-    ),
-    "sse_v2": Traits(
-        channel=Channel.SESSION_STREAM,
-        handover=Handover.JOINING,
-        naming=Naming.JOIN_ANSWER,
-        diffs=True,
-        close_stream=False,
-    ),
+    "push": Traits(channel=Channel.POLL, handover=Handover.JOINING, naming=Naming.JOIN_ANSWER),
+    "ws": Traits(channel=Channel.WEBSOCKET, handover=Handover.ASKED, naming=Naming.NOWHERE),
+    "sse": Traits(channel=Channel.JOB_STREAM, handover=Handover.ASKED, naming=Naming.SEND_DATA),
+    "sse_v1": _SSE_V1,
+    "sse_v2": _SSE_V2,
     # On the wire the same as sse_v2: the name says that files carry ``meta`` (gradio@4.21.0).
-    "sse_v2.1": Traits(
-        channel=Channel.SESSION_STREAM,
-        handover=Handover.JOINING,
-        naming=Naming.JOIN_ANSWER,
-        diffs=True,
-        close_stream=False,
-    ),
-    "sse_v3": Traits(
-        channel=Channel.SESSION_STREAM,
-        handover=Handover.JOINING,
-        naming=Naming.JOIN_ANSWER,
-        diffs=True,
-        close_stream=True,
-    ),
+    "sse_v2.1": _SSE_V2,
+    "sse_v3": _SSE_V3,
+}
+
+# The simple REST API, which servers have beside the protocol that they announce: from 4.20 on, the
+# second from 6.13 on. Each job is a session of its own, without State, logs and progress.
+_CALL: Final = attrs.evolve(_SSE_V1, channel=Channel.CALL_STREAM)
+CALLS: Final[Mapping[str, Traits]] = {
+    "call": _CALL,
+    "call_v2": attrs.evolve(_CALL, handover=Handover.JOINING_BY_NAME),
 }
 
 NEWEST: Final[Protocol] = "sse_v3"
 KNOWN: Final[tuple[str, ...]] = get_args(Protocol)
+
+
+def spoken(protocol: str) -> Traits:
+    """The row of what a client can speak: *protocol* is one that servers announce, or of ``CALLS``.
+
+    Raises:
+        ValueError: there is no such protocol.
+    """
+    return CALLS.get(protocol) or traits_of(protocol)
 
 
 def traits_of(protocol: str) -> Traits:

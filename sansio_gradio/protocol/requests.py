@@ -64,9 +64,7 @@ def data_frame(
     if traits.channel is Channel.WEBSOCKET:
         return TextFrame(json.dumps(body).decode())
     if traits.channel is Channel.POLL:
-        return HTTPRequest(
-            "POST", "api/queue/push/", _json(headers), json.dumps({"action": "predict", **body})
-        )
+        return push(body, headers)
     if traits.handover is Handover.ASKED:
         return job_data(body, headers)
     return join(body, headers)
@@ -77,6 +75,17 @@ def join(body: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
     return HTTPRequest("POST", "queue/join", _json(headers), json.dumps(body))
 
 
+def push(body: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
+    """Join the queue of servers up to 3.1.4; the answer names the job by its ``hash``."""
+    pushed = json.dumps({"action": "predict", **body})
+    return HTTPRequest("POST", "api/queue/push/", _json(headers), pushed)
+
+
+def poll(hash: str) -> HTTPRequest:
+    """Ask how a job is that was pushed."""
+    return HTTPRequest("POST", "api/queue/status/", JSON_CONTENT, json.dumps({"hash": hash}))
+
+
 def job_data(body: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
     """Hand over the data of the job that ``event_id`` names, when the server asks (4.0 to 4.8)."""
     return HTTPRequest("POST", "queue/data", _json(headers), json.dumps(body))
@@ -85,6 +94,11 @@ def job_data(body: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
 def hash_frame(fn_index: int, session_hash: str) -> TextFrame:
     """The answer to ``send_hash`` (3.6 and later)."""
     return TextFrame(json.dumps({"fn_index": fn_index, "session_hash": session_hash}).decode())
+
+
+def hello_frame(session_hash: str) -> TextFrame:
+    """What the server waits for before it says anything (3.1.5 to 3.1.7)."""
+    return TextFrame(json.dumps({"hash": session_hash}).decode())
 
 
 def session_stream(session_hash: str) -> HTTPRequest:
@@ -128,6 +142,36 @@ def plain_call(body: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
     """Run an endpoint without the queue: ``fn_index`` in the body wins over the name in the path,
     so that one path serves every endpoint of every version (gradio@3.50.2 routes.py: predict)."""
     return HTTPRequest("POST", "api/predict", _json(headers), json.dumps(body))
+
+
+def call(api_name: str, body: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
+    """Join by the simple REST API; the answer names the job (4.20 and later)."""
+    return HTTPRequest("POST", _call(api_name), _json(headers), json.dumps(body))
+
+
+def call_by_name(api_name: str, arguments: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
+    """The same with each argument under its parameter's name (6.13 and later)."""
+    target = _call(api_name, "call/v2")
+    return HTTPRequest("POST", target, _json(headers), json.dumps(arguments))
+
+
+def call_stream(api_name: str, event_id: str, headers: Headers = ()) -> HTTPRequest:
+    """The events of a job of the simple REST API; they can be read once."""
+    target = f"{_call(api_name)}/{quote(event_id, safe='')}"
+    return HTTPRequest("GET", target, (*STREAM_CONTENT, *headers))
+
+
+def _call(api_name: str, route: str = "call") -> str:
+    return f"{route}/{quote(api_name.removeprefix('/'), safe='')}"
+
+
+def component_call(
+    session_hash: str, component: int, function: str, data: Any, headers: Headers = ()
+) -> HTTPRequest:
+    """Call a server function of a component, such as FileExplorer's ``ls`` (3.47 and later)."""
+    body = {"session_hash": session_hash, "component_id": component, "fn_name": function}
+    dumped = json.dumps({**body, "data": data})
+    return HTTPRequest("POST", "component_server", _json(headers), dumped)
 
 
 def next_chunk(event_id: str, body: Mapping[str, Any] | None, headers: Headers = ()) -> HTTPRequest:

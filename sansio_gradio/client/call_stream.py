@@ -1,0 +1,164 @@
+"""A job of the simple REST API: joined by a POST, heard on a stream (``Channel.CALL_STREAM``).
+
+Such a job names no session, so that the server gives it one of its own, called like the job
+itself. Therefore a cancel is exact, and State starts anew each time. (With a session_hash in common
+two streams would take each other's messages: gradio@6.31.0 routes.py: simple_predict_get.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sansio_gradio.client.context import Chunk, Context, name_given
+from sansio_gradio.client.exchanges import Answer
+from sansio_gradio.client.job import Job
+from sansio_gradio.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    GradioError,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
+from sansio_gradio.protocol import requests
+from sansio_gradio.protocol.dialects import of_call
+from sansio_gradio.protocol.features import Feature, has
+from sansio_gradio.protocol.protocols import Handover
+from sansio_gradio.wire.sse import ServerSentEvent, SSEDecoder
+
+_OF_THE_QUEUE: Final = frozenset({"session_hash", "fn_index", "event_data", "trigger_id"})
+
+
+class CallStream:
+    """Carries one job."""
+
+    def __init__(self, context: Context, job: Job) -> None:
+        self._context = context
+        self._job = job
+        self._decoder = SSEDecoder(max_event_size=context.limits.message)
+        self._exchange: int | None = None  # the join, then the stream
+        self._to_stop: Callable[[bool], None] | None = None  # cancelled before it was joined
+        self._last_heard = 0.0
+
+    def start(self, job: Job) -> None:
+        """Join the queue.
+
+        Raises:
+            LocalProtocolError: there is no such way to call it.
+        """
+        self._exchange = self._context.ask(
+            self._join_request(job),
+            phase="join",
+            deadline="join",
+            then=self._joined,
+            failed=self._not_joined,
+        )
+
+    def _join_request(self, job: Job) -> requests.HTTPRequest:
+        by_name = self._context.traits.handover is Handover.JOINING_BY_NAME
+        app, endpoint = self._context.app, job.endpoint
+        if not has(app.version, Feature.CALL_BY_NAME if by_name else Feature.CALL):
+            since = "6.13 for calls by name" if by_name else "4.20"
+            raise LocalProtocolError(
+                f"Gradio {app.version_text} has no simple REST API; that came with {since}."
+            )
+        if endpoint.api_name is None:
+            raise LocalProtocolError("Without an api_name it cannot be called by the REST API.")
+        body = {key: value for key, value in job.body.items() if key not in _OF_THE_QUEUE}
+        data: list[Any] = body.pop("data")
+        if by_name:
+            return requests.call_by_name(
+                endpoint.api_name, {**endpoint.arguments(data), **body}, job.headers
+            )
+        return requests.call(endpoint.api_name, {"data": data, **body}, job.headers)
+
+    def stop(self, job: Job, then: Callable[[bool], None]) -> None:
+        if job.event_id is None:
+            self._to_stop = then
+            return
+        version, event_id = self._context.app.version, job.event_id
+        if has(version, Feature.CANCEL):
+            request = requests.cancel(event_id, job.endpoint.fn_index, event_id)
+        else:
+            request = requests.reset(event_id)
+        self._context.ask_to_stop(request, then)
+
+    def forget(self, _job: Job) -> None:
+        self._context.exchanges.abort(self._exchange)
+        self._context.timers.stop(self)
+        self._exchange = None
+
+    def send_chunk(self, _job: Job, _chunk: Chunk) -> None:
+        """The simple REST API takes no streaming inputs."""
+
+    # Joining.
+
+    def _joined(self, answer: Answer) -> None:
+        job = self._job
+        self._exchange = None
+        try:
+            said, event_id = name_given(answer)
+        except RemoteProtocolError as error:
+            self._not_joined(error)
+            return
+        job.event_id = event_id
+        job.accepted(said)
+        self._exchange = self._context.exchanges.listen(
+            self._context.base,
+            requests.call_stream(job.endpoint.api_name or "", event_id, job.headers),
+            phase="stream",
+            listener=self,
+            deadline="join",
+        )
+        if self._to_stop is not None:
+            self.stop(job, self._to_stop)
+
+    def _not_joined(self, error: GradioError) -> None:
+        self._job.fail(error)
+        if self._to_stop is not None:
+            self._to_stop(False)
+
+    # The stream.
+
+    def opened(self) -> None:
+        self._last_heard = self._context.timers.now
+        self._context.timers.start(self, self._context.timeouts.stream_idle, self._check)
+
+    def received(self, data: bytes) -> None:
+        self._last_heard = self._context.timers.now
+        try:
+            for event in self._decoder.receive_data(data):
+                self._take(event)
+            self._decoder.receive_data(b"")  # what is wrong behind the last event is said now
+        except RemoteProtocolError as error:
+            self._job.fail(error.located(phase="stream"))
+
+    def _take(self, event: ServerSentEvent) -> None:
+        message = of_call(event.event, event.data, self._context.app.version)
+        if message is not None:
+            self._job.receive(message)
+
+    def told(self, text: str) -> None:
+        """Event streams have no texts of their own."""
+
+    def ended(self) -> None:
+        self._exchange = None
+        self._job.fail(ConnectionLost("the stream ended before the job did", phase="stream"))
+
+    def refused(self, answer: Answer) -> None:
+        self._exchange = None
+        self._job.fail(self._context.refusal(answer, "stream"))
+
+    def failed(self, error: GradioError) -> None:
+        self._exchange = None
+        self._job.fail(error)
+
+    def _check(self) -> None:
+        """Servers send a heartbeat every 15 s: silence is an end, too."""
+        timers, idle = self._context.timers, self._context.timeouts.stream_idle
+        assert idle is not None
+        left = self._last_heard + idle - timers.now
+        if left > 0:
+            timers.start(self, left, self._check)
+        else:
+            self._job.fail(DeadlineExceeded(phase="stream_idle"))

@@ -1,0 +1,93 @@
+"""A job that is pushed and then asked after, again and again (``Channel.POLL``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from sansio_gradio.client.context import Chunk, Context, name_given
+from sansio_gradio.client.exchanges import Answer
+from sansio_gradio.client.job import Job
+from sansio_gradio.errors import RemoteProtocolError, ServerStoppedError
+from sansio_gradio.protocol import requests
+from sansio_gradio.protocol.dialects import of_poll
+from sansio_gradio.protocol.messages import Message
+from sansio_gradio.wire.json import loads
+
+INTERVAL: Final = 0.5
+"""Seconds between an answer and the next poll: the server's own worker looks once a second."""
+
+_TIMES_UNKNOWN: Final = 20  # polls in a row; a moment of it is usual
+
+
+class Polling:
+    """Carries one job."""
+
+    def __init__(self, context: Context, job: Job) -> None:
+        self._context = context
+        self._job = job
+        self._request: int | None = None
+        self._last: Message | None = None
+        self._times_unknown = 0
+
+    def start(self, job: Job) -> None:
+        """Join the queue."""
+        self._request = self._context.ask(
+            requests.push(job.body, job.headers),
+            phase="join",
+            deadline="join",
+            then=self._joined,
+            failed=job.fail,
+        )
+
+    def stop(self, job: Job, then: Callable[[bool], None]) -> None:
+        # These servers know no way to stop a job.
+        self.forget(job)
+        then(False)
+
+    def forget(self, _job: Job) -> None:
+        self._context.exchanges.abort(self._request)
+        self._context.timers.stop(self)
+        self._request = None
+
+    def send_chunk(self, _job: Job, _chunk: Chunk) -> None:
+        """Streaming inputs are younger than this protocol (5.0)."""
+
+    def _joined(self, answer: Answer) -> None:
+        try:
+            said, self._job.event_id = name_given(answer, "hash")
+        except RemoteProtocolError as error:
+            self._job.fail(error)
+            return
+        self._job.accepted(said)
+        self._poll_later()
+
+    def _poll_later(self) -> None:
+        self._request = None
+        self._context.timers.start(self, INTERVAL, self._poll)
+
+    def _poll(self) -> None:
+        assert self._job.event_id is not None
+        self._request = self._context.ask(
+            requests.poll(self._job.event_id),
+            phase="poll",
+            deadline="request",
+            then=self._polled,
+            failed=self._job.fail,
+        )
+
+    def _polled(self, answer: Answer) -> None:
+        try:
+            message = of_poll(loads(answer.body))
+            self._times_unknown = 0 if message else self._times_unknown + 1
+            if self._times_unknown > _TIMES_UNKNOWN:
+                raise ServerStoppedError("the server does not know the job any more")
+        except (RemoteProtocolError, ServerStoppedError) as error:
+            where = error.located(phase="poll", url=answer.url.public, status=answer.status)
+            self._job.fail(where)
+            return
+        if message and message != self._last:  # what it says again is no news
+            self._last = message
+            self._job.receive(message)
+        if not self._job.is_over:
+            self._poll_later()

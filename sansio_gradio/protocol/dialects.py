@@ -1,0 +1,81 @@
+"""What servers say in other words, as messages of the queue.
+
+Servers up to 3.1.4 answer polls (``Channel.POLL``), the simple REST API sends named events
+(``Channel.CALL_STREAM``). Both mean what the queue says in messages, so that a job needs to know
+those only. Sources: gradio@3.1.4 queueing.py; gradio@6.31.0 routes.py: simple_predict_get.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sansio_gradio.errors import RemoteProtocolError
+from sansio_gradio.protocol.features import Feature, Version, has
+from sansio_gradio.protocol.messages import Message
+from sansio_gradio.protocol.states import Msg
+from sansio_gradio.wire.json import JSON, loads
+
+_UNTOLD: Final = "The function failed; before Gradio 6.13 servers do not tell why to /call."
+
+
+def of_poll(answer: JSON) -> Message | None:
+    """What the answer to a poll says; None: the server does not know the job, for the moment.
+
+    Raises:
+        RemoteProtocolError: it is no such answer.
+    """
+    match answer:
+        case {"status": "QUEUED", "data": position}:
+            rank = position if type(position) is int else None
+            return {"msg": Msg.ESTIMATION.value, "rank": rank}
+        case {"status": "PENDING"}:
+            return {"msg": Msg.PROCESS_STARTS.value}
+        case {"status": "COMPLETE", "data": dict(output)}:
+            return {"msg": Msg.PROCESS_COMPLETED.value, "output": output, "success": True}
+        case {"status": "FAILED", "data": text}:
+            return _failed(_told(text))
+        case {"status": "NOT FOUND"}:
+            # Between two tables of the server's data base: it comes before COMPLETE, too.
+            return None
+        case _:
+            raise RemoteProtocolError(f"this is no answer to a poll: {str(answer)[:60]}")
+
+
+def _told(text: JSON) -> dict[str, JSON]:
+    """The body of the failed answer that the server's worker got from its own app."""
+    try:
+        inner = loads(text) if isinstance(text, str) else None
+    except RemoteProtocolError:
+        inner = None
+    return inner if isinstance(inner, dict) and "error" in inner else {"error": text}
+
+
+def of_call(event: str, text: str, version: Version) -> Message | None:
+    """What an event of ``/call`` says; None: only that the connection is alive.
+
+    Raises:
+        RemoteProtocolError: there is no such event, or its data is no JSON.
+    """
+    data = loads(text)
+    match event, data:
+        case "heartbeat", _:
+            return None
+        case "generating", list():
+            output = {"data": data, "is_generating": True}
+            return {"msg": Msg.PROCESS_GENERATING.value, "output": output, "success": True}
+        case "complete", list():
+            return {"msg": Msg.PROCESS_COMPLETED.value, "output": {"data": data}, "success": True}
+        case "complete", None:  # the output of a job that was cancelled is empty
+            return {"msg": Msg.PROCESS_COMPLETED.value, "output": {}, "success": True}
+        case "error", str():
+            return {"msg": Msg.UNEXPECTED_ERROR.value, "message": data, "success": False}
+        case "error", dict():
+            return _failed(data)
+        case "error", None:
+            return _failed({"error": None if has(version, Feature.CALL_ERRORS) else _UNTOLD})
+        case _:
+            raise RemoteProtocolError(f"this is no event of a call: {event[:30]!r}")
+
+
+def _failed(output: dict[str, JSON]) -> Message:
+    return {"msg": Msg.PROCESS_COMPLETED.value, "output": output, "success": False}

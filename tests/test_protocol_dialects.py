@@ -1,0 +1,147 @@
+"""Answers to polls and events of calls mean what the queue says in messages."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import transcripts
+
+from sansio_gradio.errors import RemoteProtocolError
+from sansio_gradio.protocol.dialects import of_call, of_poll
+from sansio_gradio.wire.json import dumps
+
+OLD, NEW = (6, 12, 0), (6, 13, 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"status": "QUEUED", "data": 3}, {"msg": "estimation", "rank": 3}),
+        ({"status": "QUEUED", "data": None}, {"msg": "estimation", "rank": None}),
+        ({"status": "QUEUED", "data": True}, {"msg": "estimation", "rank": None}),
+        ({"status": "PENDING", "data": None}, {"msg": "process_starts"}),
+        ({"status": "NOT FOUND", "data": None}, None),
+        (
+            {"status": "COMPLETE", "data": {"data": [1], "duration": 0.1}},
+            {
+                "msg": "process_completed",
+                "output": {"data": [1], "duration": 0.1},
+                "success": True,
+            },
+        ),
+    ],
+)
+def test_the_answer_to_a_poll_is_a_message(answer: Any, message: Any) -> None:
+    assert of_poll(answer) == message
+    assert message is None or dumps(message)  # of plain strings
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("Internal Server Error", "Internal Server Error"),
+        ('{"error":"valueboom: x"}', "valueboom: x"),
+        ('{"error":null}', None),
+        ('{"detail":"x"}', '{"detail":"x"}'),
+        ('["error"]', '["error"]'),
+        (None, None),
+    ],
+)
+def test_a_failed_job_says_why_in_text_or_in_json_within_the_text(
+    text: str | None, error: str | None
+) -> None:
+    said = of_poll({"status": "FAILED", "data": text})
+    assert said == {"msg": "process_completed", "output": {"error": error}, "success": False}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, [], {}, {"status": "DONE"}, {"status": "COMPLETE", "data": None}, {"status": 1}],
+)
+def test_what_is_no_answer_to_a_poll_is_an_error(answer: Any) -> None:
+    with pytest.raises(RemoteProtocolError, match="poll"):
+        of_poll(answer)
+
+
+@pytest.mark.parametrize(
+    ("event", "data", "message"),
+    [
+        ("heartbeat", None, None),
+        (
+            "generating",
+            ["a"],
+            {
+                "msg": "process_generating",
+                "output": {"data": ["a"], "is_generating": True},
+                "success": True,
+            },
+        ),
+        (
+            "complete",
+            [1, 2],
+            {"msg": "process_completed", "output": {"data": [1, 2]}, "success": True},
+        ),
+        ("complete", None, {"msg": "process_completed", "output": {}, "success": True}),
+        (
+            "error",
+            {"error": "no", "title": "Oh"},
+            {
+                "msg": "process_completed",
+                "output": {"error": "no", "title": "Oh"},
+                "success": False,
+            },
+        ),
+        (
+            "error",
+            "404: Not Found",
+            {"msg": "unexpected_error", "message": "404: Not Found", "success": False},
+        ),
+    ],
+)
+def test_an_event_of_a_call_is_a_message(event: str, data: Any, message: Any) -> None:
+    assert of_call(event, json.dumps(data), NEW) == message
+    assert message is None or dumps(message)
+
+
+def test_errors_that_a_server_loses_are_told_as_such() -> None:
+    def error(version: tuple[int, ...]) -> Any:
+        message: Any = of_call("error", "null", version)
+        assert message["success"] is False
+        return message["output"]["error"]
+
+    assert error(NEW) is error(()) is None
+    assert "6.13" in error(OLD)
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        ("generating", "null"),
+        ("generating", "{}"),
+        ("complete", "{}"),
+        ("error", "[]"),
+        ("message", "[]"),
+        ("complete", "[1"),
+        ("heartbeat", ""),
+    ],
+)
+def test_what_is_no_event_of_a_call_is_an_error(event: str, text: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        of_call(event, text, NEW)
+
+
+def test_all_recorded_polls_and_events_are_understood() -> None:
+    polls = events = 0
+    for version, scenario in transcripts.recordings():
+        numbers = tuple(map(int, version.split(".")))
+        for exchange in transcripts.load(version, scenario).expected["exchanges"]:
+            if exchange["target"] == "/api/queue/status/":
+                polls += 1
+                of_poll(exchange["response_json"])
+            elif "/call/" in exchange["target"] and "messages" in exchange:
+                for said in exchange["messages"]:
+                    events += 1
+                    of_call(said["event"], json.dumps(said["data"]), numbers)
+    assert (polls, events) == (187, 87)
