@@ -1,0 +1,240 @@
+"""A session that is cut at every byte that its server sends.
+
+Three jobs of one session: two at once, one of which yields, and a third one after them. The whole
+is played once for every byte, and there the network breaks: one connection or all of them, with an
+end or a reset. Whatever the place, each job ends once, in the right kind of end, with exactly the
+outputs that had arrived by then; no time passes; and a client whose server is still there works on.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import pytest
+from engine_driver import Driver, counted_entropy
+from served_peer import SteppedPeer
+
+from sansio_gradio.client.engine import Engine
+from sansio_gradio.client.job import Want
+from sansio_gradio.errors import ConnectFailed, ConnectionLost, ServerStoppedError
+from sansio_gradio.events import (
+    Connected,
+    JobCompleted,
+    JobEnd,
+    JobFailed,
+    SessionClosed,
+)
+from sansio_gradio.protocol.app_info import AppInfo
+from sansio_gradio.server.app import App, Slot
+from sansio_gradio.server.components import component_of
+
+SRC = "http://app.example/"
+YIELDS = ("a", "ab")
+
+
+class Cut(enum.Enum):
+    """What breaks, and how."""
+
+    ONE_ENDS = enum.auto()
+    ONE_IS_RESET = enum.auto()
+    ALL_END = enum.auto()
+    ALL_ARE_RESET = enum.auto()
+
+    @property
+    def takes_all(self) -> bool:
+        return self in {Cut.ALL_END, Cut.ALL_ARE_RESET}
+
+    @property
+    def resets(self) -> bool:
+        return self in {Cut.ONE_IS_RESET, Cut.ALL_ARE_RESET}
+
+
+class Cutter(Driver):
+    """Breaks the network after so many bytes of the server."""
+
+    def __init__(self, engine: Engine, peer: SteppedPeer, cut: Cut, after: int) -> None:
+        super().__init__(engine, peer)
+        self.left = after
+        self._cut = cut
+
+    def deliver(self, conn: int, data: bytes) -> None:
+        if self.left < 0 or len(data) <= self.left:
+            self.left -= len(data) if self.left >= 0 else 0
+            super().deliver(conn, data)
+            return
+        data, self.left = data[: self.left], -1
+        if data:
+            super().deliver(conn, data)
+        if self._cut.takes_all:
+            self.refuse = lambda _: ConnectionRefusedError("refused")
+        for broken in list(self.links) if self._cut.takes_all else [conn]:
+            if broken not in self.links:
+                continue  # it went with the one before, or with what came last
+            if self._cut.resets:
+                self.lose(broken, ConnectionResetError("reset"))
+            else:
+                super().deliver(broken, b"")
+
+
+class Dripping(Driver):
+    """Delivers byte by byte, and notes what was known of each job after each of them."""
+
+    def __init__(self, engine: Engine, peer: SteppedPeer) -> None:
+        super().__init__(engine, peer)
+        self.known: list[Known] = []
+
+    def deliver(self, conn: int, data: bytes) -> None:
+        for place in range(len(data)):
+            self._note(conn)
+            super().deliver(conn, data[place : place + 1])
+        if not data:
+            super().deliver(conn, data)
+
+    def _note(self, conn: int) -> None:
+        outputs = {job: len(values) for (_, job), values in self.values.items()}
+        over = {event.job for event in self.of(JobCompleted)}
+        self.known.append(Known(conn, outputs, over))
+
+
+@attrs.frozen
+class Known:
+    """What was known before a byte: how many outputs there were, and which jobs were over."""
+
+    conn: int
+    outputs: dict[int, int]
+    over: set[int]
+
+
+STEPS = {Cut.ONE_ENDS: 1, Cut.ONE_IS_RESET: 1, Cut.ALL_END: 16, Cut.ALL_ARE_RESET: 16}
+"""At every byte where the server stays, and at every sixteenth where it dies: there nothing comes
+after, so less can differ."""
+WORKS_ON = 8  # of so many cuts among the first two jobs one is followed by the third
+
+VERSIONS = {"sse_v3": "4.24.0", "ws": "3.50.2"}  # whose messages are short
+
+RESULTS = {1: "ab1", 2: "2", 3: "3"}
+
+
+def grow(text: Any) -> Iterator[list[Any]]:
+    for value in YIELDS:
+        yield [value + text]
+
+
+def once(text: Any) -> Iterator[list[Any]]:
+    yield [text]
+
+
+def peer(protocol: Any) -> SteppedPeer:
+    app = App(protocol=protocol, version=VERSIONS[protocol], concurrency_limit=None)
+    text = component_of(str)
+    slots: dict[str, Any] = {
+        "parameters": [Slot(name="text", component=text)],
+        "returns": [Slot(name="text", component=text)],
+    }
+    app.add("grow", generator=True, **slots)
+    app.add("once", **slots)
+    return SteppedPeer(app, {"grow": grow, "once": once})
+
+
+@attrs.frozen
+class Recorded:
+    """The session as it goes when nothing breaks."""
+
+    protocol: str
+    app: AppInfo  # known, so that only what concerns jobs is on the network
+    known: list[Known]  # before each byte
+
+
+def play(driver: Driver, app: AppInfo, *, on_and_on: bool = True) -> list[int]:
+    """The session; the numbers of its jobs. *on_and_on*: with the last one."""
+    session = driver.engine.session(SRC, app=app)
+    jobs = [
+        session.submit("1", api_name="/grow", want=Want.OUTPUTS),
+        session.submit("2", api_name="/once", want=Want.OUTPUTS),
+    ]
+    driver.settle()
+    if on_and_on:
+        jobs.append(session.submit("3", api_name="/once", want=Want.OUTPUTS))
+        driver.settle()
+    return jobs
+
+
+@pytest.fixture(scope="module", params=["sse_v3", "ws"])
+def recorded(request: pytest.FixtureRequest) -> Recorded:
+    protocol: str = request.param
+    driver = Dripping(Engine(entropy=counted_entropy()), peer(protocol))
+    driver.engine.session(SRC)
+    driver.settle()
+    (connected,) = driver.of(Connected)
+    driver = Dripping(Engine(entropy=counted_entropy()), peer(protocol))
+    jobs = play(driver, connected.app)
+    assert [driver.end(1, job) for job in jobs] == [
+        JobCompleted(session=1, job=job, data=(data,)) for job, data in RESULTS.items()
+    ]
+    return Recorded(protocol, connected.app, driver.known)
+
+
+@pytest.mark.parametrize(("cut", "step"), STEPS.items())
+def test_each_job_of_a_session_that_is_cut_ends_once(
+    recorded: Recorded, cut: Cut, step: int
+) -> None:
+    reached: Counter[str] = Counter()
+    for after in range(0, len(recorded.known), step):
+        engine = Engine(entropy=counted_entropy())
+        driver = Cutter(engine, peer(recorded.protocol), cut, after)
+        started, known = driver.now, recorded.known[after]
+        works_on = len(known.over) < 2 and after % WORKS_ON
+        jobs = play(driver, recorded.app, on_and_on=not works_on)
+        assert driver.left == -1, "nothing was cut"
+        for job in jobs:
+            reached[_judged(driver.end(1, job), known, driver, cut)] += 1
+        assert driver.now == started, "something waited for a deadline"
+        _is_left_clean(driver)
+    assert reached["completed before"] > 0
+    assert reached["lost with outputs"] > 0
+    assert reached["lost without"] > 0
+    assert (reached["completed after"] > 0) is not cut.takes_all
+    assert (reached["refused"] > 0) is cut.takes_all
+
+
+def _judged(end: JobEnd, known: Known, driver: Driver, cut: Cut) -> str:
+    """Which kind of end this is, after looking whether it is right."""
+    values = driver.values.get((1, end.job), [])
+    if isinstance(end, JobCompleted):
+        assert end.data == (RESULTS[end.job],)
+        assert values == ([(text + "1",) for text in YIELDS] if end.job == 1 else [])
+        if end.job in known.over:
+            return "completed before"
+        assert not cut.takes_all
+        return "completed after"
+    assert isinstance(end, JobFailed)
+    assert end.job not in known.over
+    # The server stops what it lost sight of, and says so where it is asked again.
+    assert type(end.error) in {ConnectionLost, ConnectFailed, ServerStoppedError}
+    assert not values or type(end.error) is ConnectionLost
+    assert cut.takes_all or type(end.error) is not ConnectFailed
+    assert list(end.outputs) == list(end.error.outputs) == values
+    assert end.error.job == end.job
+    assert end.error.phase is not None
+    assert end.error.url is not None
+    # Nothing that had arrived is lost, and nothing is made up.
+    assert len(values) == known.outputs.get(end.job, 0)
+    if isinstance(end.error, ConnectFailed):
+        return "refused"
+    return "lost with outputs" if values else "lost without"
+
+
+def _is_left_clean(driver: Driver) -> None:
+    """No connection is kept by jobs that are over, and none by a session that is closed."""
+    (session,) = driver.engine._sessions.values()
+    session.close()
+    driver.settle()
+    assert driver.links == {}
+    assert driver.engine._connections == {}
+    assert driver.engine._exchanges == {}
+    assert driver.engine.next_deadline() is None
+    assert isinstance(driver.events[-1], SessionClosed)
