@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,8 @@ from sansio_gradio_adapters.server import serve_in_thread
 
 ROOT = Path(__file__).parent.parent
 HEAD = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run without
 from sansio_gradio_adapters.sockets import Client
 url, name = sys.argv[1:]
 """
@@ -52,7 +54,12 @@ def started(
 
 def printed_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
-    return process.stdout.readline()
+    timer = threading.Timer(PATIENCE, process.kill)  # which ends the line
+    timer.start()
+    try:
+        return process.stdout.readline()
+    finally:
+        timer.cancel()
 
 
 def run(script: str, url: str, name: str = "", *options: str) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
+from corpora import cases_of
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -16,8 +15,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from fuzz import diff as fuzz_target
 from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.protocol.diff import MAX_PATH, Value, apply_diff, compute_diff
-
-CORPUS = Path(__file__).parents[2] / "shared" / "corpora" / "diff_cases.json"
 
 # Few of each kind, so that drawn values have things in common.
 scalars = st.sampled_from([None, True, False, 0, 1, 1.0, 0.0, -0.0, 2.5, 7, "", "a", "ab", "b"])
@@ -216,11 +213,8 @@ def test_beyond_the_longest_path_all_is_replaced() -> None:
     assert apply_diff(old, edits) == new
 
 
-@pytest.mark.skipif(
-    not CORPUS.exists() and not os.environ.get("CI"), reason="Gradio's own cases are not here"
-)
 def test_gradios_own_cases() -> None:
-    cases = json.loads(CORPUS.read_text())["cases"]
+    cases = cases_of("diff_cases.json")
     assert len(cases) >= 7
     for case in cases:
         assert apply_diff(case["base"], case["diff"]) == case["expected"], case["name"]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
 import h11
 import pytest
 import transcripts
+from corpora import cases_of
 from h11._receivebuffer import ReceiveBuffer
 from hypothesis import given
 from hypothesis import strategies as st
@@ -820,7 +819,6 @@ def test_recorded_exchanges_are_read_from_both_sides(version: str) -> None:
 
 # Cases of others
 
-CORPUS = Path(__file__).parents[2] / "shared" / "corpora" / "http_bad.json"
 
 STRICTER = {
     "llhttp connection.md: HTTP 100 first, then 400": "h11 takes no blank line between heads",
@@ -863,10 +861,7 @@ def expected_of(case: dict[str, Any]) -> set[str]:
 
 
 def test_the_cases_of_others() -> None:
-    if not CORPUS.exists():
-        assert not os.environ.get("CI"), f"{CORPUS} is missing"
-        pytest.skip(f"not run: {CORPUS} does not lie beside the checkout")
-    cases: list[dict[str, Any]] = json.loads(CORPUS.read_text())["cases"]
+    cases = cases_of("http_bad.json")
     verdicts: dict[str, str] = {}
     wrong: dict[str, tuple[str, str]] = {}
     for case in cases:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import enum
 import json
-import os
 import re
 import sys
 from collections import Counter, OrderedDict
-from pathlib import Path
 from typing import Any
 
 import pytest
+from corpora import cases_of
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -329,8 +328,6 @@ def test_the_fuzz_target_holds(data: bytes) -> None:
 
 # Cases of others
 
-CORPUS = Path(__file__).parents[2] / "shared" / "corpora" / "json_testsuite.json"
-
 
 TOO_LONG_TO_KEEP = {
     "n_structure_100000_opening_arrays.json": b"[" * 100_000,
@@ -339,10 +336,7 @@ TOO_LONG_TO_KEEP = {
 
 
 def test_the_cases_of_others() -> None:
-    if not CORPUS.exists():
-        assert not os.environ.get("CI"), f"{CORPUS} is missing"
-        pytest.skip(f"not run: {CORPUS} does not lie beside the checkout")
-    cases: list[dict[str, str]] = json.loads(CORPUS.read_text())["cases"]
+    cases = cases_of("json_testsuite.json")
     wrong: list[str] = []
     for case in cases:
         data = TOO_LONG_TO_KEEP.get(case["name"]) or base64.b64decode(case["bytes_b64"])

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
-import os
 import sys
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
+from corpora import cases_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -386,16 +384,10 @@ def test_every_byte_is_scanned_a_fixed_number_of_times(stream: bytes, step: int)
 
 # Cases of others
 
-CORPORA = Path(__file__).parents[2] / "shared" / "corpora"
-
 
 @pytest.mark.parametrize("name", ["sse_wpt.json", "sse_others.json"])
 def test_the_cases_of_others(name: str) -> None:
-    corpus = CORPORA / name
-    if not corpus.exists():
-        assert not os.environ.get("CI"), f"{corpus} is missing"
-        pytest.skip(f"not run: {corpus} does not lie beside the checkout")
-    cases: list[dict[str, Any]] = json.loads(corpus.read_text())["cases"]
+    cases = cases_of(name)
     wrong: list[str] = []
     for case in cases:
         pieces = [base64.b64decode(chunk) for chunk in case["chunks_b64"]]
