@@ -196,7 +196,7 @@ def test_a_stream_may_be_refused() -> None:
     talk.answer(talk.request(f"{BASE}/call/echo/e"), b"Bad Gateway", status=502)
     error = talk.failure_of(job)
     assert type(error) is RemoteProtocolError
-    assert (error.phase, error.status) == ("stream", 502)
+    assert (error.phase, error.status) == ("join", 502)
 
 
 @pytest.mark.parametrize(

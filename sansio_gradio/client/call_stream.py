@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from sansio_gradio.client.context import Chunk, Context, name_given
+from sansio_gradio.client.context import name_given
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.client.job import Job
+from sansio_gradio.client.job_channel import JobChannel
 from sansio_gradio.errors import (
-    ConnectionLost,
     DeadlineExceeded,
     GradioError,
     LocalProtocolError,
@@ -24,21 +24,16 @@ from sansio_gradio.protocol import requests
 from sansio_gradio.protocol.dialects import of_call
 from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.protocols import Handover
-from sansio_gradio.wire.sse import ServerSentEvent, SSEDecoder
+from sansio_gradio.wire.sse import ServerSentEvent
 
 _OF_THE_QUEUE: Final = frozenset({"session_hash", "fn_index", "event_data", "trigger_id"})
 
 
-class CallStream:
-    """Carries one job."""
+class CallStream(JobChannel):
+    """Carries one job; ``_connection`` is the join, then the stream."""
 
-    def __init__(self, context: Context, job: Job) -> None:
-        self._context = context
-        self._job = job
-        self._decoder = SSEDecoder(max_event_size=context.limits.message)
-        self._exchange: int | None = None  # the join, then the stream
-        self._to_stop: Callable[[bool], None] | None = None  # cancelled before it was joined
-        self._last_heard = 0.0
+    _to_stop: Callable[[bool], None] | None = None  # cancelled before it was joined
+    _last_heard = 0.0
 
     def start(self, job: Job) -> None:
         """Join the queue.
@@ -46,7 +41,7 @@ class CallStream:
         Raises:
             LocalProtocolError: there is no such way to call it.
         """
-        self._exchange = self._context.ask(
+        self._connection = self._context.ask(
             self._join_request(job),
             phase="join",
             deadline="join",
@@ -83,19 +78,14 @@ class CallStream:
             request = requests.reset(event_id)
         self._context.ask_to_stop(request, then)
 
-    def forget(self, _job: Job) -> None:
-        self._context.exchanges.abort(self._exchange)
+    def forget(self, job: Job) -> None:
+        super().forget(job)
         self._context.timers.stop(self)
-        self._exchange = None
-
-    def send_chunk(self, _job: Job, _chunk: Chunk) -> None:
-        """The simple REST API takes no streaming inputs."""
 
     # Joining.
 
     def _joined(self, answer: Answer) -> None:
         job = self._job
-        self._exchange = None
         try:
             said, event_id = name_given(answer)
         except RemoteProtocolError as error:
@@ -103,7 +93,7 @@ class CallStream:
             return
         job.event_id = event_id
         job.accepted(said)
-        self._exchange = self._context.exchanges.listen(
+        self._connection = self._context.exchanges.listen(
             self._context.base,
             requests.call_stream(job.endpoint.api_name or "", event_id, job.headers),
             phase="stream",
@@ -126,32 +116,12 @@ class CallStream:
 
     def received(self, data: bytes) -> None:
         self._last_heard = self._context.timers.now
-        try:
-            for event in self._decoder.receive_data(data):
-                self._take(event)
-            self._decoder.receive_data(b"")  # what is wrong behind the last event is said now
-        except RemoteProtocolError as error:
-            self._job.fail(error.located(phase="stream"))
+        super().received(data)
 
     def _take(self, event: ServerSentEvent) -> None:
         message = of_call(event.event, event.data, self._context.app.version)
         if message is not None:
             self._job.receive(message)
-
-    def told(self, text: str) -> None:
-        """Event streams have no texts of their own."""
-
-    def ended(self) -> None:
-        self._exchange = None
-        self._job.fail(ConnectionLost("the stream ended before the job did", phase="stream"))
-
-    def refused(self, answer: Answer) -> None:
-        self._exchange = None
-        self._job.fail(self._context.refusal(answer, "stream"))
-
-    def failed(self, error: GradioError) -> None:
-        self._exchange = None
-        self._job.fail(error)
 
     def _check(self) -> None:
         """Servers send a heartbeat every 15 s: silence is an end, too."""

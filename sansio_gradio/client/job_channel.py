@@ -24,7 +24,7 @@ from sansio_gradio.protocol import requests
 from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.protocols import Channel, Handover
 from sansio_gradio.protocol.states import SESSION_MSGS, Msg
-from sansio_gradio.wire.sse import SSEDecoder
+from sansio_gradio.wire.sse import ServerSentEvent, SSEDecoder
 
 _FORBIDDEN: Final = 403
 _BEFORE_ACCEPTING: Final = frozenset({Msg.SEND_HASH, Msg.QUEUE_FULL})
@@ -86,10 +86,13 @@ class JobChannel:
     def received(self, data: bytes) -> None:
         try:
             for event in self._decoder.receive_data(data):
-                self.told(event.data)
+                self._take(event)
             self._decoder.receive_data(b"")  # what is wrong behind the last event is said now
         except RemoteProtocolError as error:
             self._job.fail(error.located(phase="stream"))
+
+    def _take(self, event: ServerSentEvent) -> None:
+        self.told(event.data)
 
     def told(self, text: str) -> None:
         if self._job.is_over:
