@@ -10,30 +10,17 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
 
 import attrs
 import pytest
 from engine_driver import Driver, counted_entropy
 from served_peer import SteppedPeer
+from short_session import RESULTS, YIELDS, info, peer, play
 
 from sansio_gradio.client.engine import Engine
-from sansio_gradio.client.job import Want
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, ServerStoppedError
-from sansio_gradio.events import (
-    Connected,
-    JobCompleted,
-    JobEnd,
-    JobFailed,
-    SessionClosed,
-)
+from sansio_gradio.events import JobCompleted, JobEnd, JobFailed, SessionClosed
 from sansio_gradio.protocol.app_info import AppInfo
-from sansio_gradio.server.app import App, Slot
-from sansio_gradio.server.components import component_of
-
-SRC = "http://app.example/"
-YIELDS = ("a", "ab")
 
 
 class Cut(enum.Enum):
@@ -114,31 +101,6 @@ STEPS = {Cut.ONE_ENDS: 1, Cut.ONE_IS_RESET: 1, Cut.ALL_END: 16, Cut.ALL_ARE_RESE
 after, so less can differ."""
 WORKS_ON = 8  # of so many cuts among the first two jobs one is followed by the third
 
-VERSIONS = {"sse_v3": "4.24.0", "ws": "3.50.2"}  # whose messages are short
-
-RESULTS = {1: "ab1", 2: "2", 3: "3"}
-
-
-def grow(text: Any) -> Iterator[list[Any]]:
-    for value in YIELDS:
-        yield [value + text]
-
-
-def once(text: Any) -> Iterator[list[Any]]:
-    yield [text]
-
-
-def peer(protocol: Any) -> SteppedPeer:
-    app = App(protocol=protocol, version=VERSIONS[protocol], concurrency_limit=None)
-    text = component_of(str)
-    slots: dict[str, Any] = {
-        "parameters": [Slot(name="text", component=text)],
-        "returns": [Slot(name="text", component=text)],
-    }
-    app.add("grow", generator=True, **slots)
-    app.add("once", **slots)
-    return SteppedPeer(app, {"grow": grow, "once": once})
-
 
 @attrs.frozen
 class Recorded:
@@ -149,33 +111,16 @@ class Recorded:
     known: list[Known]  # before each byte
 
 
-def play(driver: Driver, app: AppInfo, *, on_and_on: bool = True) -> list[int]:
-    """The session; the numbers of its jobs. *on_and_on*: with the last one."""
-    session = driver.engine.session(SRC, app=app)
-    jobs = [
-        session.submit("1", api_name="/grow", want=Want.OUTPUTS),
-        session.submit("2", api_name="/once", want=Want.OUTPUTS),
-    ]
-    driver.settle()
-    if on_and_on:
-        jobs.append(session.submit("3", api_name="/once", want=Want.OUTPUTS))
-        driver.settle()
-    return jobs
-
-
 @pytest.fixture(scope="module", params=["sse_v3", "ws"])
 def recorded(request: pytest.FixtureRequest) -> Recorded:
     protocol: str = request.param
+    app = info(protocol)
     driver = Dripping(Engine(entropy=counted_entropy()), peer(protocol))
-    driver.engine.session(SRC)
-    driver.settle()
-    (connected,) = driver.of(Connected)
-    driver = Dripping(Engine(entropy=counted_entropy()), peer(protocol))
-    jobs = play(driver, connected.app)
+    jobs = play(driver, app)
     assert [driver.end(1, job) for job in jobs] == [
         JobCompleted(session=1, job=job, data=(data,)) for job, data in RESULTS.items()
     ]
-    return Recorded(protocol, connected.app, driver.known)
+    return Recorded(protocol, app, driver.known)
 
 
 @pytest.mark.parametrize(("cut", "step"), STEPS.items())
