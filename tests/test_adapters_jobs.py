@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from test_adapters_history import LIMIT, generating, more, ready, status, whole
 
+from sansio_gradio.client.call import Call
 from sansio_gradio.errors import AppError, JobCancelledError
 from sansio_gradio.events import JobCancelled, JobCompleted, JobFailed, Output
 from sansio_gradio.protocol.outputs import Change, Outputs
@@ -34,7 +35,7 @@ def unwrapped(values: tuple[Any, ...]) -> Any:
 
 
 def new_job(messages: MessageQueue | None = None) -> JobRecord:
-    return JobRecord(shape=unwrapped, messages=messages)
+    return JobRecord(call=Call(), shape=unwrapped, messages=messages)
 
 
 def completed(*data: Any) -> JobCompleted:
@@ -239,7 +240,7 @@ def test_a_result_that_cannot_be_shaped_is_that_jobs_error_only() -> None:
     def broken(_values: tuple[Any, ...]) -> Any:
         raise KeyError("shape")
 
-    job = JobRecord(shape=broken)
+    job = JobRecord(call=Call(), shape=broken)
     job.add_end(completed(1))
     job.publish()
     assert isinstance(job.outcome_error(), KeyError)

@@ -30,6 +30,7 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.status import Status, StatusUpdate
+from sansio_gradio.server.app import App
 from sansio_gradio_adapters.server import serve_in_thread
 from sansio_gradio_adapters.sockets import (
     Client,
@@ -86,6 +87,21 @@ def test_arguments_go_by_place_by_name_and_by_default(client: Client) -> None:
         assert client.predict(1, api_name="/add") == 11
 
 
+def test_parameters_that_are_called_like_options_get_their_arguments() -> None:
+    def slow(value: str, timeout: int = 7, isolated: str = "no") -> str:
+        return f"{value} {timeout} {isolated}"
+
+    app = App()
+    app.add_function(slow)
+    with serve_in_thread(app) as url, Client(url) as client:
+        assert client.predict("x", 8, timeout=PATIENCE, api_name="/slow") == "x 8 no"
+        assert client.predict("x", isolated="yes", api_name="/slow") == "x 7 yes"
+        with pytest.raises(LocalProtocolError, match="'timeout' is an option of every call"):
+            client.predict("x", timeout=120, api_name="/slow")
+        with pytest.raises(LocalProtocolError, match="'isolated' is an option of every call"):
+            client.submit("x", isolated="yes", api_name="/slow").result()
+
+
 def test_state_is_kept_between_calls_and_not_shown(client: Client) -> None:
     assert client.predict(1, api_name="/sum") == 1
     assert client.predict(2, api_name="/sum") == 3
@@ -113,6 +129,7 @@ def test_headers_of_the_client_go_with_every_call(url: str) -> None:
         ({"api_name": "/echo"}, "value"),
         ({"api_name": "/echo", "nonsense": 1}, "nonsense"),
         ({}, "api_name or fn_index"),
+        ({"api_name": "/echo", "isolated": True, "want": 1, "extra": 2}, "'want'.*'extra'"),
     ],
 )
 def test_a_call_that_cannot_be_made_says_what_is_wrong(

@@ -269,6 +269,19 @@ def test_all_mistakes_are_told_at_once() -> None:
     )
 
 
+def test_what_might_be_an_option_is_no_argument() -> None:
+    slow = call(x=..., timeout=7, headers=...)
+    with pytest.raises(LocalProtocolError) as caught:
+        slow.bind((1,), {}, ["timeout", "headers", "isolated"])
+    assert str(caught.value).startswith(
+        "These arguments do not fit: "
+        "'timeout' is an option of every call: give the parameter of that name by position; "
+        "'headers' is an option of every call: give the parameter of that name by position. The "
+    )
+    assert slow.bind((1, 8, "h"), {}, ["timeout", "headers"]) == [1, 8, "h"]
+    assert ADD.bind((1,), {}, ["timeout"]) == [1, 2, None]
+
+
 def test_an_argument_is_passed_on_as_it_is() -> None:
     argument = object()
     assert ADD.bind((argument,), {})[0] is argument

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from sansio_gradio.client.call import Call
 from sansio_gradio.client.engine import Engine, Observe
 from sansio_gradio.client.headers import Fields
 from sansio_gradio.errors import ConnectionLost, JobCancelledError, LocalProtocolError
@@ -94,21 +94,20 @@ class ClientCore:
         self._has_news = False
         self._fault: BaseException | None = None
 
-    def new_job(
-        self, api_name: str | None, fn_index: int | None, messages: MessageQueue | None = None
-    ) -> JobRecord:
+    def new_job(self, call: Call, messages: MessageQueue | None = None) -> JobRecord:
         """The record of a job that ``begin`` will ask the engine for; *messages*: see there."""
         return JobRecord(
-            shape=partial(self._shape, api_name, fn_index),
+            call=call,
+            shape=partial(self._shape, call.api_name, call.fn_index),
             messages=messages,
             cancelled_error=self.cancelled_error,
         )
 
-    def begin(self, record: JobRecord, submit: Callable[[], int]) -> None:
-        """Have *submit* ask the engine for a job."""
+    def begin(self, record: JobRecord) -> None:
+        """Ask the engine for a job."""
         try:
             self.demand_open()
-            record.id = submit()
+            record.id = self.session.begin(record.call)
         except Exception as error:  # such as a header that cannot be sent: this job's own affair
             record.add_end(error)
             record.publish()

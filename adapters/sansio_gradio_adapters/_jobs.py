@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
+from sansio_gradio.client.call import Call
 from sansio_gradio.errors import JobCancelledError
 from sansio_gradio.events import JobCancelled, JobCompleted, JobEnd, JobFailed, Output
 from sansio_gradio.protocol.messages import Message
@@ -81,12 +82,13 @@ Update: TypeAlias = StatusUpdate | OutputUpdate
 
 @attrs.define(eq=False, kw_only=True)
 class JobRecord:
-    """What is known of one job.
+    """What is known of one job, which is to do *call*.
 
     ``shape`` makes of the values of all output components what the caller is given. ``messages``:
     where they go, if somebody wants them. ``cancelled_error``: the class to raise in this world.
     """
 
+    call: Call
     _shape: Callable[[tuple[Any, ...]], Any] = attrs.field(alias="shape")
     _messages: MessageQueue | None = attrs.field(default=None, alias="messages")
     _cancelled_error: type[JobCancelledError] = attrs.field(

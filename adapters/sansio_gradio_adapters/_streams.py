@@ -8,16 +8,17 @@ Rule 2: a job of ``send_data`` belongs to the stream that its messages go to, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
+from sansio_gradio.client.call import Call
 from sansio_gradio.client.job import Want
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.events import Accepted, JobCancelled, JobEnd, JobFailed
 from sansio_gradio.protocol.app_info import Endpoint
+from sansio_gradio.wire.json import dumps
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, Signal
 
@@ -52,7 +53,8 @@ class Sending:
         """Read the arguments of ``send_data``.
 
         Raises:
-            LocalProtocolError: they are for another session, or ``fn_index`` is no number.
+            LocalProtocolError: they are for another session, ``fn_index`` is no number, or what
+                is to be sent no JSON.
         """
         values: list[Any] = [data]
         extra = dict(hash_data)
@@ -64,6 +66,7 @@ class Sending:
             raise LocalProtocolError(f"fn_index is a number, not {fn_index!r}.")
         if extra.pop("session_hash", session_hash) != session_hash:
             raise LocalProtocolError("Data can only be sent in the client's own session.")
+        dumps([values, extra])  # on a WebSocket it would fail only when it is the job's turn
         return cls(values, fn_index, extra, request_headers)
 
     def arguments(self, endpoint: Endpoint) -> list[Any]:
@@ -90,9 +93,6 @@ class _Stream:
 
     record: JobRecord
     queue: MessageQueue
-    api_name: str | None
-    fn_index: int | None
-    submit: Callable[[], int]
     may_listen: bool
     endpoint: Endpoint | None = None  # as soon as it is known
     guests: set[JobRecord] = attrs.field(factory=set[JobRecord])  # jobs of send_data
@@ -109,22 +109,13 @@ class Streams:
         self._changed: dict[Sending, None] = {}
         self._orphans: list[JobRecord] = []
 
-    def open(
-        self,
-        record: JobRecord,
-        queue: MessageQueue,
-        submit: Callable[[], int],
-        *,
-        api_name: str | None,
-        fn_index: int | None,
-        may_listen: bool,
-    ) -> None:
-        """Begin ``stream_messages``, of the job that *submit* asks the engine for.
+    def open(self, record: JobRecord, queue: MessageQueue, *, may_listen: bool) -> None:
+        """Begin ``stream_messages``, of the job of *record*.
 
         *may_listen*: no arguments were given; where some are required there will be no job, and the
         stream has only what ``send`` brings.
         """
-        stream = _Stream(record, queue, api_name, fn_index, submit, may_listen)
+        stream = _Stream(record, queue, may_listen)
         self._open[record] = stream
         self._begin(stream)
         self._core.publish()
@@ -170,7 +161,7 @@ class Streams:
             self._end(self._sent.pop(key), end.job, self._why_not(end, key[1]))
         if (stream := self._open.pop(record, None)) is not None:
             self._orphans += stream.guests
-        for stream in self._open.values():
+        for stream in list(self._open.values()):
             if record in stream.guests:
                 stream.guests.remove(record)
                 # The words of an app that says no have been read; of a loss there are none.
@@ -215,7 +206,7 @@ class Streams:
         try:
             if app is None:
                 return
-            endpoint = app.endpoint(stream.api_name, stream.fn_index)
+            endpoint = app.endpoint(stream.record.call.api_name, stream.record.call.fn_index)
             if stream.may_listen and endpoint.needs_info((), {}):
                 if not app.has_info:
                     core.ask_for_info()
@@ -228,7 +219,7 @@ class Streams:
             self._stop_listening(stream, error)
             return
         stream.endpoint = endpoint
-        core.begin(stream.record, stream.submit)
+        core.begin(stream.record)
         if stream.record.id is None:
             self._open.pop(stream.record, None)  # it could not even be asked for
         self._place()
@@ -257,9 +248,9 @@ class Streams:
     def _hand_in(self, sending: Sending) -> bool:
         core = self._core
         core.demand_open()
-        if core.app is None:
-            return False
         there = {s.endpoint.fn_index: s for s in self._open.values() if s.endpoint is not None}
+        if core.app is None or any(s.endpoint is None for s in self._open.values()):
+            return False  # it may be the one to go to
         if sending.fn_index is not None:
             endpoint = core.app.endpoint(fn_index=sending.fn_index)
         elif not there:
@@ -301,16 +292,15 @@ class Streams:
         core = self._core
         want = Want.RESULT if stream is None else Want.MESSAGES | Want.OUTPUTS
         messages = None if stream is None else stream.queue.branch()
-        record = core.new_job(None, endpoint.fn_index, messages)
-        submit = partial(
-            core.session.submit,
-            *arguments,
+        call = Call(
+            args=tuple(arguments),
             fn_index=endpoint.fn_index,
             headers=sending.headers,
             extra=sending.extra,
             want=want | Want.RECEIPTS,
         )
-        core.begin(record, submit)
+        record = core.new_job(call, messages)
+        core.begin(record)
         if record.id is None:
             assert record.error is not None
             raise record.error

@@ -14,6 +14,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
+from sansio_gradio.client.call import Call
 from sansio_gradio.client.engine import Observe
 from sansio_gradio.client.headers import Fields
 from sansio_gradio.client.job import Want
@@ -149,14 +150,16 @@ class Client:
             LocalProtocolError: there is no such endpoint, or the arguments do not fit it.
         """
         self._worker.may_wait()
-        job = self._submit(
-            Want.RESULT,
-            *args,
-            api_name=api_name,
-            fn_index=fn_index,
-            headers=headers,
-            timeout=timeout,
-            **kwargs,
+        job = self._begin(
+            Call(
+                args=args,
+                kwargs=kwargs,
+                api_name=api_name,
+                fn_index=fn_index,
+                headers=headers,
+                timeout=timeout,
+                want=Want.RESULT,
+            )
         )
         try:
             return job.result()
@@ -181,17 +184,19 @@ class Client:
         ``isolated`` gives the job a session of its own: no State shared, and an exact cancel.
         ``event_data`` and ``trigger_id`` are what a browser would send of the event.
         """
-        return self._submit(
-            Want.STATUS | Want.GROWTH,
-            *args,
-            api_name=api_name,
-            fn_index=fn_index,
-            headers=headers,
-            timeout=timeout,
-            isolated=isolated,
-            event_data=event_data,
-            trigger_id=trigger_id,
-            **kwargs,
+        return self._begin(
+            Call(
+                args=args,
+                kwargs=kwargs,
+                api_name=api_name,
+                fn_index=fn_index,
+                headers=headers,
+                timeout=timeout,
+                isolated=isolated,
+                event_data=event_data,
+                trigger_id=trigger_id,
+                want=Want.STATUS | Want.GROWTH,
+            )
         )
 
     def stream_messages(
@@ -206,14 +211,12 @@ class Client:
         self._check_open()
         core = self._core
         messages = MessageQueue(core.limits.kept_outputs)
-        record = core.new_job(api_name, fn_index, messages)
-        job = Job(record, core, self._worker, self)
-        target: dict[str, Any] = {"api_name": api_name, "fn_index": fn_index}
-        want = Want.MESSAGES | Want.OUTPUTS
-        submit = partial(core.session.submit, *data, want=want, **target)
-        self._worker.post(
-            partial(core.streams.open, record, messages, submit, may_listen=not data, **target)
+        call = Call(
+            args=data, api_name=api_name, fn_index=fn_index, want=Want.MESSAGES | Want.OUTPUTS
         )
+        record = core.new_job(call, messages)
+        job = Job(record, core, self._worker, self)
+        self._worker.post(partial(core.streams.open, record, messages, may_listen=not data))
         return MessageStream(job, job.messages(), messages)
 
     def send_data(
@@ -305,22 +308,12 @@ class Client:
     def __repr__(self) -> str:
         return f"<Client of {self._core.session.url}>"
 
-    def _submit(
-        self,
-        want: Want,
-        *args: Any,
-        api_name: str | None,
-        fn_index: int | None,
-        **options: Any,
-    ) -> Job:
+    def _begin(self, call: Call) -> Job:
         self._check_open()
         core = self._core
-        record = core.new_job(api_name, fn_index)
+        record = core.new_job(call)
         job = Job(record, core, self._worker, self)
-        ask = partial(
-            core.session.submit, *args, api_name=api_name, fn_index=fn_index, want=want, **options
-        )
-        self._worker.post(partial(core.begin, record, ask))
+        self._worker.post(partial(core.begin, record))
         return job
 
     def _check_open(self) -> None:

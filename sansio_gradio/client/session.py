@@ -6,8 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypedDict
 
-import attrs
-
+from sansio_gradio.client.call import Call
 from sansio_gradio.client.context import Context
 from sansio_gradio.client.discovery import Discovery
 from sansio_gradio.client.dispatch import Dispatch
@@ -40,17 +39,6 @@ class SessionOptions(TypedDict, total=False):
     cookies: Fields
     auth: tuple[str, str] | None
     protocol: str | None
-
-
-@attrs.define(eq=False)
-class _Request:
-    """What a job waits to be asked with, until the app is known."""
-
-    job: Job
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    api_name: str | None
-    fn_index: int | None
 
 
 class Session:
@@ -116,7 +104,7 @@ class Session:
         for name, value in pairs(cookies):
             self._context.exchanges.cookies.set(page, name, value)
         self._jobs: dict[int, Job] = {}
-        self._waiting: dict[int, _Request] = {}
+        self._waiting: dict[int, tuple[Job, Call]] = {}
         self._last_job = 0
         new_hash = _hash_maker(entropy)
         self._dispatch = Dispatch(self._context, session_hash or new_hash(), new_hash)
@@ -163,21 +151,39 @@ class Session:
         Raises:
             LocalProtocolError: the session is closed, or a header cannot be sent.
         """
+        return self.begin(
+            Call(
+                args=args,
+                kwargs=kwargs,
+                api_name=api_name,
+                fn_index=fn_index,
+                headers=headers,
+                timeout=timeout,
+                isolated=isolated,
+                event_data=event_data,
+                trigger_id=trigger_id,
+                extra=extra,
+                want=want,
+            )
+        )
+
+    def begin(self, call: Call) -> int:
+        """As ``submit``, for a call put together elsewhere."""
         self._demand_open()
         self._last_job += 1
         job = Job(
             self._last_job,
-            want=want,
-            headers=checked_headers(headers or ()),
-            extra=extra,
-            event_data=event_data,
-            trigger_id=trigger_id,
-            isolated=isolated,
+            want=call.want,
+            headers=checked_headers(call.headers or ()),
+            extra=call.extra,
+            event_data=call.event_data,
+            trigger_id=call.trigger_id,
+            isolated=call.isolated,
         )
         self._jobs[job.id] = job
-        seconds = self._context.timeouts.job if timeout is None else timeout
+        seconds = self._context.timeouts.job if call.timeout is None else call.timeout
         self._context.timers.start(("job", job.id), seconds, lambda: self._expire(job))
-        self._waiting[job.id] = _Request(job, args, kwargs, api_name, fn_index)
+        self._waiting[job.id] = (job, call)
         self._asked()
         self._start_waiting()
         return job.id
@@ -282,33 +288,32 @@ class Session:
 
     def _not_connected(self, error: GradioError) -> None:
         self._context.emit(ConnectingFailed(session=self.id, error=error))
-        for request in list(self._waiting.values()):
-            self._fail_unstarted(request, error)
+        for job, _ in list(self._waiting.values()):
+            self._fail_unstarted(job, error)
 
     def _start_waiting(self) -> None:
         """Start the jobs of which everything is known by now."""
-        for request in list(self._waiting.values()):
+        for job, call in list(self._waiting.values()):
             if self.app is None:
                 self._discovery.start()
                 return
             try:
-                endpoint = self.app.endpoint(request.api_name, request.fn_index)
-                if not self.app.has_info and self._needs_info(endpoint, request):
+                endpoint = self.app.endpoint(call.api_name, call.fn_index)
+                if not self.app.has_info and self._needs_info(endpoint, call):
                     self._discovery.request_info()
                     continue
-                data = endpoint.bind(request.args, request.kwargs)
+                data = endpoint.bind(call.args, call.kwargs, call.options)
             except LocalProtocolError as error:
-                self._fail_unstarted(request, error)
+                self._fail_unstarted(job, error)
                 continue
-            del self._waiting[request.job.id]
-            self._start(request.job, endpoint, data)
+            del self._waiting[job.id]
+            self._start(job, endpoint, data)
 
-    def _needs_info(self, endpoint: Endpoint, request: _Request) -> bool:
+    def _needs_info(self, endpoint: Endpoint, call: Call) -> bool:
         by_name = self._context.traits.handover is Handover.JOINING_BY_NAME
-        return by_name or endpoint.needs_info(request.args, request.kwargs)
+        return by_name or endpoint.needs_info(call.args, call.kwargs)
 
-    def _fail_unstarted(self, request: _Request, error: GradioError) -> None:
-        job = request.job
+    def _fail_unstarted(self, job: Job, error: GradioError) -> None:
         del self._waiting[job.id]
         own = error.for_job(job.id).located(phase="submit", url=self._context.base.public)
         self._context.emit(JobFailed(session=self.id, job=job.id, error=own))
@@ -328,9 +333,8 @@ class Session:
         return found
 
     def _expire(self, job: Job) -> None:
-        request = self._waiting.get(job.id)
-        if request is not None:
-            self._fail_unstarted(request, DeadlineExceeded(phase="job"))
+        if job.id in self._waiting:
+            self._fail_unstarted(job, DeadlineExceeded(phase="job"))
         else:
             job.expire()
 

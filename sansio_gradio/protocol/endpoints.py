@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -98,24 +98,34 @@ class Endpoint:
         """Whether only ``/info`` can tell what this call means: by names, or by defaults."""
         return bool(kwargs) or len(args) < len(self.parameters)
 
-    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+    def bind(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], options: Collection[str] = ()
+    ) -> list[Any]:
         """Return ``data`` as on the wire: one item an input, null for State and its like.
 
+        ``options``: what was given by name and is no argument, but says how the call is to be made.
+
         Raises:
-            LocalProtocolError: arguments are missing, too many, given twice or of unknown names;
-                the message names them all, and shows how the call is made.
+            LocalProtocolError: arguments are missing, too many, given twice, of unknown names, or
+                could be an option as well; the message names them all, and shows how the call is
+                made.
         """
         names = [parameter.name for parameter in self.parameters]
         given = dict(zip(names, args, strict=False))
         mistakes = [f"there is no parameter {name!r}" for name in kwargs if name not in names]
         mistakes += [f"{name!r} is given twice" for name in kwargs if name in given]
+        unclear = [name for name in names[len(args) :] if name in options]
+        mistakes += [
+            f"{name!r} is an option of every call: give the parameter of that name by position"
+            for name in unclear
+        ]
         if len(args) > len(names):
             mistakes.append(f"{len(names)} by position at most, not {len(args)}")
         given = {**kwargs, **given}
         mistakes += [
             f"{parameter.name!r} must be given"
             for parameter in self.parameters
-            if parameter.name not in given and not parameter.has_default
+            if parameter.name not in (*given, *unclear) and not parameter.has_default
         ]
         if mistakes:
             raise LocalProtocolError(

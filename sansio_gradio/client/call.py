@@ -1,0 +1,35 @@
+"""What an application asks of an endpoint, as one value: to be kept, and asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from sansio_gradio.client.headers import Fields
+from sansio_gradio.client.job import Want
+
+
+@attrs.frozen(kw_only=True)
+class Call:
+    """What is asked of an endpoint, and how; for what each means see ``Session.submit``."""
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    api_name: str | None = None
+    fn_index: int | None = None
+    headers: Fields | None = None
+    timeout: float | None = None
+    isolated: bool = False
+    event_data: Any = None
+    trigger_id: int | None = None
+    extra: Mapping[str, Any] | None = None
+    want: Want = Want.ALL
+
+    @property
+    def options(self) -> list[str]:
+        """Those of the names that might be meant for a parameter of the endpoint."""
+        names = ("headers", "timeout", "isolated", "event_data", "trigger_id")
+        given = {name: getattr(self, name) for name in names}
+        return [name for name, value in given.items() if value is not None and value is not False]
