@@ -53,8 +53,21 @@ def test_a_protocol_of_ones_own_is_a_row_of_the_table(monkeypatch: pytest.Monkey
 def test_there_is_no_other_protocol_and_no_other_version() -> None:
     with pytest.raises(ValueError, match="no such protocol"):
         App(protocol="sse_v9")
-    with pytest.raises(ValueError, match="not a version"):
-        App(version="newest")
+    for version in ("newest", "", "2.9.4"):
+        with pytest.raises(ValueError, match="not a version"):
+            App(version=version)
+    assert App(version="3.0").traits is PROTOCOLS["push"]
+
+
+def test_the_decorator_needs_no_arguments() -> None:
+    app = App()
+
+    @app.endpoint
+    def shout(text: str) -> str:
+        return text.upper()
+
+    assert shout("x") == "X"
+    assert app.function_named("/shout").call is shout
 
 
 def test_a_function_is_read_from_its_signature() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import attrs
 
@@ -30,7 +30,14 @@ from sansio_gradio.server.components import (
     results_of,
 )
 from sansio_gradio.server.run import Run
-from sansio_gradio.server.versions import NEWEST_VERSION, TYPICAL, Manner, announced, does
+from sansio_gradio.server.versions import (
+    NEWEST_VERSION,
+    OLDEST_VERSION,
+    TYPICAL,
+    Manner,
+    announced,
+    does,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -104,8 +111,8 @@ class App:
         self.title = title
         self.version_text = version
         self.version = version_numbers(version)
-        if not self.version:
-            raise ValueError(f"not a version: {version!r}")
+        if self.version < version_numbers(OLDEST_VERSION):
+            raise ValueError(f"not a version from {OLDEST_VERSION} on: {version!r}")
         self.protocol = (
             detect(announced(self.version), self.version) if protocol is None else protocol
         )
@@ -121,14 +128,24 @@ class App:
         """What comes before every route but ``/config`` and the page."""
         return "/gradio_api" if does(self.version, Manner.API_PREFIX) else ""
 
-    def endpoint(self, api_name: str | None = None, **options: Any) -> Callable[[F], F]:
+    @overload
+    def endpoint(self, api_name: F, /) -> F: ...
+    @overload
+    def endpoint(self, api_name: str | None = None, **options: Any) -> Callable[[F], F]: ...
+    def endpoint(self, api_name: F | str | None = None, **options: Any) -> F | Callable[[F], F]:
         """Offer a function: its name, parameters and results are read from it.
 
-        ``options`` are those of ``add``.
+        As a decorator, with or without arguments; ``options`` are those of ``add``. The type hints
+        of the parameters say which components they are (see ``components``); one of type ``Run`` is
+        given the run, for progress, logs and headers. A function that raises ``AppError`` shows it.
         """
+        if callable(api_name):
+            self.add_function(api_name)
+            return api_name
+        name = api_name
 
         def decorate(function: F) -> F:
-            self.add_function(function, api_name, **options)
+            self.add_function(function, name, **options)
             return function
 
         return decorate

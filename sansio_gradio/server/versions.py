@@ -95,6 +95,7 @@ TYPICAL: Final = {
     "sse_v2": "4.19.2",
     "sse_v2.1": "4.21.0",
 }
+OLDEST_VERSION: Final = "3.0"  # before it there was no queue
 NEWEST_VERSION: Final = "6.31.0"
 
 # What config.protocol says (gradio data_classes.py, blocks.py); before 4.0 it says nothing.
