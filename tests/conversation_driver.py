@@ -31,8 +31,9 @@ FUNCTIONS: tuple[dict[str, Any], ...] = (
     {"api_name": "count", "inputs": [NUMBER], "outputs": [TEXT], "types": {"generator": True}},
     {"api_name": "plain", "inputs": [TEXT], "outputs": [TEXT], "queue": False},
     {"api_name": "count_too", "inputs": [NUMBER], "outputs": [TEXT], "types": {"generator": True}},
+    {"api_name": "total", "inputs": [STATE, NUMBER], "outputs": [STATE, NUMBER]},
 )
-ECHO, COUNT, PLAIN, COUNT_TOO = range(4)
+ECHO, COUNT, PLAIN, COUNT_TOO, TOTAL = range(5)
 
 
 def config(protocol: str | None = "sse_v3", version: str = "6.31.0", **more: Any) -> dict[str, Any]:

@@ -6,7 +6,18 @@ import json
 from typing import Any
 
 import pytest
-from conversation_driver import COUNT, ECHO, PLAIN, SRC, Talk, app, completed, config, starts
+from conversation_driver import (
+    COUNT,
+    ECHO,
+    PLAIN,
+    SRC,
+    TOTAL,
+    Talk,
+    app,
+    completed,
+    config,
+    starts,
+)
 from engine_driver import counted_entropy
 
 from sansio_gradio.client.commands import Abort, SendRequest
@@ -22,6 +33,7 @@ from sansio_gradio.events import (
     ConnectingFailed,
     JobCancelled,
     JobCompleted,
+    JobFailed,
     SessionClosed,
     SessionLost,
 )
@@ -281,7 +293,7 @@ def test_input_may_be_given_before_the_app_is_known() -> None:
     talk = Talk()
     request = talk.request("/config")
     job = talk.conversation.submit("x", fn_index=ECHO)
-    talk.conversation.send(job, "two", "three")
+    talk.conversation.send(job, "two")
     talk.conversation.end_input(job)
     talk.answer(request, config())
     talk.answer(talk.request(JOIN), {"event_id": "a"})
@@ -289,7 +301,47 @@ def test_input_may_be_given_before_the_app_is_known() -> None:
     talk.open(stream)
     message = {"msg": "process_streaming", "event_id": "a", "output": {"data": [1]}}
     talk.send(stream, starts("a"), message)
-    assert json.loads(talk.request("/stream/a").body or b"")["data"] == ["two", "three"]
+    assert json.loads(talk.request("/stream/a").body or b"")["data"] == ["two"]
+
+
+def test_a_piece_of_the_input_is_bound_as_arguments_are() -> None:
+    """The server wants an item for State, too (gradio blocks.py: validate_inputs)."""
+    talk = Talk()
+    request = talk.request("/config")
+    job = talk.conversation.submit(1, fn_index=TOTAL)
+    talk.conversation.send(job, 2)  # before it is known what that means
+    talk.answer(request, config(has_state=True))
+    talk.answer(talk.request(JOIN), {"event_id": "a"})
+    stream = talk.request(DATA)
+    talk.open(stream)
+    talk.conversation.send(job, 3)
+    talk.conversation.end_input(job)
+    message = {"msg": "process_streaming", "event_id": "a", "output": {"data": [None, 1]}}
+    talk.send(stream, starts("a"), message, message)
+    sent = talk.requests("/stream/a", "/stream/a")
+    assert [json.loads(one.body or b"")["data"] for one in sent] == [[None, 2], [None, 3]]
+
+
+def test_a_piece_of_the_input_that_does_not_fit_is_refused_at_once() -> None:
+    talk = Talk(app(has_state=True))
+    job, _ = running(talk, fn_index=TOTAL)
+    for wrong in ((), (None, 2)):
+        with pytest.raises(LocalProtocolError, match="do not fit"):
+            talk.conversation.send(job, *wrong)
+    assert talk.new() == []
+
+
+def test_nor_does_a_job_begin_with_one() -> None:
+    talk = Talk()
+    request = talk.request("/config")
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    talk.conversation.send(job, "two", "three")
+    talk.answer(request, config())
+    assert talk.new() == []
+    failed = talk.said[-1]
+    assert isinstance(failed, JobFailed)
+    assert isinstance(failed.error, LocalProtocolError)
+    assert "do not fit" in failed.error.message
 
 
 # Starting afresh

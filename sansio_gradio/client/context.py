@@ -13,7 +13,7 @@ from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import GradioError, RemoteProtocolError
 from sansio_gradio.events import Anomaly, Event, SessionLost
 from sansio_gradio.limits import Limits, Timeouts
-from sansio_gradio.protocol.app_info import AppInfo
+from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.failures import refusal
 from sansio_gradio.protocol.messages import Message, parse_message
 from sansio_gradio.protocol.protocols import Traits
@@ -30,6 +30,10 @@ class Chunk:
     number: int
     data: list[Any] | None
     headers: Headers
+
+    def bound_to(self, endpoint: Endpoint) -> Chunk:
+        """The piece as on the wire, of what the caller gave."""
+        return self if self.data is None else attrs.evolve(self, data=endpoint.bind(self.data, {}))
 
 
 @attrs.define(kw_only=True, eq=False)

@@ -154,8 +154,9 @@ class Job:
         """Go to the server, by *carrier*."""
         self.carrier = carrier
         try:
+            self._chunks = deque(chunk.bound_to(self.endpoint) for chunk in self._chunks)
             carrier.start(self)
-        except LocalProtocolError as error:  # the arguments are no JSON
+        except LocalProtocolError as error:  # the arguments are no JSON, or a piece does not fit
             self.fail(error)
 
     @property

@@ -212,10 +212,13 @@ class Session:
         on, which ``Accepted`` carries.
 
         Raises:
-            LocalProtocolError: the job is over, its input was ended, or a header cannot be sent.
+            LocalProtocolError: the job is over, its input was ended, the piece does not fit, or a
+                header cannot be sent.
         """
         found, sent = self._running(job), checked_headers(headers or ())
-        number = found.send(list(chunk), latest=latest, headers=sent)
+        endpoint = self.endpoint_of(job)  # as long as there is none, the piece waits with the job
+        data = list(chunk) if endpoint is None else endpoint.bind(chunk, {})
+        number = found.send(data, latest=latest, headers=sent)
         self._asked()
         return number
 
