@@ -16,6 +16,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable, Sequence
 
@@ -28,16 +29,36 @@ PACKAGES = ("sansio_gradio", "adapters/sansio_gradio_adapters")
 
 # The real servers that can be installed: Gradio version -> the interpreters it runs on, best first,
 # and the day whose packages it is installed with (what came later broke the older ones).
+_OLD, _MIDDLE, _NEW = ("3.9",), ("3.10", "3.11"), ("3.11", "3.10")
 SERVERS: dict[str, tuple[tuple[str, ...], str]] = {
-    "3.1.7": (("3.9",), "2022-08-23"),
-    "3.4.1": (("3.9",), "2022-10-08"),
-    "3.16.2": (("3.9",), "2023-01-20"),
-    "3.50.2": (("3.10", "3.11"), "2023-11-15"),
-    "4.29.0": (("3.11", "3.10"), "2024-05-05"),
-    "4.44.1": (("3.11", "3.10"), "2024-10-05"),
-    "5.50.0": (("3.11", "3.10"), "2025-12-01"),
-    "6.31.0": (("3.11", "3.10"), "2026-11-22"),
+    "3.1.4": (_OLD, "2022-08-06"),
+    "3.1.7": (_OLD, "2022-08-23"),
+    "3.4.1": (_OLD, "2022-10-08"),
+    "3.16.2": (_OLD, "2023-01-20"),
+    "3.34.0": (_MIDDLE, "2023-06-08"),
+    "3.50.2": (_MIDDLE, "2023-11-15"),
+    "4.0.2": (_NEW, "2023-11-01"),
+    "4.8.0": (_NEW, "2023-12-06"),
+    "4.9.1": (_NEW, "2023-12-15"),
+    "4.16.0": (_NEW, "2024-01-27"),
+    "4.17.0": (_NEW, "2024-02-07"),
+    "4.19.2": (_NEW, "2024-02-23"),
+    "4.20.1": (_NEW, "2024-03-07"),
+    "4.21.0": (_NEW, "2024-03-10"),
+    "4.22.0": (_NEW, "2024-03-20"),
+    "4.29.0": (_NEW, "2024-05-05"),
+    "4.31.0": (_NEW, "2024-05-11"),
+    "4.36.1": (_NEW, "2024-06-10"),
+    "4.44.1": (_NEW, "2024-10-05"),
+    "5.0.2": (_NEW, "2024-10-12"),
+    "5.29.0": (_NEW, "2025-05-03"),
+    "5.50.0": (_NEW, "2025-12-01"),
+    "6.0.2": (_NEW, "2025-12-03"),
+    "6.12.0": (_NEW, "2026-04-11"),
+    "6.31.0": (_NEW, "2026-11-22"),
 }
+# The first and the last release of each protocol, as far as they differ: what must always work.
+GATE = ["3.16.2", "3.50.2", "4.0.2", "4.16.0", "4.19.2", "4.21.0", "4.29.0", "4.44.1", "6.31.0"]
 NEWEST = "6.31.0"
 TEST_REAL_DEFAULT = [NEWEST, "3.50.2", "3.16.2"]
 SERVERS_DIR = Path(os.environ.get("SANSIO_GRADIO_SERVERS") or ROOT / ".servers").resolve()
@@ -66,6 +87,7 @@ def available() -> dict[str, tuple[Callable[[list[str]], int], str]]:
         "demo": (demo, "an app, and this library talking to it [--real [VERSION]: a Gradio app]"),
         "test": (test, "the tests without network, and their coverage [pytest's arguments]"),
         "test-real": (test_real, "the tests against real Gradio servers [VERSION ...]"),
+        "interop": (interop, "clients of all worlds on real servers [--all] [--one] [VERSION ...]"),
         "check": (check, "ruff, mypy, pyright, and what is in the wheel and the sdist"),
     }
     if benchmarks():
@@ -114,15 +136,7 @@ def test_real(args: list[str]) -> int:
     if unknown:
         return fail(f"no such server: {' '.join(unknown)} (there are: {' '.join(SERVERS)})")
     python = environment()
-    runnable: list[str] = []
-    not_run: list[str] = []
-    for version in args or TEST_REAL_DEFAULT:
-        reason = install_server(version)
-        if reason:
-            print(f"{version}: not run: {reason}", flush=True)
-            not_run.append(version)
-        else:
-            runnable.append(version)
+    runnable, not_run = install_servers(args or TEST_REAL_DEFAULT)
     failed = 0
     if runnable:
         told = {
@@ -130,6 +144,24 @@ def test_real(args: list[str]) -> int:
             "SANSIO_GRADIO_VERSIONS": " ".join(runnable),
         }
         failed = run([python, "-m", "pytest", "-q", "-m", "real", "--durations=5"], extra=told)
+    if not_run and os.environ.get("CI"):
+        return fail(f"not run: {' '.join(not_run)}")
+    return failed
+
+
+def interop(args: list[str]) -> int:
+    """The scenarios of tests/real/interop_scenarios.py on the servers of the gate, or on these.
+
+    ``--all``: on all that there are. ``--one``: in one world each, in turn. ``--write``: keep the
+    table in docs/interop.md. Further options are those of tests/real/interop.py.
+    """
+    named = [arg for arg in args if arg in SERVERS]
+    options = [arg for arg in args if arg not in SERVERS and arg != "--all"]
+    versions = list(SERVERS) if "--all" in args else named or GATE
+    python = environment()
+    runnable, not_run = install_servers(versions)
+    told = {"SANSIO_GRADIO_SERVERS": str(SERVERS_DIR), "PYTHONPATH": str(ROOT / "tests")}
+    failed = run([python, "-m", "real.interop", *options, *runnable], extra=told)
     if not_run and os.environ.get("CI"):
         return fail(f"not run: {' '.join(not_run)}")
     return failed
@@ -263,6 +295,17 @@ def find_python() -> tuple[Path | None, str]:
 
 
 # Real servers
+
+
+def install_servers(versions: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Several at once; those that can be run, and those that cannot, which is told."""
+    with ThreadPoolExecutor(4) as pool:
+        reasons = dict(zip(versions, pool.map(install_server, versions)))
+    for version, reason in reasons.items():
+        if reason:
+            print(f"{version}: not run: {reason}", flush=True)
+    runnable = [version for version, reason in reasons.items() if not reason]
+    return runnable, [version for version, reason in reasons.items() if reason]
 
 
 def install_server(version: str) -> str | None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,8 @@ def test_every_server_has_an_interpreter_and_a_day() -> None:
         assert version.count(".") == 2
         assert all(python.startswith("3.") for python in pythons)
         assert len(day) == len("2026-01-31")
-    assert set(dev.TEST_REAL_DEFAULT) <= set(dev.SERVERS)
+    assert {*dev.TEST_REAL_DEFAULT, *dev.GATE} <= set(dev.SERVERS)
+    assert list(dev.SERVERS) == sorted(dev.SERVERS, key=lambda name: [*map(int, name.split("."))])
 
 
 def test_an_unknown_server_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,6 +79,35 @@ def test_a_server_without_an_interpreter_is_not_run_and_fails_in_ci(
     monkeypatch.setattr(dev, "install_server", not_here)
     assert dev.main(["test-real", "3.16.2"]) == status
     assert "3.16.2: not run: no Python 3.9" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "versions"),
+    [
+        ([], dev.GATE),
+        (["--one", "--all"], list(dev.SERVERS)),
+        (["3.16.2", "--only", "cancel"], ["3.16.2"]),
+    ],
+)
+def test_interop_runs_the_gate_or_what_is_named(
+    args: list[str], versions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+
+    def note(command: Sequence[object], extra: dict[str, str] | None = None) -> int:
+        ran.append([str(part) for part in command])
+        assert extra is not None
+        assert extra["PYTHONPATH"].endswith("tests")
+        return 0
+
+    def is_there(_version: str) -> None: ...
+
+    monkeypatch.setattr(dev, "environment", lambda: Path(sys.executable))
+    monkeypatch.setattr(dev, "install_server", is_there)
+    monkeypatch.setattr(dev, "run", note)
+    assert dev.main(["interop", *args]) == 0
+    options = [arg for arg in args if arg not in (*versions, "--all")]
+    assert ran == [[sys.executable, "-m", "real.interop", *options, *versions]]
 
 
 def test_the_callers_python_settings_do_not_leak(monkeypatch: pytest.MonkeyPatch) -> None:
