@@ -181,6 +181,14 @@ if hasattr(gr, "Progress"):  # 3.16
         return "done"
 
 
+def total(number, seen):
+    """Called once for each piece of a streaming input."""
+    if number < 0:
+        raise gr.Error("too little")
+    seen = [*(seen or []), number]
+    return sum(seen), seen
+
+
 FRAMES = itertools.count(1)
 
 
@@ -241,6 +249,14 @@ with gr.Blocks() as demo:
         camera = gr.Image(sources=["webcam"], streaming=True, type="filepath")
         camera.stream(
             frame, [camera], [text], api_name="frame", time_limit=30, concurrency_limit=CONCURRENCY
+        )
+        camera.stream(
+            total,
+            [number, state],
+            [number, state],
+            api_name="total",
+            time_limit=30,
+            concurrency_limit=CONCURRENCY,
         )
 
 launch = {
