@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 import pytest
@@ -105,7 +105,6 @@ def test_an_endpoint_beside_the_queue(client: Client) -> None:
     job = client.submit("plain", api_name="/echo_unqueued")
     assert job.result() == "plain"
     assert job.outputs() == ["plain"]
-    assert [status.code for status in statuses_of(job)][-1] is Status.FINISHED
 
 
 def test_state_is_kept_from_call_to_call_until_the_session_is_reset(client: Client) -> None:
@@ -201,22 +200,62 @@ def test_the_messages_of_a_job_whole_and_in_order(client: Client) -> None:
 # On the way
 
 
-@pytest.mark.parametrize(("call", "argument"), [("/echo", "x"), ("/count", 5)])
-def test_statuses_come_in_order(client: Client, call: str, argument: Any) -> None:
-    job = client.submit(argument, api_name=call)
-    *updates, last = job.updates()
-    assert last == OutputUpdate(outputs=job.result(), final=True, success=True)
-    statuses = [update for update in updates if isinstance(update, StatusUpdate)]
-    assert all(one.code <= next_one.code for one, next_one in pairwise(statuses))
-    assert all(one.time <= next_one.time for one, next_one in pairwise(statuses))
+# What a job does between its start and its end, and whether that is well.
+JOBS = {
+    "/echo": (("x",), None, True),
+    "/divide": ((7, 2), None, True),
+    "/remember": (("x",), None, True),
+    "/count": ((5,), Status.ITERATING, True),
+    "/chat": (("hi",), Status.ITERATING, True),
+    "/shrink_json": (("hi",), Status.ITERATING, True),
+    "/progress": ((3, 2), Status.PROGRESS, True),
+    "/log": (("x",), Status.LOG, True),
+    "/fail": (("x",), None, False),
+    "/fail_hidden": (("x",), None, False),
+    "/fail_midway": (("x",), Status.ITERATING, False),
+}
+
+
+@pytest.mark.parametrize("call", JOBS)
+def test_statuses_come_in_order(client: Client, version: str, call: str) -> None:
+    arguments, middle, success = JOBS[call]
+    if middle is Status.LOG and lacks(version, "log"):
+        middle = None
+    statuses = statuses_of(job := client.submit(*arguments, api_name=call))
     codes = [status.code for status in statuses]
-    assert {Status.IN_QUEUE, Status.PROCESSING, Status.FINISHED} <= set(codes)
+    asks = client.protocol == "ws"  # for a session_hash first, for the data then
+    assert [code for code, _ in groupby(codes)] == [
+        *([Status.JOINING_QUEUE] if asks else []),
+        Status.IN_QUEUE,
+        *([Status.SENDING_DATA] if asks else []),
+        Status.PROCESSING,
+        *([middle] if middle else []),
+        Status.FINISHED,
+    ]
     assert codes.count(Status.FINISHED) == 1
-    assert statuses[-1].success is True
-    assert job.status() == statuses[-1]
-    (queued, *_) = [status for status in statuses if status.code is Status.IN_QUEUE]
+    assert all(one.time <= next_one.time for one, next_one in pairwise(statuses))
+    queued = statuses[codes.index(Status.IN_QUEUE)]
     assert queued.rank == 0
     assert queued.queue_size >= 1
+    assert statuses[-1].success is success
+    assert job.status() == statuses[-1]
+
+
+def test_the_statuses_and_the_outputs_of_a_job_stand_in_one_row(client: Client) -> None:
+    job = client.submit(5, api_name="/count")
+    *updates, last = job.updates()
+    assert last == OutputUpdate(outputs=job.result(), final=True, success=True)
+    finished = updates.pop()
+    assert isinstance(finished, StatusUpdate)
+    assert finished.code is Status.FINISHED
+    outputs = [update.outputs for update in updates if isinstance(update, OutputUpdate)]
+    assert outputs == [f"step {step}" for step in range(5)]
+
+
+def test_a_job_beside_the_queue_has_one_status(client: Client) -> None:
+    statuses = statuses_of(client.submit("x", api_name="/echo_unqueued"))
+    assert [status.code for status in statuses] == [Status.FINISHED]
+    assert statuses[0].success is True
 
 
 def test_nested_progress_with_its_fractions(client: Client) -> None:
