@@ -355,6 +355,64 @@ def test_something_else_where_the_stream_is_due(page: Page) -> None:
     assert error.job is not None
 
 
+@pytest.mark.parametrize(
+    ("page", "kind"),
+    [
+        (HTML, RemoteProtocolError),
+        (NOT_FOUND, RemoteProtocolError),
+        (BROKEN, RemoteProtocolError),
+        (json_page({"detail": "Not authenticated"}, 401), AuthenticationError),
+        (Page(429, "text/plain", b"later"), TooManyRequestsError),
+    ],
+    ids=["html", "404", "500", "login", "429"],
+)
+def test_something_else_where_a_websocket_is_due(page: Page, kind: type[GradioError]) -> None:
+    recording = load("3.50.2", "add")
+    pages = {"/config": json_page(dict(recording.config)), "/info": json_page(recording.info)}
+    pages["/queue/join"] = page
+    with serving(pages) as server, connect(server.url) as client:
+        assert client.protocol == "ws"
+        job = client.submit(2, 3, api_name="/add")
+        with pytest.raises(kind) as caught:
+            job.result()
+        error = checked(caught.value)
+        assert type(error) is kind
+        assert error.phase == "join"
+        assert error.url == f"{server.url}/queue/join"
+        assert error.status == page.status
+        assert error.job is not None
+
+
+@pytest.mark.parametrize(
+    ("page", "kind"),
+    [
+        (HTML, RemoteProtocolError),
+        (NOT_FOUND, RemoteProtocolError),
+        (BROKEN, RemoteProtocolError),
+        (json_page({"detail": "Not authenticated"}, 401), AuthenticationError),
+        (Page(429, "text/plain", b"later"), TooManyRequestsError),
+        (json_page({"error": "no"}, 500), AppError),
+        (json_page([]), RemoteProtocolError),
+    ],
+    ids=["html", "404", "500", "login", "429", "app", "list"],
+)
+def test_something_else_where_an_answer_is_due(page: Page, kind: type[GradioError]) -> None:
+    """Of an endpoint beside the queue."""
+    config = dict(RECORDING.config)
+    config["dependencies"] = [{**said, "queue": False} for said in config["dependencies"]]
+    pages = {"/config": json_page(config), "/gradio_api/info": json_page(RECORDING.info)}
+    pages["/gradio_api/api/predict"] = page
+    with serving(pages) as server, connect(server.url) as client:
+        with pytest.raises(kind) as caught:
+            client.predict(2, 3, api_name="/add")
+        error = checked(caught.value)
+        assert type(error) is kind
+        assert error.phase == "call"
+        assert error.url == f"{server.url}/gradio_api/api/predict"
+        assert error.status == page.status
+        assert error.job is not None
+
+
 # An app, and a call that it does not know
 
 
