@@ -1,16 +1,20 @@
-"""A connection that is closed behind an answer is closed once, however slowly the client reads."""
+"""Every connection is closed, and once: behind an answer read slowly, at the server's end."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import gc
 import json
 import socket
 import time
 from urllib.parse import urlsplit
 
 import pytest
+from lively_app import PATIENCE
 
 from sansio_gradio.server.app import App
-from sansio_gradio_adapters.server import serve_in_thread
+from sansio_gradio_adapters.server import Server, serve_in_thread
 
 SIZE = 8_000_000  # more than the buffers of both ends take
 
@@ -39,3 +43,21 @@ def test_a_slow_reader_gets_all_and_the_loop_has_nothing_to_complain(
             received += len(data)
     assert received > SIZE
     assert [record.getMessage() for record in caplog.records] == []
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_connection_that_comes_with_the_end_is_closed(turns: int) -> None:
+    async def serve() -> None:
+        async with Server(App()) as server:
+            asking.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                asking.connect((server.host, server.port))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+    with socket.socket() as asking:
+        asyncio.run(serve())
+        asking.settimeout(PATIENCE)
+        with contextlib.suppress(ConnectionError):
+            assert asking.recv(1) == b""
+    gc.collect()  # a socket that was forgotten complains now

@@ -79,6 +79,13 @@ class Server:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        # No more is accepted, and what was becomes known, in the steps that asyncio takes: a task,
+        # a transport, us. Closed at once, asyncio (3.11) would leave the socket of such a one open.
+        with contextlib.suppress(NotImplementedError):  # Windows
+            for sock in self._listener.sockets:
+                asyncio.get_running_loop().remove_reader(sock.fileno())
+        for _ in range(3):
+            await asyncio.sleep(0)
         self._listener.close()
         await self._core.close(self._grace)
 

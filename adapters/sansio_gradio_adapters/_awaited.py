@@ -1,0 +1,245 @@
+"""What clients of worlds with ``await`` hand out: ``Job``, ``MessageStream``, and their readers.
+
+All of it belongs to the event loop that its client lives in.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator, Iterator
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from sansio_gradio.errors import JobCancelledError
+from sansio_gradio.protocol.messages import Message
+from sansio_gradio.protocol.status import Status, StatusUpdate
+from sansio_gradio_adapters._client import ClientCore
+from sansio_gradio_adapters._history import MessageQueue, Nothing
+from sansio_gradio_adapters._jobs import JobRecord, Signal, Update
+from sansio_gradio_adapters._machine import TaskWorld, wait_until
+
+T = TypeVar("T")
+
+
+class Reader(Generic[T]):
+    """What a job says, from the beginning: iterate with ``async for``."""
+
+    def __init__(self, items: Iterator[T | Nothing], changed: Signal, world: TaskWorld) -> None:
+        self._items = items
+        self._changed = changed
+        self._world = world
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        # Before and not after: an item that was taken is not lost.
+        await self._world.checkpoint()
+        while True:
+            seen = self._changed.version
+            try:
+                item = next(self._items)
+            except StopIteration:
+                raise StopAsyncIteration from None
+            if not isinstance(item, Nothing):
+                return item
+            await self._world.wait_for(self._changed, seen)
+
+
+class Job:
+    """A call under way. ``await`` it for its result.
+
+    ``async for`` gives every output from the first one on and then raises the job's error, if any.
+    Several iterations at a time are independent. Whoever waits for the result and is cancelled
+    gives the job up; whoever only reads along does not.
+    """
+
+    def __init__(
+        self, record: JobRecord, core: ClientCore, world: TaskWorld, client: object
+    ) -> None:
+        self._record = record
+        self._core = core
+        self._world = world
+        self._client = client  # which lives as long as somebody has one of its jobs
+
+    async def result(self, timeout: float | None = None) -> Any:
+        """The value that the endpoint returns: one, or a tuple of several.
+
+        Raises:
+            TimeoutError: *timeout* seconds have passed; the job goes on.
+            JobCancelledError: it was cancelled.
+            GradioError: what went wrong with the job.
+        """
+        await self._wait(timeout)
+        if (error := self._record.outcome_error()) is not None:
+            try:
+                raise error
+            finally:
+                del error  # which holds on to this frame
+        return self._record.result
+
+    async def exception(self, timeout: float | None = None) -> BaseException | None:
+        """The error that ``result`` would raise, or None. Raises as ``result`` for the rest."""
+        await self._wait(timeout)
+        if self._record.was_cancelled:
+            await self.result()
+        return self._record.error
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self.result().__await__()
+
+    def outputs(self) -> list[Any]:
+        """All outputs so far, oldest first; the result itself, if it was the only one."""
+        return self._record.outputs()
+
+    def status(self) -> StatusUpdate:
+        """How far the job is."""
+        return self._record.status
+
+    def done(self) -> bool:
+        """Whether it is over, in whichever way."""
+        return self._record.is_over
+
+    def running(self) -> bool:
+        """Whether the server is working on it."""
+        return not self.done() and Status.PROCESSING <= self.status().code < Status.FINISHED
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self._record.was_cancelled
+
+    def cancel(self) -> bool:
+        """Give the job up at once, and have the server stop it; False: it was over already."""
+        if not self._record.cancel():
+            return False
+        self._record.show()
+        self._core.cancel(self._record)
+        self._world.step_soon()
+        return True
+
+    def send(self, *chunk: Any, latest: bool = False) -> None:
+        """Give a streaming input its next piece, which waits until the server asks for it.
+
+        ``latest``: pieces that wait already are dropped for this one. The first piece is what the
+        job was submitted with (Gradio 5.0 and later).
+
+        Raises:
+            LocalProtocolError: the job is over, its input was ended, or a piece is no JSON.
+        """
+        self._core.send(self._record, *chunk, latest=latest)
+        self._world.step_soon()
+
+    def end_input(self) -> None:
+        """End a streaming input: the job completes after the pieces that wait.
+
+        Raises:
+            LocalProtocolError: the job is over, or its input was ended already.
+        """
+        self._core.end_input(self._record)
+        self._world.step_soon()
+
+    @property
+    def stopped_on_server(self) -> bool | None:
+        """Of a cancelled job: whether the server said that it stopped; None: it did not yet."""
+        return self._record.stopped_on_server
+
+    def __aiter__(self) -> Reader[Any]:
+        return self._reader(self._record.read_outputs())
+
+    def updates(self) -> Reader[Update]:
+        """Status updates and outputs as they arrive, from the first one on.
+
+        The last is an ``OutputUpdate`` with ``final``; then comes the job's error, if any.
+        """
+        return self._reader(self._record.read_updates())
+
+    def messages(self) -> Reader[Message]:
+        """The messages of the queue, if they were asked for: see ``Client.stream_messages``."""
+        return self._reader(self._record.read_messages())
+
+    def _reader(self, items: Iterator[T | Nothing]) -> Reader[T]:
+        return Reader(items, self._record.changed, self._world)
+
+    async def _wait(self, timeout: float | None) -> None:
+        try:
+            ended = await wait_until(self._world, self._record.ended, self.done, timeout)
+        except BaseException as error:  # the world's own cancellation
+            self.give_up(error)
+            raise
+        if not ended:
+            raise TimeoutError
+
+    def give_up(self, error: BaseException) -> None:
+        """Cancel it, since *error* has come to who waited for it."""
+        if isinstance(error, GeneratorExit):
+            # Not at once: wherever it is collected, the engine may be at work, or the loop gone.
+            self._world.post(self.cancel)
+        else:
+            self.cancel()
+
+    def __repr__(self) -> str:
+        return f"<Job {self._record.id}: {self.status().code.lower()}>"
+
+
+class MessageStream:
+    """The messages of one job, as they arrive: an async iterator, and an async context manager.
+
+    Leaving early, by ``close``, the end of an ``async with``, an exception, a cancellation, or when
+    nobody has it any more, ends the job on the server. After a failing last message the error is
+    raised.
+
+    Messages of jobs that ``Client.send_data`` begins at the same endpoint come here, too, and these
+    jobs end with the stream. One that only listens has none but these, and goes on until it is left
+    or the session is lost, which is a ``ConnectionError``.
+    """
+
+    def __init__(
+        self, job: Job, messages: Reader[Message], queue: MessageQueue, world: TaskWorld
+    ) -> None:
+        self._job = job
+        self._messages = messages
+        self._queue = queue
+        self._world = world
+        self._closed = False
+
+    @property
+    def skipped(self) -> int:
+        """Messages dropped since they came faster than they were read (``Limits.kept_outputs``)."""
+        return self._queue.skipped
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        if self._closed:
+            raise StopAsyncIteration
+        try:
+            return await anext(self._messages)
+        except BaseException as error:  # cancellation too
+            closed_elsewhere = self._job.cancelled() and isinstance(error, JobCancelledError)
+            self._closed = True
+            self._job.give_up(error)
+            if closed_elsewhere:
+                raise StopAsyncIteration from None
+            raise
+
+    def close(self) -> None:
+        """End the job, if it is not over."""
+        self._closed = True
+        self._job.cancel()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # Not at once: whatever is under way where this is noticed may be the engine.
+        if not self._job.done() and not sys.is_finalizing():
+            self._world.post(self._job.cancel)

@@ -1,0 +1,75 @@
+"""Connecting in asyncio: one address after the other, and beside it when it is slow (RFC 8305).
+
+``create_connection`` can do this, too, but not in every loop, and where it does it leaves sockets
+open when it is cancelled (3.11: the race drops what has won it).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
+from typing import Any, Protocol, TypeVar
+
+from sansio_gradio_adapters import resolve
+from sansio_gradio_adapters._machine import connect_failed
+
+T = TypeVar("T")
+
+
+class Start(Protocol):
+    """Makes a task, and knows of it until it is over."""
+
+    def __call__(self, what: Coroutine[Any, Any, T]) -> asyncio.Task[T]: ...
+
+
+async def dial(
+    host: str, port: int, wire: Callable[[], asyncio.BufferedProtocol], start: Start
+) -> None:
+    """Connect, so that a *wire* is told ``connection_made``.
+
+    Where attempts tie, or somebody cancels, another may be told it, too, or later.
+
+    Raises:
+        ConnectFailed: no address is found, or none answers.
+    """
+    loop = asyncio.get_running_loop()
+    attempts: set[asyncio.Task[OSError | None]] = set()
+    try:
+        found = resolve.literal(host, port)
+        left = found or await loop.run_in_executor(None, resolve.look_up, host, port)
+        while True:
+            if left:
+                attempts.add(start(_attempt(wire, start, *left.pop(0))))
+            done, attempts = await asyncio.wait(
+                attempts,
+                timeout=resolve.ATTEMPT_DELAY if left else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for attempt in done:
+                if (error := attempt.result()) is None:
+                    return
+                if not left and not attempts:
+                    raise connect_failed(host, port, error)
+    finally:
+        for attempt in attempts:
+            attempt.cancel()
+
+
+async def _attempt(
+    wire: Callable[[], asyncio.BufferedProtocol], start: Start, family: int, address: Any
+) -> OSError | None:
+    """Why this address cannot be connected to, or None: the connection is made."""
+    loop = asyncio.get_running_loop()
+    try:
+        with ExitStack() as failed:
+            sock = failed.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            sock.setblocking(False)
+            await loop.sock_connect(sock, address)
+            failed.pop_all()
+        # Not to be cancelled: uvloop would close the transport without a connection_lost.
+        await asyncio.shield(start(loop.create_connection(wire, sock=sock)))
+    except OSError as error:
+        return error
+    return None

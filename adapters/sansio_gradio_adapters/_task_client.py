@@ -1,0 +1,328 @@
+"""The client of worlds with ``await``, but for how it is opened and closed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from sansio_gradio.client.call import Call
+from sansio_gradio.client.engine import Observe
+from sansio_gradio.client.headers import Fields
+from sansio_gradio.client.job import Want
+from sansio_gradio.errors import JobCancelledError, LocalProtocolError
+from sansio_gradio.limits import Limits, Timeouts
+from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+from sansio_gradio_adapters._awaited import Job, MessageStream
+from sansio_gradio_adapters._client import ClientCore
+from sansio_gradio_adapters._history import MessageQueue
+from sansio_gradio_adapters._machine import TaskWorld, wait_until
+from sansio_gradio_adapters._streams import Sending
+
+if TYPE_CHECKING:
+    import ssl
+
+
+class TaskClient:
+    """A client of one Gradio app, connected when it is opened.
+
+    ``src``: the app's URL, or ``owner/space`` of a Hugging Face Space. ``auth``: (user, password).
+    ``headers`` and ``cookies``: sent to the app with every request. ``protocol``: speak this one,
+    whatever the app announces. ``ssl_context``: for https, instead of the system's ideas.
+    ``session_hash``: go on in a session that the server knows. ``observe(now, connection,
+    direction, what)`` is told all that passes. ``strict``: what no known server does is an error.
+
+    Raises:
+        LocalProtocolError: ``src``, or a header, makes no sense.
+        ConnectFailed, AuthenticationError, RemoteProtocolError, TooManyRequestsError,
+        DeadlineExceeded: when it is opened: the app could not be reached or understood; all are
+        ``ConnectionError``.
+    """
+
+    def __init__(
+        self,
+        src: str,
+        *,
+        auth: tuple[str, str] | None = None,
+        headers: Fields | None = None,
+        cookies: Fields | None = None,
+        protocol: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        session_hash: str | None = None,
+        timeouts: Timeouts | None = None,
+        limits: Limits | None = None,
+        observe: Observe | None = None,
+        strict: bool = False,
+    ) -> None:
+        self._core = ClientCore(
+            src,
+            auth=auth,
+            headers=headers,
+            cookies=cookies,
+            protocol=protocol,
+            session_hash=session_hash,
+            timeouts=timeouts,
+            limits=limits,
+            observe=observe,
+            strict=strict,
+        )
+        self._ssl_context = ssl_context
+        self._world: TaskWorld | None = None  # from its opening on
+        self._is_open = False
+
+    @property
+    def app(self) -> AppInfo:
+        """What the app has said of itself."""
+        if self._core.app is None:
+            self._open_world()
+        assert self._core.app is not None
+        return self._core.app
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The app's ``/config``, as it came."""
+        return self.app.config
+
+    @property
+    def protocol(self) -> str:
+        """The protocol spoken with the app."""
+        _ = self.app
+        assert self._core.session.protocol is not None
+        return self._core.session.protocol
+
+    @property
+    def session_hash(self) -> str:
+        """The name that the server knows this session by."""
+        return self._core.session.session_hash
+
+    @property
+    def endpoints(self) -> Mapping[int, Endpoint]:
+        """The app's endpoints by ``fn_index``, as far as they are known.
+
+        What only ``/info`` tells, such as the names of parameters, is there after
+        ``get_endpoints``, or after a call that needed it.
+        """
+        return self.app.endpoints
+
+    async def get_endpoints(self) -> Mapping[int, Endpoint]:
+        """The app's endpoints by ``fn_index``. The first time, ``/info`` is fetched."""
+        core, app = self._core, self.app
+        if not app.has_info:
+            world = self._open_world()
+            core.ask_for_info()
+            world.step_soon()
+            await wait_until(world, core.changed, lambda: self.app.has_info or core.has_failed)
+            core.raise_error()
+        return self.endpoints
+
+    async def predict(
+        self,
+        *args: Any,
+        api_name: str | None = None,
+        fn_index: int | None = None,
+        headers: Fields | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Call an endpoint and wait for what it returns: one value, or a tuple of several.
+
+        ``headers`` go with this call only. ``timeout``: seconds until the job is given up. A task
+        that is cancelled here gives it up, too.
+
+        Raises:
+            AppError: the app said no.
+            ConnectionError: something went wrong on the way; ``DeadlineExceeded`` is one.
+            LocalProtocolError: there is no such endpoint, or the arguments do not fit it.
+        """
+        return await self._begin(
+            Call(
+                args=args,
+                kwargs=kwargs,
+                api_name=api_name,
+                fn_index=fn_index,
+                headers=headers,
+                timeout=timeout,
+                want=Want.RESULT,
+            )
+        )
+
+    def submit(
+        self,
+        *args: Any,
+        api_name: str | None = None,
+        fn_index: int | None = None,
+        headers: Fields | None = None,
+        timeout: float | None = None,
+        isolated: bool = False,
+        event_data: Any = None,
+        trigger_id: int | None = None,
+        **kwargs: Any,
+    ) -> Job:
+        """Begin to call an endpoint; for the arguments and what ``result`` raises see ``predict``.
+
+        ``isolated`` gives the job a session of its own: no State shared, and an exact cancel.
+        ``event_data`` and ``trigger_id`` are what a browser would send of the event.
+        """
+        return self._begin(
+            Call(
+                args=args,
+                kwargs=kwargs,
+                api_name=api_name,
+                fn_index=fn_index,
+                headers=headers,
+                timeout=timeout,
+                isolated=isolated,
+                event_data=event_data,
+                trigger_id=trigger_id,
+                want=Want.STATUS | Want.GROWTH,
+            )
+        )
+
+    def stream_messages(
+        self, *data: Any, api_name: str | None = None, fn_index: int | None = None
+    ) -> MessageStream:
+        """Call an endpoint and yield every message of the job as it arrives.
+
+        Heartbeats and the end of the stream are left out, ``output.data`` is whole, and the
+        fraction ``progress`` of each unit of ``progress_data`` is filled in. Without arguments,
+        where some are required, nothing is called: the stream listens to what ``send_data`` begins.
+        """
+        core, world = self._core, self._open_world()
+        messages = MessageQueue(core.limits.kept_outputs)
+        call = Call(
+            args=data, api_name=api_name, fn_index=fn_index, want=Want.MESSAGES | Want.OUTPUTS
+        )
+        record = core.new_job(call, messages)
+        job = Job(record, core, world, self)
+        core.streams.open(record, messages, may_listen=not data)
+        world.step_soon()
+        return MessageStream(job, job.messages(), messages, world)
+
+    async def send_data(
+        self,
+        data: Mapping[str, Any],
+        hash_data: Mapping[str, Any],
+        protocol: str,
+        request_headers: Mapping[str, str],
+    ) -> Any:
+        """Send *data* to the endpoint of the open ``stream_messages``, which gets what it brings.
+
+        ``data`` is the one argument, or has the list of all as ``data["data"]``. Where a streaming
+        input runs it is its next piece, and the server's answer to that is returned, or None if a
+        later piece took its place. Elsewhere it begins a new job; returned is the server's name of
+        it (``event_id``), or, in ``ws`` and ``sse``, its number here.
+
+        Another endpoint may be given as ``fn_index``: in ``hash_data``, or beside the list. What
+        else stands there is sent along. ``protocol``: that of ``client.protocol``.
+        ``request_headers`` go with this request only.
+
+        Raises:
+            ValueError: the app is spoken to in another protocol.
+            LocalProtocolError: no ``stream_messages`` was opened for ``Timeouts.send`` seconds,
+                several are open, the data does not fit, or it is for another session.
+            ConnectionError: the server could not be told.
+            AppError: the server did not want it.
+        """
+        core, world = self._core, self._open_world()
+        core.demand_protocol(protocol)
+        sending = Sending.of(data, hash_data, request_headers, self.session_hash)
+        core.streams.send(sending)
+        world.step_soon()
+        try:
+            patience = core.timeouts.send
+            await wait_until(
+                world, sending.changed, lambda: sending.is_placed or sending.is_over, patience
+            )
+        finally:
+            core.streams.give_up(sending)
+        await wait_until(world, sending.changed, lambda: sending.is_over)
+        return sending.result()
+
+    @overload
+    async def view_api(
+        self, *, all_endpoints: bool = False, return_format: Literal["str"] = "str"
+    ) -> str: ...
+    @overload
+    async def view_api(
+        self, *, all_endpoints: bool = False, return_format: Literal["dict"]
+    ) -> dict[str, Any]: ...
+    async def view_api(
+        self, *, all_endpoints: bool = False, return_format: Literal["str", "dict"] = "str"
+    ) -> str | dict[str, Any]:
+        """What can be called, and how: as text, or as a dict in the form of ``/info``.
+
+        ``all_endpoints``: with the undocumented ones.
+        """
+        await self.get_endpoints()  # which are described best with ``/info``
+        if return_format == "dict":
+            return self.app.as_dict(all_endpoints=all_endpoints)
+        return self.app.describe(all_endpoints=all_endpoints)
+
+    async def reset_session(self) -> None:
+        """Go on in a new session: State starts afresh, jobs under way are cancelled."""
+        world = self._open_world()
+        self._core.reset_session()
+        world.step_soon()
+        await world.checkpoint()
+
+    async def close(self) -> None:
+        """Cancel what is under way and leave; takes at most ``Timeouts.close``.
+
+        Closing twice is fine.
+        """
+        self._is_open = False
+        core, world = self._core, self._world
+        if world is None:
+            return
+        try:
+            core.session.close()
+            world.step_soon()
+            await wait_until(world, core.changed, lambda: core.is_closed)
+        except BaseException:  # there is no more time for goodbyes
+            core.break_down(JobCancelledError())
+            raise
+        finally:
+            world.shut_down()
+        await wait_until(world, world.rest.changed, lambda: not world.rest)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._exit()
+
+    def __repr__(self) -> str:
+        return f"<Client of {self._core.session.url}>"
+
+    async def _exit(self) -> None:
+        """The ``async with`` is left."""
+        await self.close()
+
+    async def _open(self, world: TaskWorld) -> None:
+        """Connect, in a world that has just been made."""
+        core, self._world = self._core, world
+        try:
+            world.step_soon()
+            await wait_until(world, core.changed, lambda: core.app is not None or core.has_failed)
+            core.raise_error()
+        except BaseException:
+            await self.close()
+            raise
+        self._is_open = True
+
+    def _begin(self, call: Call) -> Job:
+        core, world = self._core, self._open_world()
+        record = core.new_job(call)
+        job = Job(record, core, world, self)
+        core.begin(record)
+        world.step_soon()
+        return job
+
+    def _open_world(self) -> TaskWorld:
+        if self._world is None:
+            raise LocalProtocolError("The client is not connected yet: use `async with`.")
+        if not self._is_open:
+            raise LocalProtocolError("The client is closed.")
+        return self._world

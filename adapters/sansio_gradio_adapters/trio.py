@@ -1,0 +1,249 @@
+"""The trio client: ``Client``, ``Job`` and ``MessageStream``.
+
+Open it with ``async with Client(src) as client``: its tasks live in a nursery of its own, and none
+outlives that. They are shielded, so that whoever is cancelled can still tell the server.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+import attrs
+import trio
+
+from sansio_gradio.errors import JobCancelledError, LocalProtocolError
+from sansio_gradio_adapters._awaited import Job, MessageStream, Reader
+from sansio_gradio_adapters._client import ClientCore
+from sansio_gradio_adapters._jobs import OutputUpdate, Signal
+from sansio_gradio_adapters._machine import Machine, Rest, connect_failed, connection_lost, first_in
+from sansio_gradio_adapters._network import LINGER, READ_SIZE
+from sansio_gradio_adapters._task_client import TaskClient
+from sansio_gradio_adapters.resolve import ATTEMPT_DELAY
+
+if TYPE_CHECKING:
+    import ssl
+    from contextlib import AbstractAsyncContextManager
+
+__all__ = ["Client", "Job", "JobCancelledError", "MessageStream", "OutputUpdate", "Reader"]
+
+
+class Client(TaskClient):
+    __doc__ = TaskClient.__doc__
+
+    _manager: AbstractAsyncContextManager[trio.Nursery]
+
+    async def __aenter__(self) -> Self:
+        if self._world is not None:
+            raise LocalProtocolError("A client can be opened once only.")
+        self._manager = trio.open_nursery()
+        nursery = await self._manager.__aenter__()
+        world = _World(self._core, self._ssl_context, nursery)
+        try:
+            await self._open(world)
+        except BaseException:
+            await self._leave_nursery()
+            raise
+        return self
+
+    async def close(self) -> None:
+        with trio.CancelScope(shield=True):
+            await super().close()
+
+    async def _exit(self) -> None:
+        await self.close()
+        await self._leave_nursery()
+
+    async def _leave_nursery(self) -> None:
+        try:
+            # It is not told of the body's error, of which it would make a group.
+            await self._manager.__aexit__(None, None, None)
+        except BaseException as error:
+            # Ctrl-C, or a cancellation, that has hit in here, in the nursery's wrapping.
+            raise first_in(error) from None
+
+
+@attrs.define(eq=False)
+class _Wire:
+    """One connection."""
+
+    sock: socket.socket
+    scope: trio.CancelScope  # of its tasks; the socket is closed when they end
+    out: bytes | memoryview = b""  # taken, and not written yet
+    blocked: trio.Event = attrs.field(factory=trio.Event)  # the socket takes no more of it
+    broken: OSError | None = None  # writing failed; reading tells why, or at least that
+    resumed: trio.Event | None = None  # if set, not to be read before that
+    closing: bool = False  # but for its last bytes
+
+    @property
+    def takes(self) -> bool:
+        return not self.out and self.broken is None
+
+
+class _World:
+    """All connections of one client, as tasks of its nursery. See ``TaskWorld``.
+
+    The tasks are shielded, so each has a scope to be cancelled by.
+    """
+
+    def __init__(self, core: ClientCore, tls: ssl.SSLContext | None, nursery: trio.Nursery) -> None:
+        self._machine = Machine(core, self, tls)
+        self._nursery = nursery
+        self._token = trio.lowlevel.current_trio_token()
+        self._buffer = bytearray(READ_SIZE)
+        self._dials: dict[int, trio.CancelScope] = {}
+        self._wires: dict[int, _Wire] = {}
+        self.rest: Rest[trio.CancelScope] = Rest()
+        self._sleep = trio.CancelScope()
+        self._sleep_until = math.inf
+        self._start(self._keep_stepping)
+
+    def _start(self, task: Callable[..., Awaitable[None]], *what: Any) -> trio.CancelScope:
+        scope = trio.CancelScope(shield=True)
+        self.rest.add(scope)
+
+        async def run() -> None:
+            try:
+                with scope:
+                    await task(*what)
+            finally:
+                self.rest.gone(scope)
+
+        self._nursery.start_soon(run, name=task)
+        return scope
+
+    # Connections.
+
+    def open(self, conn: int, host: str, port: int) -> None:
+        self._dials[conn] = self._start(self._connect, conn, host, port)
+
+    async def _connect(self, conn: int, host: str, port: int) -> None:
+        try:
+            stream = await trio.open_tcp_stream(host, port, happy_eyeballs_delay=ATTEMPT_DELAY)
+        except (OSError, ValueError) as error:
+            if self._dials.pop(conn, None) is not None:
+                self._machine.lost(conn, connect_failed(host, port, error))
+            return
+        # trio's own way to receive lets others run between reading and returning what was read.
+        with socket.socket(fileno=stream.socket.detach()) as sock:
+            sock.setblocking(False)
+            if (scope := self._dials.pop(conn, None)) is not None:  # not given up meanwhile
+                wire = self._wires[conn] = _Wire(sock, scope)
+                self._machine.opened(conn)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write, conn, wire)
+                    await self._read(conn, wire)
+
+    async def _read(self, conn: int, wire: _Wire) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(wire.sock)
+            if wire.resumed is not None:
+                await wire.resumed.wait()
+                continue
+            if wire.closing:
+                break
+            try:
+                size = wire.sock.recv_into(self._buffer)
+                if not size and wire.broken is not None:
+                    raise wire.broken
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                del self._wires[conn]
+                wire.scope.cancel()
+                self._machine.lost(conn, connection_lost(error))
+                break
+            self._machine.received(conn, bytes(memoryview(self._buffer)[:size]))
+            if not size:
+                break
+        await trio.sleep_forever()  # the engine says when to close
+
+    async def _write(self, conn: int, wire: _Wire) -> None:
+        while True:
+            await wire.blocked.wait()
+            wire.blocked = trio.Event()
+            await trio.lowlevel.wait_writable(wire.sock)
+            self._push(wire)
+            if not wire.closing:
+                self._machine.writable(conn)
+            elif not wire.out:
+                wire.scope.cancel()
+
+    def _push(self, wire: _Wire) -> None:
+        """Write until the socket takes no more."""
+        try:
+            while wire.out:
+                wire.out = memoryview(wire.out)[wire.sock.send(wire.out) :]
+        except BlockingIOError:
+            wire.blocked.set()
+        except OSError as error:
+            # Not told now: an answer may have come before it (413, and then the end).
+            wire.broken = error
+            wire.out = b""
+
+    def close(self, conn: int, last: bytes) -> None:
+        if (scope := self._dials.pop(conn, None)) is not None:
+            scope.cancel()
+        elif (wire := self._wires.pop(conn, None)) is not None:
+            wire.closing = True
+            wire.out = bytes(wire.out) + last
+            self._push(wire)
+            wire.scope.deadline = trio.current_time() + (LINGER if wire.out else 0)
+
+    def pause(self, conn: int) -> None:
+        if (wire := self._wires.get(conn)) is not None and wire.resumed is None:
+            wire.resumed = trio.Event()
+
+    def resume(self, conn: int) -> None:
+        if (wire := self._wires.get(conn)) is not None and wire.resumed is not None:
+            wire.resumed.set()
+            wire.resumed = None
+
+    def wake_writer(self, conn: int) -> None:
+        wire = self._wires.get(conn)
+        while wire is not None and wire.takes and (data := self._machine.data_to_send(conn)):
+            wire.out = data
+            self._push(wire)
+
+    def shut_down(self) -> None:
+        self._dials.clear()
+        self._wires.clear()
+        for scope in self.rest:
+            scope.cancel()
+
+    # Time and tasks.
+
+    async def _keep_stepping(self) -> None:
+        while True:
+            with self._sleep:
+                await trio.sleep_forever()
+            self._sleep, self._sleep_until = trio.CancelScope(), math.inf
+            self._machine.step()
+
+    def step_soon(self) -> None:
+        self._sleep.cancel()
+
+    def set_timer(self, at: float) -> None:
+        if at < self._sleep_until:  # whoever steps too early sets the next one
+            self._sleep_until = at
+            self._sleep.deadline = trio.current_time() + at - time.monotonic()
+
+    def post(self, note: Callable[[], object]) -> None:
+        with suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(note)
+
+    async def wait_for(self, signal: Signal, seen: int, timeout: float | None = None) -> None:
+        told = trio.Event()
+        if signal.subscribe(told.set, seen):
+            try:
+                with trio.move_on_after(math.inf if timeout is None else timeout):
+                    await told.wait()
+            finally:
+                signal.unsubscribe(told.set)
+
+    async def checkpoint(self) -> None:
+        await trio.lowlevel.checkpoint()
