@@ -151,6 +151,7 @@ def test_an_abrupt_end_is_a_lost_connection() -> None:
     talk.lose(socket)
     error = talk.failure_of(job)
     assert type(error) is ConnectionLost
+    assert error.phase == "stream"  # it has been joined long ago
     assert list(error.outputs) == [(1,)]
     assert talk.new() == []
 

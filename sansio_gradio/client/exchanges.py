@@ -199,6 +199,7 @@ class Exchanges:
             self._give_up(exchange, RemoteProtocolError(f"the answer is encoded, as {coding!r}"))
         elif exchange.listener is not None and self._is_wanted(exchange):
             self._timers.stop(exchange)
+            exchange.phase = "stream"  # whatever it was that asked for it
             exchange.listener.opened()
 
     def data(self, id: int, chunk: bytes) -> None:
