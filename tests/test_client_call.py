@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from sansio_gradio.client.call import Call
+from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.protocol.app_info import AppInfo
 
 
 def test_a_call_with_nothing_but_arguments_has_no_options() -> None:
@@ -19,3 +25,14 @@ def test_options_are_those_that_were_given() -> None:
 def test_the_same_call_twice_is_equal() -> None:
     assert Call(args=(1,)) == Call(args=(1,))
     assert Call(args=(1,)) != Call(args=(2,))
+
+
+def test_what_is_called_is_an_endpoint_or_a_component_s_function() -> None:
+    parts: Any = [{"id": 1, "type": "fileexplorer", "props": {"server_fns": ["ls"]}}]
+    function: Any = {"id": 7, "inputs": [1], "outputs": [1], "api_name": "f"}
+    app = AppInfo.from_config({"components": parts, "dependencies": [function]})
+    assert Call(api_name="f").endpoint_of(app) is app.endpoints[7]
+    assert Call(fn_index=7).endpoint_of(app) is app.endpoints[7]
+    assert Call(component=1, function="ls").endpoint_of(app).function == "ls"
+    with pytest.raises(LocalProtocolError):
+        Call(component=0, function="ls").endpoint_of(app)

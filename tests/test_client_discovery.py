@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 import pytest
 from conversation_driver import ECHO, PLAIN, SRC, Talk, app, config
 
-from sansio_gradio.client.commands import Abort
+from sansio_gradio.client.commands import Abort, SendRequest
 from sansio_gradio.errors import (
     AppError,
     AuthenticationError,
@@ -19,7 +19,7 @@ from sansio_gradio.errors import (
     RemoteProtocolError,
     TooManyRequestsError,
 )
-from sansio_gradio.events import Connected, ConnectingFailed, JobCompleted, JobFailed
+from sansio_gradio.events import Anomaly, Connected, ConnectingFailed, JobCompleted, JobFailed
 from sansio_gradio.limits import Limits, Timeouts
 
 INFO: dict[str, Any] = {
@@ -383,3 +383,125 @@ def test_nothing_is_asked_twice_at_once() -> None:
         talk.conversation.request_info()
     talk.answer(talk.request("/info"), INFO)
     assert talk.new() == []
+
+
+# What is rendered at run time
+
+
+def render(place: int, *names: str, first: int) -> dict[str, Any]:
+    """A ``render_config`` with a function for each name, as gradio@6.31.0 sends them."""
+    return {
+        "components": [{"id": first, "type": "textbox", "props": {}}],
+        "dependencies": [
+            {
+                "id": first + number,
+                "inputs": [first],
+                "outputs": [first],
+                "api_name": name,
+                "queue": True,
+                "rendered_in": place,
+            }
+            for number, name in enumerate(names)
+        ],
+        "layout": {},
+        "render_id": place,
+    }
+
+
+def names(talk: Talk) -> set[str | None]:
+    app = talk.conversation.app
+    assert app is not None
+    return {endpoint.api_name for endpoint in app.endpoints.values()}
+
+
+def rendering(talk: Talk, said: Any, event_id: str = "e", **options: Any) -> int:
+    """A job whose result comes with a render."""
+    job = talk.conversation.submit("x", fn_index=ECHO, **options)
+    join, *streams = talk.new()
+    talk.answer(join, {"event_id": event_id})
+    (stream,) = streams or talk.new()
+    talk.open(stream)
+    output = {"data": [None], "render_config": said}
+    message = {"msg": "process_completed", "event_id": event_id, "output": output}
+    talk.send(stream, {**message, "success": True})
+    talk.end(stream)
+    return job
+
+
+def test_what_is_rendered_can_be_called() -> None:
+    talk = Talk(app())
+    job = rendering(talk, render(0, "box_0", "box_1", first=50))
+    assert talk.data_of(job) == (None,)
+    said = [event for event in talk.said if isinstance(event, Connected | JobCompleted)]
+    assert [type(event) for event in said] == [Connected, Connected, JobCompleted]
+    talk.conversation.submit("y", api_name="/box_1")
+    (request,) = talk.new()[:1]
+    assert isinstance(request, SendRequest)
+    asked = json.loads(request.body or b"")
+    assert (asked["fn_index"], asked["data"]) == (51, ["y"])
+    assert asked["session_hash"] == talk.conversation.session_hash
+
+
+def test_what_is_rendered_anew_takes_the_place_of_what_was_there() -> None:
+    talk = Talk(app())
+    before = names(talk)
+    rendering(talk, render(0, "a", "b", first=50), "e1")
+    rendering(talk, render(1, "c", first=60), "e2")
+    rendering(talk, render(0, "d", first=70), "e3")
+    assert names(talk) == before | {"/c", "/d"}
+    talk.conversation.reset()  # the new session has none of them
+    talk.look()
+    assert names(talk) == before
+
+
+def test_info_adds_to_what_was_rendered() -> None:
+    talk = Talk(app())
+    rendering(talk, render(0, "box", first=50))
+    talk.conversation.request_info()
+    talk.answer(talk.request("/info"), {"named_endpoints": {}, "unnamed_endpoints": {}})
+    assert "/box" in names(talk)
+    assert talk.conversation.app is not None
+    assert talk.conversation.app.has_info
+    rendering(talk, render(0, "other", first=50), "e2")
+    assert talk.conversation.app.has_info
+    assert names(talk) >= {"/other"}
+
+
+def test_what_another_session_renders_is_not_ours() -> None:
+    talk = Talk(app())
+    rendering(talk, render(0, "box", first=50), isolated=True)
+    assert "/box" not in names(talk)
+    assert len(talk.of(Connected)) == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"components": [{"id": "x"}], "dependencies": []},
+        {"components": [], "dependencies": [{"id": 1}]},
+    ],
+)
+def test_a_render_that_cannot_be_read_fails_nothing(said: Any) -> None:
+    talk = Talk(app())
+    before = names(talk)
+    job = rendering(talk, said)
+    assert talk.data_of(job) == (None,)
+    assert ["render" in event.what for event in talk.of(Anomaly)] == [True]
+    assert names(talk) == before
+
+
+@pytest.mark.parametrize("said", [None, [], "x", {}])
+def test_a_render_of_nothing_is_nothing(said: Any) -> None:
+    talk = Talk(app())
+    before = names(talk)
+    rendering(talk, said)
+    assert talk.of(Anomaly) == []
+    assert names(talk) == before
+
+
+def test_a_server_that_renders_without_end_fills_no_memory() -> None:
+    talk = Talk(app())
+    before = names(talk)
+    for place in range(103):
+        rendering(talk, render(place, f"box_{place}", first=1000 + place), f"e{place}")
+    assert names(talk) == before | {f"/box_{place}" for place in range(3, 103)}

@@ -226,3 +226,74 @@ def test_from_4_0_on_generators_go_through_the_queue_in_any_case(version: str) -
     job = talk.conversation.submit(3, fn_index=COUNT)
     assert json.loads(talk.request("/queue/join").body or b"")["fn_index"] == COUNT
     assert talk.ends_of(job) == []
+
+
+# Functions of components
+
+
+EXPLORER = 9
+
+
+def explorer() -> Talk:
+    said = config("sse_v3", api_prefix="/gradio_api")
+    said["components"] += [{"id": EXPLORER, "type": "x", "props": {"server_fns": ["ls"]}}]
+    return Talk(AppInfo.from_config(said))
+
+
+def test_a_component_s_function_is_called_by_one_post() -> None:
+    talk = explorer()
+    conversation = talk.conversation
+    job = conversation.call_component(EXPLORER, "ls", ["docs"], headers={"X-Mine": "1"})
+    request = talk.request("/gradio_api/component_server")
+    assert ("x-mine", "1") in request.headers
+    assert json.loads(request.body or b"") == {
+        "session_hash": conversation.session_hash,
+        "component_id": EXPLORER,
+        "fn_name": "ls",
+        "data": ["docs"],
+    }
+    endpoint = conversation.endpoint_of(job)
+    assert endpoint is not None
+    talk.answer(request, [{"name": "a"}])
+    assert talk.data_of(job) == ([{"name": "a"}],)
+    assert endpoint.result_of(talk.data_of(job)) == [{"name": "a"}]
+
+
+@pytest.mark.parametrize("said", [None, 0, "x", {"data": 1}, {"is_generating": True}])
+def test_it_returns_any_json(said: Any) -> None:
+    talk = explorer()
+    job = talk.conversation.call_component(EXPLORER, "ls")
+    talk.answer(talk.request("/gradio_api/component_server"), said)
+    assert talk.data_of(job) == (said,)
+
+
+def test_a_component_s_function_may_fail() -> None:
+    talk = explorer()
+    job = talk.conversation.call_component(EXPLORER, "ls")
+    request = talk.request("/gradio_api/component_server")
+    talk.answer(request, {"detail": "Function not found."}, status=404)
+    error = talk.failure_of(job)
+    assert type(error) is RemoteProtocolError
+    assert "Function not found." in error.message
+    assert error.phase == "call"
+
+
+@pytest.mark.parametrize(("component", "function"), [(EXPLORER, "rm"), (1, "ls"), (99, "ls")])
+def test_a_function_that_a_component_has_not_is_not_asked_for(
+    component: int, function: str
+) -> None:
+    talk = explorer()
+    job = talk.conversation.call_component(component, function, timeout=5.0)
+    error = talk.failure_of(job)
+    assert type(error) is LocalProtocolError
+    assert f"Component {component} has no server function {function!r}" in error.message
+    assert f"{EXPLORER}: ls" in error.message
+    assert talk.new() == []
+
+
+def test_a_component_s_function_has_a_deadline() -> None:
+    talk = explorer()
+    job = talk.conversation.call_component(EXPLORER, "ls", timeout=5.0)
+    talk.new()
+    talk.sleep(5.0)
+    assert type(talk.failure_of(job)) is DeadlineExceeded

@@ -9,6 +9,7 @@ import attrs
 
 from sansio_gradio.client.headers import Fields
 from sansio_gradio.client.job import Want
+from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 
 
 @attrs.frozen(kw_only=True)
@@ -19,6 +20,9 @@ class Call:
     kwargs: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     api_name: str | None = None
     fn_index: int | None = None
+    component: int | None = None
+    function: str = ""
+    """Of that component, and of no endpoint."""
     headers: Fields | None = None
     timeout: float | None = None
     isolated: bool = False
@@ -33,3 +37,13 @@ class Call:
         names = ("headers", "timeout", "isolated", "event_data", "trigger_id")
         given = {name: getattr(self, name) for name in names}
         return [name for name, value in given.items() if value is not None and value is not False]
+
+    def endpoint_of(self, app: AppInfo) -> Endpoint:
+        """What is called.
+
+        Raises:
+            LocalProtocolError: the app has no such thing.
+        """
+        if self.component is not None:
+            return app.server_function(self.component, self.function)
+        return app.endpoint(self.api_name, self.fn_index)

@@ -52,6 +52,8 @@ class Context:
     """Of the app's page, then, when the app is known, of its API."""
     app: AppInfo = attrs.field(init=False)
     traits: Traits = attrs.field(init=False)
+    on_render: Callable[[dict[str, Any]], None] = attrs.field(init=False)
+    """Told of each ``render_config`` that comes in the shared session."""
 
     def emit(self, event: Event | Callable[[], Event | None]) -> None:
         self.events.append(event)

@@ -6,7 +6,7 @@ has the same in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 from urllib.parse import urlencode
@@ -18,6 +18,7 @@ from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.errors import AuthenticationError, GradioError, RemoteProtocolError
 from sansio_gradio.protocol.app_info import AppInfo, config_in_page
 from sansio_gradio.protocol.failures import excerpt, refusal
+from sansio_gradio.protocol.fields import said
 from sansio_gradio.protocol.requests import HTTPRequest
 from sansio_gradio.wire.json import JSON, loads
 from sansio_gradio.wire.url import URL, api_base
@@ -25,6 +26,7 @@ from sansio_gradio.wire.url import URL, api_base
 _OK: Final = 200
 _FOUND: Final = 302
 _NOT_FOUND: Final = 404
+_RENDERS: Final = 100  # functions whose components are known at a time
 _FORM: Final = (("content-type", "application/x-www-form-urlencoded"),)
 
 
@@ -46,6 +48,7 @@ class Discovery:
         self._on_app = on_app
         self._on_error = on_error
         self._app: AppInfo | None = None
+        self._renders: dict[int | None, JSON] = {}  # of this session, by render_id
         self._running = False
         self._wants_info = False  # as soon as there is a config
 
@@ -77,6 +80,27 @@ class Discovery:
     def know(self, app: AppInfo) -> None:
         """The app is known from elsewhere."""
         self._app = app
+
+    def rendered(self, render: dict[str, JSON]) -> None:
+        """A function has made components and endpoints (in place of those it made before)."""
+        renders: dict[int | None, JSON] = {**self._renders, said(render, "render_id", int): render}
+        renders = dict(list(renders.items())[-_RENDERS:])
+        try:
+            self._tell(renders)
+        except RemoteProtocolError as error:
+            self._context.anomaly(f"a render that cannot be read: {error.message}")
+        else:
+            self._renders = renders
+
+    def forget_renders(self) -> None:
+        """What was rendered is gone with its session."""
+        if self._renders:
+            self._renders = {}
+            self._tell({})
+
+    def _tell(self, renders: Mapping[int | None, JSON]) -> None:
+        assert self._app is not None
+        self._on_app(self._app.with_renders(renders.values()) if renders else self._app)
 
     def _ask(
         self,
@@ -147,7 +171,7 @@ class Discovery:
         else:
             info = self._json(answer)
         self._app = self._app.with_info(info)
-        self._on_app(self._app)
+        self._tell(self._renders)
 
     def _json(self, answer: Answer) -> JSON:
         where = answer.url.public

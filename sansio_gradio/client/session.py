@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypedDict
 
+import attrs
+
 from sansio_gradio.client.call import Call
 from sansio_gradio.client.context import Context
 from sansio_gradio.client.discovery import Discovery
@@ -113,6 +115,7 @@ class Session:
         self._discovery = Discovery(
             self._context, auth=auth, on_app=self._connected, on_error=self._not_connected
         )
+        self._context.on_render = self._discovery.rendered
         if app is None:
             self._discovery.start()
         else:
@@ -188,6 +191,24 @@ class Session:
         self._start_waiting()
         return job.id
 
+    def call_component(
+        self,
+        component: int,
+        function: str,
+        data: Any = None,
+        *,
+        headers: Fields | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Call a server function of a component, such as ``ls`` of a FileExplorer: a job like
+        others, whose one output is what the function returns.
+
+        Raises:
+            LocalProtocolError: the session is closed, or a header cannot be sent.
+        """
+        what = Call(args=(data,), component=component, function=function)
+        return self.begin(attrs.evolve(what, headers=headers, timeout=timeout))
+
     def cancel(self, job: int) -> bool:
         """Give a job up and have the server stop it; False: it is over already.
 
@@ -253,6 +274,7 @@ class Session:
             if job.id not in self._waiting:
                 job.cancel()
         self._dispatch.renew()
+        self._discovery.forget_renders()
         self._asked()
 
     def close(self) -> None:
@@ -301,7 +323,7 @@ class Session:
                 self._discovery.start()
                 return
             try:
-                endpoint = self.app.endpoint(call.api_name, call.fn_index)
+                endpoint = call.endpoint_of(self.app)
                 if not self.app.has_info and self._needs_info(endpoint, call):
                     self._discovery.request_info()
                     continue

@@ -30,6 +30,7 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.protocol import requests
 from sansio_gradio.protocol.features import Feature, has
+from sansio_gradio.protocol.fields import said
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Handover
 from sansio_gradio.protocol.states import ALIVE, CLOSE_STREAM, HEARTBEAT, Msg
@@ -160,7 +161,7 @@ class SessionStream:
         if job.id not in self._joining:
             return
         try:
-            said, event_id = name_given(answer)
+            told, event_id = name_given(answer)
         except RemoteProtocolError as error:
             self._not_joined(job, error)
             return
@@ -168,7 +169,7 @@ class SessionStream:
         del self._joining[job.id]
         self._known = True
         self._jobs[event_id] = job
-        job.accepted(said)
+        job.accepted(told)
         for message, size in self._early.pop(event_id, ()):
             self._early_count -= 1
             self._early_size -= size
@@ -259,6 +260,9 @@ class SessionStream:
             self._context.anomaly("a message for a job that is not ours", message=message)
 
     def _give(self, job: Job, message: Message) -> None:
+        render = said(message.get("output"), "render_config", dict)
+        if render is not None and not self._retired:
+            self._context.on_render(render)
         job.receive(message)
         if message.get("msg") == Msg.SEND_DATA and not job.is_over:
             self._ask_for(job, requests.job_data({**job.body, "event_id": job.event_id}))

@@ -6,8 +6,9 @@ names, types and defaults of parameters; servers before 3.26 do not have it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import product
 from typing import Any, Final
 
 import attrs
@@ -112,6 +113,19 @@ class AppInfo:
             endpoints[fn_index] = endpoint.with_info(told)
         return attrs.evolve(self, endpoints=endpoints, info=info)
 
+    def with_renders(self, renders: Iterable[JSON]) -> AppInfo:
+        """Return the app with what its ``gr.render`` functions have made: each *render* is a
+        ``render_config`` of an output (4.31 and later).
+
+        Raises:
+            RemoteProtocolError: as ``from_config``.
+        """
+        config = dict(self.config)
+        for render, key in product(renders, ("components", "dependencies")):
+            config[key] = [*config[key], *(said(render, key, list) or [])]
+        app = AppInfo.from_config(config)
+        return app if self.info is None else app.with_info(dict(self.info))
+
     @property
     def has_info(self) -> bool:
         return self.info is not None
@@ -144,6 +158,23 @@ class AppInfo:
         raise LocalProtocolError(
             f"There is no endpoint with api_name={name!r} and fn_index={fn_index!r}{hint}."
             f" {_listed(there)}"
+        )
+
+    def server_function(self, component: int, function: str) -> Endpoint:
+        """Return a function of a component, such as ``ls`` of a FileExplorer, as an endpoint.
+
+        Raises:
+            LocalProtocolError: there is none; the message says what there is.
+        """
+        there = {
+            id: said(part.props, "server_fns", list) or [] for id, part in self.components.items()
+        }
+        if function in there.get(component, ()):
+            return Endpoint.of_component(self.components[component], function)
+        listed = [f"{id}: {', '.join(map(str, names))}" for id, names in there.items() if names]
+        raise LocalProtocolError(
+            f"Component {component} has no server function {function!r}."
+            f" There are: {plain('; '.join(listed), _WIDTH) or 'none'}"
         )
 
     def describe(self, *, all_endpoints: bool = False) -> str:

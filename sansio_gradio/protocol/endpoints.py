@@ -61,6 +61,8 @@ class Endpoint:
     description: str
     streaming: bool = False
     """It takes its input in pieces (5.0)."""
+    function: str | None = None
+    """It is this server function of its one input component, and no dependency."""
 
     def __str__(self) -> str:
         """How it is called and what it returns, in one line of Python."""
@@ -195,6 +197,25 @@ class Endpoint:
             is_generator=said(said(dependency, "types", dict), "generator", bool),
             description=said(dependency, "api_description", str) or "",
             streaming=said(dependency, "connection", str) == "stream",
+        )
+
+    @classmethod
+    def of_component(cls, component: Component, function: str) -> Endpoint:
+        """A server function of a component: one value in, one out (3.47 and later)."""
+        parts = (attrs.evolve(component, skip_api=False),)
+        return cls(
+            fn_index=-1,
+            api_name=None,
+            inputs=parts,
+            outputs=parts,
+            parameters=read_parameters(parts, [{"parameter_name": "data"}]),
+            returns=read_returns(parts, None),
+            visibility=Visibility.UNDOCUMENTED,
+            queue=False,
+            backend_fn=True,
+            is_generator=False,
+            description="",
+            function=function,
         )
 
 
