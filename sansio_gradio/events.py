@@ -45,8 +45,8 @@ class Accepted:
     """The server has taken a job (``chunk`` 0), or a chunk of its streaming input (from 1 on).
 
     ``answer`` is what it said to that, as JSON: a join's is ``{"event_id": ...}``, a chunk's
-    ``{"msg": "success"}``; None where it does not answer (``ws``, ``sse``), or not in JSON. Told
-    where ``Want.RECEIPTS`` was asked for; of what was not taken, only the job's end tells.
+    ``{"msg": "success"}``; None where it does not answer (``ws``, ``sse``), or not in JSON. Of the
+    job itself it is told where ``Want.RECEIPTS`` was asked for. What is not taken has no receipt.
     """
 
     session: int

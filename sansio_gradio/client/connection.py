@@ -76,7 +76,7 @@ class Connection(ABC):
     """One connection, and the exchange that it carries.
 
     ``opened_for``: the exchange that had it opened. ``is_gone``: the surroundings have said so, and
-    nothing is to be closed. ``idle_since``: monotonic seconds, None: it was never used yet.
+    nothing is to be closed. ``idle_since``: since when it carries nothing.
     """
 
     id: int
@@ -85,7 +85,7 @@ class Connection(ABC):
     exchange: Exchange | None = None
     state: ConnectionState = ConnectionState.OPENING
     is_gone: bool = False
-    idle_since: float | None = None
+    idle_since: float = 0.0  # monotonic seconds
     _out: deque[bytes] = attrs.field(factory=deque[bytes], init=False)
     _offset: int = attrs.field(default=0, init=False)  # of the first of them
 

@@ -255,7 +255,7 @@ class Engine:
         self._timers.stop(connection)
         connection.state = ConnectionState.OPEN
         if connection.exchange is None:
-            self._pool.opened(connection)
+            self._pool.opened(connection, self._timers.now)
         else:
             connection.begin(connection.exchange)
             self._note_data(connection)
@@ -366,8 +366,7 @@ class Engine:
         exchange, connection.exchange = connection.exchange, None
         assert exchange is not None
         self._carriers.pop(exchange, None)
-        connection.idle_since = self._timers.now
-        self._pool.released(connection, exchange)
+        self._pool.released(connection, exchange, self._timers.now)
 
     def _deliver(self, connection: Connection, event: object, now: float) -> None:
         exchange = connection.exchange

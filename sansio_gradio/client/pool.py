@@ -75,17 +75,18 @@ class Pool:
         else:
             queue.append(exchange)
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: Connection, now: float) -> None:
         """A connection that was planned is there."""
         host = self._host(connection.origin)
         host.opening -= 1
+        connection.idle_since = now
         host.idle.append(connection)
 
     def not_opened(self, connection: Connection) -> None:
         """A connection that was planned did not come about."""
         self._host(connection.origin).opening -= 1
 
-    def released(self, connection: Connection, exchange: Exchange) -> None:
+    def released(self, connection: Connection, exchange: Exchange, now: float) -> None:
         """A connection has carried its exchange to the end, or broken on it."""
         if isinstance(exchange.command, OpenWebSocket):
             return
@@ -93,6 +94,7 @@ class Pool:
         if not exchange.is_stream:
             host.busy -= 1
         if connection.is_reusable and not connection.is_gone:
+            connection.idle_since = now
             host.idle.append(connection)
 
     def lost(self, connection: Connection) -> None:
@@ -116,15 +118,15 @@ class Pool:
         _drop_aborted(host.requests)
         while host.requests and host.idle and host.busy < self._limit:
             connection = host.idle.pop()
-            since = connection.idle_since
-            if since is not None and now - since > MAX_IDLE and not host.requests[0].is_safe:
+            if now - connection.idle_since > MAX_IDLE and not host.requests[0].is_safe:
                 yield Close(connection)
                 continue
             host.busy += 1
             yield Assign(host.requests.popleft(), connection)
             _drop_aborted(host.requests)
         room = max(0, self._limit - host.busy)
-        wanted = [*host.streams, *islice(host.requests, room)]
+        requests = (exchange for exchange in host.requests if not exchange.aborted)
+        wanted = [*host.streams, *islice(requests, room)]
         for exchange in wanted[host.opening :]:
             host.opening += 1
             yield Open(exchange)
