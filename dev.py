@@ -108,11 +108,11 @@ def _script_runner(script: str) -> Callable[[list[str]], int]:
 def demo(args: list[str]) -> int:
     """On the embedded server, or on a real one."""
     if args[:1] != ["--real"]:
-        return run([environment(), ROOT / "examples/demo.py", *args])
+        return run([environment(tools=False), ROOT / "examples/demo.py", *args])
     version = args[1] if args[1:] else NEWEST
     if version not in SERVERS:
         return fail(f"no such server: {version} (there are: {' '.join(SERVERS)})")
-    python = environment()
+    python = environment(tools=False)
     reason = install_server(version)
     if reason:
         return fail(f"{version}: {reason}")
@@ -243,10 +243,19 @@ def _differences(what: str, found: set[str], wanted: set[str]) -> list[str]:
 # The environment
 
 
-def environment() -> Path:
-    """The interpreter of ``.venv``, which is made anew when what it was made from has changed."""
-    uv = find_uv()
-    base, version = find_python()
+def environment(tools: bool = True) -> Path:
+    """The interpreter of ``.venv``, which is made anew when what it was made from has changed.
+
+    ``tools``: with what tests and checks need, which takes several times as long to install.
+    """
+    asked_for = sys.version_info[:2] if sys.version_info >= OLDEST else "any"
+    facts = f"{ROOT}\n{asked_for}\n".encode() + (ROOT / "pyproject.toml").read_bytes()
+    made_from = hashlib.sha256(facts).hexdigest()
+    python = VENV / BIN / "python"
+    there = STAMP.read_text().split() if STAMP.is_file() and python.exists() else []
+    if there[:1] == [made_from] and (not tools or there[1:] == ["tools"]):
+        return python
+    uv, base = find_uv(), find_python()
     if base is None and uv is None:
         print(
             "This needs uv or Python 3.11: run "
@@ -254,23 +263,19 @@ def environment() -> Path:
             file=sys.stderr,
         )
         raise SystemExit(1)
-    facts = f"{ROOT}\n{version}\n".encode() + (ROOT / "pyproject.toml").read_bytes()
-    made_from = hashlib.sha256(facts).hexdigest()
-    python = VENV / BIN / "python"
-    if STAMP.is_file() and STAMP.read_text() == made_from and python.exists():
-        return python
-    if VENV.exists():
-        shutil.rmtree(VENV)
-    what = ["-e", ".", "--group", "dev"]
+    if there[:1] != [made_from]:
+        shutil.rmtree(VENV, ignore_errors=True)
+        venv = [uv, "venv", "-q", "--python", base or ">=3.11"] if uv else [base, "-m", "venv"]
+        must([*venv, VENV])
+    what = ["-e", ".", *(["--group", "dev"] if tools else [])]
     if uv:
-        must([uv, "venv", "-q", "--python", base or ">=3.11", VENV])
         must([uv, "pip", "install", "-q", "--python", python, *what])
-    elif base:
-        must([base, "-m", "venv", VENV])
+    else:
         pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "-q"]
-        must([*pip, "pip>=25.1"])  # the first that knows dependency groups
+        if tools:
+            must([*pip, "pip>=25.1"])  # the first that knows dependency groups
         must([*pip, *what])
-    STAMP.write_text(made_from)
+    STAMP.write_text(f"{made_from} tools" if tools else made_from)
     return python
 
 
@@ -280,8 +285,8 @@ def find_uv() -> Path | None:
     return Path(uv) if uv and output([uv, "--version"]) else None
 
 
-def find_python() -> tuple[Path | None, str]:
-    """An interpreter that can make the environment, this one if possible, and its version."""
+def find_python() -> Path | None:
+    """An interpreter that can make the environment, this one if possible."""
     # Inside an environment (it may be the very one to be made anew) its base is what counts.
     this = getattr(sys, "_base_executable", None) or sys.executable
     names = [this] + [f"python3.{minor}" for minor in (13, 14, 12, 11)] + ["python3", "python"]
@@ -290,8 +295,8 @@ def find_python() -> tuple[Path | None, str]:
         found = shutil.which(name)
         version = output([found, "-c", probe]) if found else None
         if found and version and tuple(map(int, version.split("."))) >= OLDEST:
-            return Path(found), version
-    return None, ""
+            return Path(found)
+    return None
 
 
 # Real servers

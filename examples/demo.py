@@ -27,7 +27,7 @@ RECIPE = "Mix flour, water, salt and yeast. Knead for ten minutes. Then wait: ti
 @app.endpoint("/bake")
 def bake(loaves: int, run: Run) -> str:
     for _ in run.track(range(loaves), desc="baking", unit="loaves"):
-        time.sleep(0.06)
+        time.sleep(0.04)
     return f"{loaves} loaves of bread"
 
 
@@ -35,7 +35,7 @@ def bake(loaves: int, run: Run) -> str:
 def write(text: str) -> Iterator[str]:
     words = text.split(" ")
     for end in range(len(words)):
-        time.sleep(0.05)
+        time.sleep(0.04)
         yield " ".join(words[: end + 1])
 
 

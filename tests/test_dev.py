@@ -135,3 +135,72 @@ def test_a_uv_that_does_not_work_is_none(tmp_path: Path, monkeypatch: pytest.Mon
     assert dev.find_uv() is None
     uv.write_text("#!/bin/sh\necho uv 1.0\n")
     assert dev.find_uv() == uv
+
+
+class Making:
+    """An environment that is made, but for what really takes time."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, uv: Path | None) -> None:
+        monkeypatch.setattr(dev, "VENV", folder / "venv")
+        monkeypatch.setattr(dev, "STAMP", folder / "venv" / "made-from")
+        monkeypatch.setattr(dev, "must", self.must)
+        monkeypatch.setattr(dev, "find_uv", lambda: uv)
+        monkeypatch.setattr(dev, "find_python", lambda: Path(sys.executable))
+        self._asked: list[str] = []
+
+    def must(self, command: Sequence[object]) -> None:
+        self._asked.append(" ".join(str(part) for part in command))
+        python = dev.VENV / dev.BIN / "python"
+        if "venv" in command:
+            python.parent.mkdir(parents=True)
+            python.touch()
+        assert python.exists()
+
+    def asked(self, **options: bool) -> str:
+        """What is run for an environment, one line each."""
+        self._asked.clear()
+        assert dev.environment(**options) == dev.VENV / dev.BIN / "python"
+        return "\n".join(self._asked)
+
+
+@pytest.mark.parametrize("uv", [Path("uv"), None])
+def test_tools_are_installed_when_they_are_wanted(
+    uv: Path | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    making = Making(tmp_path, monkeypatch, uv)
+    first = making.asked(tools=False)
+    assert "venv" in first
+    assert "--group" not in first
+    assert making.asked(tools=False) == ""
+    then = making.asked()
+    assert then.count("venv -q") + then.count("-m venv") == 0
+    assert then.endswith("-e . --group dev")
+    assert making.asked() == making.asked(tools=False) == ""
+
+
+def test_an_environment_is_made_anew_for_another_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    making = Making(tmp_path, monkeypatch, None)
+    assert "-m venv" in making.asked(tools=False)
+    (dev.VENV / "left over").touch()
+    monkeypatch.setattr(sys, "version_info", (3, 99))
+    assert "-m venv" in making.asked(tools=False)
+    assert not (dev.VENV / "left over").exists()
+
+
+def test_what_broke_off_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    making = Making(tmp_path, monkeypatch, None)
+    making.asked()
+    dev.STAMP.unlink()
+    assert "-m venv" in making.asked()
+
+
+def test_without_uv_and_python_it_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    making = Making(tmp_path, monkeypatch, None)
+    monkeypatch.setattr(dev, "find_python", lambda: None)
+    with pytest.raises(SystemExit):
+        making.asked()
+    assert "curl" in capsys.readouterr().err

@@ -8,14 +8,14 @@ import gradio as gr
 
 def bake(loaves, progress=gr.Progress()):  # noqa: B008 (this is how Gradio asks for it)
     for _ in progress.tqdm(range(int(loaves)), desc="baking", unit="loaves"):
-        time.sleep(0.06)
+        time.sleep(0.04)
     return f"{int(loaves)} loaves of bread"
 
 
 def write(text):
     words = text.split(" ")
     for end in range(len(words)):
-        time.sleep(0.05)
+        time.sleep(0.04)
         yield " ".join(words[: end + 1])
 
 
