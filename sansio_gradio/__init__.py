@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from sansio_gradio import events
+from sansio_gradio.client.call import Want
 from sansio_gradio.client.commands import (
     Abort,
     CloseConnection,
@@ -24,7 +25,6 @@ from sansio_gradio.client.commands import (
 )
 from sansio_gradio.client.conversation import Conversation
 from sansio_gradio.client.engine import Engine
-from sansio_gradio.client.job import Want
 from sansio_gradio.client.session import Session
 from sansio_gradio.errors import (
     AppError,

@@ -8,8 +8,8 @@ from typing import Any
 from engine_driver import Driver, counted_entropy
 from served_peer import SteppedPeer
 
+from sansio_gradio.client.call import Want
 from sansio_gradio.client.engine import Engine
-from sansio_gradio.client.job import Want
 from sansio_gradio.events import Connected
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.server.app import App, Slot

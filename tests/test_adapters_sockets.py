@@ -99,7 +99,7 @@ def test_parameters_that_are_called_like_options_get_their_arguments() -> None:
         with pytest.raises(LocalProtocolError, match="'timeout' is an option of every call"):
             client.predict("x", timeout=120, api_name="/slow")
         with pytest.raises(LocalProtocolError, match="'isolated' is an option of every call"):
-            client.submit("x", isolated="yes", api_name="/slow").result()
+            client.submit("x", isolated=True, api_name="/slow").result()
 
 
 def test_state_is_kept_between_calls_and_not_shown(client: Client) -> None:

@@ -21,8 +21,9 @@ from conversation_driver import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sansio_gradio.client.context import Chunk
-from sansio_gradio.client.job import Job, Want
+from sansio_gradio.client.call import Call, Want
+from sansio_gradio.client.chunks import Chunk
+from sansio_gradio.client.job import Job
 from sansio_gradio.errors import (
     AppError,
     ConnectionLost,
@@ -64,7 +65,7 @@ class Carried:
         context = self.talk.conversation._context
         self.asked: list[Any] = []
         self.left = 0
-        self.job = Job(7, want=want)
+        self.job = Job(7, Call(want=want))
         endpoint = context.app.endpoint(fn_index=ECHO)
         self.job.begin(context, endpoint, ["x"], self.on_left)
         self.job.start(self)
@@ -586,59 +587,19 @@ STREAMING = MESSAGES[Msg.PROCESS_STREAMING]
 def test_pieces_wait_until_they_are_asked_for() -> None:
     carried = at(JobState.RUNNING)
     for piece in ("one", "two"):
-        carried.job.send([piece])
-    carried.job.send(None)
+        carried.job.input.add([piece])
+    carried.job.input.add(None)
     assert carried.asked == ["start"]
     for _ in range(4):
         carried.receive(STREAMING)
     assert carried.asked == ["start", ["one"], ["two"], None]
 
 
-def test_a_piece_that_is_asked_for_goes_at_once() -> None:
-    carried = at(JobState.RUNNING)
-    carried.receive(STREAMING)
-    carried.job.send(["one"])
-    carried.job.send(["two"])
-    assert carried.asked == ["start", ["one"]]
-
-
-def test_the_latest_piece_may_replace_those_that_wait() -> None:
-    carried = at(JobState.RUNNING)
-    carried.job.send(["one"])
-    carried.job.send(["two"])
-    carried.job.send(["three"], latest=True)
-    carried.job.send(None, latest=True)  # the end is no piece
-    for _ in range(3):
-        carried.receive(STREAMING)
-    assert carried.asked == ["start", ["three"], None]
-
-
-def test_behind_the_end_of_the_input_there_is_nothing() -> None:
-    carried = at(JobState.RUNNING)
-    carried.job.send(None)
-    for piece in (["x"], None):
-        with pytest.raises(LocalProtocolError, match="ended already"):
-            carried.job.send(piece)
-    carried.receive(STREAMING)
-    for piece in (["x"], None):  # also when the server has been told
-        with pytest.raises(LocalProtocolError, match="ended already"):
-            carried.job.send(piece)
-    assert carried.asked == ["start", None]
-
-
-def test_a_piece_that_is_no_json_is_refused_at_once() -> None:
-    carried = at(JobState.RUNNING)
-    with pytest.raises(LocalProtocolError):
-        carried.job.send([object()])
-    carried.receive(STREAMING)
-    assert carried.asked == ["start"]
-
-
 def test_a_job_that_is_over_hands_over_no_piece() -> None:
     carried = at(JobState.RUNNING)
     carried.receive(STREAMING)
     carried.receive(completed(1))
-    carried.job.send(["one"])
+    carried.job.input.add(["one"])
     assert carried.asked == ["start", "forget"]
 
 

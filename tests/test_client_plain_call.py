@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from conversation_driver import COUNT, PLAIN, Talk, app, config
 
+from sansio_gradio.client.call import Want
 from sansio_gradio.client.commands import Abort, Expect
-from sansio_gradio.client.job import Want
 from sansio_gradio.errors import (
     AppError,
     AuthenticationError,

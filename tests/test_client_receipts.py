@@ -16,7 +16,7 @@ from conversation_driver import (
     starts,
 )
 
-from sansio_gradio.client.job import Want
+from sansio_gradio.client.call import Want
 from sansio_gradio.errors import LocalProtocolError, QueueFullError
 from sansio_gradio.events import Accepted, JobFailed, MessageReceived
 

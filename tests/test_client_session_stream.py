@@ -19,8 +19,8 @@ from conversation_driver import (
     starts,
 )
 
+from sansio_gradio.client.call import Want
 from sansio_gradio.client.commands import Abort, Expect, SendRequest
-from sansio_gradio.client.job import Want
 from sansio_gradio.errors import (
     AppError,
     AuthenticationError,

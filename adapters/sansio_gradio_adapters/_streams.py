@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
-from sansio_gradio.client.call import Call
-from sansio_gradio.client.job import Want
+from sansio_gradio.client.call import Call, Want
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.events import Accepted, JobCancelled, JobEnd, JobFailed
 from sansio_gradio.protocol.app_info import Endpoint

@@ -14,10 +14,9 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from sansio_gradio.client.call import Call
+from sansio_gradio.client.call import Call, Want
 from sansio_gradio.client.engine import Observe
 from sansio_gradio.client.headers import Fields
-from sansio_gradio.client.job import Want
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint

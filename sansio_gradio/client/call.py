@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
 from sansio_gradio.client.headers import Fields
-from sansio_gradio.client.job import Want
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+
+
+class Want(enum.Flag):
+    """Which events of a job are wanted besides its last one; the rest costs no time."""
+
+    RESULT = 0
+    MESSAGES = enum.auto()
+    STATUS = enum.auto()
+    OUTPUTS = enum.auto()
+    GROWTH = enum.auto()
+    ALL = MESSAGES | STATUS | OUTPUTS  # of what the server says of its own accord
+    RECEIPTS = enum.auto()
 
 
 @attrs.frozen(kw_only=True)

@@ -13,27 +13,13 @@ from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import GradioError, RemoteProtocolError
 from sansio_gradio.events import Anomaly, Event, SessionLost
 from sansio_gradio.limits import Limits, Timeouts
-from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.failures import refusal
 from sansio_gradio.protocol.messages import Message, parse_message
 from sansio_gradio.protocol.protocols import Traits
 from sansio_gradio.protocol.requests import HTTPRequest
-from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.json import JSON, loads
 from sansio_gradio.wire.url import URL
-
-
-@attrs.frozen
-class Chunk:
-    """A piece of a streaming input: one item an input, or None for its end. The first is 1."""
-
-    number: int
-    data: list[Any] | None
-    headers: Headers
-
-    def bound_to(self, endpoint: Endpoint) -> Chunk:
-        """The piece as on the wire, of what the caller gave."""
-        return self if self.data is None else attrs.evolve(self, data=endpoint.bind(self.data, {}))
 
 
 @attrs.define(kw_only=True, eq=False)

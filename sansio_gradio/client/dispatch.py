@@ -83,11 +83,11 @@ class Dispatch:
         (gradio@3.50.2 queueing.py: call_prediction).
         """
         if self._context.traits.channel is not Channel.WEBSOCKET:
-            return job.isolated
+            return job.call.isolated
         busy = {other.endpoint.fn_index for other in others if other is not job}
         is_generator = job.endpoint.is_generator is not False  # None: 3.16 does not tell
         shared = job.endpoint.fn_index in busy | self._given_up
-        return job.isolated or (is_generator and shared)
+        return job.call.isolated or (is_generator and shared)
 
     def _lost(self, stream: SessionStream) -> None:
         """A stream had to be cut: its session_hash is not used again."""

@@ -11,13 +11,14 @@ Rule 3: edits are applied when the application takes the ``Output``, not when th
 
 from __future__ import annotations
 
-import enum
-from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
-from sansio_gradio.client.context import Chunk, Context
+from sansio_gradio.client.call import Call, Want
+from sansio_gradio.client.chunks import Chunk, StreamingInput
+from sansio_gradio.client.context import Context
+from sansio_gradio.client.headers import checked_headers
 from sansio_gradio.errors import (
     AppError,
     DeadlineExceeded,
@@ -46,20 +47,7 @@ from sansio_gradio.protocol.messages import Message, output_data
 from sansio_gradio.protocol.outputs import Change, Outputs, Slots, change_of
 from sansio_gradio.protocol.states import JobState, Msg, after
 from sansio_gradio.protocol.status import Status, StatusUpdate, status_of
-from sansio_gradio.wire.headers import Headers
-from sansio_gradio.wire.json import JSON, dumps
-
-
-class Want(enum.Flag):
-    """Which events of a job are wanted besides its last one; the rest costs no time."""
-
-    RESULT = 0
-    MESSAGES = enum.auto()
-    STATUS = enum.auto()
-    OUTPUTS = enum.auto()
-    GROWTH = enum.auto()
-    ALL = MESSAGES | STATUS | OUTPUTS  # of what the server says of its own accord
-    RECEIPTS = enum.auto()
+from sansio_gradio.wire.json import JSON
 
 
 class Carrier(Protocol):
@@ -88,25 +76,15 @@ _MSGS: Final[Mapping[str, Msg]] = {msg.value: msg for msg in Msg}
 class Job:
     """What is known of one job. ``id`` is its number, ``event_id`` the server's name for it."""
 
-    def __init__(
-        self,
-        id: int,
-        *,
-        want: Want = Want.ALL,
-        headers: Headers = (),
-        extra: Mapping[str, Any] | None = None,
-        event_data: object = None,
-        trigger_id: int | None = None,
-        isolated: bool = False,
-    ) -> None:
+    def __init__(self, id: int, call: Call) -> None:
         self.id = id
-        self._wants_messages = Want.MESSAGES in want
-        self._wants_status = Want.STATUS in want
-        self._wants_outputs = Want.OUTPUTS in want
-        self._wants_growth = Want.GROWTH in want
-        self._wants_receipts = Want.RECEIPTS in want
-        self.headers = headers
-        self.isolated = isolated
+        self.call = call
+        self.headers = checked_headers(call.headers or ())
+        self._wants_messages = Want.MESSAGES in call.want
+        self._wants_status = Want.STATUS in call.want
+        self._wants_outputs = Want.OUTPUTS in call.want
+        self._wants_growth = Want.GROWTH in call.want
+        self._wants_receipts = Want.RECEIPTS in call.want
         self.event_id: str | None = None
         self.session_hash = ""
         self.heard = False
@@ -115,17 +93,11 @@ class Job:
         """It ended, and the server has not said so: its function may still run there."""
         self.reopened = False
         """A second connection was opened for it already."""
-        self._extra = extra or {}
-        self._event_data = event_data
-        self._trigger_id = trigger_id
+        self.input = StreamingInput(self._send_chunk)
         self._state = JobState.JOINING
         self._cancelling = False
         self._left = False
         self._data: list[Any] = []
-        self._chunks: deque[Chunk] = deque()
-        self._last_chunk = 0
-        self._chunk_due = False
-        self._input_ended = False
         self._slots = Slots()
         self._unsynced = False
         self._yields = False
@@ -154,7 +126,7 @@ class Job:
         """Go to the server, by *carrier*."""
         self.carrier = carrier
         try:
-            self._chunks = deque(chunk.bound_to(self.endpoint) for chunk in self._chunks)
+            self.input.bind(self.endpoint)
             carrier.start(self)
         except LocalProtocolError as error:  # the arguments are no JSON, or a piece does not fit
             self.fail(error)
@@ -168,11 +140,11 @@ class Job:
         """What the server is told when the job joins (gradio data_classes.py: PredictBody)."""
         return {
             "data": self._data,
-            "event_data": self._event_data,
+            "event_data": self.call.event_data,
             "fn_index": self.endpoint.fn_index,
             "session_hash": self.session_hash,
-            "trigger_id": self._trigger_id,
-            **self._extra,
+            "trigger_id": self.call.trigger_id,
+            **(self.call.extra or {}),
         }
 
     # What the server says.
@@ -204,12 +176,11 @@ class Job:
         elif kind is Msg.PROCESS_STREAMING:
             # Always whole values (gradio@5.0.0 queueing.py: process_events).
             self._yielded(message, diffs=False)
-            self._chunk_due = True
-            self._hand_over_chunk()
+            self.input.asked()
 
     def accepted(self, answer: JSON, chunk: int = 0) -> None:
         """The server has taken the job, or a piece of its input."""
-        if self._wants_receipts and not self.is_over:
+        if (chunk or self._wants_receipts) and not self.is_over:
             self._emit(Accepted(session=self._session, job=self.id, chunk=chunk, answer=answer))
 
     def skip(self, text: str) -> bool:
@@ -358,23 +329,9 @@ class Job:
             self.carrier.forget(self)
             self._on_left(self)
 
-    def send(self, chunk: list[Any] | None, *, latest: bool = False, headers: Headers = ()) -> int:
-        """Queue a piece of a streaming input (None: its end) until the server asks for it."""
-        if self._input_ended:
-            raise LocalProtocolError(f"the input of job {self.id} was ended already")
-        self._input_ended = chunk is None
-        dumps(chunk)  # what is no JSON is told to whoever sends it, and not when its turn comes
-        if latest and chunk is not None:
-            self._chunks.clear()
-        self._last_chunk += 1
-        self._chunks.append(Chunk(self._last_chunk, chunk, headers))
-        self._hand_over_chunk()
-        return self._last_chunk
-
-    def _hand_over_chunk(self) -> None:
-        if self._chunk_due and self._chunks and not self.is_over:
-            self._chunk_due = False
-            self.carrier.send_chunk(self, self._chunks.popleft())
+    def _send_chunk(self, chunk: Chunk) -> None:
+        if not self.is_over:
+            self.carrier.send_chunk(self, chunk)
 
     # Endings.
 

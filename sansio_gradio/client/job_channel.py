@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from sansio_gradio.client.context import Chunk, Context
+from sansio_gradio.client.chunks import Chunk
+from sansio_gradio.client.context import Context
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.client.job import Job
 from sansio_gradio.client.plain_call import PlainCall

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from sansio_gradio.client.context import Chunk, Context
+from sansio_gradio.client.chunks import Chunk
+from sansio_gradio.client.context import Context
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.client.job import Job
 from sansio_gradio.errors import GradioError, RemoteProtocolError

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from sansio_gradio.client.context import Chunk, Context, name_given
+from sansio_gradio.client.chunks import Chunk
+from sansio_gradio.client.context import Context, name_given
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.client.job import Job
 from sansio_gradio.errors import RemoteProtocolError, ServerStoppedError

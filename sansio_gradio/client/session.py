@@ -8,13 +8,13 @@ from typing import Any, Final, TypedDict
 
 import attrs
 
-from sansio_gradio.client.call import Call
+from sansio_gradio.client.call import Call, Want
 from sansio_gradio.client.context import Context
 from sansio_gradio.client.discovery import Discovery
 from sansio_gradio.client.dispatch import Dispatch
 from sansio_gradio.client.exchanges import Exchanges
 from sansio_gradio.client.headers import Fields, checked_headers, overlaid, pairs
-from sansio_gradio.client.job import Job, Want
+from sansio_gradio.client.job import Job
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import DeadlineExceeded, GradioError, LocalProtocolError
 from sansio_gradio.events import Connected, ConnectingFailed, JobCancelled, JobFailed, SessionClosed
@@ -106,7 +106,7 @@ class Session:
         for name, value in pairs(cookies):
             self._context.exchanges.cookies.set(page, name, value)
         self._jobs: dict[int, Job] = {}
-        self._waiting: dict[int, tuple[Job, Call]] = {}
+        self._waiting: dict[int, Job] = {}
         self._last_job = 0
         new_hash = _hash_maker(entropy)
         self._dispatch = Dispatch(self._context, session_hash or new_hash(), new_hash)
@@ -174,19 +174,11 @@ class Session:
         """As ``submit``, for a call put together elsewhere."""
         self._demand_open()
         self._last_job += 1
-        job = Job(
-            self._last_job,
-            want=call.want,
-            headers=checked_headers(call.headers or ()),
-            extra=call.extra,
-            event_data=call.event_data,
-            trigger_id=call.trigger_id,
-            isolated=call.isolated,
-        )
+        job = Job(self._last_job, call)
         self._jobs[job.id] = job
         seconds = self._context.timeouts.job if call.timeout is None else call.timeout
         self._context.timers.start(("job", job.id), seconds, lambda: self._expire(job))
-        self._waiting[job.id] = (job, call)
+        self._waiting[job.id] = job
         self._asked()
         self._start_waiting()
         return job.id
@@ -239,13 +231,13 @@ class Session:
         found, sent = self._running(job), checked_headers(headers or ())
         endpoint = self.endpoint_of(job)  # as long as there is none, the piece waits with the job
         data = list(chunk) if endpoint is None else endpoint.bind(chunk, {})
-        number = found.send(data, latest=latest, headers=sent)
+        number = found.input.add(data, latest=latest, headers=sent)
         self._asked()
         return number
 
     def end_input(self, job: int) -> None:
         """End a streaming input: the job completes after the pieces that wait."""
-        self._running(job).send(None)
+        self._running(job).input.add(None)
         self._asked()
 
     def endpoint_of(self, job: int) -> Endpoint | None:
@@ -313,12 +305,13 @@ class Session:
 
     def _not_connected(self, error: GradioError) -> None:
         self._context.emit(ConnectingFailed(session=self.id, error=error))
-        for job, _ in list(self._waiting.values()):
+        for job in list(self._waiting.values()):
             self._fail_unstarted(job, error)
 
     def _start_waiting(self) -> None:
         """Start the jobs of which everything is known by now."""
-        for job, call in list(self._waiting.values()):
+        for job in list(self._waiting.values()):
+            call = job.call
             if self.app is None:
                 self._discovery.start()
                 return

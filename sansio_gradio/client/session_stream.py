@@ -18,7 +18,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from sansio_gradio.client.context import Chunk, Context, name_given
+from sansio_gradio.client.chunks import Chunk
+from sansio_gradio.client.context import Context, name_given
 from sansio_gradio.client.exchanges import Answer, OnAnswer
 from sansio_gradio.client.job import Job
 from sansio_gradio.errors import (

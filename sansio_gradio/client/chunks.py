@@ -1,0 +1,76 @@
+"""The input of a job that takes it in pieces, while it runs (gradio 5.0 and later).
+
+The server asks for each piece but the first, which goes with the job. What comes sooner waits here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.protocol.app_info import Endpoint
+from sansio_gradio.wire.headers import Headers
+from sansio_gradio.wire.json import dumps
+
+
+@attrs.frozen
+class Chunk:
+    """A piece of a streaming input: one item an input, or None for its end. The first is 1."""
+
+    number: int
+    data: list[Any] | None
+    headers: Headers
+
+    def bound_to(self, endpoint: Endpoint) -> Chunk:
+        """The piece as on the wire, of what the caller gave."""
+        return self if self.data is None else attrs.evolve(self, data=endpoint.bind(self.data, {}))
+
+
+class StreamingInput:
+    """The pieces that wait; *hand_over* is given each when its turn has come."""
+
+    def __init__(self, hand_over: Callable[[Chunk], None]) -> None:
+        self._hand_over = hand_over
+        self._waiting: deque[Chunk] = deque()
+        self._last_number = 0
+        self._is_due = False
+        self._has_ended = False
+
+    def add(self, data: list[Any] | None, *, latest: bool = False, headers: Headers = ()) -> int:
+        """Queue a piece, and return its number; *latest*: in the place of those that wait.
+
+        Raises:
+            LocalProtocolError: the input was ended, or the piece is no JSON.
+        """
+        if self._has_ended:
+            raise LocalProtocolError("The input was ended already.")
+        dumps(data)  # what is no JSON is told to whoever sends it, and not when its turn comes
+        self._has_ended = data is None
+        if latest and data is not None:
+            self._waiting.clear()
+        self._last_number += 1
+        self._waiting.append(Chunk(self._last_number, data, headers))
+        self._go_on()
+        return self._last_number
+
+    def bind(self, endpoint: Endpoint) -> None:
+        """The app is known, and with it what the pieces that wait mean.
+
+        Raises:
+            LocalProtocolError: one does not fit.
+        """
+        self._waiting = deque(chunk.bound_to(endpoint) for chunk in self._waiting)
+
+    def asked(self) -> None:
+        """The server wants the next one."""
+        self._is_due = True
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._is_due and self._waiting:
+            self._is_due = False
+            self._hand_over(self._waiting.popleft())

@@ -1,0 +1,99 @@
+"""The pieces of a streaming input wait until the server asks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sample_apps
+
+from sansio_gradio.client.chunks import Chunk, StreamingInput
+from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+
+
+def streaming() -> tuple[StreamingInput, list[Chunk]]:
+    handed: list[Chunk] = []
+    return StreamingInput(handed.append), handed
+
+
+def test_pieces_wait_until_they_are_asked_for_and_are_counted() -> None:
+    given, handed = streaming()
+    assert [given.add(["one"]), given.add(["two"]), given.add(None)] == [1, 2, 3]
+    assert handed == []
+    for _ in range(4):
+        given.asked()
+    assert handed == [Chunk(1, ["one"], ()), Chunk(2, ["two"], ()), Chunk(3, None, ())]
+
+
+def test_a_piece_that_is_asked_for_goes_at_once_with_its_headers() -> None:
+    given, handed = streaming()
+    given.asked()
+    given.add(["one"], headers=(("a", "b"),))
+    given.add(["two"])
+    assert handed == [Chunk(1, ["one"], (("a", "b"),))]
+
+
+def test_to_be_asked_twice_is_to_be_asked() -> None:
+    given, handed = streaming()
+    given.asked()
+    given.asked()
+    given.add(["one"])
+    given.add(["two"])
+    assert [chunk.number for chunk in handed] == [1]
+
+
+def test_the_latest_piece_may_replace_those_that_wait() -> None:
+    given, handed = streaming()
+    given.add(["one"])
+    given.add(["two"])
+    given.add(["three"], latest=True)
+    given.add(None, latest=True)  # the end is no piece
+    for _ in range(3):
+        given.asked()
+    assert [chunk.data for chunk in handed] == [["three"], None]
+
+
+def test_behind_the_end_of_the_input_there_is_nothing() -> None:
+    given, handed = streaming()
+    given.add(None)
+    for piece in (["x"], None):
+        with pytest.raises(LocalProtocolError, match="ended already"):
+            given.add(piece)
+    given.asked()
+    for piece in (["x"], None):  # also when the server has been told
+        with pytest.raises(LocalProtocolError, match="ended already"):
+            given.add(piece)
+    assert [chunk.data for chunk in handed] == [None]
+
+
+def test_a_piece_that_is_no_json_is_refused_at_once_and_counts_for_nothing() -> None:
+    given, handed = streaming()
+    with pytest.raises(LocalProtocolError):
+        given.add([object()])
+    given.asked()
+    assert handed == []
+    assert given.add(["one"]) == 1
+
+
+def test_pieces_that_came_before_the_app_was_known_are_bound_when_it_is() -> None:
+    with_state = endpoint([1, 3])
+    given, handed = streaming()
+    given.add(["one"])
+    given.add(None)
+    given.bind(with_state)
+    given.asked()
+    given.asked()
+    assert [chunk.data for chunk in handed] == [["one", None], None]
+
+
+def test_a_piece_that_does_not_fit_is_told_when_that_is_known() -> None:
+    given, _ = streaming()
+    given.add(["one", "two", "three"])
+    with pytest.raises(LocalProtocolError, match="do not fit"):
+        given.bind(endpoint([1]))
+
+
+def endpoint(inputs: list[int]) -> Endpoint:
+    dependency: Any = {"inputs": inputs, "api_name": "f"}
+    return AppInfo.from_config(sample_apps.config(dependency)).endpoints[0]
