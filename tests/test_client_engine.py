@@ -27,6 +27,7 @@ from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, Tex
 
 from sansio_gradio.client import commands
 from sansio_gradio.client.commands import OpenConnection, StartTLS
+from sansio_gradio.client.conversation import Conversation
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.client.session import Session
 from sansio_gradio.errors import (
@@ -918,6 +919,49 @@ def test_sessions_are_told_apart() -> None:
         end = world.driver.end(session, job)
         assert isinstance(end, JobCompleted)
         assert f'"data":["{number}"]' in end.data[0]
+
+
+def test_what_many_sessions_wait_for_costs_those_that_do_something_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[int] = []
+    look = Conversation.next_deadline
+
+    def counted(self: Conversation) -> float | None:
+        looks.append(self.id)
+        return look(self)
+
+    monkeypatch.setattr(Conversation, "next_deadline", counted)
+
+    def looked_at(idle: int) -> int:
+        world = World(limits=Limits(connections=100))
+        others = [world.begin() for _ in range(idle)]
+        for other in others:
+            other.submit("x", fn_index=ECHO, timeout=60.0)
+        world.driver.settle()
+        world.new()
+        looks.clear()
+        job = world.submit()
+        world.answer(world.only(), DONE)
+        world.driver.sleep(1.0)
+        assert isinstance(world.end(job), JobCompleted)
+        assert not {other.id for other in others} & set(looks)
+        return len(looks)
+
+    assert looked_at(3) == looked_at(50)
+
+
+def test_every_session_is_woken_when_it_is_due() -> None:
+    world = World()
+    sessions = [world.session, *(world.begin() for _ in range(3))]
+    jobs = [
+        (one.id, one.submit("x", fn_index=ECHO, timeout=2.0 * (4 - n)))
+        for n, one in enumerate(sessions)
+    ]
+    for woken in range(5):
+        world.driver.sleep(2.0 if woken else 1.0)
+        ended = [bool(world.driver.ends(*job)) for job in jobs]
+        assert ended == [4 - n <= woken for n in range(4)]
 
 
 def test_who_asks_first_is_served_first() -> None:

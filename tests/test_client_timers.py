@@ -237,6 +237,12 @@ class TimersAgainstAList(RuleBasedStateMachine):
     def model_stop(self, name: str) -> None:
         self.model = [deadline for deadline in self.model if deadline.name != name]
 
+    @rule(name=names, when=st.sampled_from([-5.0, 0.0, 1.0, 20.0]), again=delays)
+    def start_at(self, name: str, when: float, again: float | None) -> None:
+        self.timers.start_at(name, when, lambda: self.act(name, again, False))
+        self.model_stop(name)
+        self.model.append(Deadline(name, 0.0, when))
+
     @rule(name=names)
     def stop(self, name: str) -> None:
         self.timers.stop(name)

@@ -13,6 +13,7 @@ Rule 2: this file knows connections and requests. What is said on them is ``Conv
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -49,8 +50,24 @@ class Engine:
     """Connections, exchanges and timers of any number of sessions.
 
     ``entropy(n)`` returns n random bytes. ``wall_offset``: POSIX time minus monotonic time, in
-    seconds. ``observe`` is told all that passes. ``strict``: what no known server does is an error.
-    ``json_loads``: another JSON parser, as ``orjson.loads``.
+    seconds; without it, times in ``StatusUpdate`` are monotonic. ``observe`` is told all that
+    passes. ``strict``: what no known server does is an error. ``json_loads``: another JSON parser,
+    as ``orjson.loads``.
+
+    After any verb, and whenever ``next_deadline`` has passed, the surroundings take one step:
+
+    * each ``next_command``, until None. ``OpenConnection`` is answered by ``connection_made`` or
+      ``connection_lost`` (finding the address of the host is part of it), ``StartTLS`` by
+      ``tls_made`` or ``connection_lost``. Before ``CloseConnection`` is carried out, what
+      ``data_to_send`` still has is sent;
+    * for each of ``connections_with_data``: ``data_to_send`` until it is empty, or as much as the
+      connection takes. What was taken counts as sent, and must be;
+    * each ``next_event``, until None. They name their session, and jobs are counted in each.
+
+    Of a connection: ``receive_data`` for what came, with no bytes for its end, after which there is
+    nothing more to read and ``CloseConnection`` is the next command for it; ``connection_lost`` for
+    an error, after which it is closed without a command. To tell more of a connection that is over
+    does no harm. All calls come from one thread; events may ask for more at once.
     """
 
     def __init__(
@@ -87,6 +104,7 @@ class Engine:
         self._writable: dict[int, Connection] = {}
         self._exchanges: dict[tuple[int, int], Exchange] = {}
         self._carriers: dict[Exchange, Connection] = {}
+        self._due: dict[int, float] = {}  # when a conversation is to be woken
         self._last_connection = 0
         self._last_session = 0
 
@@ -137,6 +155,8 @@ class Engine:
             if event is not None:
                 if type(event) is SessionClosed:
                     del self._sessions[conversation.id]
+                    self._timers.stop(("wake", conversation.id))
+                    self._due.pop(conversation.id, None)
                     self._work()
                 self._tell_observer(None, "event", event)
                 return event
@@ -145,7 +165,7 @@ class Engine:
 
     def next_deadline(self) -> float | None:
         """When ``handle_timer`` is due, in monotonic seconds; it may have passed already."""
-        deadlines = [conversation.next_deadline() for conversation in self._sessions.values()]
+        deadlines = [conversation.next_deadline() for conversation in self._touched.values()]
         deadlines.append(self._timers.next_deadline())
         return min((when for when in deadlines if when is not None), default=None)
 
@@ -207,12 +227,8 @@ class Engine:
     def handle_timer(self, now: float) -> None:
         """The time is *now*."""
         self._timers.tell(now)
+        self._work()  # which notes when those that were touched are due
         self._timers.fire()
-        for conversation in self._sessions.values():
-            deadline = conversation.next_deadline()
-            if deadline is not None and deadline <= now:
-                conversation.handle_timer(now)
-                self._touch(conversation)
         self._work()
 
     # Connections.
@@ -317,6 +333,7 @@ class Engine:
             conversation = self._touched.pop(next(iter(self._touched)))
             while (command := conversation.next_command()) is not None:
                 self._carry_out(conversation, command)
+            self._note_deadline(conversation)
         if not self._sessions:
             self._close_unused()
         for step in self._pool.plan(self._timers.now):
@@ -327,6 +344,18 @@ class Engine:
                     self._open(exchange)
                 case _:
                     self._close(step.connection)
+
+    def _note_deadline(self, conversation: Conversation) -> None:
+        """Wake the conversation when it wants; too early does no harm, and spares a timer."""
+        due = conversation.next_deadline()
+        if due is not None and due < self._due.get(conversation.id, math.inf):
+            self._due[conversation.id] = due
+            self._timers.start_at(("wake", conversation.id), due, lambda: self._wake(conversation))
+
+    def _wake(self, conversation: Conversation) -> None:
+        del self._due[conversation.id]
+        conversation.handle_timer(self._timers.now)
+        self._touch(conversation)
 
     def _carry_out(self, conversation: Conversation, command: ConversationCommand) -> None:
         match command:

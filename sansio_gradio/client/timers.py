@@ -39,6 +39,14 @@ class Timers:
         self._running[self._last] = (name, action)
         self._unanchored[self._last] = delay
 
+    def start_at(self, name: Hashable, when: float, action: Action) -> None:
+        """(Re)start the timer *name*, to pass at *when* (monotonic seconds)."""
+        self.stop(name)
+        self._last += 1
+        self._numbers[name] = self._last
+        self._running[self._last] = (name, action)
+        heapq.heappush(self._heap, (when, self._last))
+
     def stop(self, name: Hashable) -> None:
         number = self._numbers.pop(name, None)
         if number is not None:
