@@ -5,16 +5,18 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
 import attrs
 import pytest
 from lively_app import PATIENCE, Lively
-from worlds import WORLDS, World, wait_for
+from worlds import CANCELLING, WORLDS, World, wait_for
 
 from sansio_gradio_adapters.server import serve_in_thread
 
+Play = Callable[..., Coroutine[Any, Any, None]]
 SERVERS = {"sse_v3": {"protocol": "sse_v3"}, "ws": {"version": "3.50.2"}}
 
 
@@ -22,7 +24,7 @@ SERVERS = {"sse_v3": {"protocol": "sse_v3"}, "ws": {"version": "3.50.2"}}
 class Place:
     """A world, and a server at an address in it."""
 
-    world: World
+    world: Any  # World, or CancellingWorld
     lively: Lively
     url: str
 
@@ -44,8 +46,17 @@ def serve(name: str) -> Iterator[tuple[Lively, str]]:
         lively.go_on.set()
 
 
-def in_every_world(play: Callable[..., Coroutine[Any, Any, None]]) -> Any:
+def in_every_world(play: Play) -> Any:
     """Make of a scenario, which takes a ``place`` and perhaps fixtures, a test of each world."""
+    return _in(WORLDS, play)
+
+
+def where_tasks_are_cancelled(play: Play) -> Any:
+    """The same without the world of threads."""
+    return _in(CANCELLING, play)
+
+
+def _in(worlds: Mapping[str, World], play: Play) -> Any:
 
     def test(world: str, served: tuple[Lively, str], **fixtures: Any) -> None:
         lively, url = served
@@ -60,10 +71,14 @@ def in_every_world(play: Callable[..., Coroutine[Any, Any, None]]) -> Any:
     for_pytest: Any = test
     for_pytest.__signature__ = inspect.Signature([*own, *others])
     test.__name__ = play.__name__
-    return pytest.mark.parametrize("world", WORLDS)(test)
+    return pytest.mark.parametrize("world", worlds)(test)
 
 
 async def keep(items: AsyncIterator[Any], seen: list[Any]) -> None:
     """Put into *seen* what comes, up to the end or the error."""
     async for item in items:
         seen.append(item)
+
+
+def open_files() -> int:
+    return len(os.listdir("/dev/fd"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 from lively_app import PATIENCE, Lively
-from places import SERVERS, Place, in_every_world, serve
+from places import SERVERS, Place, in_every_world, open_files, serve
 from test_adapters_sockets import answering, free_port
 from worlds import WORLDS, World, wait_for
 
@@ -231,7 +230,7 @@ async def a_round(place: Place) -> int:
         await client.predict("x", api_name="/echo")
         client.submit(endless.name, api_name="/endless")
         assert await client.submit("abc", api_name="/chat") == "abc"
-    tasks = place.world.tasks()
+    tasks: int = place.world.tasks()
     await place.ends(endless)
     return tasks
 
@@ -246,10 +245,6 @@ async def test_nothing_is_left(place: Place) -> None:
         assert after <= before
     await place.until(lambda: threading.active_count() <= threads)
     await place.until(lambda: open_files() <= files)  # the server's ends, too
-
-
-def open_files() -> int:
-    return len(os.listdir("/dev/fd"))
 
 
 @in_every_world

@@ -10,8 +10,17 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterator,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, Protocol
 
 import trio
@@ -40,6 +49,44 @@ class World(Protocol):
     def tasks(self) -> int:
         """How many tasks, or threads, there are."""
         ...
+
+
+class CancellingWorld(World, Protocol):
+    """A world in which whoever waits can be cancelled."""
+
+    async def cut(self, call: Call, at: int) -> bool:
+        """Cancel *call* where it suspends for the time *at*; False: it did not so often."""
+        ...
+
+    async def within(self, seconds: float, call: Call) -> bool:
+        """Cancel *call* after so many seconds, as this world does it; False: it was over before."""
+        ...
+
+
+class Suspensions:
+    """Awaits *call*, and calls *cancel* when it suspends for the time *at*."""
+
+    def __init__(self, call: Call, at: int, cancel: Callable[[], object]) -> None:
+        self.count = 0
+        self._call = call
+        self._at = at
+        self._cancel = cancel
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        coroutine: Any = self._call().__await__()
+        go_on = partial(coroutine.send, None)
+        while True:
+            try:
+                trap = go_on()
+            except StopIteration as stop:
+                return stop.value
+            self.count += 1
+            if self.count == self._at:
+                self._cancel()
+            try:
+                go_on = partial(coroutine.send, (yield trap))
+            except BaseException as error:
+                go_on = partial(coroutine.throw, error)
 
 
 async def wait_for(world: World, happened: Callable[[], object], patience: float = 10) -> None:
@@ -84,6 +131,26 @@ class Asyncio:
     def tasks(self) -> int:
         return len(asyncio.all_tasks())
 
+    async def cut(self, call: Call, at: int) -> bool:
+        async def run() -> None:
+            await suspensions
+
+        def cancel() -> None:
+            task.cancel()
+
+        suspensions = Suspensions(call, at, cancel)
+        task = asyncio.create_task(run())
+        await asyncio.wait([task])
+        assert task.cancelled() == (suspensions.count >= at)  # it passes through
+        return task.cancelled() or bool(task.result())
+
+    async def within(self, seconds: float, call: Call) -> bool:
+        deadline = asyncio.timeout(seconds)
+        with contextlib.suppress(TimeoutError):
+            async with deadline:
+                await call()
+        return deadline.expired()
+
 
 # trio
 
@@ -114,6 +181,20 @@ class Trio:
 
     def tasks(self) -> int:
         return trio.lowlevel.current_statistics().tasks_living
+
+    async def cut(self, call: Call, at: int) -> bool:
+        scope = trio.CancelScope()
+        suspensions = Suspensions(call, at, scope.cancel)
+        with scope:
+            await suspensions
+        if scope.cancelled_caught:
+            assert suspensions.count >= at
+        return suspensions.count >= at  # what is shielded to its end is not cancelled
+
+    async def within(self, seconds: float, call: Call) -> bool:
+        with trio.move_on_after(seconds) as scope:
+            await call()
+        return scope.cancelled_caught
 
 
 # Threads
@@ -253,9 +334,9 @@ async def _awaited(items: Iterator[Any]) -> AsyncGenerator[Any]:
 
 # All there are on this machine
 
-WORLDS: dict[str, World] = {"sockets": Threads(), "asyncio": Asyncio(), "trio": Trio()}
+CANCELLING: dict[str, CancellingWorld] = {"asyncio": Asyncio(), "trio": Trio()}
 with contextlib.suppress(ImportError):
     import uvloop
 
-    WORLDS["uvloop"] = Asyncio(uvloop.new_event_loop)
-ASYNCHRONOUS = {name: world for name, world in WORLDS.items() if name != "sockets"}
+    CANCELLING["uvloop"] = Asyncio(uvloop.new_event_loop)
+WORLDS: dict[str, World] = {"sockets": Threads(), **CANCELLING}
