@@ -25,6 +25,7 @@ from sansio_gradio.client.commands import (
 )
 from sansio_gradio.client.conversation import Conversation
 from sansio_gradio.client.engine import Engine
+from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.session import Session
 from sansio_gradio.errors import (
     AppError,
@@ -83,6 +84,7 @@ __all__ = [
     "QueueFullError",
     "RemoteProtocolError",
     "ResumeReading",
+    "Retry",
     "SSEDecoder",
     "SendRequest",
     "SendText",

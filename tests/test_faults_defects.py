@@ -114,7 +114,7 @@ def test_b2_an_event_line_before_the_data() -> None:
 def test_b3_lines_that_end_in_crlf() -> None:
     blocks = [block(message, newline="\r\n") for message in (STARTS, completed("x"))]
     # And the stream stays open: what ends the job is the message, not the end.
-    assert predicted([b"".join([SSE_HEAD, *blocks]), hold]) == "x"
+    assert predicted((b"".join([SSE_HEAD, *blocks]), hold)) == "x"
 
 
 def test_b4_a_message_of_an_unknown_type() -> None:
@@ -130,7 +130,7 @@ def test_b4_a_message_of_an_unknown_type() -> None:
 def test_b5_an_unexpected_error(of: dict[str, Any]) -> None:
     message = {"msg": "unexpected_error", "message": "Server stopped.", "success": False, **of}
     with pytest.raises(ServerStoppedError, match=r"Server stopped\."):
-        predicted([stream(STARTS, message), hold])
+        predicted((stream(STARTS, message), hold))
 
 
 def test_b6_a_stream_that_ends_before_the_job() -> None:
@@ -146,7 +146,7 @@ def test_b6_a_stream_that_ends_before_the_job() -> None:
 def test_b7_a_server_that_dies_while_it_yields() -> None:
     seen = threading.Event()
     begun = stream(STARTS, *[generating("0")], *[generating([["append", [], "x"]])] * 8)
-    with serving(data=[begun, wait(seen), reset]) as server, Client(server.url) as client:
+    with serving(data=(begun, wait(seen), reset)) as server, Client(server.url) as client:
         job = client.submit(9, api_name="/count")
         outputs = iter(job)
         got = [next(outputs) for _ in range(9)]
@@ -215,7 +215,7 @@ def test_b11_cancelling_a_job_that_is_over() -> None:
 
 
 def test_b12_a_new_session_while_a_job_runs() -> None:
-    data = in_turn([stream(STARTS), hold], stream(completed("y")) + LAST_CHUNK)
+    data = in_turn((stream(STARTS), hold), stream(completed("y")) + LAST_CHUNK)
     with serving(data=data) as server, Client(server.url) as client:
         old = client.session_hash
         job = client.submit("x", api_name="/echo")
@@ -326,7 +326,7 @@ def test_b20_what_the_caller_gave_stays_the_caller_s() -> None:
 
 
 def test_b21_a_closed_client_is_closed() -> None:
-    with serving(data=[stream(STARTS), hold]) as server:
+    with serving(data=(stream(STARTS), hold)) as server:
         client = Client(server.url)
         job = client.submit("x", api_name="/echo")
         until_it_runs(job)

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from sansio_gradio.client.exchanges import Answer, Exchanges, OnAnswer, OnError
+from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import GradioError, RemoteProtocolError
 from sansio_gradio.events import Anomaly, Event, SessionLost
@@ -36,10 +37,15 @@ class Context:
     json_loads: Callable[[str | bytes], Any] | None
     base: URL
     """Of the app's page, then, when the app is known, of its API."""
+    retry: Retry | None
+    random: Callable[[], float]
+    """From 0 to 1."""
     app: AppInfo = attrs.field(init=False)
     traits: Traits = attrs.field(init=False)
     on_render: Callable[[dict[str, Any]], None] = attrs.field(init=False)
     """Told of each ``render_config`` that comes in the shared session."""
+    hand_in: Callable[[Any], None] = attrs.field(init=False)
+    """Takes a job to the server."""
 
     def emit(self, event: Event | Callable[[], Event | None]) -> None:
         self.events.append(event)

@@ -19,6 +19,7 @@ from sansio_gradio.client.call import Call, Want
 from sansio_gradio.client.chunks import Chunk, StreamingInput
 from sansio_gradio.client.context import Context
 from sansio_gradio.client.headers import checked_headers
+from sansio_gradio.client.retry import Pause
 from sansio_gradio.errors import (
     AppError,
     DeadlineExceeded,
@@ -96,6 +97,9 @@ class Job:
         self.input = StreamingInput(self._send_chunk)
         self._state = JobState.JOINING
         self._cancelling = False
+        self._taken = False
+        """The server has it."""
+        self._attempts = 0  # to hand it in again
         self._left = False
         self._data: list[Any] = []
         self._slots = Slots()
@@ -126,7 +130,8 @@ class Job:
         """Go to the server, by *carrier*."""
         self.carrier = carrier
         try:
-            self.input.bind(self.endpoint)
+            if not self._attempts:
+                self.input.bind(self.endpoint)
             carrier.start(self)
         except LocalProtocolError as error:  # the arguments are no JSON, or a piece does not fit
             self.fail(error)
@@ -180,6 +185,7 @@ class Job:
 
     def accepted(self, answer: JSON, chunk: int = 0) -> None:
         """The server has taken the job, or a piece of its input."""
+        self._taken = True
         if (chunk or self._wants_receipts) and not self.is_over:
             self._emit(Accepted(session=self._session, job=self.id, chunk=chunk, answer=answer))
 
@@ -259,7 +265,8 @@ class Job:
 
     def _finish(self, kind: Msg, message: Message) -> None:
         if kind is Msg.QUEUE_FULL:
-            self._end_in(QueueFullError())
+            if not self._is_tried_again(full := QueueFullError()):
+                self._end_in(full)
         elif kind is not Msg.PROCESS_COMPLETED:
             self._end_in(ServerStoppedError(message.get("message")))
         elif (data := output_data(message)) is not None and message.get("success") is not False:
@@ -317,8 +324,23 @@ class Job:
         if self._cancelling:
             self._stopped(False)
             return
-        self._tell_status(StatusUpdate(Status.FINISHED, self.context.wall_now))
-        self._end_in(error)
+        if not self._is_tried_again(error):
+            self._tell_status(StatusUpdate(Status.FINISHED, self.context.wall_now))
+            self._end_in(error)
+
+    def _is_tried_again(self, error: GradioError) -> bool:
+        """Whether the job is handed in again, after a while, instead of ending in *error*."""
+        context = self.context
+        if context.retry is None or self._taken:
+            return False
+        seconds = context.retry.delay(error, self._attempts, context.random())
+        if seconds is None:
+            return False
+        self.carrier.forget(self)
+        self._attempts += 1
+        self._state, self.event_id = JobState.JOINING, None
+        self.carrier = Pause(context.timers, seconds, partial(context.hand_in, self))
+        return True
 
     def leave(self) -> None:
         """Be done with the job, also where the server's word on stopping it is still due."""

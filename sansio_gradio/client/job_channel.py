@@ -96,7 +96,7 @@ class JobChannel:
         self.told(event.data)
 
     def told(self, text: str) -> None:
-        if self._job.is_over:
+        if self._job.is_over or self._job.carrier is not self:
             return  # the rest of what came in one piece
         try:
             message = self._context.parse(text, self._job.id)

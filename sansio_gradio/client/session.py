@@ -15,6 +15,7 @@ from sansio_gradio.client.dispatch import Dispatch
 from sansio_gradio.client.exchanges import Exchanges
 from sansio_gradio.client.headers import Fields, checked_headers, overlaid, pairs
 from sansio_gradio.client.job import Job
+from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import DeadlineExceeded, GradioError, LocalProtocolError
 from sansio_gradio.events import Connected, ConnectingFailed, JobCancelled, JobFailed, SessionClosed
@@ -41,6 +42,7 @@ class SessionOptions(TypedDict, total=False):
     cookies: Fields
     auth: tuple[str, str] | None
     protocol: str | None
+    retry: Retry | None
 
 
 class Session:
@@ -49,8 +51,9 @@ class Session:
     ``entropy(n)`` returns n random bytes. ``app``: what is known of the app already, so that
     nothing is asked. ``protocol``: speak this one, whatever the app announces. ``auth``: (user,
     password) for an app with a login. ``headers`` and ``cookies`` go to the app's origin and
-    nowhere else. ``wall_offset``: POSIX time minus monotonic time, in seconds. ``strict``: what no
-    known server does is an error. ``json_loads``: another JSON parser, as ``orjson.loads``.
+    nowhere else. ``retry``: which failed jobs are handed in again; None: none. ``wall_offset``:
+    POSIX time minus monotonic time, in seconds. ``strict``: what no known server does is an error.
+    ``json_loads``: another JSON parser, as ``orjson.loads``.
 
     Raises:
         LocalProtocolError: *src* is not an address, or a header cannot be sent.
@@ -68,6 +71,7 @@ class Session:
         cookies: Fields = (),
         auth: tuple[str, str] | None = None,
         protocol: str | None = None,
+        retry: Retry | None = None,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
         wall_offset: float = 0.0,
@@ -102,7 +106,10 @@ class Session:
             strict=strict,
             json_loads=json_loads,
             base=page,
+            retry=retry,
+            random=lambda: int.from_bytes(entropy(4)) / (2**32 - 1),
         )
+        self._context.hand_in = self._hand_in
         for name, value in pairs(cookies):
             self._context.exchanges.cookies.set(page, name, value)
         self._jobs: dict[int, Job] = {}
@@ -341,6 +348,9 @@ class Session:
 
     def _start(self, job: Job, endpoint: Endpoint, data: list[Any]) -> None:
         job.begin(self._context, endpoint, data, self._over)
+        self._hand_in(job)
+
+    def _hand_in(self, job: Job) -> None:
         others = [other for other in self._jobs.values() if other.id not in self._waiting]
         self._dispatch.start(job, others)
 

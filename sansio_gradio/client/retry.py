@@ -1,0 +1,91 @@
+"""When a job is handed in again: the user's policy. By itself nothing is run twice.
+
+Only a job that the server has not taken comes into question: not one that has been joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from attrs.validators import ge, gt, le
+
+from sansio_gradio import errors
+from sansio_gradio.client.timers import Timers
+
+
+@attrs.frozen(kw_only=True)
+class Retry:
+    """Which jobs are handed in again, how often, and how soon."""
+
+    times: int = attrs.field(default=3, validator=ge(0))
+    """How often (a count), after the first time."""
+
+    queue_full: bool = True
+    """Where the app's queue was full."""
+
+    too_many_requests: bool = True
+    """Where the server asked for fewer requests (HTTP 429)."""
+
+    not_connected: bool = True
+    """Where no connection came about."""
+
+    not_joined: bool = False
+    """Where the connection broke, or the server was silent, before it said that it had the job. It
+    may have it nevertheless: then the job runs twice."""
+
+    backoff: float = attrs.field(default=1.0, validator=gt(0))
+    """Seconds to wait before the first time; twice as many before each further one."""
+
+    longest: float = attrs.field(default=60.0, validator=gt(0))
+    """Seconds to wait at most. A server that asks for more (Retry-After) is not asked again."""
+
+    jitter: float = attrs.field(default=0.5, validator=(ge(0), le(1)))
+    """Which part of the wait is random, so that many clients do not come back at once."""
+
+    def delay(self, error: errors.GradioError, attempt: int, random: float) -> float | None:
+        """Seconds to wait before a job that failed in *error* is handed in again; None: it is not.
+
+        *attempt*: how often it was handed in again already. *random*: from 0 to 1.
+        """
+        asked = getattr(error, "retry_after", None) or 0.0
+        if attempt >= self.times or asked > self.longest or not self._covers(error):
+            return None
+        wait = min(self.longest, self.backoff * 2.0**attempt)
+        return max(asked, wait * (1 - self.jitter * random))
+
+    def _covers(self, error: errors.GradioError) -> bool:
+        match error:
+            case errors.QueueFullError():
+                return self.queue_full
+            case errors.TooManyRequestsError():
+                return self.too_many_requests
+            case errors.ConnectFailed() | errors.DeadlineExceeded(phase="connect" | "tls"):
+                return self.not_connected
+            case errors.ConnectionLost(phase=phase) | errors.DeadlineExceeded(phase=phase):
+                # A WebSocket is open, a stream, before it is asked for the job.
+                return self.not_joined and phase in {"join", "stream"}
+            case _:
+                return False
+
+
+class Pause:
+    """Carries a job until it is handed in again, by *go_on*."""
+
+    def __init__(self, timers: Timers, seconds: float, go_on: Callable[[], None]) -> None:
+        self._timers = timers
+        timers.start(self, seconds, go_on)
+
+    def start(self, job: Any) -> None:
+        """Time runs already."""
+
+    def stop(self, job: Any, then: Callable[[bool], None]) -> None:
+        self.forget(job)
+        then(False)
+
+    def forget(self, _job: Any) -> None:
+        self._timers.stop(self)
+
+    def send_chunk(self, job: Any, chunk: Any) -> None:
+        """Nobody asks for it."""
