@@ -193,6 +193,7 @@ class Deadline:
     name: str
     delay: float
     when: float | None = None  # None: counts from the next time told
+    by: bool = False
 
 
 class TimersAgainstAList(RuleBasedStateMachine):
@@ -238,10 +239,12 @@ class TimersAgainstAList(RuleBasedStateMachine):
         self.model = [deadline for deadline in self.model if deadline.name != name]
 
     @rule(name=names, when=st.sampled_from([-5.0, 0.0, 1.0, 20.0]), again=delays)
-    def start_at(self, name: str, when: float, again: float | None) -> None:
-        self.timers.start_at(name, when, lambda: self.act(name, again, False))
-        self.model_stop(name)
-        self.model.append(Deadline(name, 0.0, when))
+    def start_by(self, name: str, when: float, again: float | None) -> None:
+        self.timers.start_by(name, when, lambda: self.act(name, again, False))
+        before = [d.when for d in self.model if d.name == name and d.by]
+        if not before or when < (before[0] or 0.0):
+            self.model_stop(name)
+            self.model.append(Deadline(name, 0.0, when, by=True))
 
     @rule(name=names)
     def stop(self, name: str) -> None:

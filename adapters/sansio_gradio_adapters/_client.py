@@ -15,8 +15,10 @@ from functools import partial
 from typing import Any
 
 from sansio_gradio.client.call import Call
-from sansio_gradio.client.engine import Engine, Observe
+from sansio_gradio.client.commands import Observe
+from sansio_gradio.client.engine import Engine
 from sansio_gradio.client.headers import Fields
+from sansio_gradio.client.retry import Retry
 from sansio_gradio.errors import ConnectionLost, JobCancelledError, LocalProtocolError
 from sansio_gradio.events import (
     Accepted,
@@ -55,6 +57,7 @@ class ClientCore:
         session_hash: str | None = None,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
+        retry: Retry | None = None,
         observe: Observe | None = None,
         strict: bool = False,
         cancelled_error: type[JobCancelledError] = JobCancelledError,
@@ -74,6 +77,7 @@ class ClientCore:
             cookies=cookies or (),
             auth=auth,
             protocol=protocol,
+            retry=retry,
         )
         self.app: AppInfo | None = None
         """What is known of the app; None until connected."""

@@ -7,7 +7,8 @@ connections and bytes (for those who bring sockets).
 from __future__ import annotations
 
 import enum
-from typing import TypeAlias
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -107,3 +108,7 @@ class ResumeReading:
 EngineCommand: TypeAlias = (
     OpenConnection | StartTLS | CloseConnection | PauseReading | ResumeReading
 )
+
+Observe: TypeAlias = Callable[[float, int | None, str, Any], None]
+"""Told (now, connection or None, direction, what): ``sent`` and ``received`` bytes, ``command`` and
+``event`` objects, as they pass."""

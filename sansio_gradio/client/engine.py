@@ -1,9 +1,6 @@
 """All connections of the client role: bytes and time in; commands, bytes and events out.
 
-For those who bring their own sockets and clock. ``next_command`` says which connections to open
-and close, ``data_to_send`` what to send on them; what happens is told by the network verbs, with
-``now`` in monotonic seconds. After any verb, also one of a ``Session``: carry out the commands,
-send, take the events, and call ``handle_timer`` when ``next_deadline`` has passed.
+For those who bring their own sockets and clock; what they have to do, ``Engine`` says.
 
 Rule 1: network verbs never raise for what the peer did. They close that connection, and the events
 of whatever it carried tell.
@@ -13,14 +10,13 @@ Rule 2: this file knows connections and requests. What is said on them is ``Conv
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias, Unpack
+from typing import Any, Unpack
 
 from sansio_gradio.client import commands
-from sansio_gradio.client.commands import ConversationCommand, EngineCommand
+from sansio_gradio.client.commands import ConversationCommand, EngineCommand, Observe
 from sansio_gradio.client.connection import (
     Connection,
     ConnectionState,
@@ -41,10 +37,6 @@ from sansio_gradio.events import Event, SessionClosed
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.wire.url import URL
 
-Observe: TypeAlias = Callable[[float, int | None, str, Any], None]
-"""Told (now, connection or None, direction, what): ``sent`` and ``received`` bytes, ``command`` and
-``event`` objects, as they pass."""
-
 
 class Engine:
     """Connections, exchanges and timers of any number of sessions.
@@ -54,20 +46,18 @@ class Engine:
     passes. ``strict``: what no known server does is an error. ``json_loads``: another JSON parser,
     as ``orjson.loads``.
 
-    After any verb, and whenever ``next_deadline`` has passed, the surroundings take one step:
+    After any verb, also one of a ``Session``, and when ``next_deadline`` has passed, the
+    surroundings take one step, with ``now`` in monotonic seconds wherever it is wanted:
 
-    * each ``next_command``, until None. ``OpenConnection`` is answered by ``connection_made`` or
-      ``connection_lost`` (finding the address of the host is part of it), ``StartTLS`` by
-      ``tls_made`` or ``connection_lost``. Before ``CloseConnection`` is carried out, what
-      ``data_to_send`` still has is sent;
-    * for each of ``connections_with_data``: ``data_to_send`` until it is empty, or as much as the
-      connection takes. What was taken counts as sent, and must be;
-    * each ``next_event``, until None. They name their session, and jobs are counted in each.
+    * each ``next_command``: ``OpenConnection`` is answered by ``connection_made`` or
+      ``connection_lost`` (to find the host's address is part of it), ``StartTLS`` by ``tls_made``
+      or ``connection_lost``; ``CloseConnection`` comes behind what is still to be sent;
+    * for each of ``connections_with_data``, ``data_to_send``. What was taken must be sent;
+    * each ``next_event``: it names its session, and the job by its number in that session.
 
-    Of a connection: ``receive_data`` for what came, with no bytes for its end, after which there is
-    nothing more to read and ``CloseConnection`` is the next command for it; ``connection_lost`` for
-    an error, after which it is closed without a command. To tell more of a connection that is over
-    does no harm. All calls come from one thread; events may ask for more at once.
+    ``receive_data`` without bytes is the end of a connection: there is nothing more to read, and
+    ``CloseConnection`` follows. After ``connection_lost`` it does not. To tell more of a connection
+    that is over does no harm.
     """
 
     def __init__(
@@ -104,7 +94,6 @@ class Engine:
         self._writable: dict[int, Connection] = {}
         self._exchanges: dict[tuple[int, int], Exchange] = {}
         self._carriers: dict[Exchange, Connection] = {}
-        self._due: dict[int, float] = {}  # when a conversation is to be woken
         self._last_connection = 0
         self._last_session = 0
 
@@ -155,8 +144,7 @@ class Engine:
             if event is not None:
                 if type(event) is SessionClosed:
                     del self._sessions[conversation.id]
-                    self._timers.stop(("wake", conversation.id))
-                    self._due.pop(conversation.id, None)
+                    self._timers.stop(conversation)
                     self._work()
                 self._tell_observer(None, "event", event)
                 return event
@@ -261,11 +249,10 @@ class Engine:
     def _start_deadline(self, connection: Connection) -> None:
         phase = connection.state.value
         seconds: float | None = getattr(self._timeouts, phase)
-
-        def late() -> None:
-            self._broken(connection, DeadlineExceeded(phase=phase), self._timers.now)
-
-        self._timers.start(connection, seconds, late)
+        late = DeadlineExceeded(phase=phase)
+        self._timers.start(
+            connection, seconds, lambda: self._broken(connection, late, self._timers.now)
+        )
 
     def _opened(self, connection: Connection) -> None:
         self._timers.stop(connection)
@@ -316,10 +303,6 @@ class Engine:
         self._writable.pop(connection.id, None)
         del self._connections[connection.id]
 
-    def _close_unused(self) -> None:
-        for connection in list(self._connections.values()):
-            self._broken(connection, None, self._timers.now)
-
     def _note_data(self, connection: Connection) -> None:
         if connection.has_data and connection.id in self._connections:
             self._writable[connection.id] = connection
@@ -333,9 +316,12 @@ class Engine:
             conversation = self._touched.pop(next(iter(self._touched)))
             while (command := conversation.next_command()) is not None:
                 self._carry_out(conversation, command)
-            self._note_deadline(conversation)
+            # To be woken too early does no harm, and spares a timer for each step.
+            if (due := conversation.next_deadline()) is not None:
+                self._timers.start_by(conversation, due, partial(self._wake, conversation))
         if not self._sessions:
-            self._close_unused()
+            for unused in list(self._connections.values()):
+                self._broken(unused, None, self._timers.now)
         for step in self._pool.plan(self._timers.now):
             match step:
                 case Assign(exchange, connection):
@@ -345,15 +331,7 @@ class Engine:
                 case _:
                     self._close(step.connection)
 
-    def _note_deadline(self, conversation: Conversation) -> None:
-        """Wake the conversation when it wants; too early does no harm, and spares a timer."""
-        due = conversation.next_deadline()
-        if due is not None and due < self._due.get(conversation.id, math.inf):
-            self._due[conversation.id] = due
-            self._timers.start_at(("wake", conversation.id), due, lambda: self._wake(conversation))
-
     def _wake(self, conversation: Conversation) -> None:
-        del self._due[conversation.id]
         conversation.handle_timer(self._timers.now)
         self._touch(conversation)
 

@@ -25,6 +25,7 @@ class Timers:
         self._numbers: dict[Hashable, int] = {}  # of the timers that run, by name
         self._running: dict[int, tuple[Hashable, Action]] = {}
         self._unanchored: dict[int, float] = {}
+        self._absolute: dict[Hashable, float] = {}  # of those of ``start_by``
         # Timers that were stopped stay until they surface: as numbers, without what they held.
         self._heap: list[tuple[float, int]] = []
         self._stale = False
@@ -32,26 +33,29 @@ class Timers:
     def start(self, name: Hashable, delay: float | None, action: Action) -> None:
         """(Re)start the timer *name*; a *delay* (seconds) of None or infinity stops it."""
         self.stop(name)
-        if delay is None or delay == math.inf:
-            return
-        self._last += 1
-        self._numbers[name] = self._last
-        self._running[self._last] = (name, action)
-        self._unanchored[self._last] = delay
+        if delay is not None and delay != math.inf:
+            self._start(name, action)
+            self._unanchored[self._last] = delay
 
-    def start_at(self, name: Hashable, when: float, action: Action) -> None:
-        """(Re)start the timer *name*, to pass at *when* (monotonic seconds)."""
-        self.stop(name)
+    def _start(self, name: Hashable, action: Action) -> None:
         self._last += 1
         self._numbers[name] = self._last
         self._running[self._last] = (name, action)
-        heapq.heappush(self._heap, (when, self._last))
+
+    def start_by(self, name: Hashable, when: float, action: Action) -> None:
+        """Have the timer *name* pass at *when* (monotonic seconds), if it would not sooner."""
+        if when < self._absolute.get(name, math.inf):
+            self.stop(name)
+            self._start(name, action)
+            self._absolute[name] = when
+            heapq.heappush(self._heap, (when, self._last))
 
     def stop(self, name: Hashable) -> None:
         number = self._numbers.pop(name, None)
         if number is not None:
             del self._running[number]
             self._unanchored.pop(number, None)
+            self._absolute.pop(name, None)
 
     def ask_for_time(self) -> None:
         """Make ``next_deadline`` pass until the time is told: there is something new to do."""
@@ -75,6 +79,7 @@ class Timers:
             if number in self._running:
                 name, action = self._running.pop(number)
                 del self._numbers[name]
+                self._absolute.pop(name, None)
                 action()
 
     def next_deadline(self) -> float | None:
