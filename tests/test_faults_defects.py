@@ -234,9 +234,9 @@ def test_b13_updates_in_asyncio_as_they_are_made() -> None:
     edits = generating([["append", [], "."]])
     data: Script = [
         stream(STARTS),
-        *[wait(go_on[0]), event(generating("0"))],
-        *[wait(go_on[1]), event(edits)],
-        *[wait(go_on[2]), event(completed("0."))],
+        *(wait(go_on[0]), event(generating("0"))),
+        *(wait(go_on[1]), event(edits)),
+        *(wait(go_on[2]), event(completed("0."))),
         LAST_CHUNK,
     ]
     seen: list[Any] = []

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -40,6 +41,7 @@ from fault_peer import (
 )
 from worlds import WORLDS, World
 
+from sansio_gradio.client.retry import Retry
 from sansio_gradio.errors import (
     AppError,
     AuthenticationError,
@@ -580,3 +582,16 @@ def test_a_fault_is_one_right_ending(world: World, fault: Fault) -> None:
     assert error.url.startswith(server.url)
     assert (error.job is None) is (fault in CONNECTING)
     assert fault.look(error)
+
+
+def test_a_job_that_was_refused_is_handed_in_again_if_that_is_wanted(world: World) -> None:
+    full = page({"detail": "Queue is full."}, 503)
+    soon = Retry(times=2, backoff=0.01)
+    for retry, kind, asked in ((soon, type(None), 3), (None, QueueFullError, 1)):
+        told = Told()
+        pages = {**APP, JOIN: in_turn(full, full, APP[JOIN])}
+        with nothing_is_left(), FaultServer(pages) as server:
+            url, options = server.url, {"timeouts": LONG, "retry": retry}
+            world.run(partial(program, world, url, told, **options))
+        assert type(told.error) is kind
+        assert len(server.asked(JOIN)) == asked
