@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from sansio_gradio.client.call import Call
-from sansio_gradio.client.engine import Observe
+from sansio_gradio.client.call import Call, Want
+from sansio_gradio.client.commands import Observe
 from sansio_gradio.client.headers import Fields
-from sansio_gradio.client.job import Want
+from sansio_gradio.client.retry import Retry
 from sansio_gradio.errors import JobCancelledError, LocalProtocolError
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
@@ -31,6 +31,7 @@ class TaskClient:
     whatever the app announces. ``ssl_context``: for https, instead of the system's ideas.
     ``session_hash``: go on in a session that the server knows. ``observe(now, connection,
     direction, what)`` is told all that passes. ``strict``: what no known server does is an error.
+    ``retry``: which failed jobs are handed in again; None: none.
 
     Raises:
         LocalProtocolError: ``src``, or a header, makes no sense.
@@ -51,6 +52,7 @@ class TaskClient:
         session_hash: str | None = None,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
+        retry: Retry | None = None,
         observe: Observe | None = None,
         strict: bool = False,
     ) -> None:
@@ -63,6 +65,7 @@ class TaskClient:
             session_hash=session_hash,
             timeouts=timeouts,
             limits=limits,
+            retry=retry,
             observe=observe,
             strict=strict,
         )
@@ -174,6 +177,23 @@ class TaskClient:
                 isolated=isolated,
                 event_data=event_data,
                 trigger_id=trigger_id,
+                want=Want.STATUS | Want.GROWTH,
+            )
+        )
+
+    def call_component(
+        self, component: int, function: str, data: Any = None, *, timeout: float | None = None
+    ) -> Job:
+        """Begin to call a server function of a component, such as ``ls`` of a FileExplorer.
+
+        ``component`` is its id, as in ``app.components``; ``data`` is what the function takes.
+        """
+        return self._begin(
+            Call(
+                args=(data,),
+                component=component,
+                function=function,
+                timeout=timeout,
                 want=Want.STATUS | Want.GROWTH,
             )
         )
