@@ -98,10 +98,7 @@ class Engine:
         self._last_session = 0
 
     def session(self, src: str, **options: Unpack[SessionOptions]) -> Session:
-        """Begin a session with the app at *src*; finding out what app it is begins by itself.
-
-        For the options, and for what is raised, see ``Session``.
-        """
+        """Begin a session with the app at *src*; for the options and what is raised, see there."""
         self._last_session += 1
         conversation = self._converse(src, id=self._last_session, **options)
         self._sessions[conversation.id] = conversation
@@ -195,7 +192,7 @@ class Engine:
             error = broke if data else EOFError(broke.message)
         self._note_data(connection)
         if error is not None or not data:
-            self._broken(connection, error, now)
+            self._broken(connection, error)
         self._work()
 
     def connection_lost(self, conn: int, error: BaseException | None, now: float) -> None:
@@ -209,13 +206,13 @@ class Engine:
         connection.is_gone = True
         if error is None and connection.state is ConnectionState.OPEN:
             self.receive_data(conn, b"", now)
-        self._broken(connection, error, now)
+        self._broken(connection, error)
         self._work()
 
     def handle_timer(self, now: float) -> None:
         """The time is *now*."""
         self._timers.tell(now)
-        self._work()  # which notes when those that were touched are due
+        self._work()
         self._timers.fire()
         self._work()
 
@@ -229,30 +226,25 @@ class Engine:
         return connection
 
     def _open(self, exchange: Exchange) -> None:
-        self._last_connection += 1
-        id = self._last_connection
+        id = self._last_connection = self._last_connection + 1
         if isinstance(exchange.command, commands.OpenWebSocket):
-            from sansio_gradio.client.websocket_connection import (  # noqa: PLC0415 # see there
-                SocketConnection,
-            )
+            from sansio_gradio.client import websocket_connection as ws  # noqa: PLC0415  # see there
 
-            connection: Connection = SocketConnection.make(id, exchange, self._limits)
+            connection: Connection = ws.SocketConnection.make(id, exchange, self._limits)
             self._carriers[exchange] = connection
         else:
             connection = RequestConnection.make(id, exchange, self._limits)
         self._connections[id] = connection
         scheme, host, port = connection.origin
-        name = host if scheme == "https" else None
-        self._commands.append(commands.OpenConnection(id, host, port, name))
+        tls = host if scheme == "https" else None
+        self._commands.append(commands.OpenConnection(id, host, port, tls))
         self._start_deadline(connection)
 
     def _start_deadline(self, connection: Connection) -> None:
         phase = connection.state.value
-        seconds: float | None = getattr(self._timeouts, phase)
         late = DeadlineExceeded(phase=phase)
-        self._timers.start(
-            connection, seconds, lambda: self._broken(connection, late, self._timers.now)
-        )
+        passed = partial(self._broken, connection, late)
+        self._timers.start(connection, getattr(self._timeouts, phase), passed)
 
     def _opened(self, connection: Connection) -> None:
         self._timers.stop(connection)
@@ -264,7 +256,7 @@ class Engine:
             self._note_data(connection)
         self._work()
 
-    def _broken(self, connection: Connection, error: BaseException | None, now: float) -> None:
+    def _broken(self, connection: Connection, error: BaseException | None) -> None:
         """A connection is of no use any more; what it carried fails, or goes another way."""
         if connection.state is ConnectionState.CLOSED:
             return
@@ -288,7 +280,7 @@ class Engine:
             exchange.handed_out = False
             self._pool.want(exchange, first=True)
         else:
-            self._fail(exchange, failure, now)
+            self._fail(exchange, failure)
 
     def _close(self, connection: Connection) -> None:
         self._timers.stop(connection)
@@ -321,7 +313,7 @@ class Engine:
                 self._timers.start_by(conversation, due, partial(self._wake, conversation))
         if not self._sessions:
             for unused in list(self._connections.values()):
-                self._broken(unused, None, self._timers.now)
+                self._broken(unused, None)
         for step in self._pool.plan(self._timers.now):
             match step:
                 case Assign(exchange, connection):
@@ -390,10 +382,10 @@ class Engine:
         while (command := owner.next_command()) is not None:
             self._carry_out(owner, command)
 
-    def _fail(self, exchange: Exchange, error: GradioError, now: float) -> None:
+    def _fail(self, exchange: Exchange, error: GradioError) -> None:
         exchange.aborted = True  # where it still waits in the pool
         del self._exchanges[exchange.key]
-        exchange.owner.failed(exchange.command.id, error, now)
+        exchange.owner.failed(exchange.command.id, error, self._timers.now)
         self._touch(exchange.owner)
 
     def _touch(self, conversation: Conversation) -> None:
