@@ -7,7 +7,17 @@ from typing import Any
 
 import attrs
 import pytest
-from conversation_driver import COUNT, COUNT_TOO, ECHO, PLAIN, Talk, app, completed, estimation
+from conversation_driver import (
+    COUNT,
+    ECHO,
+    PLAIN,
+    STATE,
+    TEXT,
+    Talk,
+    app,
+    completed,
+    estimation,
+)
 from engine_driver import ByHand, Driver, counted_entropy, reply
 
 from sansio_gradio.client.call import Want
@@ -102,8 +112,11 @@ def test_a_policy_makes_sense(wrong: dict[str, Any]) -> None:
 # Handing in
 
 
-def talking(*args: Any, retry: Retry | None = STEADY, **options: Any) -> Talk:
-    return Talk(app(*args), retry=retry, **options)
+def talking(
+    *args: Any, retry: Retry | None = STEADY, timeouts: Timeouts | None = None, **more: Any
+) -> Talk:
+    options = {"entropy": more.pop("entropy", counted_entropy()), "timeouts": timeouts}
+    return Talk(app(*args, **more), retry=retry, **options)
 
 
 def refuse(talk: Talk, body: object = FULL, status: int = 503) -> None:
@@ -337,8 +350,9 @@ def test_closing_waits_for_nobody_who_waits() -> None:
 
 
 def test_pieces_of_an_input_wait_as_well() -> None:
-    talk = talking()
-    job = talk.conversation.submit("x", fn_index=COUNT_TOO)
+    parts = {"inputs": [TEXT, STATE], "outputs": [TEXT], "queue": True}
+    talk = talking(has_state=True, dependencies=[{"id": 0, "api_name": "listen", **parts}])
+    job = talk.conversation.submit("x", api_name="/listen")
     talk.conversation.send(job, "y")
     refuse(talk)
     talk.conversation.send(job, "z")
@@ -349,7 +363,7 @@ def test_pieces_of_an_input_wait_as_well() -> None:
     for piece in ("y", "z"):
         talk.send(stream, {"msg": "process_streaming", "event_id": "e", "output": {"data": ["."]}})
         asked = talk.request("/stream/e")
-        assert json.loads(asked.body or b"")["data"] == [piece]
+        assert json.loads(asked.body or b"")["data"] == [piece, None]
 
 
 # Over connections

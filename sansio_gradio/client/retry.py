@@ -80,9 +80,8 @@ class Pause:
     def start(self, job: Any) -> None:
         """Time runs already."""
 
-    def stop(self, job: Any, then: Callable[[bool], None]) -> None:
-        self.forget(job)
-        then(False)
+    def stop(self, _job: Any, then: Callable[[bool], None]) -> None:
+        then(False)  # which forgets the job, too
 
     def forget(self, _job: Any) -> None:
         self._timers.stop(self)
