@@ -407,7 +407,7 @@ class FaultProxy:
                 for place in range(len(data)):
                     pair.client.sendall(data[place : place + 1])
             case Fault.DELAY:
-                time.sleep(0.1 if first else 0.0)
+                time.sleep(0.02 if first else 0.0)
                 pair.client.sendall(data)
 
     def _part(self, pair: _Pair, *, reset: bool = False) -> None:
