@@ -256,6 +256,9 @@ class _Client:
     def submit(self, *args: Any, **options: Any) -> _Job:
         return _Job(self._client.submit(*args, **options))
 
+    def call_component(self, *args: Any, **options: Any) -> _Job:
+        return _Job(self._client.call_component(*args, **options))
+
     def stream_messages(self, *data: Any, **options: Any) -> _Stream:
         return _Stream(self._client.stream_messages(*data, **options))
 

@@ -93,7 +93,7 @@ class ClientCore:
         """Those that are not over, by the engine's number, oldest first."""
         self.streams = Streams(self)
         self.cancelled_error = cancelled_error
-        self._endpoints: dict[tuple[str | None, int | None], Endpoint] = {}
+        self._endpoints: dict[tuple[str | int | None, ...], Endpoint] = {}
         self._touched: dict[JobRecord, None] = {}
         self._has_news = False
         self._fault: BaseException | None = None
@@ -102,7 +102,7 @@ class ClientCore:
         """The record of a job that ``begin`` will ask the engine for; *messages*: see there."""
         return JobRecord(
             call=call,
-            shape=partial(self._shape, call.api_name, call.fn_index),
+            shape=partial(self._shape, call),
             messages=messages,
             cancelled_error=self.cancelled_error,
         )
@@ -202,6 +202,7 @@ class ClientCore:
                 self.streams.ended(record, event)
             case Connected():
                 self.app = event.app
+                self._endpoints.clear()
                 self._has_news = True
             case ConnectingFailed():
                 self.error = event.error
@@ -248,13 +249,17 @@ class ClientCore:
         self.touch(record)
         return record
 
-    def _shape(self, api_name: str | None, fn_index: int | None, values: tuple[Any, ...]) -> Any:
+    def _shape(self, call: Call, values: tuple[Any, ...]) -> Any:
         """What the caller is given of the values of all output components."""
-        endpoint = self._endpoints.get((api_name, fn_index))
+        what = call.api_name, call.fn_index, call.component, call.function
+        endpoint = self._endpoints.get(what)
         if endpoint is None:
             assert self.app is not None  # a job that has yielded had an app to run in
-            endpoint = self.app.endpoint(api_name, fn_index)
-            self._endpoints[api_name, fn_index] = endpoint
+            try:
+                endpoint = call.endpoint_of(self.app)
+            except LocalProtocolError:  # it was rendered, and is gone again
+                return values[0] if len(values) == 1 else values
+            self._endpoints[what] = endpoint
         return endpoint.result_of(values)
 
 

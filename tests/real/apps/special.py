@@ -79,7 +79,8 @@ with gr.Blocks() as demo:
         first, second = gr.Button(elem_id="first"), gr.Button(elem_id="second")
         gr.on([first.click, second.click], triggered, None, text, api_name="triggered")
     if VERSION >= (4, 0):  # 3.47 has it, too, and does not say its id
-        gr.FileExplorer(root_dir=os.path.dirname(os.path.abspath(__file__)), glob="*.py")
+        here = os.path.dirname(os.path.abspath(__file__))
+        gr.FileExplorer(**accepted(gr.FileExplorer.__init__, root_dir=here, root=here))
     if hasattr(gr, "render"):  # 4.31
 
         @gr.render(inputs=[number])
