@@ -44,10 +44,13 @@ def program(title: str, url: str) -> str:
 
 @attrs.frozen
 class Ended:
-    """How a program ended, and what it has printed."""
+    """How a program ended, and what it has printed.
+
+    Where threads print, two lines may stand in one, and the second line end by itself.
+    """
 
     status: int
-    lines: Sequence[str]
+    lines: Sequence[str]  # but empty ones
     errors: str
 
 
@@ -55,7 +58,7 @@ def run(title: str, url: str, folder: Path) -> Ended:
     """Run the example to its end, under Python's default warning filters."""
     with started(title, url, folder) as process:
         printed, errors = process.communicate(timeout=PATIENCE)
-        return Ended(process.returncode, printed.splitlines(), errors)
+        return Ended(process.returncode, _lines(printed), errors)
 
 
 def interrupt(process: subprocess.Popen[str], after: Callable[[str], bool], times: int) -> Ended:
@@ -63,11 +66,15 @@ def interrupt(process: subprocess.Popen[str], after: Callable[[str], bool], time
     assert process.stdout is not None
     lines: list[str] = []
     while times and (line := process.stdout.readline()):
-        lines.append(line.rstrip("\n"))
+        lines.append(line)
         times -= after(line)
     process.send_signal(signal.SIGINT)
     printed, errors = process.communicate(timeout=PATIENCE)
-    return Ended(process.returncode, [*lines, *printed.splitlines()], errors)
+    return Ended(process.returncode, _lines("".join([*lines, printed])), errors)
+
+
+def _lines(printed: str) -> list[str]:
+    return [line for line in printed.splitlines() if line]
 
 
 @contextlib.contextmanager

@@ -159,12 +159,12 @@ CASES = (
         "Bidirectional communication",
         (WEBSOCKET,),
         (
-            r"Received response: \{.*'msg': 'process_generating'.*'data': \[0\].*",
-            r"Received response: \{.*'msg': 'process_completed'.*'data': \[0\].*",
-            r"Received response: \{.*'data': \[1\].*",
-            r"Received response: \{.*'data': \[2\].*",
-            r"Received response: \{'msg': 'shutdown'\}",
-            "Server requested shutdown",
+            r".*Received response: \{.*'msg': 'process_generating'.*'data': \[0\].*",
+            r".*Received response: \{.*'msg': 'process_completed'.*'data': \[0\].*",
+            r".*Received response: \{.*'data': \[1\].*",
+            r".*Received response: \{.*'data': \[2\].*",
+            r".*Received response: \{'msg': 'shutdown'\}.*",
+            ".*Server requested shutdown.*",
         ),
     ),
     Case(
