@@ -1,4 +1,4 @@
-"""Every Python block of the README runs, and what its comments say is printed is printed."""
+"""Every Python block of the README and of the pages beside it runs, and prints what it says."""
 
 from __future__ import annotations
 
@@ -11,24 +11,32 @@ from readme import Block, python_blocks
 from replay import ReplayServer
 from transcripts import load
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def run(block: Block) -> None:
+def run(block: Block, page: Path) -> None:
     with contextlib.ExitStack() as stack:
         url = ""
         if block.server is not None:
             replay = ReplayServer(load(*block.server))
             url = stack.enter_context(Loopback(replay)).url
-        code = compile(block.code(url), str(README), "exec")
+        code = compile(block.code(url), str(page), "exec")
         exec(code, {"__name__": "__main__"})
 
 
 @pytest.mark.parametrize(
-    "block", python_blocks(README.read_text("utf-8")), ids=lambda block: f"line {block.line}"
+    ("page", "block"),
+    [
+        pytest.param(page, block, id=f"{page.name} line {block.line}")
+        for page in PAGES
+        for block in python_blocks(page.read_text("utf-8"))
+    ],
 )
-def test_the_block_does_what_it_says(block: Block, capsys: pytest.CaptureFixture[str]) -> None:
-    run(block)
+def test_the_block_does_what_it_says(
+    page: Path, block: Block, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(block, page)
     printed = capsys.readouterr().out.splitlines()
     assert printed == block.promised
 
@@ -64,12 +72,12 @@ def test_only_python_is_run_each_block_with_its_server() -> None:
 
 
 def test_a_block_talks_to_its_server(capsys: pytest.CaptureFixture[str]) -> None:
-    run(python_blocks(MARKDOWN)[1])
+    run(python_blocks(MARKDOWN)[1], Path("x.md"))
     assert capsys.readouterr().out == "200\n"
 
 
 def test_a_block_that_fails_names_the_line_of_the_file() -> None:
     (block,) = python_blocks("# Title\n\n```python\nx = 1\nx / 0\n```\n")
     with pytest.raises(ZeroDivisionError) as caught:
-        run(block)
+        run(block, Path("x.md"))
     assert caught.traceback[-1].lineno == 5 - 1  # pytest counts from 0
