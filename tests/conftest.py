@@ -1,12 +1,15 @@
-"""What holds for every test: hypothesis' profiles, and no network beyond this machine."""
+"""What holds for every test: hypothesis' profiles, no network but this machine's, ends of jobs."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
+from ledger import LEDGER, keep_books
 
 # Machines differ in speed, so no deadlines; the number of examples is what bounds a run.
 settings.register_profile(
@@ -50,3 +53,16 @@ def _loopback_only(event: str, args: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_loopback_only)
+
+keep_books()
+
+
+@pytest.fixture(autouse=True)
+def jobs_end() -> Iterator[None]:
+    """Every job ends once: see ``ledger.py``."""
+    yield
+    LEDGER.check()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.write_line(f"{LEDGER}")

@@ -25,12 +25,12 @@ PLACES = range(0, 4400, 400)
 PATIENT = Timeouts(request=20, join=20, send=20, stream_idle=20, job=20, close=0.3)
 IMPATIENT = Timeouts(request=0.2, join=0.2, send=0.2, stream_idle=0.2, job=0.4, close=0.1)
 
-app_of = {"sse_v3": {"version": "4.24.0"}, "ws": {"version": "3.50.2"}}
+VERSIONS = {"sse_v3": "4.24.0", "ws": "3.50.2"}
 
 
-@pytest.fixture(scope="module", params=app_of)
+@pytest.fixture(scope="module", params=VERSIONS)
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    app = App(**app_of[request.param])
+    app = App(version=VERSIONS[request.param])
 
     @app.endpoint("/count")
     def count(text: str) -> Iterator[str]:

@@ -1,0 +1,89 @@
+"""The books of all jobs, over all tests: what is submitted ends, once.
+
+Every session writes them, whatever drives it. After each test they are looked at: no job has ended
+twice, and in a session that has closed each has ended.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import attrs
+
+from sansio_gradio.client.call import Call
+from sansio_gradio.client.context import Context
+from sansio_gradio.client.session import Session
+from sansio_gradio.events import JobCancelled, JobCompleted, JobFailed, SessionClosed
+
+_ENDS = frozenset({JobCompleted, JobFailed, JobCancelled})
+
+
+@attrs.define
+class _Account:
+    """Of one session."""
+
+    submitted: set[int] = attrs.field(factory=set[int])
+    ended: Counter[int] = attrs.field(factory=Counter[int])
+    closed: bool = False
+
+
+class Ledger:
+    """Submitted against ended."""
+
+    def __init__(self) -> None:
+        self.sessions = self.submitted = self.ended = 0
+        """Of all sessions that have closed."""
+        self._accounts: WeakKeyDictionary[Context, _Account] = WeakKeyDictionary()
+
+    def submit(self, context: Context, job: int) -> None:
+        self._accounts.setdefault(context, _Account()).submitted.add(job)
+
+    def emit(self, context: Context, event: Any) -> None:
+        kind = type(event)
+        if kind in _ENDS:
+            self._accounts.setdefault(context, _Account()).ended[event.job] += 1
+        elif kind is SessionClosed and context in self._accounts:
+            self._accounts[context].closed = True
+
+    def check(self) -> None:
+        """Close the accounts of sessions that have closed; complain of what does not add up."""
+        for context, account in list(self._accounts.items()):
+            # Tests of jobs alone make them without a session, which knows nothing of them.
+            ends = {job: account.ended[job] for job in account.submitted}
+            twice = [job for job, count in ends.items() if count > 1]
+            assert not twice, f"jobs that ended twice: {twice}"
+            if account.closed:
+                del self._accounts[context]
+                self.sessions += 1
+                self.submitted += len(ends)
+                self.ended += sum(ends.values())
+                never = [job for job, count in ends.items() if not count]
+                assert not never, f"jobs of a closed session that never ended: {never}"
+
+    def __str__(self) -> str:
+        return f"{self.sessions} sessions closed: {self.submitted} jobs, {self.ended} ends"
+
+
+LEDGER = Ledger()
+
+
+def keep_books() -> None:
+    """Have all sessions write the ledger."""
+    begin, emit = Session.begin, Context.emit
+
+    @functools.wraps(begin)
+    def begin_and_write(self: Session, call: Call) -> int:
+        job = begin(self, call)
+        LEDGER.submit(self._context, job)
+        return job
+
+    @functools.wraps(emit)
+    def write_and_emit(self: Context, event: Any) -> None:
+        LEDGER.emit(self, event)
+        emit(self, event)
+
+    Session.begin = begin_and_write  # type: ignore[method-assign]  # for all who test with it
+    Context.emit = write_and_emit  # type: ignore[method-assign]  # the same
