@@ -21,7 +21,7 @@ from collections.abc import (
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import trio
 
@@ -259,8 +259,11 @@ class _Client:
     def call_component(self, *args: Any, **options: Any) -> _Job:
         return _Job(self._client.call_component(*args, **options))
 
-    def stream_messages(self, *data: Any, **options: Any) -> _Stream:
-        return _Stream(self._client.stream_messages(*data, **options))
+    def stream_messages(self, *data: Any, **options: Any) -> _Iterated:
+        return _Iterated(self._client.stream_messages(*data, **options))
+
+    def map(self, inputs: Any, *args: Any, **options: Any) -> _Iterated:
+        return _Iterated(self._client.map(inputs, *args, **options))
 
     async def send_data(self, *args: Any) -> Any:
         return self._client.send_data(*args)
@@ -304,16 +307,16 @@ class _Job:
         return _awaited(self._job.updates())
 
 
-class _Stream:
-    def __init__(self, stream: sansio_gradio_adapters.sockets.MessageStream) -> None:
+class _Iterated:
+    """What is iterated, and a context manager: ``MessageStream``, ``Results``."""
+
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self.close = stream.close
 
-    @property
-    def skipped(self) -> int:
-        return self._stream.skipped
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
-    def __aiter__(self) -> _Stream:
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Any:
@@ -322,7 +325,7 @@ class _Stream:
         except StopIteration:
             raise StopAsyncIteration from None
 
-    async def __aenter__(self) -> _Stream:
+    async def __aenter__(self) -> Self:
         self._stream.__enter__()
         return self
 

@@ -17,6 +17,7 @@ from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._history import MessageQueue, Nothing
 from sansio_gradio_adapters._jobs import JobRecord, Signal, Update
 from sansio_gradio_adapters._machine import TaskWorld, wait_until
+from sansio_gradio_adapters._mapping import Calls
 
 T = TypeVar("T")
 
@@ -243,3 +244,52 @@ class MessageStream:
         # Not at once: whatever is under way where this is noticed may be the engine.
         if not self._job.done() and not sys.is_finalizing():
             self._world.post(self._job.cancel)
+
+
+class Results:
+    """What an endpoint returns for each of many inputs: an async iterator and context manager.
+
+    Leaving early, by ``close``, the end of an ``async with``, an exception, a cancellation, or when
+    nobody has it any more, gives up the calls under way.
+    """
+
+    def __init__(self, calls: Calls, world: TaskWorld, client: object) -> None:
+        self._calls = calls
+        self._world = world
+        self._client = client
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            while self._calls.begin():
+                await wait_until(self._world, self._calls.ended, self._calls.has_result)
+                if (result := self._calls.take()) is not Nothing.YET:
+                    return result
+        except GeneratorExit:
+            self._world.post(self._calls.give_up)  # see ``Job.give_up``
+            raise
+        except BaseException:  # cancellation, and what the inputs raise, too
+            self.close()
+            raise
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        self._calls.give_up()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not self._calls.are_over and not sys.is_finalizing():
+            self._world.post(self._calls.give_up)

@@ -21,6 +21,7 @@ from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._history import MessageQueue, Nothing
 from sansio_gradio_adapters._jobs import JobRecord, Signal, Update
+from sansio_gradio_adapters._mapping import Calls
 from sansio_gradio_adapters._worker import Worker, wait_for, wait_until
 
 if TYPE_CHECKING:
@@ -267,6 +268,53 @@ class MessageStream:
         """End the job, if it is not over."""
         self._closed = True
         self._job.cancel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not sys.is_finalizing():
+            self.close()
+
+
+class Results:
+    """What an endpoint returns for each of many inputs: an iterator, and a context manager.
+
+    Leaving early, by ``close``, the end of a ``with``, an exception, or when nobody has it any
+    more, gives up the calls under way.
+    """
+
+    def __init__(self, calls: Calls, worker: Worker, client: object) -> None:
+        self._calls = calls
+        self._worker = worker
+        self._client = client
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        self._worker.may_wait()
+        try:
+            while self._calls.begin():
+                wait_until(self._calls.ended, self._calls.has_result)
+                if (result := self._calls.take()) is not Nothing.YET:
+                    return result
+        except BaseException:  # KeyboardInterrupt, and what the inputs raise, too
+            self.close()
+            raise
+        raise StopIteration
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        self._calls.give_up()
 
     def __enter__(self) -> Self:
         return self

@@ -14,10 +14,10 @@ import weakref
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from sansio_gradio.errors import ConnectFailed, JobCancelledError
-from sansio_gradio_adapters._awaited import Job, MessageStream, Reader
+from sansio_gradio_adapters._awaited import Job, MessageStream, Reader, Results
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._dialing import dial
 from sansio_gradio_adapters._jobs import OutputUpdate, Signal
@@ -28,9 +28,15 @@ from sansio_gradio_adapters._task_client import TaskClient
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Client", "Job", "JobCancelledError", "MessageStream", "OutputUpdate", "Reader"]
-
-T = TypeVar("T")
+__all__ = [
+    "Client",
+    "Job",
+    "JobCancelledError",
+    "MessageStream",
+    "OutputUpdate",
+    "Reader",
+    "Results",
+]
 
 
 class Client(TaskClient):
@@ -86,7 +92,7 @@ class _World:
     def open(self, conn: int, host: str, port: int) -> None:
         self.dials[conn] = self._start(self._dial(conn, host, port))
 
-    def _start(self, what: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def _start(self, what: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = self._loop.create_task(what)
         self.rest.add(task)
         task.add_done_callback(self.rest.gone)

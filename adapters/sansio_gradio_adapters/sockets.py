@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
@@ -21,10 +21,11 @@ from sansio_gradio.client.retry import Retry
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
-from sansio_gradio_adapters._blocking import Job, JobCancelledError, MessageStream, Reader
+from sansio_gradio_adapters._blocking import Job, JobCancelledError, MessageStream, Reader, Results
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import OutputUpdate
+from sansio_gradio_adapters._mapping import Calls, OnError
 from sansio_gradio_adapters._streams import Sending
 from sansio_gradio_adapters._worker import Worker, wait_until
 from sansio_gradio_adapters.loop import Loop
@@ -40,6 +41,7 @@ __all__ = [
     "MessageStream",
     "OutputUpdate",
     "Reader",
+    "Results",
 ]
 
 
@@ -218,6 +220,44 @@ class Client:
                 want=Want.STATUS | Want.GROWTH,
             )
         )
+
+    def map(
+        self,
+        inputs: Iterable[Any],
+        api_name: str | None = None,
+        *,
+        fn_index: int | None = None,
+        headers: Fields | None = None,
+        timeout: float | None = None,
+        in_flight: int = 8,
+        ordered: bool = True,
+        on_error: OnError = "raise",
+    ) -> Results:
+        """Call an endpoint with each of *inputs*: one argument, or several as a tuple.
+
+        At most *in_flight* calls are held at a time, and no input is asked for before it has room.
+        The results come in the order of the inputs, or without ``ordered`` as they are ready. A
+        call that fails raises, which gives up the rest; ``on_error="return"`` gives its error in
+        the place of its result, ``"skip"`` nothing. ``timeout``: seconds for each call.
+        """
+        self._check_open()
+        call = Call(
+            api_name=api_name,
+            fn_index=fn_index,
+            headers=headers,
+            timeout=timeout,
+            want=Want.RESULT,
+        )
+        calls = Calls(
+            self._core,
+            self._worker.post,
+            call,
+            inputs,
+            in_flight=in_flight,
+            ordered=ordered,
+            on_error=on_error,
+        )
+        return Results(calls, self._worker, self)
 
     def stream_messages(
         self, *data: Any, api_name: str | None = None, fn_index: int | None = None

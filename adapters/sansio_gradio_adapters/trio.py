@@ -10,14 +10,14 @@ import math
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 import trio
 
 from sansio_gradio.errors import JobCancelledError, LocalProtocolError
-from sansio_gradio_adapters._awaited import Job, MessageStream, Reader
+from sansio_gradio_adapters._awaited import Job, MessageStream, Reader, Results
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._jobs import OutputUpdate, Signal
 from sansio_gradio_adapters._machine import Machine, Rest, connect_failed, connection_lost, first_in
@@ -27,9 +27,16 @@ from sansio_gradio_adapters.resolve import ATTEMPT_DELAY
 
 if TYPE_CHECKING:
     import ssl
-    from contextlib import AbstractAsyncContextManager
 
-__all__ = ["Client", "Job", "JobCancelledError", "MessageStream", "OutputUpdate", "Reader"]
+__all__ = [
+    "Client",
+    "Job",
+    "JobCancelledError",
+    "MessageStream",
+    "OutputUpdate",
+    "Reader",
+    "Results",
+]
 
 
 class Client(TaskClient):
@@ -78,10 +85,6 @@ class _Wire:
     broken: OSError | None = None  # writing failed; reading tells why, or at least that
     resumed: trio.Event | None = None  # if set, not to be read before that
     closing: bool = False  # but for its last bytes
-
-    @property
-    def takes(self) -> bool:
-        return not self.out and self.broken is None
 
 
 class _World:
@@ -205,13 +208,11 @@ class _World:
 
     def wake_writer(self, conn: int) -> None:
         wire = self._wires.get(conn)
-        while wire is not None and wire.takes and (data := self._machine.data_to_send(conn)):
+        while wire and not (wire.out or wire.broken) and (data := self._machine.data_to_send(conn)):
             wire.out = data
             self._push(wire)
 
     def shut_down(self) -> None:
-        self._dials.clear()
-        self._wires.clear()
         for scope in self.rest:
             scope.cancel()
 
