@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
 
@@ -65,7 +65,8 @@ class Calls:
             except StopIteration:
                 self._has_more = False
             else:
-                self._begin(cast("tuple[Any, ...]", item) if isinstance(item, tuple) else (item,))
+                arguments: tuple[Any, ...] = item if isinstance(item, tuple) else (item,)
+                self._begin(arguments)
         return bool(self._held)
 
     def has_result(self) -> bool:
