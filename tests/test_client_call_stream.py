@@ -19,7 +19,7 @@ from sansio_gradio.errors import (
     ServerStoppedError,
     ValidationError,
 )
-from sansio_gradio.events import JobCancelled, MessageReceived
+from sansio_gradio.events import JobCancelled, MessageReceived, SessionClosed
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo
 
@@ -288,6 +288,17 @@ def test_a_cancelled_job_that_is_not_taken_is_cancelled() -> None:
     assert not end.stopped_on_server
     talk.conversation.close()
     talk.look()
+
+
+def test_a_job_past_its_deadline_that_is_not_taken_is_done_with() -> None:
+    talk = talk_to()
+    job = talk.conversation.submit("x", fn_index=ECHO, timeout=5.0)
+    join = talk.request(f"{BASE}/call/echo")
+    talk.sleep(5.0)
+    assert type(talk.failure_of(job)) is DeadlineExceeded
+    talk.answer(join, b"", status=500)
+    talk.conversation.close()
+    assert len(talk.of(SessionClosed)) == 1  # there is nothing left to wait for
 
 
 def test_a_job_that_the_server_stops_for_another_s_sake_has_failed() -> None:

@@ -77,8 +77,7 @@ class PlainCall:
             self._yielded = output
             message: Any = {"msg": Msg.PROCESS_GENERATING.value, "output": output, "success": True}
             self._job.receive(message)
-            if not self._job.is_over:
-                self.start(self._job)
+            self.start(self._job)
             return
         # When a generator has ended, null stands for its outputs.
         last = output if self._yielded is None else self._yielded
