@@ -36,11 +36,15 @@ class ServerFailed(Exception):
 class RealServer:
     """One app on one installed version; ``options`` become its environment (``SHOW_ERROR="1"``).
 
-    ``url`` says where it is, ``output()`` what it has printed.
+    ``port``: that one, and not any that is free. ``url`` says where it is, ``output()`` what it has
+    printed.
     """
 
-    def __init__(self, version: str, app: str = "main", **options: str) -> None:
+    def __init__(
+        self, version: str, app: str = "main", *, port: int | None = None, **options: str
+    ) -> None:
         self.version, self.app, self.options = version, app, options
+        self._port = port
         self.url = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="real-gradio-")
@@ -71,7 +75,7 @@ class RealServer:
     def start(self) -> None:
         servers = Path(os.environ.get("SANSIO_GRADIO_SERVERS") or ROOT / ".servers")
         python = servers / self.version / "bin" / "python"
-        port = free_port()
+        port = self._port or free_port()
         self.url = f"http://127.0.0.1:{port}"
         passed = {k: v for k, v in os.environ.items() if k.lower() not in NOT_PASSED_ON}
         with self._printed.open("wb") as printed:
@@ -101,6 +105,10 @@ class RealServer:
                     return
             time.sleep(0.1)
         raise ServerFailed(f"Gradio {self.version} did not start:\n{self.output()}")
+
+    def kill(self) -> None:
+        """End the process in the middle of whatever it does."""
+        os.killpg(self.pid, signal.SIGKILL)
 
     def stop(self) -> None:
         """End the process, and those that it started; may be called twice."""
