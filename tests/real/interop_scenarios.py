@@ -22,6 +22,8 @@ from sansio_gradio.errors import (
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.status import Status, StatusUpdate
 
+from .poor_proxy import poor_proxy
+
 Version: TypeAlias = tuple[int, ...]
 
 PATIENCE = Timeouts(job=30.0)
@@ -304,6 +306,23 @@ async def a_hundred(stage: Stage) -> None:
         if stage.has(3, 3):
             for number, job in enumerate(jobs[3::4]):
                 assert job.outputs() == [f"step {step}" for step in range(number % 10 + 1)]
+
+
+# On the way to the server
+
+
+@scenario("a proxy without `/config` and WebSockets")
+async def behind_a_poor_proxy(stage: Stage) -> None:
+    with poor_proxy(stage.main) as url:
+        async with stage.client(url) as client:
+            assert await client.predict("x", api_name="/echo") == "x"
+            assert await client.predict("x", api_name="/echo_unqueued") == "x"
+            assert await client.predict("a", api_name="/remember") == "a"
+            assert await client.predict("b", api_name="/remember") == "a, b"
+            if stage.has(3, 3):
+                job = client.submit(3, api_name="/count")
+                assert await outputs(job) == ["step 0", "step 1", "step 2"]
+            await fails(client.submit("x", api_name="/fail"), AppError)
 
 
 # Giving up
