@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-from collections.abc import Iterator
+from collections.abc import Generator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import urlsplit
 
 
 @contextlib.contextmanager
-def poor_proxy(url: str) -> Iterator[str]:
+def poor_proxy(url: str) -> Generator[str]:
     """In front of *url*; gives its own address."""
 
     class Handler(BaseHTTPRequestHandler):
