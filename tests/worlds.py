@@ -62,6 +62,10 @@ class CancellingWorld(World, Protocol):
         """Cancel *call* after so many seconds, as this world does it; False: it was over before."""
         ...
 
+    def door(self) -> Callable[[Call], Any]:
+        """What awaits a call in this world for other threads, who wait for it."""
+        ...
+
 
 class Suspensions:
     """Awaits *call*, and calls *cancel* when it suspends for the time *at*."""
@@ -151,6 +155,14 @@ class Asyncio:
                 await call()
         return deadline.expired()
 
+    def door(self) -> Callable[[Call], Any]:
+        loop = asyncio.get_running_loop()
+
+        async def await_it(call: Call) -> Any:
+            return await call()
+
+        return lambda call: asyncio.run_coroutine_threadsafe(await_it(call), loop).result()
+
 
 # trio
 
@@ -195,6 +207,10 @@ class Trio:
         with trio.move_on_after(seconds) as scope:
             await call()
         return scope.cancelled_caught
+
+    def door(self) -> Callable[[Call], Any]:
+        token = trio.lowlevel.current_trio_token()
+        return lambda call: trio.from_thread.run(call, trio_token=token)
 
 
 # Threads

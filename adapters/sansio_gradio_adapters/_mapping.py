@@ -65,8 +65,7 @@ class Calls:
             except StopIteration:
                 self._has_more = False
             else:
-                arguments: tuple[Any, ...] = item if isinstance(item, tuple) else (item,)
-                self._begin(arguments)
+                self._begin(item)
         return bool(self._held)
 
     def has_result(self) -> bool:
@@ -101,8 +100,9 @@ class Calls:
     def are_over(self) -> bool:
         return not self._has_more and not self._held
 
-    def _begin(self, arguments: tuple[Any, ...]) -> None:
-        record = self._core.new_job(attrs.evolve(self._call, args=arguments))
+    def _begin(self, item: object) -> None:
+        call = attrs.evolve(self._call, args=item if isinstance(item, tuple) else (item,))
+        record = self._core.new_job(call)
         record.ended = self.ended
         self._held.append(record)
         self._run(partial(self._core.begin, record))

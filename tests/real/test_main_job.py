@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from sansio_gradio.errors import AppError, GradioError, LocalProtocolError
+from sansio_gradio.errors import AppError, GradioError, JobCancelledError, LocalProtocolError
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.status import Status, StatusUpdate
-from sansio_gradio_adapters.sockets import Client, Job, JobCancelledError, OutputUpdate
+from sansio_gradio_adapters.sockets import Client, Job, OutputUpdate
 
 from .server import RealServer
 
