@@ -246,8 +246,10 @@ def test_what_fits_is_not_dropped() -> None:
     outputs = filled([(n,) for n in range(10)], limit=10 * OVERHEAD)
     assert (len(outputs), outputs.skipped) == (10, 0)
     outputs.add(([["replace", [], 10]],), 0)
-    assert list(outputs) == [(n,) for n in range(6, 11)]  # down to half of the limit
-    assert repr(outputs) == "<Outputs: 5 kept, 6 skipped>"
+    assert list(outputs) == [
+        (n,) for n in range(2, 11)
+    ]  # and one more, so as not to drop each time
+    assert repr(outputs) == "<Outputs: 9 kept, 2 skipped>"
 
 
 @pytest.mark.parametrize("texts", [False, True])
@@ -269,6 +271,33 @@ def test_the_cost_of_a_long_history_is_linear(texts: bool, monkeypatch: pytest.M
     kept = {len(outputs), len(outputs), sum(1 for _ in outputs)}
     assert len(kept) == 1
     assert applied <= 2 * (len(outputs) + 1)
+
+
+@pytest.mark.parametrize("texts", [False, True])
+def test_nobody_waits_long_for_the_oldest_to_be_dropped(
+    texts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applied = 0
+    apply = Slots.apply
+
+    def counted(self: Slots, change: Change) -> None:
+        nonlocal applied
+        applied += 1
+        apply(self, change)
+
+    monkeypatch.setattr(Slots, "apply", counted)
+    outputs, server = Outputs(diffs=True, limit=1280 * OVERHEAD), Server()
+    follower = outputs.follow()
+    for number in range(4000):
+        row: Row = (number,)
+        outputs.add(server.text(row) if texts else server.change(row), 0)
+        added, applied = applied, 0
+        assert added <= 1280 / 128 + 2
+        # Nor for the newest, which those who have seen the one before see with one step more.
+        assert next(follower) == outputs[-1] == row
+        assert applied == 2
+        applied = 0
+    assert 1200 < len(outputs) <= 1280
 
 
 def test_to_ask_how_much_there_is_costs_nothing_while_it_grows(
@@ -376,7 +405,7 @@ def test_what_cannot_be_read_is_found_by_dropping_too() -> None:
     outputs.add("{", 0)
     for _ in range(50):
         outputs.add(text_of([[]]), 0)
-    assert list(outputs) == history
+    assert (list(outputs), outputs.skipped) == ([], 4)
     assert len(outputs._kept[2]) < 20  # and nothing more is kept
 
 

@@ -18,6 +18,7 @@ Change: TypeAlias = tuple[list[Edit], ...]
 """One yield: for each output component the edits since the one before."""
 
 _ITEM_OVERHEAD: Final = 256  # what an entry costs beside its text, roughly, in bytes
+_DROPPED_AT_ONCE: Final = 128  # which part of the limit: dropping all at once would take long
 
 
 def change_of(data: list[Any], *, first: bool, diffs: bool) -> Change:
@@ -92,7 +93,7 @@ class Outputs(Sequence[tuple[Any, ...]]):
         self._checked = 0  # the first place of which it is not known whether it can be read
         self._end: int | None = None  # the first one that is known not to be
         # Where the last look ended. A deque, from which no two threads can take the same one.
-        self._looks: deque[tuple[_Kept, int, Slots]] = deque(maxlen=1)
+        self._looks: deque[tuple[int, Slots]] = deque(maxlen=1)
 
     @property
     def skipped(self) -> int:
@@ -119,7 +120,8 @@ class Outputs(Sequence[tuple[Any, ...]]):
         self._size += size + _ITEM_OVERHEAD
         if self._size > self._limit and len(entries) > 1:
             count, rest = 0, self._size
-            while rest > self._limit // 2 and count < len(entries) - 1:
+            enough = self._limit - self._limit // _DROPPED_AT_ONCE
+            while rest > enough and count < len(entries) - 1:
                 rest -= entries[count][1] + _ITEM_OVERHEAD
                 count += 1
             self._drop(count)
@@ -150,20 +152,20 @@ class Outputs(Sequence[tuple[Any, ...]]):
 
     def _look(self, kept: _Kept, count: int) -> tuple[Any, ...]:
         """As ``_replay``, but going on from the last look that went farthest."""
+        base, first, _ = kept
         try:
-            look = self._looks.pop()
+            place, slots = look = self._looks.pop()
         except IndexError:
-            look = (kept, 0, _from(kept[0]))
-        seen, start, slots = look
-        if seen is kept and start > count:
+            place, slots = look = first, _from(base)
+        if place > first + count:
             self._looks.append(look)
             return self._replay(kept, count).snapshot()
-        if seen is not kept:
-            start, slots = 0, _from(kept[0])
-        self._go_on(slots, kept, start, count)
+        if place < first:
+            place, slots = first, _from(base)
+        self._go_on(slots, kept, place - first, count)
         values = slots.snapshot()
         if self._end is None:
-            self._looks.append((kept, count, slots))
+            self._looks.append((first + count, slots))
         return values
 
     def _apply(self, slots: Slots, change: Change | str) -> None:
@@ -193,11 +195,11 @@ class Outputs(Sequence[tuple[Any, ...]]):
 
     def follow(self) -> Iterator[tuple[Any, ...] | None]:
         """As iterating, but with None where that ends, since more may come."""
-        place = 0
+        place, slots = -1, Slots()
         while True:
-            _, first, entries = kept = self._kept
-            place = max(place, first)
-            slots = self._replay(kept, place - first)
+            base, first, entries = kept = self._kept
+            if place < first:
+                place, slots = first, _from(base)
             while self._kept is kept:
                 if place - first < len(entries) and self._end != place:
                     try:

@@ -26,7 +26,8 @@ from .server import RealServer, free_port
 
 pytestmark = pytest.mark.real
 
-PATIENCE = Timeouts(stream_idle=60, job=60)
+# 5.50 takes up to two seconds to answer its first cancel.
+PATIENCE = Timeouts(stream_idle=60, job=60, close=10)
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +138,15 @@ def test_a_full_queue_refuses_and_takes_again(client: Client, narrow: RealServer
 # Gone
 
 
+def why_not(client: Client) -> ConnectionError:
+    with pytest.raises(ConnectionError) as caught:
+        client.predict("x", api_name="/echo")
+    # The end of an idle connection may not have been noticed yet.
+    assert isinstance(caught.value, ConnectFailed | ConnectionLost)
+    assert caught.value.phase in {"connect", "join"}
+    return caught.value
+
+
 def test_a_server_that_is_killed_and_comes_back(version: str) -> None:
     port = free_port()
     with contextlib.ExitStack() as stack:
@@ -152,9 +162,7 @@ def test_a_server_that_is_killed_and_comes_back(version: str) -> None:
                 assert error.phase == "stream"
                 assert [output for (output,) in error.outputs] == job.outputs()
             assert jobs[0].outputs()[:5] == got == [f"slow {step}" for step in range(5)]
-            with pytest.raises(ConnectFailed) as caught:
-                client.predict("x", api_name="/echo")
-            assert caught.value.phase == "connect"
+            until(lambda: isinstance(why_not(client), ConnectFailed))
         with RealServer(version, port=port) as server:
             assert client.predict("back", api_name="/echo") == "back"
             assert client.predict("b", api_name="/remember") == "b"  # what it knew is gone
