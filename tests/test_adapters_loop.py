@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import selectors
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from lively_app import PATIENCE, Lively
 
 from sansio_gradio.client.engine import Engine
+from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.events import Connected, ConnectingFailed, Event, JobCompleted, Output
 from sansio_gradio_adapters._network import Network
 from sansio_gradio_adapters.loop import Loop
@@ -148,3 +150,42 @@ def test_what_fails_is_an_event() -> None:
             loop.run_once(PATIENCE)
     assert isinstance(events[0], ConnectingFailed)
     loop.close()
+
+
+def test_a_loop_can_be_watched_like_a_socket(url: str) -> None:
+    engine = new_engine()
+    session = engine.session(url)
+    events: list[Event] = []
+    turns = 0
+    with Loop(engine) as loop, selectors.DefaultSelector() as selector:
+        loop.attach(session.id, events.append)
+        session.submit("abc", api_name="/chat")
+        assert loop.patience() == 0  # there is something to do
+        selector.register(loop.fileno(), selectors.EVENT_READ)
+        while not any(isinstance(event, JobCompleted) for event in events):
+            selector.select(loop.patience())
+            loop.poll()
+            turns += 1
+            assert turns < 1000  # else it does not wait at all
+        assert (loop.patience() or 1) > 0
+    with Loop(new_engine()) as idle:
+        assert idle.patience() is None
+
+
+def test_what_is_refused_at_once_is_told_without_a_socket_to_watch() -> None:
+    engine = new_engine()
+    session = engine.session("http://nowhere.invalid")
+    events: list[Event] = []
+    with Loop(engine) as loop, selectors.DefaultSelector() as selector:
+        loop.attach(session.id, events.append)
+        selector.register(loop.fileno(), selectors.EVENT_READ)
+        while not events:
+            selector.select(loop.patience())
+            loop.poll()
+    assert isinstance(events[0], ConnectingFailed)
+
+
+def test_a_system_without_such_a_descriptor_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selectors, "DefaultSelector", selectors.SelectSelector)
+    with Loop(new_engine()) as loop, pytest.raises(LocalProtocolError, match="descriptor"):
+        loop.fileno()

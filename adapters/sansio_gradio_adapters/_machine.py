@@ -42,18 +42,16 @@ class Rest(set[T]):
 class TaskWorld(World, Protocol):
     """A world in which tasks await. It tells a ``Machine`` what happens."""
 
-    @property
-    def rest(self) -> Rest[Any]:
-        """What is not gone yet; ``shut_down`` has it go."""
-        ...
-
-    def step_soon(self) -> None:
-        """Have ``Machine.step`` called, once, when the task that runs now waits."""
-        ...
+    rest: Rest[Any]
+    """What is not gone yet; ``shut_down`` has it go."""
 
     def set_timer(self, at: float) -> None:
         """Have ``Machine.step`` called at this time, or before it; it replaces the last one."""
         ...
+
+    def step_soon(self) -> None:
+        """Have ``Machine.step`` called, once, when the task that runs now waits."""
+        self.set_timer(0.0)
 
     def post(self, note: Callable[[], object]) -> None:
         """Have *note* called by the event loop, if it still runs: for finalizers, in any thread."""

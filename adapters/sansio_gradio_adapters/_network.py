@@ -24,7 +24,12 @@ from typing import Final, Protocol, TypeAlias
 
 import attrs
 
-from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError
+from sansio_gradio.errors import (
+    ConnectFailed,
+    ConnectionLost,
+    GradioError,
+    LocalProtocolError,
+)
 from sansio_gradio_adapters import resolve
 from sansio_gradio_adapters.resolve import Address
 
@@ -107,14 +112,22 @@ class Network:
 
     # From the one thread.
 
+    def fileno(self) -> int:
+        """What is ready to be read from when a socket is.
+
+        Raises:
+            LocalProtocolError: there is no such thing on this system.
+        """
+        if not hasattr(self._selector, "fileno"):
+            raise LocalProtocolError("Sockets cannot be watched through one descriptor here.")
+        return self._selector.fileno()
+
     def wait(self, timeout: float | None) -> None:
         """Wait until something happens, at most *timeout* seconds; tell the receiver of it."""
-        own = self._next_deadline()
+        own = self.next_deadline()
         if own is not None:
             patience = max(0.0, own - time.monotonic())
             timeout = patience if timeout is None else min(timeout, patience)
-        if self._soon:
-            timeout = 0.0
         ready = self._selector.select(timeout)
         now = time.monotonic()
         for key, _ in ready:
@@ -340,7 +353,10 @@ class Network:
 
     # Time.
 
-    def _next_deadline(self) -> float | None:
+    def next_deadline(self) -> float | None:
+        """When ``wait`` has something to do, whatever the sockets say; it may have passed."""
+        if self._soon:
+            return time.monotonic()
         times = [dial.next_at for dial in self._dials.values()]
         times += [connection.closing_until for connection in self._closing]
         return min((at for at in times if at is not None), default=None)

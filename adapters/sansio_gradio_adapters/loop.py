@@ -52,16 +52,33 @@ class Loop:
 
         It returns when something has happened, which need not have made an event.
         """
-        # What was asked of the engine since the last time has made its deadline pass.
-        if (deadline := self._engine.next_deadline()) is not None:
-            patience = max(0.0, deadline - time.monotonic())
-            timeout = patience if timeout is None else min(timeout, patience)
+        patience = self.patience()
+        if timeout is None or (patience is not None and patience < timeout):
+            timeout = patience
         self._network.wait(timeout)
         self._driver.step(time.monotonic())
 
     def poll(self) -> None:
         """Do what there is to do, without waiting."""
         self.run_once(0.0)
+
+    def fileno(self) -> int:
+        """For loops that watch descriptors: when this one can be read from, ``poll`` is due.
+
+        Raises:
+            LocalProtocolError: this system has none for many sockets (Windows): ``poll`` often.
+        """
+        return self._network.fileno()
+
+    def patience(self) -> float | None:
+        """Seconds until ``poll`` is due, whatever the descriptor says; None: no matter when.
+
+        Ask after each ``poll``, and after whatever was asked of a session.
+        """
+        # What was asked of the engine since the last time has made its deadline pass.
+        deadlines = (self._engine.next_deadline(), self._network.next_deadline())
+        first = min((at for at in deadlines if at is not None), default=None)
+        return None if first is None else max(0.0, first - time.monotonic())
 
     def wake(self) -> None:
         """Make ``run_once`` return soon. May be called from any thread."""
