@@ -15,10 +15,10 @@ ROOT = Path(__file__).parent.parent
 PATIENCE = 60.0  # seconds; only what is broken takes that long
 
 
-def listings(page: str) -> list[str]:
+def listings(page: str, language: str = "py") -> list[str]:
     """The blocks of ``py``; those of ``python`` need nothing and are run like the README's."""
     text = (ROOT / "docs" / f"{page}.md").read_text("utf-8")
-    return re.findall(r"^```py\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def printed_by(code: str, *arguments: str, needs: str | None = None) -> list[str]:

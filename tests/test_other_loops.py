@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from listings import listings, printed_by
+from listings import PATIENCE, ROOT, listings, printed_by
 from lively_app import Lively
 from places import SERVERS, serve
 
-SELECTORS, QT, HTTPX = listings("other_loops")
+SELECTORS, QT, HTTPX, FETCH = listings("other_loops")
 OUTPUTS = ["a", "ab", "abc"]
 
 
@@ -32,3 +37,32 @@ def test_httpx(served: tuple[Lively, str]) -> None:
     if served[0].app.protocol == "ws":
         pytest.skip("httpx has no WebSockets")
     assert printed_by(HTTPX, served[1], "abc", needs="httpx") == OUTPUTS
+
+
+# A folder with node_modules/pyodide, and in wheels/ those of h11, wsproto and attrs.
+PYODIDE = os.environ.get("SANSIO_GRADIO_PYODIDE")
+
+
+@pytest.mark.skipif(PYODIDE is None, reason="SANSIO_GRADIO_PYODIDE names no folder with pyodide")
+def test_pyodide(served: tuple[Lively, str], tmp_path: Path) -> None:
+    if served[0].app.protocol == "ws":
+        pytest.skip("fetch has no WebSockets")
+    assert PYODIDE is not None
+    (tmp_path / "node_modules").symlink_to(Path(PYODIDE) / "node_modules")
+    wheels = shutil.copytree(Path(PYODIDE) / "wheels", tmp_path / "wheels")
+    with zipfile.ZipFile(wheels / "sansio_gradio-0-py3-none-any.whl", "w") as wheel:
+        for module in (ROOT / "sansio_gradio").rglob("*.py"):
+            wheel.write(module, module.relative_to(ROOT))
+    (tmp_path / "talk.py").write_text(FETCH)
+    (page,) = listings("other_loops", "js")
+    (tmp_path / "main.mjs").write_text(page)
+    done = subprocess.run(
+        ["node", "main.mjs", "wheels", served[1], "abc"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == OUTPUTS
