@@ -188,9 +188,8 @@ class Outputs(Sequence[tuple[Any, ...]]):
         return self._length(self._kept)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        for values in self.follow():
-            if values is None:
-                return
+        found = self.follow()
+        while (values := next(found)) is not None:
             yield values
 
     def follow(self) -> Iterator[tuple[Any, ...] | None]:
