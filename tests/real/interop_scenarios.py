@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 import attrs
+import pytest
 from worlds import World
 
 from sansio_gradio.errors import (
     AppError,
+    AuthenticationError,
     DeadlineExceeded,
     GradioError,
     JobCancelledError,
@@ -40,6 +42,8 @@ class Stage:
 
     def client(self, src: str | None = None, **options: Any) -> Any:
         options = {"strict": True, "timeouts": PATIENCE, **options}
+        if src == self.special and self.has(3, 16):
+            options.setdefault("auth", ("user", "secret"))
         return self.world.client(src or self.main, **options)
 
     def has(self, *version: int) -> bool:
@@ -323,6 +327,18 @@ async def behind_a_poor_proxy(stage: Stage) -> None:
                 job = client.submit(3, api_name="/count")
                 assert await outputs(job) == ["step 0", "step 1", "step 2"]
             await fails(client.submit("x", api_name="/fail"), AppError)
+
+
+@scenario("a login", Lack(until=(3, 16), why="no login beside a queue"))
+async def login(stage: Stage) -> None:
+    for auth in (None, ("user", "wrong"), ("nobody", "secret")):
+        with pytest.raises(AuthenticationError) as caught:
+            async with stage.client(stage.special, auth=auth):
+                pass
+        assert caught.value.phase == ("config" if auth is None else "login")
+    async with stage.client(stage.special) as client:
+        assert await client.predict("x", api_name="/echo") == "x"
+        assert await client.predict("x", api_name="/echo_unqueued") == "x"
 
 
 # Giving up

@@ -1,7 +1,8 @@
 """What is not in every app, on Gradio 3.1 to 6: ``python special.py PORT``.
 
 Functions past the queue, of several visibilities, told of an event, rendered at run time, on a
-second page, and of a component. Where a version cannot, the endpoint is not there.
+second page, and of a component. Where a version cannot, the endpoint is not there. From 3.16 on it
+wants a login: user "user" with password "secret" (older ones have no queue beside one).
 """
 
 import inspect
@@ -102,4 +103,6 @@ if VERSION < (3, 2):
     launch["enable_queue"] = True
 else:
     demo.queue()
+if VERSION >= (3, 16):
+    launch["auth"] = ("user", "secret")
 demo.launch(**accepted(demo.launch, **launch))
