@@ -133,6 +133,16 @@ def test_outputs_are_whole_each_time() -> None:
     assert talk.data_of(job) == (["a", "b"],)
 
 
+def test_outputs_are_kept_as_they_came() -> None:
+    talk = on_ws()
+    job, socket = opened(talk, fn_index=COUNT)
+    talk.send(socket, starts(), generating([["a"]]), generating([["a", "b"]]))
+    talk.lose(socket)
+    outputs = talk.failure_of(job).outputs
+    assert {type(kept) for kept, _ in outputs._kept[2]} == {str}
+    assert list(outputs) == [(["a"],), (["a", "b"],)]
+
+
 @pytest.mark.parametrize("said", [[], [HASH], [HASH, estimation()], [HASH, starts()]])
 def test_a_close_without_a_result_is_the_server_s_doing(said: list[dict[str, Any]]) -> None:
     talk = on_ws()

@@ -1062,6 +1062,27 @@ def test_what_was_not_read_is_still_there_for_a_failure() -> None:
     assert list(error.outputs) == [("x",), ("xy",)]
 
 
+def test_what_was_read_is_kept_as_it_came() -> None:
+    # A text is no work for the garbage collector; ten thousand edits would make it stop the loop.
+    talk = Talk(app())
+    job, stream = streaming(talk, "a")
+    talk.send(stream, starts("a"), generating(["x"], "a"))
+    talk.send(stream, generating([[["append", [], "y"]]], "a"), failed("no", "a"))
+    outputs = talk.failure_of(job).outputs
+    assert {type(kept) for kept, _ in outputs._kept[2]} == {str}
+    assert list(outputs) == talk.values == [("x",), ("xy",)]
+
+
+def test_what_a_streaming_input_yields_is_kept_whole() -> None:
+    talk = Talk(app())
+    job, stream = streaming(talk, "a")
+    said = {"msg": "process_streaming", "event_id": "a", "success": True}
+    for value in "xy":
+        talk.send(stream, {**said, "output": {"data": [value]}})
+    talk.send(stream, failed("no", "a"))
+    assert list(talk.failure_of(job).outputs) == [("x",), ("y",)]
+
+
 def test_messages_that_need_not_be_read_are_not_read() -> None:
     read: list[str | bytes] = []
 

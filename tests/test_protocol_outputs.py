@@ -292,7 +292,7 @@ def test_nobody_waits_long_for_the_oldest_to_be_dropped(
         row: Row = (number,)
         outputs.add(server.text(row) if texts else server.change(row), 0)
         added, applied = applied, 0
-        assert added <= 1280 / 128 + 2
+        assert added <= 1280 / 256 + 2
         # Nor for the newest, which those who have seen the one before see with one step more.
         assert next(follower) == outputs[-1] == row
         assert applied == 2

@@ -154,8 +154,8 @@ class Job:
 
     # What the server says.
 
-    def receive(self, message: Message) -> None:
-        """Take a message of the server that is for this job."""
+    def receive(self, message: Message, text: str | None = None) -> None:
+        """Take a message of the server that is for this job; *text*: as it came."""
         if self.is_over:
             return
         self.heard = True
@@ -177,10 +177,10 @@ class Job:
         if moved is JobState.DONE:
             self._finish(kind, message)
         elif kind is Msg.PROCESS_GENERATING:
-            self._yielded(message, diffs=self._diffs)
+            self._yielded(message, text, diffs=self._diffs)
         elif kind is Msg.PROCESS_STREAMING:
             # Always whole values (gradio@5.0.0 queueing.py: process_events).
-            self._yielded(message, diffs=False)
+            self._yielded(message, None, diffs=False)
             self.input.asked()
 
     def accepted(self, answer: JSON, chunk: int = 0) -> None:
@@ -220,13 +220,13 @@ class Job:
             self._emit(MessageReceived(session=self._session, job=self.id, message=message))
         self.context.anomaly(what, job=self.id, message=message)
 
-    def _yielded(self, message: Message, *, diffs: bool) -> None:
+    def _yielded(self, message: Message, text: str | None, *, diffs: bool) -> None:
         data = output_data(message)
         if data is None:
             self.context.anomaly("an output without data", job=self.id, message=message)
             return
         if self._wants_outputs:
-            self.context.emit(partial(self._take_output, data, message, diffs))
+            self.context.emit(partial(self._take_output, data, message, text, diffs))
             return
         try:
             change = change_of(data, first=not self._outputs.received, diffs=diffs)
@@ -235,7 +235,9 @@ class Job:
         else:
             self._keep(change, _rough_size(change))
 
-    def _take_output(self, data: list[Any], message: Message, diffs: bool) -> Event | None:
+    def _take_output(
+        self, data: list[Any], message: Message, text: str | None, diffs: bool
+    ) -> Event | None:
         """Apply what was yielded, and make the event of it."""
         if self._unsynced:
             return None
@@ -247,7 +249,10 @@ class Job:
             self._unsynced = True
             what = f"an output that does not follow from the one before: {error.message}"
             return Anomaly(session=self._session, job=self.id, what=what, message=message)
-        self._outputs.add(change, _rough_size(change), fits=True)
+        if text is None:
+            self._outputs.add(change, _rough_size(change), fits=True)
+        else:  # which is no work for the garbage collector
+            self._outputs.add(text, len(text), fits=True)
         number = self._slots.changes
         return Output(
             session=self._session,

@@ -110,7 +110,7 @@ class JobChannel:
             self._accepted = True
             self._job.accepted(None)
         self._job.event_id = message.get("event_id") or self._job.event_id
-        self._job.receive(message)
+        self._job.receive(message, text)
         if self._connection is None:
             return  # the job is over by that
         if kind == Msg.SEND_HASH:

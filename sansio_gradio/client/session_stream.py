@@ -254,17 +254,17 @@ class SessionStream:
         if event_id is None:
             self._take_for_session(message)
         elif (job := self._jobs.get(event_id)) is not None:
-            self._give(job, message)
+            self._give(job, message, text)
         elif self._joining and event_id not in self._over:
             self._hold(event_id, message, len(text))
         elif event_id not in self._over:
             self._context.anomaly("a message for a job that is not ours", message=message)
 
-    def _give(self, job: Job, message: Message) -> None:
+    def _give(self, job: Job, message: Message, text: str | None = None) -> None:
         render = said(message.get("output"), "render_config", dict)
         if render is not None and not self._retired:
             self._context.on_render(render)
-        job.receive(message)
+        job.receive(message, text)
         if message.get("msg") == Msg.SEND_DATA and not job.is_over:
             self._ask_for(job, requests.job_data({**job.body, "event_id": job.event_id}))
 

@@ -18,7 +18,7 @@ Change: TypeAlias = tuple[list[Edit], ...]
 """One yield: for each output component the edits since the one before."""
 
 _ITEM_OVERHEAD: Final = 256  # what an entry costs beside its text, roughly, in bytes
-_DROPPED_AT_ONCE: Final = 128  # which part of the limit: dropping all at once would take long
+_DROPPED_AT_ONCE: Final = 256  # which part of the limit: dropping all at once would take long
 
 
 def change_of(data: list[Any], *, first: bool, diffs: bool) -> Change:
