@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+import transcripts
 
 from docs import build
 from sansio_gradio.protocol.features import Feature
@@ -69,6 +71,23 @@ def anchors(text: str) -> set[str]:
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
     return {heading.replace(" ", "-") for heading in plain}
+
+
+def test_the_recordings_that_are_named_as_evidence_exist() -> None:
+    named = set(re.findall(r"(\d+\.\d+\.\d+)/(\w+(?:/\w+)?)", PAGE))
+    assert len(named) > 20
+    left_out = {(version, name) for version, name in named if name in transcripts.LEFT_OUT}
+    assert named - set(transcripts.recordings()) == left_out == set()
+    for name in re.findall(r"\[R\s+(\w+) of ", PAGE):
+        assert any(scenario == name for _, scenario in transcripts.recordings()), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_code_in_the_pages_is_closed_and_its_json_is_json(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert text.count("```") % 2 == 0
+    for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL):
+        json.loads(block)
 
 
 def test_the_example_of_edits_is_right() -> None:
