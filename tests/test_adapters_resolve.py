@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sansio_gradio.errors import ConnectFailed
-from sansio_gradio_adapters.resolve import Address, in_order, literal, look_up
+from sansio_gradio_adapters.resolve import Address, in_order, literal, look_up, prepare
 
 FOUR, SIX = socket.AF_INET.value, socket.AF_INET6.value
 
@@ -22,6 +22,24 @@ def test_an_address_needs_no_lookup() -> None:
 @pytest.mark.parametrize("host", ["localhost", "a..localhost"])
 def test_a_name_is_no_address(host: str) -> None:
     assert literal(host, 80) is None
+
+
+def test_a_socket_notices_that_nobody_is_there_any_more() -> None:
+    with socket.socket() as sock:
+        prepare(sock)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            names = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            idle, interval, count = (sock.getsockopt(socket.IPPROTO_TCP, name) for name in names)
+            assert idle + count * interval <= 120
+
+
+def test_a_system_without_these_names_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "TCP_KEEPIDLE", raising=False)
+    with socket.socket() as sock:
+        prepare(sock)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
 def test_localhost_is_this_machine() -> None:

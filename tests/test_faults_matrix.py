@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -55,6 +56,7 @@ from sansio_gradio.errors import (
     ValidationError,
 )
 from sansio_gradio.limits import Limits, Timeouts
+from sansio_gradio_adapters import resolve
 
 LONG = Timeouts(connect=20, tls=20, request=20, join=20, send=20, stream_idle=20, job=20, close=0.3)
 """None of these may be what ends the wait."""
@@ -595,3 +597,19 @@ def test_a_job_that_was_refused_is_handed_in_again_if_that_is_wanted(world: Worl
             world.run(partial(program, world, url, told, **options))
         assert type(told.error) is kind
         assert len(server.asked(JOIN)) == asked
+
+
+def test_every_connection_notices_that_nobody_is_there_any_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[int] = []
+
+    def prepare(sock: socket.socket) -> None:
+        prepared.append(sock.fileno())
+
+    monkeypatch.setattr(resolve, "prepare", prepare)
+    told = Told()
+    with FaultServer(APP) as server:
+        world.run(lambda: program(world, server.url, told))
+    assert told.outputs == YIELDED
+    assert len(prepared) >= 2  # the stream, and the POSTs

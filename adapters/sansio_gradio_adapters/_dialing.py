@@ -66,6 +66,7 @@ async def _attempt(
         with ExitStack() as failed:
             sock = failed.enter_context(socket.socket(family, socket.SOCK_STREAM))
             sock.setblocking(False)
+            resolve.prepare(sock)
             await loop.sock_connect(sock, address)
             failed.pop_all()
         # Not to be cancelled: uvloop would close the transport without a connection_lost.

@@ -250,7 +250,7 @@ class Network:
             return
         del self._dials[conn]
         self._hang_up(dial)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        resolve.prepare(sock)
         self._connections[conn] = _Connection(sock)
         self._watch(conn, self._connections[conn])
         self._receiver.opened(conn, now)

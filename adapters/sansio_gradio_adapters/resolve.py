@@ -1,10 +1,11 @@
-"""From a host name to the addresses to try, in the order in which to try them.
+"""From a host name to the addresses to try, in the order in which to try them, and their sockets.
 
 Looking a name up blocks, so it is for a thread; what is an address already needs no lookup.
 """
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections import deque
 from collections.abc import Sequence
@@ -17,6 +18,20 @@ Address: TypeAlias = tuple[int, Any]
 
 ATTEMPT_DELAY: Final = 0.25
 """Seconds that an attempt has before the next address is tried beside it (RFC 8305 section 5)."""
+
+
+# Streams before 4.9, and WebSockets, may be silent for long; a peer that is there answers these.
+_KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+
+
+def prepare(sock: socket.socket) -> None:
+    """Have *sock* send at once what is written, and notice within two minutes of silence that the
+    other machine, or the way to it, is gone."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE.items():
+        with contextlib.suppress(AttributeError, OSError):  # other systems have other names
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def literal(host: str, port: int) -> list[Address] | None:

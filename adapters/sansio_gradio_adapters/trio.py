@@ -17,13 +17,13 @@ import attrs
 import trio
 
 from sansio_gradio.errors import JobCancelledError, LocalProtocolError
+from sansio_gradio_adapters import resolve
 from sansio_gradio_adapters._awaited import Job, MessageStream, Reader, Results
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._jobs import OutputUpdate, Signal
 from sansio_gradio_adapters._machine import Machine, Rest, connect_failed, connection_lost, first_in
 from sansio_gradio_adapters._network import LINGER, READ_SIZE
 from sansio_gradio_adapters._task_client import TaskClient
-from sansio_gradio_adapters.resolve import ATTEMPT_DELAY
 
 if TYPE_CHECKING:
     import ssl
@@ -126,7 +126,9 @@ class _World:
 
     async def _connect(self, conn: int, host: str, port: int) -> None:
         try:
-            stream = await trio.open_tcp_stream(host, port, happy_eyeballs_delay=ATTEMPT_DELAY)
+            stream = await trio.open_tcp_stream(
+                host, port, happy_eyeballs_delay=resolve.ATTEMPT_DELAY
+            )
         except (OSError, ValueError) as error:
             if self._dials.pop(conn, None) is not None:
                 self._machine.lost(conn, connect_failed(host, port, error))
@@ -134,6 +136,7 @@ class _World:
         # trio's own way to receive lets others run between reading and returning what was read.
         with socket.socket(fileno=stream.socket.detach()) as sock:
             sock.setblocking(False)
+            resolve.prepare(sock)
             if (scope := self._dials.pop(conn, None)) is not None:  # not given up meanwhile
                 wire = self._wires[conn] = _Wire(sock, scope)
                 self._machine.opened(conn)
