@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import pickle
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from fuzz import app_info as fuzz_target
 from sansio_gradio.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
-from sansio_gradio.protocol.app_info import AppInfo
+from sansio_gradio.protocol.app_info import AppInfo, config_in_page
 
 NAMED = sample_apps.config(
     {"api_name": "add"},
@@ -366,3 +367,51 @@ def test_the_fuzz_target_holds_for_changed_documents(document: Any, data: st.Dat
             )
             place[step] = data.draw(junk)
     fuzz_target.target(json.dumps(changed).encode())
+
+
+# What is rendered, and what is in a page
+
+
+BASE = AppInfo.from_config({"version": "6.31.0", "components": [], "dependencies": []})
+
+
+def test_renders_add_to_an_app_and_change_none() -> None:
+    part: Any = {"id": 5, "type": "textbox", "props": {}}
+    function: Any = {"id": 9, "inputs": [5], "outputs": [5], "api_name": "box"}
+    rendered = BASE.with_renders([{"components": [part]}, {"dependencies": [function]}, {}, None])
+    assert rendered.endpoint("/box").fn_index == 9
+    assert rendered.endpoint("/box").inputs == (rendered.components[5],)
+    assert BASE.endpoints == {}
+    info: Any = {"named_endpoints": {}, "unnamed_endpoints": {}}
+    assert BASE.with_info(info).with_renders([{"components": [part]}]).has_info
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["components", "dependencies"]), junk)))
+def test_any_render_is_read_or_is_the_servers_fault(renders: Any) -> None:
+    with contextlib.suppress(RemoteProtocolError):
+        assert BASE.with_renders(renders).version == BASE.version
+
+
+@pytest.mark.parametrize(
+    ("page", "config"),
+    [
+        (b"<script>window.gradio_config = {1};</script>", b"{1}"),
+        (b"window.gradio_config = {1}\n</script></script>", b"{1}"),
+        (b"window.gradio_config = window.gradio_config = 1;</script>", b"window.gradio_config = 1"),
+        (b"window.gradio_config = {1};", None),
+        (b"window.gradio_config={1};</script>", None),
+        (b"</script>window.gradio_config = ", None),
+        (b"", None),
+    ],
+)
+def test_the_config_in_a_page_is_what_its_script_sets(page: bytes, config: bytes | None) -> None:
+    assert config_in_page(page) == config
+
+
+@pytest.mark.parametrize("version", transcripts.versions())
+def test_a_page_has_what_the_config_has(version: str) -> None:
+    config = transcripts.load(version, "add").config
+    script = json.dumps(config).replace("<", "\\u003c").encode()
+    found = config_in_page(b"<script>window.gradio_config = %s;</script>" % script)
+    assert found is not None
+    assert AppInfo.from_config(json.loads(found)) == AppInfo.from_config(dict(config))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
 import transcripts
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.protocol.dialects import of_call, of_poll
@@ -145,3 +148,33 @@ def test_all_recorded_polls_and_events_are_understood() -> None:
                     events += 1
                     of_call(said["event"], json.dumps(said["data"]), numbers)
     assert (polls, events) == (187, 87)
+
+
+# Whatever a server says
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+anything = st.recursive(
+    scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=5), inner)
+)
+statuses = st.sampled_from(["QUEUED", "PENDING", "COMPLETE", "FAILED", "NOT FOUND", "?"])
+kinds = st.sampled_from(["generating", "complete", "error", "heartbeat", "message", ""])
+
+
+@given(st.fixed_dictionaries({"status": statuses | anything}, optional={"data": anything}))
+def test_any_answer_to_a_poll_is_a_message_or_an_error(answer: Any) -> None:
+    with contextlib.suppress(RemoteProtocolError):
+        message = of_poll(answer)
+        assert message is None or message.get("msg") in TERMINAL | {"estimation", "process_starts"}
+
+
+@given(kinds, anything.map(json.dumps) | st.text(), st.sampled_from([OLD, NEW, ()]))
+def test_any_event_is_a_message_or_an_error(
+    event: str, text: str, version: tuple[int, ...]
+) -> None:
+    with contextlib.suppress(RemoteProtocolError):
+        message = of_call(event, text, version)
+        assert message is None or message.get("msg") in TERMINAL | {"process_generating"}
+
+
+TERMINAL = {"process_completed", "unexpected_error"}
