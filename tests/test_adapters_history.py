@@ -84,11 +84,11 @@ def generating(data: list[Any]) -> Message:
 def test_edits_are_made_whole_in_messages() -> None:
     queue = MessageQueue(LIMIT)
     queue.add(generating(["a"]))
-    queue.add_change(whole("a"), 1)
+    queue.add_change(whole("a"))
     edits: Change = ([["append", [], "b"]],)
     as_sent = generating(list(edits))
     queue.add(as_sent)
-    queue.add_change(edits, 1)
+    queue.add_change(edits)
     assert queue.take() == generating(["a"])
     assert queue.take() == generating(["ab"])
     assert queue.take() is Nothing.YET
@@ -115,7 +115,7 @@ def test_the_next_message_releases_the_one_before() -> None:
 def test_a_yield_that_did_not_fit_repeats_what_is_known() -> None:
     queue = MessageQueue(LIMIT)
     queue.add(generating(["a"]))
-    queue.add_change(whole("a"), 1)
+    queue.add_change(whole("a"))
     queue.add(generating([[["delete", ["nowhere"], None]]]))
     queue.release()
     queue.take()
@@ -124,7 +124,7 @@ def test_a_yield_that_did_not_fit_repeats_what_is_known() -> None:
 
 def test_a_change_without_a_message_is_dropped() -> None:
     queue = MessageQueue(LIMIT)
-    queue.add_change(whole("a"), 1)
+    queue.add_change(whole("a"))
     assert queue.take() is Nothing.YET
 
 
@@ -147,7 +147,7 @@ def test_messages_that_nobody_reads_are_dropped_and_counted(texts: list[str], li
         text += piece
         queue.add({"msg": "log", "log": piece})
         queue.add(generating([]))
-        queue.add_change(more(piece) if count else whole(piece), len(piece) + 10)
+        queue.add_change(more(piece) if count else whole(piece))
     queue.add({"msg": "process_completed", "output": {"data": [text]}})
     queue.release()
     taken = list[Message]()

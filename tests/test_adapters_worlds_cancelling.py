@@ -8,10 +8,12 @@ from functools import partial
 from typing import Any
 
 import pytest
+import trio
 from lively_app import Endless, Lively
 from places import SERVERS, Place, open_files, serve, where_tasks_are_cancelled
 
 from sansio_gradio.errors import JobCancelledError
+from sansio_gradio_adapters.trio import Client
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -169,3 +171,33 @@ async def test_a_goodbye_that_is_cancelled_is_short(place: Place) -> None:
             was_cut = await place.world.cut(client.close, at)
         await all_ended(place, [endless])
         await place.until(lambda: place.world.tasks() <= tasks)
+
+
+@where_tasks_are_cancelled
+async def test_a_stream_whose_reader_was_cancelled_is_over(place: Place) -> None:
+    endless = place.lively.new_endless()
+    async with place.client() as client:
+        messages = client.stream_messages(endless.name, api_name="/endless")
+
+        async def read() -> None:
+            async for _ in messages:
+                pass
+
+        assert await place.world.within(0.1, read)
+        await all_ended(place, [endless])
+        assert [message async for message in messages] == []
+
+
+def test_in_trio_what_need_not_wait_can_be_cancelled_too(served: tuple[Lively, str]) -> None:
+    async def play() -> None:
+        async with Client(served[1]) as client:
+            job = client.submit("x", api_name="/echo")
+            await job
+            for ask in (job.result, job.exception, aiter(job).__anext__, client.reset_session):
+                with trio.CancelScope() as scope:
+                    scope.cancel()
+                    await ask()
+                assert scope.cancelled_caught
+            assert await job == "x"
+
+    trio.run(play)

@@ -127,6 +127,14 @@ class Job(Future[Any]):
         """All outputs so far, oldest first; the result itself, if it was the only one."""
         return self._record.outputs()
 
+    @property
+    def skipped(self) -> int:
+        """Oldest outputs dropped, since all were more than ``Limits.kept_outputs``.
+
+        Whoever iterates and keeps up has seen them.
+        """
+        return self._record.skipped
+
     def status(self) -> StatusUpdate:
         """How far the job is."""
         return self._record.status

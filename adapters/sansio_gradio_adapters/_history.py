@@ -93,17 +93,17 @@ class MessageQueue:
         self.release()
         self._held = message
 
-    def add_change(self, change: Change, size: int) -> None:
+    def add_change(self, change: Change) -> None:
         """The message that came last has yielded this."""
         held, self._held = self._held, None
         if held is not None:
-            self._append(held, change, size)
+            self._append(held, change)
 
     def release(self) -> None:
         """Nothing more comes for the last message."""
         held, self._held = self._held, None
         if held is not None:
-            self._append(held, None, weight(held))
+            self._append(held, None)
 
     def take(self) -> Message | Nothing:
         """The next message, whole; ``output.data`` and the fractions of the progress filled in."""
@@ -124,8 +124,9 @@ class MessageQueue:
             whole["progress_data"] = units
         return whole
 
-    def _append(self, message: Message, change: Change | None, size: int) -> None:
+    def _append(self, message: Message, change: Change | None) -> None:
         kept = self._kept
+        size = weight(message)  # of which the change is a part
         with kept.lock:
             kept.items.append((self._slots, message, change, size))
             kept.size += size

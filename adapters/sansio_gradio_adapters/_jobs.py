@@ -22,7 +22,7 @@ from sansio_gradio.events import JobCancelled, JobCompleted, JobEnd, JobFailed, 
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.outputs import Outputs
 from sansio_gradio.protocol.status import Status, StatusUpdate
-from sansio_gradio_adapters._history import MessageQueue, Nothing, StatusHistory, weight
+from sansio_gradio_adapters._history import MessageQueue, Nothing, StatusHistory
 
 _LOCK: Final = threading.Lock()
 """For the few instructions in which a signal or a claim changes hands; one a job would be waste."""
@@ -139,8 +139,7 @@ class JobRecord:
     def add_output(self, event: Output) -> None:
         """The message that came last has yielded this."""
         if self._messages is not None:
-            size = sum(weight(edit[2]) for edits in event.edits for edit in edits)
-            self._messages.add_change(event.edits, size)
+            self._messages.add_change(event.edits)
 
     def add_end(self, end: JobEnd | BaseException) -> None:
         """The job is over, or, with an exception, will never be."""
@@ -211,6 +210,10 @@ class JobRecord:
         if self.was_cancelled:
             return self._cancelled_error(job=self.id, outputs=self._outputs or ())
         return self.error
+
+    @property
+    def skipped(self) -> int:
+        return 0 if self._outputs is None else self._outputs.skipped
 
     def outputs(self) -> list[Any]:
         """All outputs so far: see ``outputs_of``."""
