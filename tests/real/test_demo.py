@@ -15,6 +15,8 @@ pytestmark = pytest.mark.real
 def test_it_shows_what_it_shows_on_the_embedded_server(
     version: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if version.startswith(("3.1.", "3.4.")):
+        pytest.skip("before Gradio 3.16 there is no gr.Progress")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "adapters")]))
     assert main(version) == 0
     shown = capfd.readouterr().out
