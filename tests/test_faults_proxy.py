@@ -19,7 +19,7 @@ from sansio_gradio.limits import Timeouts
 from sansio_gradio.server.app import App
 from sansio_gradio_adapters.server import serve_in_thread
 
-PLACES = range(0, 4400, 400)
+PLACES = range(0, 4400, 700)
 """Bytes of the server: its config, the join, the stream, and behind its end."""
 
 PATIENT = Timeouts(request=20, join=20, send=20, stream_idle=20, job=20, close=0.3)
@@ -51,7 +51,7 @@ def world(request: pytest.FixtureRequest) -> World:
 def test_a_network_that_fails_somewhere(world: World, url: str, fault: Fault) -> None:
     reached = Counter[str]()
     timeouts = IMPATIENT if fault is Fault.HOLD else PATIENT
-    places = PLACES[::3] if fault is Fault.HOLD else PLACES  # which takes time
+    places = PLACES[::2] if fault is Fault.HOLD else PLACES  # which takes time
     for after in places:
         told = Told()
         with nothing_is_left(), FaultProxy(url, fault, after) as proxy:
