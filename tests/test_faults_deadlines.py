@@ -5,8 +5,10 @@ Time is the test's, so each deadline is seen to pass when it is due, and not bef
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -16,6 +18,7 @@ from engine_driver import Asked, ByHand, Driver, chunk, counted_entropy, reply, 
 from short_session import info, peer, play
 
 from sansio_gradio.client.engine import Engine
+from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.session import Session
 from sansio_gradio.errors import DeadlineExceeded, GradioError
 from sansio_gradio.events import (
@@ -371,3 +374,15 @@ def test_a_network_that_falls_silent_anywhere_is_left(protocol: str) -> None:
                 reached["completed"] += 1
     # A WebSocket has no heartbeat: there only the job's own time ends the wait.
     assert set(reached) == {"completed", "join", "job" if protocol == "ws" else "stream_idle"}
+
+
+# What is written of them
+
+
+@pytest.mark.parametrize("policy", [Timeouts(), Retry()], ids=["Timeouts", "Retry"])
+def test_the_page_says_each_name_and_its_default(policy: Timeouts | Retry) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "endings.md").read_text("utf-8")
+    written = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", page, re.MULTILINE))
+    for name, default in attrs.asdict(policy).items():
+        shown = f"{default:g}" if type(default) is float else str(default)
+        assert written.get(name) == shown, name
