@@ -149,12 +149,23 @@ def test_a_frame_that_breaks_the_rules_ends_the_websocket() -> None:
     assert words(peer.receive(TEXT)) == ["gone"]
 
 
-def test_only_the_first_request_of_a_connection_can_be_a_handshake() -> None:
+@given(st.integers(1, 3), st.lists(st.integers(1, 40), max_size=8))
+def test_a_handshake_may_follow_requests(before: int, sizes: list[int]) -> None:
     peer = connection()
-    peer.receive(request("GET", "/"))
-    peer.respond(200, (), b"")
-    assert words(peer.receive(HANDSHAKE)) == ["GET /queue/join"]
-    assert not peer.is_socket
+    data = request("POST", "/a", b"hello") * before + HANDSHAKE
+    came: list[str] = []
+    for size in [*sizes, len(data)]:
+        came += words(peer.receive(data[:size]) if data[:size] else [])
+        data = data[size:]
+    for _ in range(before):  # what was sent ahead waits for the answers
+        assert came[-1] == "POST /a hello"
+        peer.respond(200, (), b"answer")
+        came += words(peer.receive(b""))
+    assert came == ["POST /a hello"] * before + ["handshake"]
+    peer.take(9999)
+    peer.accept(())
+    assert peer.take(9999).startswith(b"HTTP/1.1 101 ")
+    assert words(peer.receive(TEXT)) == ["hi"]
 
 
 def test_a_client_that_does_not_read_overruns() -> None:

@@ -69,8 +69,8 @@ class Connection:
     is_closing: bool = False
     _http: HTTPConnection = attrs.field(init=False)
     _socket: WebSocketConnection | None = attrs.field(default=None, init=False)
-    # The bytes of the first request, which a WebSocket reads anew; None when that has begun.
-    _first: list[bytes] | None = attrs.field(factory=list[bytes], init=False)
+    # The bytes of a request that has not begun, which a WebSocket reads anew.
+    _next: list[bytes] = attrs.field(factory=list[bytes], init=False)
     _head: RequestStarted | None = attrs.field(default=None, init=False)
     _body: list[bytes] = attrs.field(factory=list[bytes], init=False)
     _body_size: int = attrs.field(default=0, init=False)
@@ -104,8 +104,8 @@ class Connection:
         """What *data* completes; no bytes: what was held back while a request was answered."""
         if self._socket is not None:
             return self._receive_frames(self._socket, data)
-        if self._first is not None:
-            self._first.append(data)
+        if self._head is None:
+            self._next.append(data)
         try:
             events = self._http.receive_data(data)
         except RemoteProtocolError:
@@ -113,12 +113,12 @@ class Connection:
         came: list[Incoming] = []
         for event in events:
             if isinstance(event, RequestStarted):
-                if self._is_handshake(event):
+                if (header(event.headers, "upgrade") or "").lower() == "websocket":
                     self._socket = WebSocketConnection(
                         Role.SERVER, max_message_size=self.limits.request
                     )
-                    return self._receive_frames(self._socket, b"".join(self._first or ()))
-                self._head, self._first = event, None
+                    return self._receive_frames(self._socket, b"".join(self._next))
+                self._head, self._next = event, []
                 self._body, self._body_size = [], 0
             elif isinstance(event, BodyReceived):
                 self._body_size += len(event.data)
@@ -130,17 +130,13 @@ class Connection:
                 assert isinstance(event, MessageEnded)
                 assert self._head is not None
                 came.append(RequestReceived(self._head, b"".join(self._body)))
-                self._body = []
+                self._head, self._body, self._next = None, [], [self._http.unread]
         self._put(self._http.data_to_send())
         if self._http.error is not None:
             if not came and self.exchange is None:
                 self._put(_BAD_REQUEST)
             return [Gone()]
         return came
-
-    def _is_handshake(self, head: RequestStarted) -> bool:
-        asked = header(head.headers, "upgrade") or ""
-        return self._first is not None and asked.lower() == "websocket"
 
     def _receive_frames(self, socket: WebSocketConnection, data: bytes) -> list[Incoming]:
         try:

@@ -6,11 +6,15 @@ A scenario is an async function of a ``Stage``. What a version lacks, or breaks,
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import attrs
 import pytest
+from javascript import NODE
 from worlds import World
 
 from sansio_gradio.errors import (
@@ -25,6 +29,7 @@ from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.status import Status, StatusUpdate
 
 from .poor_proxy import poor_proxy
+from .server import ROOT
 
 Version: TypeAlias = tuple[int, ...]
 
@@ -504,3 +509,38 @@ async def component_functions(stage: Stage) -> None:
         assert "special.py" in str(found)
         error = await fails(client.call_component(id, "rm"), LocalProtocolError)
         assert "no server function" in error.message
+
+
+NOT_FOR_IT = "a protocol that the example does not speak"
+
+
+@scenario(
+    "[examples/client.mjs](../examples/client.mjs)",
+    Lack(until=(3, 6), why=NOT_FOR_IT),
+    Lack(since=(4, 0), until=(4, 9), why=NOT_FOR_IT),
+)
+async def in_javascript(stage: Stage) -> None:
+    if NODE is None:
+        return
+    client = [NODE, str(ROOT / "examples" / "client.mjs"), stage.main]
+
+    def run(*call: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [*client, *call], capture_output=True, text=True, timeout=30, check=False
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    steps = "".join(f'"step {step}"\n' for step in (0, 1, 2, 2))
+    for call, wanted in (
+        (("/echo", '"x"'), (0, '"x"\n', "")),
+        (("/echo_unqueued", '"x"'), (0, '"x"\n', "")),
+        (("/divide", "7", "2"), (0, "[3,1]\n", "")),
+        (("/count", "3"), (0, steps, "")),
+        (("/remember", '"x"'), (0, '"x"\n', "")),
+        (("/fail", '"x"'), (1, "", "AppError: refused: x\n")),
+    ):
+        got = await stage.world.blocking(partial(run, *call))
+        assert got == wanted
+    told = await stage.world.blocking(partial(run, "/shrink_json", '"hi"'))
+    *_, last = told[1].splitlines()
+    assert json.loads(last) == {"flat": [], "nested": [[]], "new": None}
