@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -16,6 +17,14 @@ _running: dict[str, RealServer] = {}
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "version" in metafunc.fixturenames:
         metafunc.parametrize("version", VERSIONS, scope="session")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _what_ends_the_tests_ends_the_servers() -> Iterator[None]:
+    """SIGTERM is taken for Ctrl-C: otherwise it leaves the processes of ``RealServer`` behind."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")
