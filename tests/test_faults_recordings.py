@@ -84,9 +84,10 @@ def size_of(version: str, name: str) -> int:
 @pytest.mark.parametrize(("version", "name"), RECORDINGS)
 def test_a_recording_that_is_cut(version: str, name: str) -> None:
     size, rng = size_of(version, name), random.Random(f"{version} {name}")
-    reached = Counter[str]()
+    reached, jobs = Counter[str](), 0
     for number in range(CUTS):
         replay = played(version, name, rng.randrange(size), resets=number % 2 == 0)
+        jobs = len(replay.jobs)
         for index, (session, job) in replay.jobs.items():
             expected: dict[str, Any] = dict(replay.recording.expected["jobs"][index])
             end = replay.driver.end(session.id, job)
