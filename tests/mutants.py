@@ -91,6 +91,27 @@ MUTANTS = [
         "tests/test_client_session_stream.py",
     ),
     Mutant(
+        "what the server has taken is handed in again",
+        "client/job.py",
+        "if context.retry is None or self._taken:",
+        "if context.retry is None:",
+        "tests/test_client_retry.py",
+    ),
+    Mutant(
+        "a deadline of an answer ends with its head",
+        "client/exchanges.py",
+        "        exchange.status = status\n",
+        "        exchange.status = status\n        self._timers.stop(exchange)\n",
+        "tests/test_faults_deadlines.py",
+    ),
+    Mutant(
+        "the end in the middle of an answer is the server's mistake",
+        "client/engine.py",
+        "broke if data else EOFError(broke.message)",
+        "broke",
+        "tests/test_faults_cuts.py",
+    ),
+    Mutant(
         "credentials follow a redirect to another origin",
         "client/exchanges.py",
         "if new.origin != old.origin and not (upgraded and new.host == old.host):",
