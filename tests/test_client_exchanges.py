@@ -539,6 +539,22 @@ def test_a_stream_follows_redirects() -> None:
     assert ear.told_of == ["opened", "ended"]
 
 
+def test_what_was_redirected_is_aborted_by_the_number_that_was_given() -> None:
+    asking = Asking()
+    ear, given = asking.listen()
+    asking.commands()
+    asking.answer(given, 307, b"", ("Location", "/elsewhere"))
+    asking.answer(asking.sent().id, 307, b"", ("Location", "/there"))
+    followed = asking.sent()
+    asking.exchanges.response(followed.id, 200, STREAM)
+    asking.exchanges.abort(given)
+    assert asking.commands() == [Abort(followed.id)]
+    asking.exchanges.data(followed.id, b"late")
+    assert ear.told_of == ["opened"]
+    asking.exchanges.abort(given)  # it is over already
+    assert asking.commands() == []
+
+
 def test_the_deadline_of_a_stream_counts_until_it_is_open() -> None:
     asking = Asking(join=10.0)
     slow, one = asking.listen(deadline="join")
@@ -610,3 +626,5 @@ def test_a_websocket_follows_redirects() -> None:
     assert command.url == "ws://app.example/other"
     asking.exchanges.response(command.id, 101, ())
     assert ear.told_of == ["opened"]
+    asking.exchanges.send_text(number, "hello")
+    assert asking.commands() == [SendText(command.id, "hello")]

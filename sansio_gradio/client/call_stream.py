@@ -8,7 +8,7 @@ two streams would take each other's messages: gradio@6.31.0 routes.py: simple_pr
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from sansio_gradio.client.context import name_given
 from sansio_gradio.client.exchanges import Answer
@@ -53,19 +53,16 @@ class CallStream(JobChannel):
         by_name = self._context.traits.handover is Handover.JOINING_BY_NAME
         app, endpoint = self._context.app, job.endpoint
         if not has(app.version, Feature.CALL_BY_NAME if by_name else Feature.CALL):
-            since = "6.13 for calls by name" if by_name else "4.20"
             raise LocalProtocolError(
-                f"Gradio {app.version_text} has no simple REST API; that came with {since}."
+                f"Gradio {app.version_text} has no such simple REST API: that came with 4.20, and"
+                " calls by name with 6.13."
             )
         if endpoint.api_name is None:
             raise LocalProtocolError("Without an api_name it cannot be called by the REST API.")
         body = {key: value for key, value in job.body.items() if key not in _OF_THE_QUEUE}
-        data: list[Any] = body.pop("data")
         if by_name:
-            return requests.call_by_name(
-                endpoint.api_name, {**endpoint.arguments(data), **body}, job.headers
-            )
-        return requests.call(endpoint.api_name, {"data": data, **body}, job.headers)
+            body |= endpoint.arguments(body.pop("data"))
+        return requests.call(endpoint.api_name, body, job.headers, by_name=by_name)
 
     def stop(self, job: Job, then: Callable[[bool], None]) -> None:
         if job.event_id is None:

@@ -99,6 +99,7 @@ class _Exchange:
     websocket: bool = False
     discovering: bool = False  # http may become https
     id: int = 0
+    given: int = 0  # the first id, by which the asker knows it
     redirects: int = 0
     status: int = 0
     headers: Headers = ()
@@ -125,6 +126,7 @@ class Exchanges:
         self._timeouts = timeouts
         self._limits = limits
         self._running: dict[int, _Exchange] = {}
+        self._redirected: dict[int, int] = {}  # what the asker was given -> what it became
         self._last_id = 0
 
     def ask(
@@ -171,13 +173,15 @@ class Exchanges:
 
     def send_text(self, id: int, text: str) -> None:
         """Send a text on a WebSocket; one that is gone takes none."""
+        id = self._redirected.get(id, id)
         if id in self._running:
             self.commands.append(SendText(id, text))
 
     def abort(self, id: int | None) -> None:
         """Drop an exchange without telling anybody; one that is over already is no mistake."""
-        if id is not None and self._drop(id) is not None:
-            self.commands.append(Abort(id))
+        exchange = None if id is None else self._drop(self._redirected.get(id, id))
+        if exchange is not None:
+            self.commands.append(Abort(exchange.id))
 
     def abort_all(self) -> None:
         for id in list(self._running):
@@ -262,6 +266,7 @@ class Exchanges:
         # a new request.
         self._last_id += 1
         exchange.id = id = self._last_id
+        exchange.given = exchange.given or id
         self._running[id] = exchange
         request = exchange.request
         headers = overlaid(self.headers, request.headers)
@@ -297,6 +302,7 @@ class Exchanges:
         exchange.parts.clear()
         exchange.size = 0
         self._send(exchange)
+        self._redirected[exchange.given] = exchange.id
 
     def _is_wanted(self, exchange: _Exchange) -> bool:
         """Whether a listener gets what it asked for, and not an answer of another kind."""
@@ -328,6 +334,7 @@ class Exchanges:
     def _drop(self, id: int) -> _Exchange | None:
         exchange = self._running.pop(id, None)
         if exchange is not None:
+            self._redirected.pop(exchange.given, None)
             self._timers.stop(exchange)
         return exchange
 

@@ -144,25 +144,25 @@ def plain_call(body: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
     return HTTPRequest("POST", "api/predict", _json(headers), json.dumps(body))
 
 
-def call(api_name: str, body: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
-    """Join by the simple REST API; the answer names the job (4.20 and later)."""
-    return HTTPRequest("POST", _call(api_name), _json(headers), json.dumps(body))
+def call(
+    api_name: str, body: Mapping[str, Any], headers: Headers = (), *, by_name: bool = False
+) -> HTTPRequest:
+    """Join by the simple REST API; the answer names the job (4.20 and later).
 
-
-def call_by_name(api_name: str, arguments: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
-    """The same with each argument under its parameter's name (6.13 and later)."""
-    target = _call(api_name, "call/v2")
-    return HTTPRequest("POST", target, _json(headers), json.dumps(arguments))
+    ``by_name``: *body* has each argument under its parameter's name (6.13 and later).
+    """
+    target = f"call/v2/{_name(api_name)}" if by_name else f"call/{_name(api_name)}"
+    return HTTPRequest("POST", target, _json(headers), json.dumps(body))
 
 
 def call_stream(api_name: str, event_id: str, headers: Headers = ()) -> HTTPRequest:
     """The events of a job of the simple REST API; they can be read once."""
-    target = f"{_call(api_name)}/{quote(event_id, safe='')}"
+    target = f"call/{_name(api_name)}/{quote(event_id, safe='')}"
     return HTTPRequest("GET", target, (*STREAM_CONTENT, *headers))
 
 
-def _call(api_name: str, route: str = "call") -> str:
-    return f"{route}/{quote(api_name.removeprefix('/'), safe='')}"
+def _name(api_name: str) -> str:
+    return quote(api_name.removeprefix("/"), safe="")
 
 
 def component_call(
