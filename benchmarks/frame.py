@@ -44,7 +44,12 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 def app(protocol: str) -> AppInfo:
     """An app with one generator, whose one output is a text."""
-    parts: dict[str, Any] = {"inputs": [1], "outputs": [1], "queue": True, "types": {"generator": True}}
+    parts: dict[str, Any] = {
+        "inputs": [1],
+        "outputs": [1],
+        "queue": True,
+        "types": {"generator": True},
+    }
     function: dict[str, Any] = {"id": 0, "api_name": "f", **parts}
     return AppInfo.from_config(
         {**CONFIGS[protocol], "components": PARTS, "dependencies": [function]}
