@@ -1,4 +1,4 @@
-"""A world of tasks takes from the engine no more than the peer reads, and goes on when it does."""
+"""Worlds of tasks take from the engine what the peer reads, and no more; also at the end."""
 
 from __future__ import annotations
 
@@ -133,5 +133,58 @@ def test_what_is_not_to_be_read_waits_at_the_peer(name: str) -> None:
                     own.resume(1)
                     own.resume(1)
                     await wait_for(world, partial(machine.has_received, wanted))
+
+        world.run(lambda: in_a_world(machine, play, name, ClientCore("http://127.0.0.1:1")))
+
+
+LAST = PIECE * 100  # more than buffers take
+
+
+def test_the_last_bytes_arrive_at_a_peer_that_reads_late(name: str) -> None:
+    world: CancellingWorld = CANCELLING[name]
+    machine = Machine()
+    machine.left = 0
+    parts: list[bytes] = []
+
+    def read_all(peer: socket.socket) -> None:
+        while part := peer.recv(1 << 20):
+            parts.append(part)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        async def play(own: Any) -> None:
+            own.open(1, *server.getsockname())
+            await wait_for(world, lambda: machine.is_open)
+            peer, _ = server.accept()
+            with peer:
+                own.close(1, LAST)
+                await world.sleep(0.05)
+                reader = threading.Thread(target=read_all, args=(peer,))
+                reader.start()
+                await wait_for(world, lambda: not reader.is_alive(), PATIENCE)
+
+        world.run(lambda: in_a_world(machine, play, name, ClientCore("http://127.0.0.1:1")))
+    assert sum(map(len, parts)) == len(LAST)
+
+
+def test_a_peer_that_does_not_read_the_last_bytes_is_left(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world: CancellingWorld = CANCELLING[name]
+    machine = Machine()
+    machine.left = 0
+    for module in (for_asyncio, for_trio):
+        monkeypatch.setattr(module, "LINGER", 0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        async def play(own: Any) -> None:
+            others = len(own.rest)
+            own.open(1, *server.getsockname())
+            await wait_for(world, lambda: machine.is_open)
+            peer, _ = server.accept()
+            with peer:
+                own.close(1, LAST)
+                await wait_for(world, lambda: len(own.rest) == others, PATIENCE)
 
         world.run(lambda: in_a_world(machine, play, name, ClientCore("http://127.0.0.1:1")))

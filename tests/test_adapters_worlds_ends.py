@@ -231,6 +231,8 @@ async def a_round(place: Place) -> int:
         client.submit(endless.name, api_name="/endless")
         assert await client.submit("abc", api_name="/chat") == "abc"
     tasks: int = place.world.tasks()
+    if place.world is not WORLDS["sockets"]:
+        assert not client._world.rest  # no connection either, from the first moment on
     await place.ends(endless)
     return tasks
 
