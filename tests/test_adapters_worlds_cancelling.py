@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -201,3 +202,23 @@ def test_in_trio_what_need_not_wait_can_be_cancelled_too(served: tuple[Lively, s
             assert await job == "x"
 
     trio.run(play)
+
+
+def test_in_trio_ctrl_c_within_the_clients_tasks_comes_out_as_it_is(
+    served: tuple[Lively, str],
+) -> None:
+    pressed = threading.Event()
+
+    def observe(now: float, conn: int | None, direction: str, what: Any) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+
+    async def play() -> None:
+        async with Client(served[1], observe=observe) as client:
+            job = client.submit("x", api_name="/held")
+            pressed.set()
+            with pytest.raises(KeyboardInterrupt):
+                await job
+
+    with pytest.raises(KeyboardInterrupt):
+        trio.run(play)
