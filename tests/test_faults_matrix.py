@@ -46,6 +46,7 @@ from sansio_gradio.client.retry import Retry
 from sansio_gradio.errors import (
     AppError,
     AuthenticationError,
+    ConnectFailed,
     ConnectionLost,
     DeadlineExceeded,
     GradioError,
@@ -584,6 +585,42 @@ def test_a_fault_is_one_right_ending(world: World, fault: Fault) -> None:
     assert error.url.startswith(server.url)
     assert (error.job is None) is (fault in CONNECTING)
     assert fault.look(error)
+
+
+def test_nobody_listens(world: World) -> None:
+    told = Told()
+    with nothing_is_left(), socket.socket() as taken:  # bound, so that nobody else listens there
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        world.run(lambda: program(world, url, told, timeouts=LONG))
+    assert type(told.error) is ConnectFailed
+    assert (told.error.phase, told.error.url) == ("connect", f"{url}/config")
+
+
+def test_nobody_has_that_name(world: World) -> None:
+    told = Told()
+    with nothing_is_left():
+        world.run(lambda: program(world, "http://nobody.invalid/app", told, timeouts=LONG))
+    assert type(told.error) is ConnectFailed
+    assert told.error.phase == "connect"
+    assert "nobody.invalid" in told.error.message
+
+
+@pytest.mark.parametrize(
+    ("banner", "kind"),
+    [(b"", DeadlineExceeded), (b"HTTP/1.1 400 Bad Request\r\n\r\n", ConnectFailed)],
+)
+def test_where_tls_is_due_there_is_none(
+    world: World, banner: bytes, kind: type[GradioError]
+) -> None:
+    told = Told()
+    with nothing_is_left(), FaultServer({}, banner=banner) as server:
+        url = server.url.replace("http:", "https:")
+        timeouts = Timeouts(tls=SOON if kind is DeadlineExceeded else 20)
+        world.run(lambda: program(world, url, told, timeouts=timeouts))
+    assert type(told.error) is kind
+    assert isinstance(told.error, GradioError)
+    assert (told.error.phase, told.error.url) == ("tls", f"{url}/config")
 
 
 def test_a_job_that_was_refused_is_handed_in_again_if_that_is_wanted(world: World) -> None:
