@@ -31,8 +31,9 @@ release. Made by `python3 dev.py interop --write` from the scenarios in
 [tests/real/interop_scenarios.py](../tests/real/interop_scenarios.py).
 """
 LEGEND = """\
-`yes`: it passes in all worlds that were run ({worlds}). A number: the server cannot do it; the note
-says what happens instead.
+`yes`: it passes in all worlds that were run ({worlds}). A number: that server cannot do
+it, for the reason in the note. What a note marked "checked" says happens instead was run in the
+same worlds; for the others there is nothing to run.
 """
 
 _printing = threading.Lock()
@@ -45,6 +46,7 @@ class Result:
     scenario: Scenario
     seconds: float
     error: str | None  # why it failed, or None
+    was_run: bool  # else that version has nothing to be run
 
 
 def play(scenario: Scenario, world: str, version: str, stage: Stage) -> Result:
@@ -61,7 +63,8 @@ def play(scenario: Scenario, world: str, version: str, stage: Stage) -> Result:
             stage.world.run(played)
         except BaseException as caught:
             error = "".join(traceback.format_exception(caught))
-    return Result(world, version, scenario, time.monotonic() - begun, error)
+    took = time.monotonic() - begun
+    return Result(world, version, scenario, took, error, action is not None)
 
 
 def run_version(version: str, worlds: Sequence[str], words: Sequence[str]) -> list[Result]:
@@ -89,7 +92,8 @@ def run_version(version: str, worlds: Sequence[str], words: Sequence[str]) -> li
                 print(f"== {version} {result.world}: {result.scenario.title}\n{result.error}")
             took = time.monotonic() - started
             print(
-                f"{version}: {len(results)} played, {len(failed)} failed, {took:.0f} s"
+                f"{version}: {sum(result.was_run for result in results)} played,"
+                f" {len(failed)} failed, {took:.0f} s"
                 f" (and {started - begun:.0f} s to start)",
                 flush=True,
             )
@@ -136,9 +140,10 @@ def cell(scenario: Scenario, version: str, results: Sequence[Result], notes: lis
     lack = scenario.lack(numbers(version))
     if lack is None:
         return "yes"
-    if lack.why not in notes:
-        notes.append(lack.why)
-    return str(notes.index(lack.why) + 1)
+    note = lack.why if lack.instead is None else f"{lack.why} (checked)"
+    if note not in notes:
+        notes.append(note)
+    return str(notes.index(note) + 1)
 
 
 def numbers(version: str) -> tuple[int, ...]:
