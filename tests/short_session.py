@@ -10,6 +10,7 @@ from served_peer import SteppedPeer
 
 from sansio_gradio.client.call import Want
 from sansio_gradio.client.engine import Engine
+from sansio_gradio.client.retry import Retry
 from sansio_gradio.events import Connected
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.server.app import App, Slot
@@ -53,9 +54,11 @@ def info(protocol: str) -> AppInfo:
     return found
 
 
-def play(driver: Driver, app: AppInfo, *, on_and_on: bool = True) -> list[int]:
+def play(
+    driver: Driver, app: AppInfo, *, on_and_on: bool = True, retry: Retry | None = None
+) -> list[int]:
     """The session; the numbers of its jobs. *on_and_on*: with the last one."""
-    session = driver.engine.session(SRC, app=app)
+    session = driver.engine.session(SRC, app=app, retry=retry)
     jobs = [
         session.submit("1", api_name="/grow", want=Want.OUTPUTS),
         session.submit("2", api_name="/once", want=Want.OUTPUTS),

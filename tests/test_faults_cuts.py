@@ -18,6 +18,7 @@ from served_peer import SteppedPeer
 from short_session import RESULTS, YIELDS, info, peer, play
 
 from sansio_gradio.client.engine import Engine
+from sansio_gradio.client.retry import Retry
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, ServerStoppedError
 from sansio_gradio.events import JobCompleted, JobEnd, JobFailed, SessionClosed
 from sansio_gradio.protocol.app_info import AppInfo
@@ -149,6 +150,28 @@ def test_each_job_of_a_session_that_is_cut_ends_once(
     assert reached["lost without"] > 0
     assert (reached["completed after"] > 0) is not cut.takes_all
     assert (reached["refused"] > 0) is cut.takes_all
+
+
+@pytest.mark.parametrize("cut", Cut)
+def test_jobs_that_are_handed_in_again_end_once_too(recorded: Recorded, cut: Cut) -> None:
+    reached: Counter[type[JobEnd]] = Counter()
+    retry = Retry(times=2, not_joined=True, jitter=0.0)
+    for after in range(0, len(recorded.known), 16):
+        engine = Engine(entropy=counted_entropy())
+        driver = Cutter(engine, peer(recorded.protocol), cut, after)
+        jobs = play(driver, recorded.app, on_and_on=False, retry=retry)
+        driver.sleep(10.0)
+        for job in jobs:
+            end = driver.end(1, job)
+            reached[type(end)] += 1
+            values = driver.values.get((1, job), [])
+            if isinstance(end, JobCompleted):  # perhaps at the second time, and nothing twice
+                assert values == ([(text + "1",) for text in YIELDS] if job == 1 else [])
+            else:
+                assert isinstance(end, JobFailed)
+                assert list(end.outputs) == values
+        _is_left_clean(driver)
+    assert set(reached) == {JobCompleted, JobFailed}
 
 
 def _judged(end: JobEnd, known: Known, driver: Driver, cut: Cut) -> str:
