@@ -243,6 +243,26 @@ def test_an_unqueued_call_comes_again_too() -> None:
     assert talk.data_of(job) == ("done",)
 
 
+@pytest.mark.parametrize(
+    ("version", "protocol", "path"),
+    [("6.31.0", "call", "/call/echo"), ("3.1.4", None, "/api/queue/push/")],
+)
+def test_so_does_one_of_the_oldest_servers_and_of_the_rest_api(
+    version: str, protocol: str | None, path: str
+) -> None:
+    known = app("sse_v3" if protocol else None, version)
+    talk = Talk(known, retry=STEADY, protocol=protocol)
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    talk.answer(talk.request(path), FULL, status=503)
+    assert talk.ends_of(job) == []
+    (again,) = talk.sleep(1.0)
+    talk.answer(again, {"event_id": "e", "hash": "e"})
+    assert len(talk.sleep(1.0)) == 1  # where the job is heard of
+    talk.conversation.cancel(job)
+    talk.sleep(10.0)
+    assert isinstance(talk.last_of(job), JobCancelled)
+
+
 def test_an_isolated_job_comes_in_a_session_of_its_own_again() -> None:
     talk = talking()
     job = talk.conversation.submit("x", fn_index=ECHO, isolated=True)
