@@ -130,14 +130,30 @@ class Simulation(RuleBasedStateMachine):
         swift=st.booleans(),
     )
     def server_generates(self, pick: int, yielded: list[Any], swift: bool) -> None:
-        found = self._running(pick)
+        self._generate(self._running(pick), yielded)
+        self._move(swift=swift)
+
+    @rule(yielded=st.lists(values, min_size=1, max_size=3))
+    def server_is_faster_than_its_answer(self, yielded: list[Any]) -> None:
+        """What a job yields overtakes the answer to its join, on another connection."""
+        self._move(swift=True)
+        self.user_submits("/many", isolated=False, want=Want.ALL, at=0, swift=False)
+        self.driver.deliver_up()
+        for found in list(self.peer.running.values())[-1:]:
+            self._generate(found, yielded)
+        self._move()
+        links = [link for link, upwards in self._busy() if not upwards]
+        for link in sorted(links, key=lambda link: sum(map(len, link.down)))[-1:]:
+            self.driver.deliver(link.opening.conn, _taken(link.down, None))
+        self._move()
+
+    def _generate(self, found: JobSubmitted, yielded: list[Any]) -> None:
         self.peer.engine.start(found.job, self.driver.now)
         for drawn in yielded if found.function.generator else ():
             before = self._truth(found).yields
             value = grown(before[-1][0] if before else None) if drawn is GROWN else drawn
             self.peer.engine.generate(found.job, [value], self.driver.now)
             self._truth(found).yields.append((value,))
-        self._move(swift=swift)
 
     @precondition(lambda self: self.peer.running)
     @rule(pick=st.integers(0, 1000))

@@ -22,6 +22,7 @@ from sansio_gradio.client.job_channel import JobChannel
 from sansio_gradio.client.pool import Pool
 from sansio_gradio.client.session_stream import SessionStream
 from sansio_gradio.protocol import protocols
+from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Channel, Handover, Naming, Traits
 
 EIGHTH = Traits(
@@ -85,11 +86,18 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(owner, name, counting)
 
-    for name in ("_hold", "_try_again", "_give_up", "_stopped", "_open", "stop", "_hand_over"):
+    for name in ("_try_again", "_give_up", "_stopped", "_open", "stop", "_hand_over"):
         for owner in (SessionStream, JobChannel):
             if hasattr(owner, name):
                 count(owner, name)
     count(Job, "skip")
+    hold = SessionStream._hold
+
+    def holding(stream: SessionStream, event_id: str, message: Message, size: int) -> None:
+        REACHED[f"early {message.get('msg')}"] += 1
+        hold(stream, event_id, message, size)
+
+    monkeypatch.setattr(SessionStream, "_hold", holding)
     want = Pool.want
 
     def wanting(pool: Pool, exchange: Exchange, *, first: bool = False) -> None:
@@ -184,7 +192,8 @@ def test_a_stream_a_session(reached: Counter[str]) -> None:
         "outputs by edits",
         "stopped on server",
         "skip",
-        "_hold",  # a message came before the answer to its job's join
+        "early estimation",  # before the answer to its job's join
+        "early process_generating",
         "_try_again",
     )
 
