@@ -126,8 +126,9 @@ def test(args: list[str]) -> int:
     if args:
         return run([python, "-m", "pytest", *args])
     coverage = [python, "-m", "coverage"]
-    failed = run([*coverage, "run", "-m", "pytest", "-q", "--durations=5"])
-    return failed or run([*coverage, "report"])
+    run([*coverage, "erase"])
+    failed = run([*coverage, "run", "-m", "pytest", "-q", "-n", "auto", "--durations=5"])
+    return run([*coverage, "combine", "-q"]) or run([*coverage, "report"]) or failed
 
 
 def test_real(args: list[str]) -> int:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import coverage
 import pytest
 from hypothesis import HealthCheck, settings
 from ledger import LEDGER, keep_books
@@ -62,6 +63,31 @@ def jobs_end() -> Iterator[None]:
     """Every job ends once: see ``ledger.py``."""
     yield
     LEDGER.check()
+
+
+@pytest.fixture(autouse=True)
+def tracing(request: pytest.FixtureRequest) -> Iterator[None]:
+    """An exhaustive test covers nothing that others do not, and tracing doubles its time."""
+    measuring = coverage.Coverage.current()
+    if measuring is None or request.node.get_closest_marker("exhaustive") is None:
+        yield
+        return
+    measuring.stop()
+    yield
+    measuring.start()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """What a worker has in its books goes to whoever started it."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["ledger"] = LEDGER.sums
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    if "ledger" in (told := getattr(node, "workeroutput", None) or {}):
+        LEDGER.add(told["ledger"])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

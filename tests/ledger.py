@@ -63,6 +63,16 @@ class Ledger:
                 never = [job for job, count in ends.items() if not count]
                 assert not never, f"jobs of a closed session that never ended: {never}"
 
+    @property
+    def sums(self) -> tuple[int, int, int]:
+        return self.sessions, self.submitted, self.ended
+
+    def add(self, sums: tuple[int, int, int]) -> None:
+        """Those of another process."""
+        self.sessions += sums[0]
+        self.submitted += sums[1]
+        self.ended += sums[2]
+
     def __str__(self) -> str:
         return f"{self.sessions} sessions closed: {self.submitted} jobs, {self.ended} ends"
 

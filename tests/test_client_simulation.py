@@ -25,6 +25,8 @@ from sansio_gradio.protocol import protocols
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Channel, Handover, Naming, Traits
 
+pytestmark = pytest.mark.exhaustive
+
 EIGHTH = Traits(
     channel=Channel.WEBSOCKET,
     handover=Handover.ASKED,

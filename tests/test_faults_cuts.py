@@ -23,6 +23,8 @@ from sansio_gradio.errors import ConnectFailed, ConnectionLost, ServerStoppedErr
 from sansio_gradio.events import JobCompleted, JobEnd, JobFailed, SessionClosed
 from sansio_gradio.protocol.app_info import AppInfo
 
+pytestmark = pytest.mark.exhaustive
+
 
 class Cut(enum.Enum):
     """What breaks, and how."""
