@@ -40,6 +40,8 @@ class Place:
 
 def serve(name: str) -> Iterator[tuple[Lively, str]]:
     """One of ``SERVERS``, for a fixture ``served``."""
+    gc.collect()
+    gc.freeze()  # what is there now need not be looked through after every test
     lively = Lively(**SERVERS[name])
     with serve_in_thread(lively.app) as url:
         yield lively, url
