@@ -964,45 +964,6 @@ def test_a_refused_piece_fails_the_job() -> None:
     assert (error.phase, error.status) == ("send", 404)
 
 
-# The heartbeat
-
-
-def test_a_heartbeat_is_opened_once_where_the_app_wants_one() -> None:
-    talk = Talk(app(connect_heartbeat=True))
-    job = joined(talk, "a")
-    stream, beat = talk.requests(DATA, f"/heartbeat/{talk.conversation.session_hash}")
-    assert beat.expect is Expect.STREAM
-    talk.open(beat)
-    talk.conversation.data(beat.id, b"data: ALIVE\n\n", talk.now)
-    talk.open(stream)
-    more(talk, "b")
-    talk.send(stream, starts("a"), completed(1, event_id="a"))
-    assert talk.data_of(job) == (1,)
-    assert talk.of(Anomaly) == []
-
-
-@pytest.mark.parametrize("ending", ["ended", "lost", "refused"])
-def test_a_heartbeat_that_fails_touches_nothing(ending: str) -> None:
-    talk = Talk(app(connect_heartbeat=True))
-    job = joined(talk, "a")
-    stream, beat = talk.requests(DATA, f"/heartbeat/{talk.conversation.session_hash}")
-    talk.open(stream)
-    if ending == "refused":
-        talk.answer(beat, {"detail": "Not Found"}, status=404)
-    else:
-        talk.open(beat)
-        (talk.end if ending == "ended" else talk.lose)(beat)
-    assert talk.new() == []
-    (anomaly,) = talk.of(Anomaly)
-    assert anomaly.what.startswith("the heartbeat connection ended: ")
-    assert anomaly.job is None
-    talk.send(stream, starts("a"), completed(1, event_id="a"))
-    assert talk.data_of(job) == (1,)
-    talk.conversation.submit("x", fn_index=ECHO)
-    talk.answer(talk.request(JOIN), {"event_id": "b"})
-    talk.requests(f"/heartbeat/{talk.conversation.session_hash}")
-
-
 # Sessions of their own
 
 

@@ -21,6 +21,7 @@ from typing import Any, Final
 from sansio_gradio.client.chunks import Chunk
 from sansio_gradio.client.context import Context, name_given
 from sansio_gradio.client.exchanges import Answer, OnAnswer
+from sansio_gradio.client.heartbeat import Heartbeat
 from sansio_gradio.client.job import Job
 from sansio_gradio.errors import (
     ConnectionLost,
@@ -62,7 +63,7 @@ class SessionStream:
         self._over: dict[str, None] = {}
         self._decoder = SSEDecoder()
         self._stream: int | None = None
-        self._heartbeat: int | None = None
+        self._heartbeat = Heartbeat(context, session_hash)
         self._known = False
         self._overlaps = False  # the stream was asked for while a join was
         self._retired = False
@@ -152,9 +153,9 @@ class SessionStream:
     def close(self) -> None:
         """Cut the stream and the heartbeat, whatever is under way."""
         self._context.exchanges.abort(self._stream)
-        self._context.exchanges.abort(self._heartbeat)
+        self._heartbeat.stop()
         self._context.timers.stop(self)
-        self._stream = self._heartbeat = None
+        self._stream = None
 
     # Joining.
 
@@ -181,7 +182,8 @@ class SessionStream:
         self._drop_early()
         if not job.is_over:
             self._open()
-        self._beat()
+        if not self._retired:
+            self._heartbeat.beat()
 
     def _not_joined(self, job: Job, error: GradioError) -> None:
         then = self._to_stop.pop(job.id, None)
@@ -351,40 +353,3 @@ class SessionStream:
         self._over[event_id] = None
         if len(self._over) > _REMEMBERED:
             del self._over[next(iter(self._over))]
-
-    # The heartbeat.
-
-    def _beat(self) -> None:
-        """Open the stream that keeps the session's State, where the app asks for it."""
-        if self._heartbeat is None and not self._retired and self._context.app.connect_heartbeat:
-            self._heartbeat = self._context.exchanges.listen(
-                self._context.base,
-                requests.heartbeat(self.session_hash),
-                phase="heartbeat",
-                listener=_Heartbeat(self._heartbeat_ended),
-            )
-
-    def _heartbeat_ended(self, why: str) -> None:
-        # The next job opens it again. Nothing that is under way depends on it.
-        self._heartbeat = None
-        self._context.anomaly(f"the heartbeat connection ended: {why}")
-
-
-class _Heartbeat:
-    """Listens to ``ALIVE``, which says nothing that the connection itself does not."""
-
-    def __init__(self, on_end: Callable[[str], None]) -> None:
-        self._on_end = on_end
-
-    def opened(self) -> None: ...
-    def received(self, data: bytes) -> None: ...
-    def told(self, text: str) -> None: ...
-
-    def ended(self) -> None:
-        self._on_end("the server ended it")
-
-    def refused(self, answer: Answer) -> None:
-        self._on_end(f"HTTP {answer.status}")
-
-    def failed(self, error: GradioError) -> None:
-        self._on_end(error.message)

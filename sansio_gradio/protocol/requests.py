@@ -127,6 +127,11 @@ def heartbeat(session_hash: str) -> HTTPRequest:
     return HTTPRequest("GET", f"heartbeat/{quote(session_hash, safe='')}", STREAM_CONTENT)
 
 
+def app_id() -> HTTPRequest:
+    """What tells one start of the server from the next: ``{"app_id": ...}`` (3.17 and later)."""
+    return HTTPRequest("GET", "app_id")
+
+
 def cancel(session_hash: str, fn_index: int, event_id: str) -> HTTPRequest:
     """Stop a job (4.31 and later); stops *every* running job of that function in that session."""
     body = {"session_hash": session_hash, "fn_index": fn_index, "event_id": event_id}

@@ -1,0 +1,103 @@
+"""The connection that keeps State, and what is asked when there was a gap in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conversation_driver import ECHO, Talk, app, completed, starts
+from test_client_session_stream import DATA, JOIN, joined, more
+
+from sansio_gradio.client.commands import Abort, Expect, SendRequest
+from sansio_gradio.events import Anomaly, SessionLost
+
+APP_ID = 2**63 + 5  # 64 bits
+
+
+def beaten(**options: Any) -> tuple[Talk, SendRequest, SendRequest]:
+    """A conversation with one job under way, its stream and its heartbeat."""
+    talk = Talk(app(connect_heartbeat=True, has_state=True, **options))
+    joined(talk, "a")
+    stream, beat = talk.requests(DATA, heartbeat_of(talk))
+    talk.open(stream)
+    return talk, stream, beat
+
+
+def heartbeat_of(talk: Talk) -> str:
+    return f"/heartbeat/{talk.conversation.session_hash}"
+
+
+def test_a_heartbeat_is_opened_once_where_the_app_wants_one() -> None:
+    talk, stream, beat = beaten()
+    assert beat.expect is Expect.STREAM
+    talk.open(beat)
+    talk.conversation.data(beat.id, b"data: ALIVE\n\n", talk.now)
+    more(talk, "b")
+    talk.send(stream, starts("a"), completed(1, event_id="a"))
+    assert talk.data_of(1) == (1,)
+    assert talk.of(Anomaly) == []
+
+
+def test_with_its_session_it_ends() -> None:
+    talk, stream, beat = beaten()
+    talk.open(beat)
+    talk.send(stream, starts("a"), completed(1, event_id="a"))
+    talk.conversation.reset()
+    talk.look()
+    assert Abort(beat.id) in talk.asked
+
+
+def gap(talk: Talk, beat: SendRequest, ending: str = "ended") -> list[SendRequest]:
+    """The heartbeat ends, and another job opens it again: what is asked then."""
+    if ending == "refused":
+        talk.answer(beat, {"detail": "Not Found"}, status=404)
+    else:
+        talk.open(beat)
+        (talk.end if ending == "ended" else talk.lose)(beat)
+    assert talk.new() == []
+    talk.conversation.submit("x", fn_index=ECHO)
+    talk.answer(talk.request(JOIN), {"event_id": f"after {beat.id}"})
+    return talk.requests(heartbeat_of(talk), "/app_id")
+
+
+@pytest.mark.parametrize("ending", ["ended", "lost", "refused"])
+def test_a_heartbeat_that_fails_touches_nothing(ending: str) -> None:
+    talk, stream, beat = beaten()
+    gap(talk, beat, ending)
+    (anomaly,) = talk.of(Anomaly)
+    assert anomaly.what.startswith("the heartbeat connection ended: ")
+    assert anomaly.job is None
+    talk.send(stream, starts("a"), completed(1, event_id="a"))
+    assert talk.data_of(1) == (1,)
+
+
+def test_a_server_that_was_started_anew_has_lost_the_session_each_time() -> None:
+    talk, _, beat = beaten(app_id=APP_ID)
+    again, question = gap(talk, beat)
+    talk.answer(question, {"app_id": APP_ID + 1})
+    assert talk.of(SessionLost) == [SessionLost(session=0, state_lost=True)]
+    third, question = gap(talk, again)
+    talk.answer(question, {"app_id": APP_ID + 1})
+    assert len(talk.of(SessionLost)) == 1
+    _, question = gap(talk, third)
+    talk.answer(question, {"app_id": APP_ID})
+    assert len(talk.of(SessionLost)) == 2
+
+
+@pytest.mark.parametrize(
+    ("known", "answer", "status"),
+    [
+        (APP_ID, {"app_id": APP_ID}, 200),
+        (APP_ID, {"app_id": "new"}, 200),
+        (APP_ID, {}, 200),
+        (APP_ID, {"detail": "Not Found"}, 404),
+        (None, {"app_id": APP_ID}, 200),
+    ],
+)
+def test_a_server_of_which_nothing_else_is_known_is_the_same(
+    known: int | None, answer: Any, status: int
+) -> None:
+    talk, _, beat = beaten(**({} if known is None else {"app_id": known}))
+    _, question = gap(talk, beat)
+    talk.answer(question, answer, status=status)
+    assert talk.of(SessionLost) == []
