@@ -294,11 +294,15 @@ def test_late_messages_of_a_job_that_is_over_are_no_riddle() -> None:
     assert talk.data_of(two) == (1,)
     count = len(talk.said)
     talk.send(stream, generating(["late"], "b"), completed(2, event_id="b"))
-    talk.conversation.submit("x", fn_index=ECHO)
-    talk.new()
+    three = talk.conversation.submit("x", fn_index=ECHO)
+    join = talk.request(JOIN)
     talk.send(stream, completed(3, event_id="b"))  # and is not taken for an early one, either
     talk.new()
     assert len(talk.said) == count
+    talk.answer(join, {"event_id": "c"})
+    talk.send(stream, starts("c"), completed(4, event_id="c"))
+    assert talk.data_of(three) == (4,)
+    assert talk.of(Anomaly) == []
 
 
 def test_of_the_jobs_that_are_over_a_thousand_are_remembered() -> None:
