@@ -26,6 +26,9 @@ from .server import RealServer, free_port
 
 pytestmark = pytest.mark.real
 
+# They never end a generator whose client has left.
+NEVER_END = {"3.16.2", "4.44.1"}
+
 # 5.50 takes up to two seconds to answer its first cancel.
 PATIENCE = Timeouts(stream_idle=60, job=60, close=10)
 
@@ -48,8 +51,8 @@ def client(narrow: RealServer) -> Iterator[Client]:
 def until(happened: Any, *, version: str = "", patience: float = 30.0) -> None:
     give_up = time.monotonic() + patience
     while not happened():
-        if version == "4.44.1" and time.monotonic() > give_up - patience + 3:
-            return  # it never ends a generator whose client has left
+        if version in NEVER_END and time.monotonic() > give_up - patience + 3:
+            return
         assert time.monotonic() < give_up, "it did not happen"
         time.sleep(0.05)
 
@@ -148,6 +151,8 @@ def why_not(client: Client) -> ConnectionError:
 
 
 def test_a_server_that_is_killed_and_comes_back(version: str) -> None:
+    if version == "3.16.2":
+        pytest.skip("it cannot be started again on its port for a minute")
     port = free_port()
     with contextlib.ExitStack() as stack:
         with RealServer(version, port=port) as server:
