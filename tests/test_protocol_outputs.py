@@ -561,6 +561,19 @@ def test_what_grows_can_be_followed() -> None:
     assert ready(outputs.follow()) == [("a",), ("ab",), ("abc",)]
 
 
+@pytest.mark.parametrize("wrong", ["no JSON", ([["append", [0], "b"]],)])
+def test_whoever_follows_gets_as_far_as_it_can_be_read(wrong: Change | str) -> None:
+    outputs = Outputs(diffs=True, limit=ENOUGH)
+    reader = outputs.follow()
+    for change in (whole("a"), wrong, whole("c")):
+        outputs.add(change, 1)
+    assert ready(reader) == [("a",)]
+    assert ready(reader) == []
+    assert (len(outputs), list(outputs)) == (1, [("a",)])
+    outputs.add(whole("d"), 1)
+    assert ready(reader) == []
+
+
 @given(
     st.lists(st.one_of(st.text(max_size=3), st.none()), min_size=20, max_size=40),
     st.integers(1, 3000),
