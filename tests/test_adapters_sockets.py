@@ -31,6 +31,7 @@ from sansio_gradio.errors import (
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio.server.app import App
+from sansio_gradio_adapters import _jobs
 from sansio_gradio_adapters.server import serve_in_thread
 from sansio_gradio_adapters.sockets import (
     Client,
@@ -881,6 +882,33 @@ def test_a_client_that_nobody_closed_says_so_and_closes(url: str, lively: Lively
 def forget(things: list[Any]) -> None:
     things.clear()
     gc.collect()
+
+
+@pytest.mark.parametrize("kind", ["stream", "map"])
+def test_what_is_collected_where_a_lock_is_held_waits_for_none(
+    client: Client, lively: Lively, kind: str
+) -> None:
+    endless = lively.new_endless()
+    if kind == "stream":
+        held: list[Any] = [client.stream_messages(endless.name, api_name="/endless")]
+    else:
+        names = [endless.name, "nobody"]
+        held = [client.map(names, "/endless", ordered=False, on_error="return")]
+        assert isinstance(next(held[0]), AppError)
+    endless.wait_for_begin()
+    lock = _jobs._LOCK
+
+    def collect() -> None:
+        with lock:
+            held.clear()
+
+    thread = in_thread(collect)
+    thread.join(PATIENCE)
+    waits = thread.is_alive()
+    if waits:
+        lock.release()  # that only this test fails
+    assert not waits
+    endless.wait_for_end()
 
 
 def test_a_job_keeps_its_client(url: str, lively: Lively) -> None:

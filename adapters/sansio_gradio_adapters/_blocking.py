@@ -150,6 +150,11 @@ class Job(Future[Any]):
             self._settle()
         return self.cancelled()
 
+    def _leave(self) -> None:
+        """Cancel it soon: this is called by finalisers, where no lock may be taken."""
+        if not self._record.is_over:
+            self._worker.leave(partial(self._core.give_up, self._record))
+
     def send(self, *chunk: Any, latest: bool = False) -> None:
         """Give a streaming input its next piece, which waits until the server asks for it.
 
@@ -290,7 +295,7 @@ class MessageStream:
 
     def __del__(self) -> None:
         if not sys.is_finalizing():
-            self.close()
+            self._job._leave()
 
 
 class Results:
@@ -337,4 +342,4 @@ class Results:
 
     def __del__(self) -> None:
         if not sys.is_finalizing():
-            self.close()
+            self._calls.leave(self._worker.leave)

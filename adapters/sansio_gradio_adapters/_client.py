@@ -131,6 +131,12 @@ class ClientCore:
         if record.id is not None:
             self.session.cancel(record.id)
 
+    def give_up(self, record: JobRecord) -> None:
+        """Cancel a job that nobody has any more."""
+        if record.cancel():
+            self.cancel(record)
+            record.conclude()
+
     def send(self, record: JobRecord, *chunk: Any, latest: bool) -> None:
         """Give a job whose input is streaming its next piece.
 

@@ -112,7 +112,7 @@ class JobRecord:
     stopped_on_server: bool | None = attrs.field(default=None, init=False)
     """Of a cancelled job: whether the server said that it stopped; None: not known yet."""
     on_outcome: Callable[[JobRecord], object] | None = attrs.field(default=None, init=False)
-    """Called in ``publish`` when the job has ended, instead of ``show``, which it must call."""
+    """Called in ``conclude`` when the job has ended, instead of ``show``, which it must call."""
     keeps: object = attrs.field(default=None, init=False)
     """What must live as long as the job runs."""
     _end: JobEnd | BaseException | None = attrs.field(default=None, init=False)
@@ -153,7 +153,7 @@ class JobRecord:
             self._messages.release()
         if self._end is not None and self.claim():
             self._conclude(self._end)
-            (self.on_outcome or JobRecord.show)(self)
+            self.conclude()
         self.changed.notify()
 
     def _conclude(self, end: JobEnd | BaseException) -> None:
@@ -184,6 +184,10 @@ class JobRecord:
             return False
         self.was_cancelled = True
         return True
+
+    def conclude(self) -> None:
+        """Have ``show`` called by whoever is to do more than that, or do it."""
+        (self.on_outcome or JobRecord.show)(self)
 
     def show(self) -> None:
         """Let readers see the outcome, and with it a last status."""

@@ -96,6 +96,12 @@ class Calls:
                 record.show()
                 self._run(partial(self._core.cancel, record))
 
+    def leave(self, run: Callable[[Callable[[], object]], object]) -> None:
+        """As ``give_up``, but all is done in what *run* is given, and nothing here."""
+        self._has_more = False
+        while self._held:
+            run(partial(self._core.give_up, self._held.popleft()))
+
     @property
     def are_over(self) -> bool:
         return not self._has_more and not self._held

@@ -38,10 +38,17 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="sansio_gradio", daemon=True)
         self._thread.start()
 
-    def post(self, note: Callable[[], object]) -> None:
-        """Have the thread call *note*; once it has ended, it is called at once."""
+    def leave(self, note: Callable[[], object]) -> None:
+        """Have the thread call *note*, if it has not ended; nothing is locked or run meanwhile.
+
+        For finalisers: the garbage collector may run them in a thread that holds a lock.
+        """
         self._notes.append(note)
         self._loop.wake()
+
+    def post(self, note: Callable[[], object]) -> None:
+        """Have the thread call *note*; once it has ended, it is called at once."""
+        self.leave(note)
         if self._ended:
             self._read_notes()
 
