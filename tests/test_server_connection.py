@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 from served import request
@@ -66,6 +68,37 @@ def test_what_is_sent_comes_out_in_pieces_of_any_size() -> None:
     assert out.endswith(b"0\r\n\r\n")
     assert (had_data, peer.has_data) == (True, False)
     assert peer.is_reusable
+
+
+class Counted(bytes):
+    """Bytes that count how many of them were copied."""
+
+    copied = 0
+
+    def __getitem__(self, place: Any) -> Any:
+        found = bytes(self)[place]
+        Counted.copied += len(found)
+        return Counted(found)
+
+
+def test_taking_copies_every_byte_once() -> None:
+    it = connection()
+    Counted.copied = 0
+    it._put(Counted(b"0123456789" * 1000))
+    it._put(Counted(b"!"))
+    taken = list(iter(lambda: it.take(7), b""))
+    assert b"".join(taken) == b"0123456789" * 1000 + b"!"
+    assert Counted.copied == 10_001
+    assert not it.has_data
+
+
+def test_what_is_dropped_half_taken_leaves_no_trace() -> None:
+    it = connection()
+    it._put(b"0123456789")
+    assert it.take(4) == b"0123"
+    it.drop_unsent()
+    it._put(b"abc")
+    assert it.take(100) == b"abc"
 
 
 def test_what_is_no_http_is_answered_and_over() -> None:

@@ -75,6 +75,7 @@ class Connection:
     _body: list[bytes] = attrs.field(factory=list[bytes], init=False)
     _body_size: int = attrs.field(default=0, init=False)
     _out: deque[bytes] = attrs.field(factory=deque[bytes], init=False)
+    _offset: int = attrs.field(default=0, init=False)  # what of the first of them is taken
     _unsent: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -158,17 +159,20 @@ class Connection:
         taken: list[bytes] = []
         room = max_bytes
         while self._out and room:
-            part = self._out.popleft()
-            if len(part) > room:
-                self._out.appendleft(part[room:])
-                part = part[:room]
+            first = self._out[0]
+            part = first[self._offset : self._offset + room]
             taken.append(part)
             room -= len(part)
+            self._offset += len(part)
+            if self._offset == len(first):
+                self._out.popleft()
+                self._offset = 0
         self._unsent -= max_bytes - room
         return b"".join(taken)
 
     def drop_unsent(self) -> None:
         self._out.clear()
+        self._offset = 0
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         self._put(self._http.send_response(status, headers, body))
