@@ -49,7 +49,7 @@ def ready(reader: Iterator[Any]) -> list[Any]:
 
 
 def test_statuses_are_found_by_their_place() -> None:
-    history = StatusHistory()
+    history = StatusHistory(LIMIT)
     assert history.at(0) is None
     first, second = status(Status.IN_QUEUE), status(Status.PROCESSING)
     history.add(0, first)
@@ -60,7 +60,7 @@ def test_statuses_are_found_by_their_place() -> None:
 
 
 def test_of_very_many_statuses_the_newest_are_kept() -> None:
-    history = StatusHistory()
+    history = StatusHistory(LIMIT)
     many = 10 * KEPT_STATUSES
     for rank in range(many):
         history.add(0, status(Status.IN_QUEUE, {"rank": rank}))
@@ -72,6 +72,22 @@ def test_of_very_many_statuses_the_newest_are_kept() -> None:
         kept.append(entry[2].rank)
     assert kept == list(range(kept[0], many))
     assert KEPT_STATUSES <= len(kept) <= 2 * KEPT_STATUSES
+
+
+def test_statuses_are_bounded_in_bytes_and_the_newest_stays() -> None:
+    history = StatusHistory(LIMIT)
+    for number in range(100):
+        history.add(number, status(Status.LOG, {"log": str(number) + "y" * (LIMIT // 10)}))
+    place, kept = 0, list[int]()
+    while (entry := history.at(place)) is not None:
+        place = entry[0] + 1
+        kept.append(entry[1])
+    assert kept == list(range(kept[0], 100))
+    assert 4 <= len(kept) <= 10
+    history.add(100, status(Status.LOG, {"log": "y" * 3 * LIMIT}))
+    history.add(101, status(Status.LOG, {"log": "y" * 3 * LIMIT}))
+    assert history.at(101) is not None
+    assert history.at(0) == history.at(101)
 
 
 # Messages

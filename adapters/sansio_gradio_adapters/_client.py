@@ -104,6 +104,7 @@ class ClientCore:
             call=call,
             shape=partial(self._shape, call),
             messages=messages,
+            kept_bytes=self.limits.kept_outputs,
             cancelled_error=self.cancelled_error,
         )
 

@@ -23,7 +23,7 @@ from sansio_gradio.protocol.states import Msg
 from sansio_gradio.protocol.status import StatusUpdate, progress_units
 
 KEPT_STATUSES: Final = 500
-"""Status updates of one job, at least, that are kept for whoever asks late."""
+"""Status updates of one job, at least, that are kept for whoever asks late, if they are small."""
 
 _YIELDS: Final = frozenset({Msg.PROCESS_GENERATING, Msg.PROCESS_STREAMING})
 
@@ -35,18 +35,31 @@ class Nothing(enum.Enum):
 
 
 class StatusHistory:
-    """The status updates of a job, each with the number of outputs that came before it."""
+    """The status updates of a job, each with the number of outputs that came before it.
 
-    __slots__ = ("_kept",)
+    Beyond *limit* bytes the oldest are dropped, about half of it at once; the newest stays.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_kept", "_limit", "_size", "_sizes")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._size = 0
+        self._sizes: list[int] = []
         self._kept: tuple[int, list[tuple[int, StatusUpdate]]] = (0, [])
 
     def add(self, outputs_before: int, status: StatusUpdate) -> None:
         first, entries = self._kept
         entries.append((outputs_before, status))
-        if len(entries) > 2 * KEPT_STATUSES:
-            self._kept = (first + KEPT_STATUSES, entries[KEPT_STATUSES:])
+        self._size += (size := weight(status))
+        self._sizes.append(size)
+        if len(entries) > 2 * KEPT_STATUSES or self._size > self._limit:
+            count, left = 0, len(entries)
+            while left > 1 and (left > KEPT_STATUSES or self._size > self._limit // 2):
+                self._size -= self._sizes[count]
+                count, left = count + 1, left - 1
+            self._kept = (first + count, entries[count:])
+            del self._sizes[:count]
 
     def at(self, place: int) -> tuple[int, int, StatusUpdate] | None:
         """The first entry at *place* or later: its place, and what ``add`` was given."""

@@ -19,6 +19,7 @@ import attrs
 from sansio_gradio.client.call import Call
 from sansio_gradio.errors import JobCancelledError
 from sansio_gradio.events import JobCancelled, JobCompleted, JobEnd, JobFailed, Output
+from sansio_gradio.limits import Limits
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.outputs import Outputs
 from sansio_gradio.protocol.status import Status, StatusUpdate
@@ -85,12 +86,14 @@ class JobRecord:
     """What is known of one job, which is to do *call*.
 
     ``shape`` makes of the values of all output components what the caller is given. ``messages``:
-    where they go, if somebody wants them. ``cancelled_error``: the class to raise in this world.
+    where they go, if somebody wants them. ``kept_bytes``: how many bytes of status updates stay.
+    ``cancelled_error``: the class to raise in this world.
     """
 
     call: Call
     _shape: Callable[[tuple[Any, ...]], Any] = attrs.field(alias="shape")
     _messages: MessageQueue | None = attrs.field(default=None, alias="messages")
+    _kept_bytes: int = attrs.field(default=Limits().kept_outputs, alias="kept_bytes")
     _cancelled_error: type[JobCancelledError] = attrs.field(
         default=JobCancelledError, alias="cancelled_error"
     )
@@ -99,7 +102,7 @@ class JobRecord:
     """The engine's number, once it has one."""
     status: StatusUpdate = attrs.field(init=False)
     _outputs: Outputs | None = attrs.field(default=None, init=False)
-    statuses: StatusHistory = attrs.field(factory=StatusHistory, init=False)
+    statuses: StatusHistory = attrs.field(init=False)
     changed: Signal = attrs.field(factory=Signal, init=False)
     """Something can be read that could not before."""
     ended: Signal = attrs.field(factory=Signal, init=False)
@@ -120,6 +123,7 @@ class JobRecord:
 
     def __attrs_post_init__(self) -> None:
         self.status = StatusUpdate(Status.STARTING, time.time())
+        self.statuses = StatusHistory(self._kept_bytes)
 
     # The one who writes.
 
