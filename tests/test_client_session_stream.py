@@ -320,6 +320,26 @@ def test_of_the_jobs_that_are_over_a_thousand_are_remembered() -> None:
 # The end of the stream
 
 
+@pytest.mark.parametrize("ending", [Talk.end, Talk.lose])
+def test_a_job_is_lost_of_which_a_stream_spoke_before_its_join_was_answered(ending: Any) -> None:
+    talk = Talk(app())
+    first, stream = streaming(talk, "a")
+    second, third = (talk.conversation.submit("x", fn_index=ECHO) for _ in range(2))
+    joins = talk.requests(JOIN, JOIN)
+    talk.send(stream, starts("a"), completed(1, event_id="a"))
+    assert talk.data_of(first) == (1,)
+    talk.send(stream, starts("b"), generating(["x"], "b"))  # and its end is lost on the way
+    talk.send(stream, starts("c"), completed(3, event_id="c"))
+    ending(talk, stream)
+    for join, event_id in zip(joins, "bc", strict=True):
+        talk.answer(join, {"event_id": event_id})
+    error = talk.failure_of(second)
+    assert isinstance(error, ConnectionLost)
+    assert list(error.outputs) == [("x",)]
+    assert talk.data_of(third) == (3,)
+    assert talk.new() == []  # no stream for what was lost
+
+
 def test_a_clean_end_gives_unheard_jobs_one_more_stream() -> None:
     talk = Talk(app())
     job = joined(talk, "a")

@@ -60,6 +60,7 @@ class SessionStream:
         self._to_stop: dict[int, Callable[[bool], None]] = {}  # cancelled before they were joined
         self._early: dict[str, list[tuple[Message, int]]] = {}
         self._early_count = self._early_size = 0
+        self._cut: dict[str, GradioError] = {}  # early ones, in the middle of which a stream ended
         self._over: dict[str, None] = {}
         self._decoder = SSEDecoder()
         self._stream: int | None = None
@@ -176,6 +177,8 @@ class SessionStream:
             self._early_count -= 1
             self._early_size -= size
             self._give(job, message)
+        if (cut := self._cut.pop(event_id, None)) is not None:
+            job.fail(cut)
         then = self._to_stop.pop(job.id, None)
         if then is not None and event_id in self._jobs:
             self.stop(job, then)
@@ -295,6 +298,7 @@ class SessionStream:
 
     def _try_again(self, error: GradioError) -> None:
         """Jobs that the stream has said nothing of get one more; those in the middle are lost."""
+        self._cut.update(dict.fromkeys(self._early, error))
         for job in list(self._jobs.values()):
             if job.heard or job.reopened:
                 job.fail(error)
@@ -304,6 +308,7 @@ class SessionStream:
             self._open()
 
     def _fail_all(self, error: GradioError) -> None:
+        self._cut.update(dict.fromkeys(self._early, error))
         for job in list(self._jobs.values()):
             job.fail(error)
 
@@ -347,6 +352,7 @@ class SessionStream:
         for messages in self._early.values():
             self._context.anomaly("a message for a job that is not ours", message=messages[0][0])
         self._early.clear()
+        self._cut.clear()
         self._early_count = self._early_size = 0
 
     def _remember(self, event_id: str) -> None:
