@@ -32,7 +32,9 @@ from sansio_gradio.errors import (
     ServerStoppedError,
     TooManyRequestsError,
 )
+from sansio_gradio.events import ConnectingFailed
 from sansio_gradio.limits import Timeouts
+from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters.sockets import Client
 
 FAR_AWAY = Timeouts(connect=60, tls=60, request=60, join=60, send=60, stream_idle=60, job=60)
@@ -306,6 +308,27 @@ def test_something_else_where_the_info_is_due(page: Page) -> None:
     assert error.url is not None
     assert error.url.startswith(f"{server.url}/gradio_api/info")
     assert error.status == page.status
+
+
+def test_everybody_who_waits_is_told_of_the_same_failure() -> None:
+    core = ClientCore("http://127.0.0.1:1")
+    askers = [core.ask_for_info() for _ in range(3)]
+    failure = ConnectFailed("nobody is there", phase="info")
+    failure.__cause__ = OSError("no")
+    core.receive(ConnectingFailed(session=core.session.id, error=failure))
+    told = set[int]()
+    for since in askers:
+        assert core.has_failed(since)
+        with pytest.raises(ConnectFailed, match="nobody") as caught:
+            core.raise_error(since)
+        assert caught.value.phase == "info"
+        assert caught.value.__cause__ is failure.__cause__
+        told.add(id(caught.value))
+        core.ask_for_info()  # whoever is told may ask again at once
+    assert id(failure) not in told
+    again = core.ask_for_info()
+    assert not core.has_failed(again)
+    core.raise_error(again)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ So whoever is called finds the engine at rest, and may ask it for more.
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 from functools import partial
@@ -19,7 +20,7 @@ from sansio_gradio.client.commands import Observe
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.client.headers import Fields
 from sansio_gradio.client.retry import Retry
-from sansio_gradio.errors import ConnectionLost, JobCancelledError, LocalProtocolError
+from sansio_gradio.errors import ConnectionLost, GradioError, JobCancelledError, LocalProtocolError
 from sansio_gradio.events import (
     Accepted,
     Connected,
@@ -83,6 +84,8 @@ class ClientCore:
         """What is known of the app; None until connected."""
         self.error: BaseException | None = None
         """Why the app, or its ``/info``, could not be had the last time."""
+        self.failures = 0
+        """How often they could not."""
         self.is_closed = False
         """The engine has nothing more to say."""
         self.changed = Signal()
@@ -168,25 +171,32 @@ class ClientCore:
                 f" not in {protocol!r}."
             )
 
-    def ask_for_info(self) -> None:
-        """Ask for ``/info``; ``app.has_info`` or ``error`` tell when it is there."""
-        self.error = None
-        self.session.request_info()
+    def ask_for_info(self) -> int:
+        """Ask for ``/info``; ``app.has_info`` or ``has_failed`` tell when it is there.
 
-    @property
-    def has_failed(self) -> bool:
-        """What was asked for last does not come any more."""
-        return self.error is not None or self.is_closed
-
-    def raise_error(self) -> None:
-        """Raise what has failed, if something has.
-
-        An error is raised once only: from then on it holds on to whoever asked.
+        Returns the ``failures`` before, of which any number of askers know their own.
         """
-        error, self.error = self.error, None
-        if error is None and self.is_closed:
-            error = LocalProtocolError("The client is closed.")
-        if error is not None:
+        self.session.request_info()
+        return self.failures
+
+    def has_failed(self, since: int = 0) -> bool:
+        """What was asked for after *since* failures does not come any more."""
+        return self.failures != since or self.is_closed
+
+    def raise_error(self, since: int = 0) -> None:
+        """Raise what has failed after *since* failures, if something has.
+
+        Everybody gets a copy of the error: once raised, it holds on to whoever asked.
+        """
+        error = self.error
+        if self.failures == since:
+            if self.is_closed:
+                raise LocalProtocolError("The client is closed.")
+        elif isinstance(error, GradioError):
+            twin = copy.copy(error)
+            twin.__cause__ = error.__cause__
+            raise twin
+        elif error is not None:
             raise error
 
     def receive(self, event: Event) -> None:
@@ -209,10 +219,12 @@ class ClientCore:
                 self.streams.ended(record, event)
             case Connected():
                 self.app = event.app
+                self.error = None
                 self._endpoints.clear()
                 self._has_news = True
             case ConnectingFailed():
                 self.error = event.error
+                self.failures += 1
                 self._has_news = True
             case SessionLost():
                 self.streams.session_ended(ConnectionLost("The session was lost.", phase="stream"))
@@ -242,6 +254,7 @@ class ClientCore:
     def break_down(self, error: BaseException) -> None:
         """The machine itself has failed: all jobs end in *error*, and no more can be asked."""
         self._fault = self.error = error
+        self.failures += 1
         self.is_closed = True
         self._has_news = True
         for record in self.jobs.values():

@@ -113,10 +113,12 @@ class TaskClient:
         core, app = self._core, self.app
         if not app.has_info:
             world = self._open_world()
-            core.ask_for_info()
+            since = core.ask_for_info()
             world.step_soon()
-            await wait_until(world, core.changed, lambda: self.app.has_info or core.has_failed)
-            core.raise_error()
+            await wait_until(
+                world, core.changed, lambda: self.app.has_info or core.has_failed(since)
+            )
+            core.raise_error(since)
         return self.endpoints
 
     async def predict(
@@ -363,7 +365,7 @@ class TaskClient:
         core, self._world = self._core, world
         try:
             world.step_soon()
-            await wait_until(world, core.changed, lambda: core.app is not None or core.has_failed)
+            await wait_until(world, core.changed, lambda: core.app is not None or core.has_failed())
             core.raise_error()
         except BaseException:
             await self.close()

@@ -93,7 +93,7 @@ class Client:
         )
         self._worker = worker = Worker(core, ssl_context)
         try:
-            wait_until(core.changed, lambda: core.app is not None or core.has_failed)
+            wait_until(core.changed, lambda: core.app is not None or core.has_failed())
             core.raise_error()
         except BaseException:
             worker.post(core.session.close)
@@ -131,9 +131,9 @@ class Client:
         if not self.app.has_info:
             self._check_open()
             worker.may_wait()
-            worker.ask(core.ask_for_info)
-            wait_until(core.changed, lambda: self.app.has_info or core.has_failed)
-            core.raise_error()
+            since = worker.ask(core.ask_for_info)
+            wait_until(core.changed, lambda: self.app.has_info or core.has_failed(since))
+            core.raise_error(since)
         return self.app.endpoints
 
     def predict(
