@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import sys
 import weakref
 from typing import Any, ClassVar
 
@@ -184,6 +185,22 @@ def test_a_timer_that_was_stopped_holds_on_to_nothing() -> None:
     del heavy
     gc.collect()
     assert gone() is None
+
+
+def test_timers_that_were_stopped_do_not_pile_up(fired: Fired) -> None:
+    timers = Timers()
+    timers.start("last", 1000.0, fired("last"))
+    timers.start("first", 500.0, fired("first"))
+    timers.tell(0.0)
+    before = sys.getsizeof(vars(timers)["_heap"])
+    for _ in range(5000):
+        timers.start("short", 900.0, fired("short"))
+        timers.tell(0.0)
+        timers.stop("short")
+    assert sys.getsizeof(vars(timers)["_heap"]) < before + 5000
+    timers.tell(1000.0)
+    timers.fire()
+    assert fired == ["first", "last"]
 
 
 @attrs.define

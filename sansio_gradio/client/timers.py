@@ -10,7 +10,9 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Hashable
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+_SPARE: Final = 64  # of those that were stopped; few are not worth looking for
 
 Action: TypeAlias = Callable[[], None]
 
@@ -26,7 +28,8 @@ class Timers:
         self._running: dict[int, tuple[Hashable, Action]] = {}
         self._unanchored: dict[int, float] = {}
         self._absolute: dict[Hashable, float] = {}  # of those of ``start_by``
-        # Timers that were stopped stay until they surface: as numbers, without what they held.
+        # Timers that were stopped stay until they surface or outnumber those that run: as numbers,
+        # without what they held.
         self._heap: list[tuple[float, int]] = []
         self._stale = False
 
@@ -56,6 +59,9 @@ class Timers:
             del self._running[number]
             self._unanchored.pop(number, None)
             self._absolute.pop(name, None)
+            if len(self._heap) > 2 * len(self._running) + _SPARE:
+                self._heap = [entry for entry in self._heap if entry[1] in self._running]
+                heapq.heapify(self._heap)
 
     def ask_for_time(self) -> None:
         """Make ``next_deadline`` pass until the time is told: there is something new to do."""
