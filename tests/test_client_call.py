@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -20,6 +21,17 @@ def test_options_are_those_that_were_given() -> None:
     call = Call(headers={"a": "b"}, timeout=1.0, isolated=True, event_data={}, trigger_id=0)
     assert call.options == ["headers", "timeout", "isolated", "event_data", "trigger_id"]
     assert Call(timeout=0.0).options == ["timeout"]
+
+
+@pytest.mark.parametrize("timeout", ["5", math.nan, -1, -0.1, [1]])
+def test_a_timeout_that_is_no_time_is_the_callers_mistake(timeout: Any) -> None:
+    with pytest.raises(LocalProtocolError, match="timeout is in seconds"):
+        Call(timeout=timeout)
+
+
+@pytest.mark.parametrize("timeout", [None, 0, 0.5, 60, math.inf])
+def test_a_timeout_may_be_short_or_without_end(timeout: float | None) -> None:
+    assert Call(timeout=timeout).timeout == timeout
 
 
 def test_the_same_call_twice_is_equal() -> None:

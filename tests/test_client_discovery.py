@@ -226,6 +226,26 @@ def test_a_redirect_holds_for_all_that_follows(location: str, base: str) -> None
     ]
 
 
+def test_a_redirect_to_no_app_leads_nobody_astray() -> None:
+    talk = Talk()
+    talk.answer(talk.request("/config"), b"", status=302, headers=(("location", "/maintenance"),))
+    for _ in range(2):  # for the config, and for the page that may have one in it
+        (request,) = talk.new()
+        talk.answer(request, b"<html>Back soon</html>")
+    assert len(talk.of(ConnectingFailed)) == 1
+    talk.conversation.submit("x", fn_index=PLAIN)
+    talk.answer(talk.request("/config"), config())
+    talk.request("/api/predict")
+
+
+def test_an_app_that_cannot_be_called_is_not_known() -> None:
+    talk = Talk()
+    talk.answer(talk.request("/config"), config(api_prefix="/../x"))
+    assert isinstance(failure(talk), RemoteProtocolError)
+    talk.conversation.request_info()  # which says nothing of what the server did
+    talk.request("/config")
+
+
 # Login
 
 

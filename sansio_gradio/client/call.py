@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from sansio_gradio.client.headers import Fields
+from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 
 
@@ -42,6 +43,11 @@ class Call:
     trigger_id: int | None = None
     extra: Mapping[str, Any] | None = None
     want: Want = Want.ALL
+
+    def __attrs_post_init__(self) -> None:
+        seconds: object = self.timeout
+        if seconds is not None and not (isinstance(seconds, int | float) and seconds >= 0):
+            raise LocalProtocolError(f"timeout is in seconds, 0 or more, or None; not {seconds!r}.")
 
     @property
     def options(self) -> list[str]:

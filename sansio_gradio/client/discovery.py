@@ -143,23 +143,26 @@ class Discovery:
         self._ask(HTTPRequest("GET", "config"), "config", self._got_config)
 
     def _got_config(self, answer: Answer) -> None:
-        # A redirect from http to https holds for all that follows.
-        self.page = attrs.evolve(answer.url, target=answer.url.path.removesuffix("config"))
+        # If there is a config, a redirect to it holds for all that follows.
+        page = attrs.evolve(answer.url, target=answer.url.path.removesuffix("config"))
         is_missing = answer.status == _NOT_FOUND or answer.body.lstrip().startswith(b"<")
         if answer.status in (_OK, _NOT_FOUND) and is_missing:
             self._running = True
-            self._ask(HTTPRequest("GET", ""), "config", partial(self._got_page, answer))
+            then = partial(self._got_page, answer, page)
+            self._ask(HTTPRequest("GET", ""), "config", then, base=page)
         else:
-            self._know_config(self._json(answer))
+            self._know_config(self._json(answer), page)
 
-    def _got_page(self, instead_of: Answer, answer: Answer) -> None:
+    def _got_page(self, instead_of: Answer, page: URL, answer: Answer) -> None:
         config = config_in_page(answer.body) if answer.status == _OK else None
         found = instead_of if config is None else attrs.evolve(answer, body=config)
-        self._know_config(self._json(found))
+        self._know_config(self._json(found), page)
 
-    def _know_config(self, config: JSON) -> None:
-        self._app = AppInfo.from_config(config)
-        self._on_app(self._app)
+    def _know_config(self, config: JSON, page: URL) -> None:
+        app = AppInfo.from_config(config)
+        self.page = page
+        self._on_app(app)
+        self._app = app
         if self._wants_info:
             self.request_info()
 
