@@ -97,6 +97,18 @@ def test_the_first_join_precedes_the_first_stream() -> None:
     assert talk.data_of(job) == ("olleh",)
 
 
+def test_a_name_that_another_job_has_already_is_no_name() -> None:
+    talk = Talk(app())
+    first, stream = streaming(talk, "a")
+    second = talk.conversation.submit("x", fn_index=ECHO)
+    talk.answer(talk.request(JOIN), {"event_id": "a"})
+    error = talk.failure_of(second)
+    assert isinstance(error, RemoteProtocolError)
+    assert "another job" in error.message
+    talk.send(stream, starts("a"), completed(1, event_id="a"))
+    assert talk.data_of(first) == (1,)
+
+
 def test_from_the_second_call_on_join_and_stream_overlap() -> None:
     talk = Talk(app())
     first, stream = streaming(talk, "a")

@@ -165,6 +165,8 @@ class SessionStream:
             return
         try:
             told, event_id = name_given(answer)
+            if event_id in self._jobs:
+                raise RemoteProtocolError(f"another job has the event_id {event_id!r} already")
         except RemoteProtocolError as error:
             self._not_joined(job, error)
             return
