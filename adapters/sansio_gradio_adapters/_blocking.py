@@ -295,7 +295,7 @@ class MessageStream:
 
     def __del__(self) -> None:
         if not sys.is_finalizing():
-            self._job._leave()
+            self._job._leave()  # pyright: ignore[reportPrivateUsage]  # a word for this module
 
 
 class Results:

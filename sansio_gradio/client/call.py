@@ -45,9 +45,8 @@ class Call:
     want: Want = Want.ALL
 
     def __attrs_post_init__(self) -> None:
-        seconds: object = self.timeout
-        if seconds is not None and not (isinstance(seconds, int | float) and seconds >= 0):
-            raise LocalProtocolError(f"timeout is in seconds, 0 or more, or None; not {seconds!r}.")
+        if not _is_time(self.timeout):
+            raise LocalProtocolError(f"timeout is in seconds, or None; not {self.timeout!r}.")
 
     @property
     def options(self) -> list[str]:
@@ -65,3 +64,7 @@ class Call:
         if self.component is not None:
             return app.server_function(self.component, self.function)
         return app.endpoint(self.api_name, self.fn_index)
+
+
+def _is_time(seconds: object) -> bool:
+    return seconds is None or (isinstance(seconds, int | float) and seconds >= 0)
