@@ -46,8 +46,12 @@ class Limits:
     """Redirects (a count) followed for one request. Precedent: 10 in Go, 20 in browsers."""
 
     connections: int = attrs.field(default=8, validator=gt(0))
-    """Connections (a count) for requests to one host; streams are counted apart.
+    """Connections (a count) for ordinary requests to one host; streams and calls are counted apart.
     Precedent: browsers open 6."""
+
+    calls: int = attrs.field(default=40, validator=gt(0))
+    """Calls past the queue (a count) under way at one host; more wait. Precedent: a server runs 40
+    functions at a time (gradio@6.31.0 blocks.py: launch, ``max_threads``)."""
 
 
 @attrs.frozen(kw_only=True)

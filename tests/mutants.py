@@ -193,8 +193,8 @@ MUTANTS = [
     Mutant(
         "streams take the room of requests",
         "client/pool.py",
-        "        if not exchange.is_stream:\n            host.busy -= 1\n",
-        "        host.busy -= 1\n",
+        "            Expect.STREAM: None,\n",
+        "            Expect.STREAM: limits.connections,\n",
         "tests/test_client_pool.py",
     ),
     Mutant(

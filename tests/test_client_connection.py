@@ -92,10 +92,9 @@ def test_at_first_nothing_has_happened() -> None:
     assert (fresh.exchange, fresh.is_gone, fresh.has_data) == (None, False, False)
 
 
-def test_only_what_stays_open_is_a_stream() -> None:
-    assert request(expect=Expect.STREAM).is_stream
-    assert not request(expect=Expect.ANSWER).is_stream
-    assert not websocket().is_stream
+@pytest.mark.parametrize("expect", Expect)
+def test_a_request_expects_what_it_says(expect: Expect) -> None:
+    assert request(expect=expect).expect is expect
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

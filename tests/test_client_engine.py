@@ -286,33 +286,29 @@ def test_an_answer_may_end_with_its_connection() -> None:
     assert world.end(job).data == (7,)
 
 
-def test_requests_share_eight_connections_and_streams_have_their_own() -> None:
-    world = World()
-    jobs = [world.session.submit("x", fn_index=PLAIN) for _ in range(20)]
+def test_requests_share_eight_connections_and_what_takes_long_has_its_own() -> None:
+    world = World(limits=Limits(calls=3))
+    jobs = [world.session.submit("x", fn_index=ECHO) for _ in range(20)]
     world.driver.settle()
-    asked = world.new()
-    assert len(asked) == 8
-    assert len(world.driver.opened) == 8
-    streaming = world.begin()
-    job = streaming.submit("x", fn_index=ECHO)
-    for one in asked:
-        world.answer(one, DONE)
-    later = world.new()
-    assert len(later) == 8
-    for one in later:
-        world.answer(one, DONE)
-    join = [one for one in world.new() if one.path == "/queue/join"]
-    assert len(join) == 1
-    world.answer(join[0], {"event_id": "a"})
-    stream = [one for one in world.new() if one.path == "/queue/data"]
-    assert len(stream) == 1
-    world.say(stream[0].conn, stream_head(), chunk(starts("a"), completed(1, event_id="a")))
-    assert isinstance(world.driver.end(streaming.id, job), JobCompleted)
-    assert sum(len(world.ends(job)) for job in jobs) == 16
+    joins = world.new()
+    assert [asked.path for asked in joins] == 8 * ["/queue/join"]
+    calls = [world.session.submit("x", fn_index=PLAIN) for _ in range(5)]
+    world.driver.settle()
+    called = world.new()
+    assert [asked.path for asked in called] == 3 * ["/api/predict"]
+    assert len(world.driver.opened) == 8 + 3
+    world.answer(joins[0], {"event_id": "a"})
+    join, stream = sorted(world.new(), key=lambda asked: asked.path, reverse=True)
+    assert (join.path, stream.path) == ("/queue/join", "/queue/data")
+    world.say(stream.conn, stream_head(), chunk(starts("a"), completed(1, event_id="a")))
+    assert isinstance(world.end(jobs[0]), JobCompleted)
+    world.answer(called[0], DONE)
+    assert isinstance(world.end(calls[0]), JobCompleted)
+    assert [asked.path for asked in world.new()] == ["/api/predict"]
 
 
 def test_a_limit_of_connections_is_kept() -> None:
-    world = World(limits=Limits(connections=2))
+    world = World(limits=Limits(calls=2))
     for _ in range(5):
         world.session.submit("x", fn_index=PLAIN)
     world.driver.settle()
@@ -321,6 +317,31 @@ def test_a_limit_of_connections_is_kept() -> None:
         world.answer(world.peer.asked.pop(0), DONE)
     assert len(world.driver.of(JobCompleted)) == 5
     assert len(world.driver.opened) == 2
+
+
+def test_a_server_that_left_all_idle_connections_is_asked_on_a_new_one() -> None:
+    world = World()
+    for _ in range(3):
+        world.session.submit("x", fn_index=PLAIN)
+    world.driver.settle()
+    for asked in world.new():
+        world.answer(asked, DONE)
+    world.driver.sleep(100.0)
+    world.session.request_info()
+    world.driver.settle()
+    tried = [world.only().conn]
+    for _ in range(3):
+        world.driver.lose(tried[-1])
+        world.driver.settle()
+        tried.append(world.only().conn)
+    assert sorted(tried[:3]) == [1, 2, 3]
+    assert tried[3] == 4
+    world.driver.lose(4)
+    world.driver.settle()
+    world.driver.lose(world.only().conn)  # one that was new may be repeated once
+    world.driver.settle()
+    assert world.new() == []
+    assert len(world.driver.of(ConnectingFailed)) == 1
 
 
 def test_an_old_idle_connection_takes_no_post() -> None:
@@ -492,7 +513,7 @@ def test_what_is_repeated_goes_before_what_waits() -> None:
     world.session.request_info()
     world.driver.settle()
     for _ in range(3):
-        world.session.submit("x", fn_index=PLAIN)
+        world.session.submit("x", fn_index=ECHO)
     world.driver.settle()
     world.driver.lose(1)
     world.driver.settle()
@@ -630,7 +651,7 @@ def test_an_answer_that_is_refused_at_its_head_is_not_waited_for() -> None:
 
 
 def test_a_dropped_request_that_waits_in_the_pool_is_never_sent() -> None:
-    world = World(limits=Limits(connections=1))
+    world = World(limits=Limits(calls=1))
     first = world.submit()
     second, third = world.submit(), world.submit()
     assert world.session.cancel(second)
@@ -934,7 +955,7 @@ def test_what_many_sessions_wait_for_costs_those_that_do_something_nothing(
     monkeypatch.setattr(Conversation, "next_deadline", counted)
 
     def looked_at(idle: int) -> int:
-        world = World(limits=Limits(connections=100))
+        world = World(limits=Limits(calls=100))
         others = [world.begin() for _ in range(idle)]
         for other in others:
             other.submit("x", fn_index=ECHO, timeout=60.0)
@@ -965,7 +986,7 @@ def test_every_session_is_woken_when_it_is_due() -> None:
 
 
 def test_who_asks_first_is_served_first() -> None:
-    world = World(limits=Limits(connections=1))
+    world = World(limits=Limits(calls=1))
     sessions = [world.begin() for _ in range(5)]
     for number, session in enumerate(sessions):
         session.submit(str(number), fn_index=PLAIN)

@@ -73,7 +73,10 @@ class Asking:
         )
 
     def ask(
-        self, request: HTTPRequest = GET, deadline: str | None = None, discovering: bool = False
+        self,
+        request: HTTPRequest = GET,
+        deadline: str | None = "request",
+        discovering: bool = False,
     ) -> Ear:
         ear = Ear()
         self.exchanges.ask(

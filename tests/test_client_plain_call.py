@@ -36,7 +36,7 @@ def test_an_unqueued_endpoint_is_called_by_one_post() -> None:
     talk = unqueued()
     job = talk.conversation.submit("hello", api_name="/plain", headers={"X-Mine": "1"})
     request = talk.request(CALL)
-    assert (request.method, request.expect) == ("POST", Expect.ANSWER)
+    assert (request.method, request.expect) == ("POST", Expect.CALL)
     assert ("x-mine", "1") in request.headers
     assert json.loads(request.body or b"") == {
         "data": ["hello"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -12,8 +13,10 @@ from test_client_connection import ADDRESS, connection, request, websocket
 from sansio_gradio.client.commands import Expect
 from sansio_gradio.client.connection import Connection, Exchange
 from sansio_gradio.client.pool import MAX_IDLE, Assign, Close, Open, Plan, Pool
+from sansio_gradio.limits import Limits
 
 LIMIT = 3
+CALLS = 5
 OTHER = "http://other:8080/queue/join"
 
 
@@ -21,11 +24,15 @@ def stream(url: str = ADDRESS) -> Exchange:
     return request("GET", Expect.STREAM, body=None, url=url)
 
 
+def call(url: str = ADDRESS) -> Exchange:
+    return request(expect=Expect.CALL, url=url)
+
+
 class Surroundings:
     """A pool, and what comes of its plans: connections that open when they are let."""
 
     def __init__(self, limit: int = LIMIT) -> None:
-        self.pool = Pool(limit)
+        self.pool = Pool(Limits(connections=limit, calls=CALLS))
         self.now = 100.0
         self.opening: list[Exchange] = []
         self.carried: dict[Exchange, Connection] = {}
@@ -237,7 +244,7 @@ def test_whatever_happens_every_exchange_is_carried_once(data: st.DataObject) ->
         match data.draw(st.sampled_from(["want", "open", "fail", "release", "abort", "wait"])):
             case "want":
                 url = data.draw(st.sampled_from([OTHER, ADDRESS]))
-                exchange = request(url=url) if data.draw(st.booleans()) else stream(url)
+                exchange = data.draw(st.sampled_from([request, call, stream]))(url=url)
                 wanted.append(exchange)
                 net.want(exchange)
             case "open" if net.opening:
@@ -255,8 +262,9 @@ def test_whatever_happens_every_exchange_is_carried_once(data: st.DataObject) ->
             case _:
                 net.now += data.draw(st.sampled_from([0.1, 10.0]))
         for origin in {exchange.url.origin for exchange in wanted}:
-            busy = [e for e in net.carried if e.url.origin == origin and not e.is_stream]
-            assert len(busy) <= LIMIT
+            busy = Counter(e.expect for e in net.carried if e.url.origin == origin)
+            assert busy[Expect.ANSWER] <= LIMIT
+            assert busy[Expect.CALL] <= CALLS
     while len(dropped) < len(wanted):
         net.settle()
         assert net.carried, "something waits for nothing"

@@ -19,6 +19,7 @@ class Expect(enum.Enum):
     """What kind of answer a request is going to get."""
 
     ANSWER = enum.auto()  # a short one, soon
+    CALL = enum.auto()  # one that takes as long as the app's function
     STREAM = enum.auto()  # one that stays open and arrives bit by bit
 
 

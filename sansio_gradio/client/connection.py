@@ -44,8 +44,10 @@ class Exchange:
         return self.owner.id, self.command.id
 
     @property
-    def is_stream(self) -> bool:
-        return isinstance(self.command, SendRequest) and self.command.expect is Expect.STREAM
+    def expect(self) -> Expect:
+        """What kind of answer the request is going to get."""
+        assert isinstance(self.command, SendRequest)
+        return self.command.expect
 
     @property
     def is_safe(self) -> bool:
@@ -76,7 +78,8 @@ class Connection(ABC):
     """One connection, and the exchange that it carries.
 
     ``opened_for``: the exchange that had it opened. ``is_gone``: the surroundings have said so, and
-    nothing is to be closed. ``idle_since``: since when it carries nothing.
+    nothing is to be closed. ``idle_since``: since when it carries nothing. ``is_used``: it carried
+    something before, so the peer may have left it by now.
     """
 
     id: int
@@ -85,6 +88,7 @@ class Connection(ABC):
     exchange: Exchange | None = None
     state: ConnectionState = ConnectionState.OPENING
     is_gone: bool = False
+    is_used: bool = False
     idle_since: float = 0.0  # monotonic seconds
     _out: deque[bytes] = attrs.field(factory=deque[bytes], init=False)
     _offset: int = attrs.field(default=0, init=False)  # of the first of them

@@ -85,7 +85,7 @@ class Engine:
             on_asked=self._touch,
         )
         self._timers = Timers()
-        self._pool = Pool(self._limits.connections)
+        self._pool = Pool(self._limits)
         self._commands: deque[EngineCommand] = deque()
         self._sessions: dict[int, Conversation] = {}
         self._touched: dict[int, Conversation] = {}  # may have commands
@@ -276,7 +276,7 @@ class Engine:
         if exchange is None or exchange.aborted:
             return
         if was_open and exchange.may_be_repeated:
-            exchange.attempts += 1
+            exchange.attempts += not connection.is_used
             exchange.handed_out = False
             self._pool.want(exchange, first=True)
         else:

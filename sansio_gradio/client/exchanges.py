@@ -95,6 +95,7 @@ class _Exchange:
     phase: str
     on_answer: OnAnswer
     on_error: OnError
+    expect: Expect = Expect.ANSWER
     listener: Listener | None = None
     websocket: bool = False
     discovering: bool = False  # http may become https
@@ -142,10 +143,13 @@ class Exchanges:
     ) -> int:
         """Send *request*; exactly one of *then* and *failed* is called, unless aborted.
 
-        ``deadline`` is the name of the field in ``Timeouts`` that bounds it.
+        ``deadline`` is the name of the field in ``Timeouts`` that bounds it; None: the answer takes
+        as long as the app's function.
         """
         exchange = self._new(base, request, phase, then, failed)
         exchange.discovering = discovering
+        if deadline is None:
+            exchange.expect = Expect.CALL
         self._start_deadline(exchange, deadline)
         self._send(exchange)
         return exchange.id
@@ -166,6 +170,7 @@ class Exchanges:
         """
         exchange = self._new(base, request, phase, listener.refused, listener.failed)
         exchange.listener = listener
+        exchange.expect = Expect.STREAM
         exchange.websocket = websocket
         self._start_deadline(exchange, deadline)
         self._send(exchange)
@@ -276,9 +281,10 @@ class Exchanges:
         if exchange.websocket:
             self.commands.append(OpenWebSocket(id, str(exchange.url.websocket), headers))
         else:
-            expect = Expect.ANSWER if exchange.listener is None else Expect.STREAM
-            url, body = str(exchange.url), request.body
-            self.commands.append(SendRequest(id, request.method, url, headers, body, expect))
+            url, expect = str(exchange.url), exchange.expect
+            self.commands.append(
+                SendRequest(id, request.method, url, headers, request.body, expect)
+            )
         self._timers.ask_for_time()
 
     def _redirect(self, exchange: _Exchange, location: str) -> None:

@@ -1,6 +1,7 @@
 """Which connection carries which exchange. The pool plans; the engine acts.
 
-Rule 1: streams and requests are counted apart, so that long streams never starve a POST.
+Rule 1: streams, calls and other requests are counted apart, so that what takes long never starves a
+POST.
 
 Rule 2: a connection idle for longer than ``MAX_IDLE`` takes nothing that must not be sent twice.
 Uvicorn, which serves every Gradio app, drops idle connections after 5 s (its timeout_keep_alive),
@@ -16,8 +17,9 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from sansio_gradio.client.commands import OpenWebSocket
+from sansio_gradio.client.commands import Expect, OpenWebSocket
 from sansio_gradio.client.connection import Connection, Exchange, Origin
+from sansio_gradio.limits import Limits
 
 MAX_IDLE: Final = 4.0  # seconds
 
@@ -48,39 +50,63 @@ Plan: TypeAlias = Assign | Open | Close
 
 
 @attrs.define(eq=False)
+class _Lane:
+    """The exchanges of one kind with one host: *limit* at a time, None: any number."""
+
+    limit: int | None
+    waiting: deque[Exchange] = attrs.field(factory=deque[Exchange])
+    busy: int = 0  # connections
+
+    @property
+    def next(self) -> Exchange | None:
+        """The one whose turn it is."""
+        while self.waiting and self.waiting[0].aborted:
+            self.waiting.popleft()
+        return self.waiting[0] if self.waiting and self.room != 0 else None
+
+    @property
+    def room(self) -> int | None:
+        return None if self.limit is None else self.limit - self.busy
+
+
+@attrs.define(eq=False)
 class _Host:
     """One origin."""
 
-    streams: deque[Exchange] = attrs.field(factory=deque[Exchange])
-    requests: deque[Exchange] = attrs.field(factory=deque[Exchange])
+    lanes: dict[Expect, _Lane]
     idle: list[Connection] = attrs.field(factory=list[Connection])
     opening: int = 0
-    busy: int = 0  # connections that carry requests
+
+    def take(self, connection: Connection, now: float) -> None:
+        connection.idle_since = now
+        self.idle.append(connection)
 
 
 class Pool:
-    """The connections of one engine, by origin. ``limit``: how many a host serve requests."""
+    """The connections of one engine, by origin."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limits: Limits) -> None:
+        self._limits = {
+            Expect.STREAM: None,
+            Expect.ANSWER: limits.connections,
+            Expect.CALL: limits.calls,
+        }
         self._hosts: dict[Origin, _Host] = {}
         self._changed: dict[Origin, _Host] = {}
 
     def want(self, exchange: Exchange, *, first: bool = False) -> None:
         """An exchange waits for a connection; *first*: before the others."""
-        host = self._host(exchange.url.origin)
-        queue = host.streams if exchange.is_stream else host.requests
+        waiting = self._host(exchange.url.origin).lanes[exchange.expect].waiting
         if first:
-            queue.appendleft(exchange)
+            waiting.appendleft(exchange)
         else:
-            queue.append(exchange)
+            waiting.append(exchange)
 
     def opened(self, connection: Connection, now: float) -> None:
         """A connection that was planned is there."""
         host = self._host(connection.origin)
         host.opening -= 1
-        connection.idle_since = now
-        host.idle.append(connection)
+        host.take(connection, now)
 
     def not_opened(self, connection: Connection) -> None:
         """A connection that was planned did not come about."""
@@ -91,11 +117,10 @@ class Pool:
         if isinstance(exchange.command, OpenWebSocket):
             return
         host = self._host(connection.origin)
-        if not exchange.is_stream:
-            host.busy -= 1
+        host.lanes[exchange.expect].busy -= 1
         if connection.is_reusable and not connection.is_gone:
-            connection.idle_since = now
-            host.idle.append(connection)
+            connection.is_used = True
+            host.take(connection, now)
 
     def lost(self, connection: Connection) -> None:
         """An idle connection is gone."""
@@ -105,38 +130,32 @@ class Pool:
         """What to do after all that was told since the last time; act on each before the next."""
         while self._changed:
             _, host = self._changed.popitem()
-            yield from self._plan_streams(host)
-            yield from self._plan_requests(host, now)
+            for lane in host.lanes.values():
+                yield from self._assign(host, lane, now)
+            wanted = [exchange for lane in host.lanes.values() for exchange in _wanted(lane)]
+            for exchange in wanted[host.opening :]:
+                host.opening += 1
+                yield Open(exchange)
 
-    def _plan_streams(self, host: _Host) -> Iterator[Plan]:
-        _drop_aborted(host.streams)
-        while host.streams and host.idle:
-            yield Assign(host.streams.popleft(), host.idle.pop())
-            _drop_aborted(host.streams)
-
-    def _plan_requests(self, host: _Host, now: float) -> Iterator[Plan]:
-        _drop_aborted(host.requests)
-        while host.requests and host.idle and host.busy < self._limit:
+    def _assign(self, host: _Host, lane: _Lane, now: float) -> Iterator[Plan]:
+        while host.idle and (exchange := lane.next) is not None:
             connection = host.idle.pop()
-            if now - connection.idle_since > MAX_IDLE and not host.requests[0].is_safe:
+            if now - connection.idle_since > MAX_IDLE and not exchange.is_safe:
                 yield Close(connection)
                 continue
-            host.busy += 1
-            yield Assign(host.requests.popleft(), connection)
-            _drop_aborted(host.requests)
-        room = max(0, self._limit - host.busy)
-        requests = (exchange for exchange in host.requests if not exchange.aborted)
-        wanted = [*host.streams, *islice(requests, room)]
-        for exchange in wanted[host.opening :]:
-            host.opening += 1
-            yield Open(exchange)
+            lane.busy += 1
+            lane.waiting.popleft()
+            yield Assign(exchange, connection)
 
     def _host(self, origin: Origin) -> _Host:
-        host = self._hosts.setdefault(origin, _Host())
+        host = self._hosts.get(origin)
+        if host is None:
+            lanes = {expect: _Lane(limit) for expect, limit in self._limits.items()}
+            host = self._hosts[origin] = _Host(lanes)
         self._changed[origin] = host
         return host
 
 
-def _drop_aborted(queue: deque[Exchange]) -> None:
-    while queue and queue[0].aborted:
-        queue.popleft()
+def _wanted(lane: _Lane) -> Iterator[Exchange]:
+    waiting = (exchange for exchange in lane.waiting if not exchange.aborted)
+    return islice(waiting, lane.room)
