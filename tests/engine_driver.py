@@ -15,7 +15,13 @@ from typing import Any, Protocol
 
 import attrs
 
-from sansio_gradio.client.commands import CloseConnection, OpenConnection, StartTLS
+from sansio_gradio.client.commands import (
+    CloseConnection,
+    OpenConnection,
+    PauseReading,
+    ResumeReading,
+    StartTLS,
+)
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.events import Event, JobCancelled, JobCompleted, JobEnd, JobFailed, Output
 
@@ -44,6 +50,7 @@ class Link:
 
     opening: OpenConnection
     secured: bool = False
+    paused: bool = False
     up: deque[bytes] = attrs.field(factory=deque[bytes])  # to the peer
     down: deque[bytes] = attrs.field(factory=deque[bytes])  # to the engine; b"": the end
 
@@ -105,7 +112,7 @@ class Driver:
     def deliver_down(self) -> bool:
         moved = False
         for conn in list(self.links):
-            while conn in self.links and self.links[conn].down:
+            while conn in self.links and self.links[conn].down and not self.links[conn].paused:
                 moved = True
                 self.deliver(conn, self.links[conn].down.popleft())
         return moved
@@ -172,8 +179,12 @@ class Driver:
                     self.engine.tls_made(conn, self.now)
                 case CloseConnection(conn):
                     self._close(conn)
-                case _:
-                    raise AssertionError(f"nobody expects {command}")
+                case PauseReading(conn):
+                    assert not self.links[conn].paused
+                    self.links[conn].paused = True
+                case ResumeReading(conn):
+                    assert self.links[conn].paused
+                    self.links[conn].paused = False
         return moved
 
     def _open(self, command: OpenConnection) -> None:

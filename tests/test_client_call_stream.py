@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conversation_driver import COUNT, ECHO, PLAIN, STATE, TEXT, Talk, app, config
 
-from sansio_gradio.client.commands import Abort, SendRequest
+from sansio_gradio.client.commands import Abort, Pause, Resume, SendRequest
 from sansio_gradio.errors import (
     AppError,
     ConnectionLost,
@@ -230,6 +230,17 @@ def test_silence_is_an_end() -> None:
     error = talk.failure_of(job)
     assert type(error) is DeadlineExceeded
     assert error.phase == "stream_idle"
+
+
+def test_who_is_paused_is_not_silent() -> None:
+    talk, job, stream = joined(timeouts=Timeouts(stream_idle=20.0))
+    assert talk.conversation.pause(job)
+    assert talk.sleep(1e6) == [Pause(stream.id)]
+    assert talk.conversation.pause(job, on=False)
+    assert talk.sleep(1) == [Resume(stream.id)]
+    assert talk.ends_of(job) == []
+    assert talk.sleep(40) == [Abort(stream.id)]
+    assert type(talk.failure_of(job)) is DeadlineExceeded
 
 
 @pytest.mark.parametrize(

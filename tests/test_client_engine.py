@@ -344,6 +344,83 @@ def test_a_server_that_left_all_idle_connections_is_asked_on_a_new_one() -> None
     assert len(world.driver.of(ConnectingFailed)) == 1
 
 
+def isolated(world: World, name: str = "a") -> tuple[int, int]:
+    """A job with a stream of its own, which is open: its number, and that of the connection."""
+    job = world.submit(COUNT, isolated=True)
+    world.answer(world.only(), {"event_id": name})
+    stream = world.only().conn
+    world.say(stream, stream_head(), chunk(starts(name)))
+    return job, stream
+
+
+def test_what_a_paused_job_yields_stays_with_the_server() -> None:
+    world = World()
+    job, conn = isolated(world)
+    assert world.session.pause(job)
+    world.driver.settle()
+    world.say(conn, chunk(generating([1], name := "a")))
+    assert world.driver.values == {}
+    other, its_conn = isolated(world, "b")
+    world.say(its_conn, chunk(completed(2, event_id="b")))
+    assert world.end(other).data == (2,)
+    world.driver.sleep(1e6)  # which is no silence
+    assert world.session.pause(job, on=False)
+    world.driver.settle()
+    assert world.driver.values == {(world.session.id, job): [(1,)]}
+    world.say(conn, chunk(completed(1, event_id=name)))
+    assert world.end(job).data == (1,)
+
+
+def test_a_job_that_is_paused_twice_is_paused() -> None:
+    world = World()
+    job, conn = isolated(world)
+    for on in (True, True, False, False, True):
+        assert world.session.pause(job, on=on)
+        world.driver.settle()
+        assert world.driver.links[conn].paused is on
+    assert world.session.cancel(job)
+    world.driver.sleep(60.0)
+    assert isinstance(world.end(job), JobCancelled)
+    assert conn not in world.driver.links
+
+
+def test_a_connection_is_read_again_when_it_has_served_a_paused_job() -> None:
+    world = World()
+    job, conn = isolated(world)
+    assert world.session.pause(job)
+    world.driver.settle()
+    end = chunk(completed(1, event_id="a")) + b"0\r\n\r\n"
+    world.driver.deliver(conn, end)  # it was on its way already
+    assert world.end(job).data == (1,)
+    assert not world.driver.links[conn].paused
+    assert world.session.pause(job) is False
+    world.driver.lose(conn)
+    world.driver.settle()
+
+
+def test_the_connection_of_a_paused_job_may_break() -> None:
+    world = World()
+    job, conn = isolated(world)
+    assert world.session.pause(job)
+    world.driver.settle()
+    world.driver.lose(conn)
+    world.driver.settle()
+    assert isinstance(world.error(job), ConnectionLost)
+
+
+@pytest.mark.parametrize("protocol", ["sse_v3", "ws"])
+def test_who_shares_a_connection_or_has_to_answer_pings_is_not_paused(protocol: str) -> None:
+    world = World(app=app(protocol))
+    job = world.session.submit("x", fn_index=ECHO, isolated=protocol == "ws")
+    assert world.session.pause(job) is False
+    world.driver.settle()
+    assert world.session.pause(job) is False
+    if protocol == "sse_v3":
+        world.answer(world.only(), {"event_id": "a"})
+    assert world.session.pause(job) is False
+    assert world.session.pause(99) is False
+
+
 def test_an_old_idle_connection_takes_no_post() -> None:
     world = World(lambda asked: reply(DONE))
     world.submit()

@@ -90,7 +90,7 @@ class CallStream(JobChannel):
             return
         job.event_id = event_id
         job.accepted(said)
-        self._connection = self._context.exchanges.listen(
+        job.stream = self._connection = self._context.exchanges.listen(
             self._context.base,
             requests.call_stream(job.endpoint.api_name or "", event_id, job.headers),
             phase="stream",
@@ -124,6 +124,8 @@ class CallStream(JobChannel):
         """Servers send a heartbeat every 15 s: silence is an end, too."""
         timers, idle = self._context.timers, self._context.timeouts.stream_idle
         assert idle is not None
+        if self._context.exchanges.is_paused(self._connection):
+            self._last_heard = timers.now
         left = self._last_heard + idle - timers.now
         if left > 0:
             timers.start(self, left, self._check)

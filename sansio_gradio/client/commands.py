@@ -59,7 +59,21 @@ class Abort:
     id: int
 
 
-ConversationCommand: TypeAlias = SendRequest | OpenWebSocket | SendText | Abort
+@attrs.frozen
+class Pause:
+    """Read no more of the answer to this request until ``Resume``; who cannot need not."""
+
+    id: int
+
+
+@attrs.frozen
+class Resume:
+    """Read the answer to this request again."""
+
+    id: int
+
+
+ConversationCommand: TypeAlias = SendRequest | OpenWebSocket | SendText | Abort | Pause | Resume
 
 
 @attrs.frozen

@@ -79,7 +79,7 @@ class Connection(ABC):
 
     ``opened_for``: the exchange that had it opened. ``is_gone``: the surroundings have said so, and
     nothing is to be closed. ``idle_since``: since when it carries nothing. ``is_used``: it carried
-    something before, so the peer may have left it by now.
+    something before, so the peer may have left it by now. ``is_read``: it is not paused.
     """
 
     id: int
@@ -89,6 +89,7 @@ class Connection(ABC):
     state: ConnectionState = ConnectionState.OPENING
     is_gone: bool = False
     is_used: bool = False
+    is_read: bool = True
     idle_since: float = 0.0  # monotonic seconds
     _out: deque[bytes] = attrs.field(factory=deque[bytes], init=False)
     _offset: int = attrs.field(default=0, init=False)  # of the first of them
@@ -200,7 +201,11 @@ class RequestConnection(Connection):
         self.write(self.wire.send_request(command.method, url.target, headers, command.body))
 
     def receive(self, data: bytes) -> Iterable[Any]:
-        return self.wire.receive_data(data) if data else self.wire.receive_eof()
+        if not data:
+            return self.wire.receive_eof()
+        if self.exchange is not None:
+            self.exchange.answered = True
+        return self.wire.receive_data(data)
 
     def tell(self, event: Any, now: float) -> bool:
         assert self.exchange is not None

@@ -181,8 +181,6 @@ class Engine:
         if connection is None or connection.state is not ConnectionState.OPEN:
             return
         self._tell_observer(conn, "received", data)
-        if connection.exchange is not None:
-            connection.exchange.answered = connection.exchange.answered or bool(data)
         try:
             for event in connection.receive(data):
                 self._deliver(connection, event, now)
@@ -242,8 +240,7 @@ class Engine:
 
     def _start_deadline(self, connection: Connection) -> None:
         phase = connection.state.value
-        late = DeadlineExceeded(phase=phase)
-        passed = partial(self._broken, connection, late)
+        passed = partial(self._broken, connection, DeadlineExceeded(phase=phase))
         self._timers.start(connection, getattr(self._timeouts, phase), passed)
 
     def _opened(self, connection: Connection) -> None:
@@ -252,8 +249,7 @@ class Engine:
         if connection.exchange is None:
             self._pool.opened(connection, self._timers.now)
         else:
-            connection.begin(connection.exchange)
-            self._note_data(connection)
+            self._send(connection.exchange, connection)
         self._work()
 
     def _broken(self, connection: Connection, error: BaseException | None) -> None:
@@ -290,6 +286,12 @@ class Engine:
             self._commands.append(commands.CloseConnection(connection.id))
         if connection.is_gone or not connection.has_data:
             self._forget(connection)
+
+    def _set_reading(self, connection: Connection, on: bool) -> None:
+        if connection.is_read is not on:
+            connection.is_read = on
+            verb = commands.ResumeReading if on else commands.PauseReading
+            self._commands.append(verb(connection.id))
 
     def _forget(self, connection: Connection) -> None:
         self._writable.pop(connection.id, None)
@@ -328,32 +330,30 @@ class Engine:
         self._touch(conversation)
 
     def _carry_out(self, conversation: Conversation, command: ConversationCommand) -> None:
-        match command:
-            case commands.SendRequest() | commands.OpenWebSocket():
-                exchange = Exchange(conversation, command, URL.parse(command.url))
-                self._exchanges[conversation.id, command.id] = exchange
-                if isinstance(command, commands.SendRequest):
-                    self._pool.want(exchange)
-                else:
-                    self._open(exchange)
-            case commands.SendText(id, text):
-                connection = self._carriers[self._exchanges[conversation.id, id]]
-                connection.send_text(text)
+        key = conversation.id, command.id
+        if isinstance(command, commands.SendRequest | commands.OpenWebSocket):
+            exchange = Exchange(conversation, command, URL.parse(command.url))
+            self._exchanges[key] = exchange
+            is_request = isinstance(command, commands.SendRequest)
+            (self._pool.want if is_request else self._open)(exchange)
+        elif key in self._exchanges:
+            connection = self._carriers.get(exchange := self._exchanges[key])
+            if isinstance(command, commands.Abort):
+                self._abort(exchange, connection)
+            elif connection is not None and isinstance(command, commands.SendText):
+                connection.send_text(command.text)
                 self._note_data(connection)
-            case _:
-                self._abort(conversation, command.id)
+            elif connection is not None:
+                self._set_reading(connection, isinstance(command, commands.Resume))
 
     def _send(self, exchange: Exchange, connection: Connection) -> None:
         self._carriers[exchange] = connection
         connection.begin(exchange)
         self._note_data(connection)
 
-    def _abort(self, conversation: Conversation, id: int) -> None:
-        exchange = self._exchanges.pop((conversation.id, id), None)
-        if exchange is None:
-            return
+    def _abort(self, exchange: Exchange, connection: Connection | None) -> None:
+        del self._exchanges[exchange.key]
         exchange.aborted = True
-        connection = self._carriers.get(exchange)
         if connection is not None:
             self._release(connection)
             # The whole answer may have come, though not all of it was told.
@@ -365,6 +365,8 @@ class Engine:
         exchange, connection.exchange = connection.exchange, None
         assert exchange is not None
         self._carriers.pop(exchange, None)
+        if connection.is_reusable:
+            self._set_reading(connection, True)
         self._pool.released(connection, exchange, self._timers.now)
 
     def _deliver(self, connection: Connection, event: object, now: float) -> None:

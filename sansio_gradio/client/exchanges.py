@@ -18,6 +18,8 @@ from sansio_gradio.client.commands import (
     ConversationCommand,
     Expect,
     OpenWebSocket,
+    Pause,
+    Resume,
     SendRequest,
     SendText,
 )
@@ -98,6 +100,7 @@ class _Exchange:
     expect: Expect = Expect.ANSWER
     listener: Listener | None = None
     websocket: bool = False
+    is_paused: bool = False
     discovering: bool = False  # http may become https
     id: int = 0
     given: int = 0  # the first id, by which the asker knows it
@@ -181,6 +184,19 @@ class Exchanges:
         id = self._redirected.get(id, id)
         if id in self._running:
             self.commands.append(SendText(id, text))
+
+    def pause(self, id: int | None, on: bool) -> bool:
+        """Have a stream wait at the peer's, or flow again; False: there is none."""
+        id = id and self._redirected.get(id, id)
+        if id is None or id not in self._running:
+            return False
+        self.commands.append(Pause(id) if on else Resume(id))
+        self._running[id].is_paused = on
+        return True
+
+    def is_paused(self, id: int | None) -> bool:
+        exchange = id and self._running.get(self._redirected.get(id, id))
+        return bool(exchange and exchange.is_paused)
 
     def abort(self, id: int | None) -> None:
         """Drop an exchange without telling anybody; one that is over already is no mistake."""

@@ -88,6 +88,7 @@ class Job:
         self._wants_receipts = Want.RECEIPTS in call.want
         self.event_id: str | None = None
         self.session_hash = ""
+        self.stream: int | None = None  # the exchange that brings this job's messages only
         self.heard = False
         """A message for it came on the connection that now carries it."""
         self.given_up = False
@@ -97,8 +98,7 @@ class Job:
         self.input = StreamingInput(self._send_chunk)
         self._state = JobState.JOINING
         self._cancelling = False
-        self._taken = False
-        """The server has it."""
+        self._taken = False  # by the server
         self._attempts = 0  # to hand it in again
         self._left = False
         self._data: list[Any] = []

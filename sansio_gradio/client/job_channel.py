@@ -60,6 +60,7 @@ class JobChannel:
             deadline="join",
             websocket=self._is_websocket,
         )
+        job.stream = None if self._is_websocket else self._connection
 
     def stop(self, job: Job, then: Callable[[bool], None]) -> None:
         if job.event_id is not None and has(self._context.app.version, Feature.RESET_BY_EVENT):

@@ -115,10 +115,12 @@ class Session:
         self._jobs: dict[int, Job] = {}
         self._waiting: dict[int, Job] = {}
         self._last_job = 0
-        new_hash = _hash_maker(entropy)
+
+        def new_hash() -> str:
+            return entropy(_SESSION_BYTES).hex()
+
         self._dispatch = Dispatch(self._context, session_hash or new_hash(), new_hash)
-        self._closing = False
-        self._closed = False
+        self._closing = self._closed = False
         self._discovery = Discovery(
             self._context, auth=auth, on_app=self._connected, on_error=self._not_connected
         )
@@ -251,6 +253,16 @@ class Session:
         """The endpoint that a job under way calls; None as long as the app is not known."""
         found = self._jobs.get(job)
         return found.endpoint if found is not None and job not in self._waiting else None
+
+    def pause(self, job: int, *, on: bool = True) -> bool:
+        """Leave what a job yields with the server, or (not *on*) take it again; False: impossible.
+
+        The job must have an event stream of its own: be isolated, or speak ``sse`` or ``call``.
+        Meanwhile no deadline passes but the job's. (A WebSocket has to answer pings.)
+        """
+        self._asked()
+        found = self._jobs.get(job)
+        return found is not None and self._context.exchanges.pause(found.stream, on)
 
     def request_info(self) -> None:
         """Ask for ``/info``: ``Connected`` comes again, or ``ConnectingFailed``.
@@ -385,7 +397,3 @@ class Session:
     def _force_close(self) -> None:
         for job in list(self._jobs.values()):
             job.leave()
-
-
-def _hash_maker(entropy: Callable[[int], bytes]) -> Callable[[], str]:
-    return lambda: entropy(_SESSION_BYTES).hex()

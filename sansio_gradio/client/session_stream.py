@@ -218,6 +218,8 @@ class SessionStream:
             phase="stream",
             listener=self,
         )
+        for job in self._jobs.values():
+            job.stream = self._stream if job.call.isolated else None
         self._watch()
 
     def opened(self) -> None:
@@ -331,6 +333,8 @@ class SessionStream:
         timers, idle = self._context.timers, self._context.timeouts.stream_idle
         if self._stream is None or not self._jobs or idle is None:
             return
+        if self._context.exchanges.is_paused(self._stream):
+            self._last_heard = timers.now
         left = self._last_heard + idle - timers.now
         if left > 0:
             timers.start(self, left, self._check)
