@@ -48,6 +48,7 @@ class Lively:
             self.pair,
             self.add,
             self.chat,
+            self.flood,
             self.held,
             self.endless,
             self.boom,
@@ -88,6 +89,11 @@ class Lively:
         for letter in text:
             answer += letter
             yield answer
+
+    def flood(self, count: int) -> Iterator[str]:
+        """As many texts of 100 kB, none like the one before."""
+        for number in range(count):
+            yield f"{number:06}" + "x" * 100_000
 
     def held(self, value: str) -> str:
         """Returns when the test says so."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from lively_app import Lively
 from places import SERVERS, Place, in_every_world, serve
 
+from sansio_gradio.errors import JobCancelledError
 from sansio_gradio.limits import Limits
 
 TEXT = "0123456789" * 100
@@ -68,3 +70,89 @@ async def test_messages_that_nobody_reads(place: Place) -> None:
         assert seen[-1]["output"]["data"] == [TEXT]
         others.close()
         await place.ends(endless)
+
+
+FLOOD = 100  # outputs, of 100 kB
+FLOODED = Limits(kept_outputs=20 * 100_000)
+
+
+EVENT_STREAMS = (4,)  # the version that brought them
+
+
+def demand_event_streams(place: Place) -> None:
+    if place.lively.app.version < EVENT_STREAMS:
+        pytest.skip("no job waits on a WebSocket, which has to answer pings")
+
+
+async def until_paused(place: Place, client: Any, job: Any) -> None:
+    """Wait until what the job yields stays with the server, and others go on."""
+    await place.until(lambda: job._record.is_paused)
+    assert await client.predict("others", api_name="/echo") == "others"
+    assert not job.done()
+
+
+@in_every_world
+async def test_an_isolated_job_waits_for_its_reader(place: Place) -> None:
+    demand_event_streams(place)
+    async with place.client(limits=FLOODED) as client:
+        job = client.submit(FLOOD, api_name="/flood", isolated=True)
+        count = 0
+        async for output in job:
+            if count in (0, FLOOD // 2):
+                await until_paused(place, client, job)
+            assert int(output[:6]) == count
+            count += 1
+        assert count == FLOOD
+        assert await job == output
+
+
+@in_every_world
+async def test_whoever_waits_for_the_result_need_not_read(place: Place) -> None:
+    async with place.client(limits=FLOODED) as client:
+        job = client.submit(FLOOD, api_name="/flood", isolated=True)
+        reader = aiter(job)
+        await anext(reader)
+        if place.lively.app.version >= EVENT_STREAMS:
+            await until_paused(place, client, job)
+        assert int((await job)[:6]) == FLOOD - 1
+        assert job.skipped > 0
+        assert [int(output[:6]) async for output in reader] == [*range(job.skipped, FLOOD)]
+
+
+@in_every_world
+async def test_a_reader_that_goes_holds_up_nothing(place: Place) -> None:
+    demand_event_streams(place)
+    async with place.client(limits=FLOODED) as client:
+        job = client.submit(FLOOD, api_name="/flood", isolated=True)
+        async for _ in job:
+            await until_paused(place, client, job)
+            break
+        gc.collect()
+        await place.until(job.done)
+        assert int((await job)[:6]) == FLOOD - 1
+
+
+@in_every_world
+async def test_a_job_that_shares_its_stream_never_waits(place: Place) -> None:
+    async with place.client(limits=FLOODED) as client:
+        job = client.submit(FLOOD, api_name="/flood")
+        reader = aiter(job)
+        await anext(reader)
+        await place.until(job.done)
+        assert job.skipped > 0
+        assert [int(output[:6]) async for output in reader] == [*range(job.skipped, FLOOD)]
+
+
+@in_every_world
+async def test_a_paused_job_can_be_cancelled(place: Place) -> None:
+    demand_event_streams(place)
+    async with place.client(limits=FLOODED) as client:
+        job = client.submit(FLOOD * 100, api_name="/flood", isolated=True)
+        reader = aiter(job)
+        await anext(reader)
+        await until_paused(place, client, job)
+        assert job.cancel()
+        with pytest.raises(JobCancelledError):
+            await job
+        await place.until(lambda: not client._core.jobs)
+        assert await client.predict("still", api_name="/echo") == "still"

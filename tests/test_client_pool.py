@@ -28,6 +28,9 @@ def call(url: str = ADDRESS) -> Exchange:
     return request(expect=Expect.CALL, url=url)
 
 
+KINDS: list[Callable[..., Exchange]] = [request, call, stream]
+
+
 class Surroundings:
     """A pool, and what comes of its plans: connections that open when they are let."""
 
@@ -244,7 +247,7 @@ def test_whatever_happens_every_exchange_is_carried_once(data: st.DataObject) ->
         match data.draw(st.sampled_from(["want", "open", "fail", "release", "abort", "wait"])):
             case "want":
                 url = data.draw(st.sampled_from([OTHER, ADDRESS]))
-                exchange = data.draw(st.sampled_from([request, call, stream]))(url=url)
+                exchange = data.draw(st.sampled_from(KINDS))(url=url)
                 wanted.append(exchange)
                 net.want(exchange)
             case "open" if net.opening:

@@ -182,6 +182,7 @@ class Job(Future[Any]):
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
         """Call *fn* with this job when it is over, even if nobody else keeps the job."""
         if not self.done():
+            self._record.demand_outcome()
             self._record.keeps = self
         super().add_done_callback(fn)
 
@@ -208,6 +209,7 @@ class Job(Future[Any]):
     def _wait(self, timeout: float | None) -> None:
         if not self.done():
             self._worker.may_wait()
+            self._record.demand_outcome()
             # Not by the Future's own Condition, which Ctrl-C can leave in disorder.
             wait_until(self._record.ended, self.done, timeout)
 

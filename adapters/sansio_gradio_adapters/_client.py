@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import os
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -96,6 +97,8 @@ class ClientCore:
         """Those that are not over, by the engine's number, oldest first."""
         self.streams = Streams(self)
         self.cancelled_error = cancelled_error
+        self.post: Callable[[Callable[[], object]], object]
+        """Has a note called by whoever runs the engine; set by them. Finalisers may call it."""
         self._endpoints: dict[tuple[str | int | None, ...], Endpoint] = {}
         self._touched: dict[JobRecord, None] = {}
         self._has_news = False
@@ -109,6 +112,7 @@ class ClientCore:
             messages=messages,
             kept_bytes=self.limits.kept_outputs,
             cancelled_error=self.cancelled_error,
+            resume=self._resume_soon,
         )
 
     def begin(self, record: JobRecord) -> None:
@@ -134,6 +138,18 @@ class ClientCore:
         self.streams.close(record)
         if record.id is not None:
             self.session.cancel(record.id)
+
+    def _pause(self, record: JobRecord) -> None:
+        assert record.id is not None
+        record.is_paused = record.may_be_paused = self.session.pause(record.id)
+
+    def _resume_soon(self, record: JobRecord) -> None:
+        self.post(partial(self._resume, record))
+
+    def _resume(self, record: JobRecord) -> None:
+        if record.is_paused and record.id is not None:
+            record.is_paused = False
+            self.session.pause(record.id, on=False)
 
     def give_up(self, record: JobRecord) -> None:
         """Cancel a job that nobody has any more."""
@@ -209,7 +225,10 @@ class ClientCore:
             case Output():
                 self._record(event.job).add_output(event)
             case OutputsGrew():
-                self._record(event.job).add_outputs(event.outputs)
+                record = self._record(event.job)
+                record.add_outputs(event.outputs)
+                if record.may_be_paused and not record.is_paused and record.is_behind:
+                    self._pause(record)
             case Accepted():
                 self.streams.accepted(event)
             case JobCompleted() | JobFailed() | JobCancelled():

@@ -86,8 +86,9 @@ class JobRecord:
     """What is known of one job, which is to do *call*.
 
     ``shape`` makes of the values of all output components what the caller is given. ``messages``:
-    where they go, if somebody wants them. ``kept_bytes``: how many bytes of status updates stay.
-    ``cancelled_error``: the class to raise in this world.
+    where they go, if somebody wants them. ``kept_bytes``: how many bytes of outputs stay, and how
+    many of status updates. ``cancelled_error``: the class to raise in this world. ``resume`` is
+    asked, in any thread and by finalisers, to have the job go on, after it was paused.
     """
 
     call: Call
@@ -97,6 +98,7 @@ class JobRecord:
     _cancelled_error: type[JobCancelledError] = attrs.field(
         default=JobCancelledError, alias="cancelled_error"
     )
+    _resume: Callable[[JobRecord], object] = attrs.field(default=lambda _: None, alias="resume")
 
     id: int | None = attrs.field(default=None, init=False)
     """The engine's number, once it has one."""
@@ -118,6 +120,12 @@ class JobRecord:
     """Called in ``conclude`` when the job has ended, instead of ``show``, which it must call."""
     keeps: object = attrs.field(default=None, init=False)
     """What must live as long as the job runs."""
+    is_paused: bool = attrs.field(default=False, init=False)
+    """What it yields waits with the server."""
+    may_be_paused: bool = attrs.field(default=True, init=False)
+    """Nobody waits for the outcome, and it is not known that it cannot be."""
+    _readers: set[object] = attrs.field(factory=set[object], init=False)  # of outputs
+    _read: int = attrs.field(default=0, init=False)  # bytes when one of them last had read all
     _end: JobEnd | BaseException | None = attrs.field(default=None, init=False)
     _claimed: bool = attrs.field(default=False, init=False)
 
@@ -139,6 +147,13 @@ class JobRecord:
     def add_outputs(self, outputs: Outputs) -> None:
         """The job has yielded: *outputs*, the same each time, has grown."""
         self._outputs = outputs
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it yields faster than it is read, by half of what is kept."""
+        if self._outputs is None or not self._readers:
+            return False
+        return self._outputs.size_received - self._read > self._kept_bytes // 2
 
     def add_output(self, event: Output) -> None:
         """The message that came last has yielded this."""
@@ -192,6 +207,15 @@ class JobRecord:
     def conclude(self) -> None:
         """Have ``show`` called by whoever is to do more than that, or do it."""
         (self.on_outcome or JobRecord.show)(self)
+
+    def demand_outcome(self) -> None:
+        """Somebody waits for the outcome, so that nothing may hold it up any more."""
+        self.may_be_paused = False
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self.is_paused:
+            self._resume(self)
 
     def show(self) -> None:
         """Let readers see the outcome, and with it a last status."""
@@ -252,7 +276,7 @@ class JobRecord:
 
     def read_updates(self) -> Iterator[Update | Nothing]:
         """Status updates and outputs, in the order of their coming, then the final output."""
-        return self._read(statuses=True)
+        return self._read_all(statuses=True)
 
     def read_messages(self) -> Iterator[Message | Nothing]:
         """Every message that no other reader has taken."""
@@ -264,7 +288,7 @@ class JobRecord:
             yield message
         self._raise_error()
 
-    def _read(self, *, statuses: bool) -> Iterator[Update | Nothing]:
+    def _read_all(self, *, statuses: bool) -> Iterator[Update | Nothing]:
         values = self._follow()
         outputs, place = 0, 0
         last: Any = None
@@ -293,7 +317,21 @@ class JobRecord:
     def _follow(self) -> Iterator[tuple[Any, ...] | None]:
         while self._outputs is None:
             yield None
-        yield from self._outputs.follow()
+        if not self._readers:
+            self._read = 0
+        self._readers.add(reader := object())
+        try:
+            found = self._outputs.follow()
+            while True:
+                size = self._outputs.size_received
+                if (values := next(found)) is None:
+                    self._read = max(self._read, size)
+                    self._go_on()
+                yield values
+        finally:
+            self._readers.discard(reader)
+            if not self._readers:
+                self._go_on()
 
     def _raise_error(self) -> None:
         if (error := self.outcome_error()) is not None:

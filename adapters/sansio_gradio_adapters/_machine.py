@@ -78,6 +78,7 @@ class Machine:
     ) -> None:
         self._core = core
         self._world = world
+        core.post = self._post
         self._driver = Driver(core.engine, world, ssl_context=ssl_context)
         self._driver.sinks[core.session.id] = core.receive
         self.data_to_send = self._driver.data_to_send
@@ -102,6 +103,13 @@ class Machine:
     def step(self) -> None:
         """Do what has been asked, and what it is time for."""
         self._tell(_nothing)
+
+    def _post(self, note: Callable[[], object]) -> None:
+        def noted() -> None:
+            note()
+            self._world.step_soon()
+
+        self._world.post(noted)
 
     def _tell(self, happened: Callable[..., object], *what: object) -> None:
         if self._core.is_closed:

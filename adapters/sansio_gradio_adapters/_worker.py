@@ -31,6 +31,7 @@ class Worker:
 
     def __init__(self, core: ClientCore, ssl_context: ssl.SSLContext | None) -> None:
         self._core = core
+        core.post = self.leave
         self._loop = Loop(core.engine, ssl_context=ssl_context)
         self._loop.attach(core.session.id, core.receive)
         self._notes: deque[Callable[[], object]] = deque()

@@ -88,6 +88,8 @@ class Outputs(Sequence[tuple[Any, ...]]):
         self._diffs = diffs
         self._limit = limit
         self._size = 0
+        self.size_received = 0
+        """What keeping all of them would cost, in bytes and as ``limit`` counts."""
         # Replaced as a whole when the oldest are dropped, so that iterators see one or the other.
         self._kept: _Kept = (None, 0, [])
         self._checked = 0  # the first place of which it is not known whether it can be read
@@ -118,6 +120,7 @@ class Outputs(Sequence[tuple[Any, ...]]):
             self._checked += 1
         entries.append((change, size))
         self._size += size + _ITEM_OVERHEAD
+        self.size_received += size + _ITEM_OVERHEAD
         if self._size > self._limit and len(entries) > 1:
             count, rest = 0, self._size
             enough = self._limit - self._limit // _DROPPED_AT_ONCE
