@@ -107,6 +107,18 @@ def test_a_ping_is_answered_and_told_to_nobody() -> None:
     assert peers.owner.told == []
 
 
+def test_a_peer_that_pings_and_does_not_read_is_left() -> None:
+    peers = Peers()
+    peers.open()
+    pings = peers.server.send(ws.Ping(b"x" * 125)) * 100
+    for _ in range(200):
+        assert peers.hear(pings) == []  # who reads may ping as much as it likes
+        peers.connection.take(1 << 20)
+    with pytest.raises(RemoteProtocolError, match="pings"):
+        list(map(peers.hear, 1000 * [pings]))
+    assert sum(map(len, peers.connection._out)) < 100 * len(pings)
+
+
 def test_a_close_is_answered_at_once_and_1000_is_a_clean_end() -> None:
     peers = Peers()
     peers.open()

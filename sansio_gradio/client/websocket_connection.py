@@ -24,6 +24,7 @@ from sansio_gradio.wire.websocket import (
 )
 
 _NORMAL = 1000
+_MAX_UNSENT = 64  # pieces: what one read makes us answer is one
 
 
 @attrs.define(eq=False)
@@ -50,6 +51,8 @@ class SocketConnection(Connection):
         self.write(self.wire.send_handshake(url.host_header, url.target, exchange.command.headers))
 
     def receive(self, data: bytes) -> Iterable[Any]:
+        if len(self._out) > _MAX_UNSENT:
+            raise RemoteProtocolError("the peer sends pings, and does not read the answers")
         try:
             return self.wire.receive_data(data) if data else self.wire.receive_eof()
         finally:
