@@ -56,6 +56,16 @@ def events(talk: Talk, stream: SendRequest, *said: tuple[str, Any]) -> None:
     talk.conversation.data(stream.id, text.encode(), talk.now)
 
 
+def test_what_is_heard_is_read_within_the_limits() -> None:
+    for data, is_refused in (([[]], False), ([[[]]], True)):
+        talk, job, stream = joined(limits=Limits(json_depth=2))
+        events(talk, stream, ("complete", data))
+        if is_refused:
+            assert "2 levels" in talk.failure_of(job).message
+        else:
+            assert talk.data_of(job) == tuple(data)
+
+
 def test_a_job_is_joined_by_its_name_and_heard_on_its_own_stream() -> None:
     talk = talk_to()
     job = talk.conversation.submit("hello", api_name="/echo", headers={"X-Mine": "1"})

@@ -104,6 +104,26 @@ def test_any_other_is_a_refusal(status: int, body: Any, kind: type[GradioError])
         assert error.message == "boom"  # as that version means it
 
 
+def test_a_refusal_is_read_by_the_parser_that_was_given() -> None:
+    talk = Talk(app(), json_loads=lambda text: {"error": f"no {text!r}"})
+    told = asked(talk)
+    talk.answer(talk.request("/queue/join"), b"anything", status=500)
+    assert told[0].message == "no 'anything'"
+
+
+def test_who_asked_may_refuse_the_answer() -> None:
+    def refuse(_: Answer) -> None:
+        raise RemoteProtocolError("not this")
+
+    talk = Talk(app())
+    told: list[GradioError] = []
+    context_of(talk).ask(POST, phase="testing", deadline="join", then=refuse, failed=told.append)
+    talk.answer(talk.request("/queue/join"), {})
+    assert str(told[0]) == (
+        "not this (phase testing, url http://app.example/queue/join, status 200)"
+    )
+
+
 def test_what_went_wrong_on_the_way_is_told_too() -> None:
     talk = Talk(app())
     told = asked(talk)

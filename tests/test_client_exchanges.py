@@ -20,6 +20,7 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.requests import HTTPRequest
+from sansio_gradio.wire.json import loads
 from sansio_gradio.wire.url import URL
 
 BASE = URL.parse("http://app.example/mount/")
@@ -70,6 +71,7 @@ class Asking:
             Limits(**options.pop("limits", {})),
             Timeouts(**options),
             1000.0,
+            loads=loads,
         )
 
     def ask(

@@ -138,6 +138,20 @@ def test_an_answer_has_a_limit() -> None:
     assert talk.aborted() == [request.id]
 
 
+def test_an_answer_is_read_within_the_limits_and_by_the_parser_given() -> None:
+    talk = unqueued(limits=Limits(json_depth=3))
+    jobs = [talk.conversation.submit("x", fn_index=PLAIN) for _ in range(2)]
+    good, bad = talk.requests(CALL, CALL)
+    talk.answer(good, {"data": [[]]})
+    talk.answer(bad, {"data": [[[]]]})
+    assert talk.data_of(jobs[0]) == ([],)
+    assert "3 levels" in talk.failure_of(jobs[1]).message
+    talk = unqueued(json_loads=lambda text: {"data": [text]})
+    job = talk.conversation.submit("x", fn_index=PLAIN)
+    talk.answer(talk.request(CALL), b"anything")
+    assert talk.data_of(job) == ("anything",)
+
+
 def test_what_cannot_be_sent_is_not_sent() -> None:
     talk = unqueued()
     job = talk.conversation.submit({1, 2}, fn_index=PLAIN)

@@ -18,7 +18,7 @@ from sansio_gradio.errors import (
     ServerStoppedError,
 )
 from sansio_gradio.events import JobCancelled, MessageReceived, StatusUpdated
-from sansio_gradio.limits import Timeouts
+from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.status import Status
 
 PUSH, STATUS = "/api/queue/push/", "/api/queue/status/"
@@ -55,6 +55,23 @@ def asked(talk: Talk) -> SendRequest:
 
 def told(talk: Talk, status: str, data: Any = None) -> None:
     talk.answer(asked(talk), {"status": status, "data": data})
+
+
+def test_what_is_told_is_read_within_the_limits_and_by_the_parser_given() -> None:
+    talk, job = pushed(limits=Limits(json_depth=3))
+    told(talk, "COMPLETE", {"data": [[]]})
+    assert "3 levels" in talk.failure_of(job).message
+    read: list[str | bytes] = []
+
+    def json_loads(text: str | bytes) -> Any:
+        read.append(text)
+        return json.loads(text)
+
+    talk, job = pushed(json_loads=json_loads)
+    told(talk, "FAILED", '{"error":"no"}')
+    assert talk.failure_of(job).message == "no"
+    assert read[-1] == '{"error":"no"}'
+    assert len(read) == 3
 
 
 def test_a_job_is_asked_after_until_it_is_complete() -> None:

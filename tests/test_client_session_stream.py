@@ -1094,8 +1094,22 @@ def test_messages_that_need_not_be_read_are_not_read() -> None:
     talk.send(stream, starts("b"), generating([1], "b"), compact(completed(1, event_id="a")))
     assert talk.data_of(job) == (1,)
     assert talk.ends_of(other) == []
-    kinds = [json.loads(text)["msg"] for text in read]
+    answers = [said for text in read if "msg" not in (said := json.loads(text))]
+    assert answers == [{"event_id": "a"}, {"event_id": "b"}]
+    kinds = [json.loads(text)["msg"] for text in read[1:2] + read[3:]]
     assert kinds == ["process_starts", "process_starts", "process_generating", "process_completed"]
+
+
+def test_what_was_kept_unread_is_read_within_the_limits() -> None:
+    deep = [["replace", [], [[["x"]]]]]
+    outputs = []
+    for depth in (7, 8):  # the message, its output, data, the edits of a component, an edit, ...
+        talk = Talk(app(), limits=Limits(json_depth=depth))
+        job, stream = streaming(talk, "a", want=Want.STATUS)
+        talk.send(stream, starts("a"), generating(["a"], "a"), generating([deep], "a"))
+        talk.lose(stream)
+        outputs.append(list(talk.failure_of(job).outputs))
+    assert outputs == [[("a",)], [("a",), ([[["x"]]],)]]
 
 
 # A protocol that is not there

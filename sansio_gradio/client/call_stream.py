@@ -14,12 +14,7 @@ from sansio_gradio.client.context import name_given
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.client.job import Job
 from sansio_gradio.client.job_channel import JobChannel
-from sansio_gradio.errors import (
-    DeadlineExceeded,
-    GradioError,
-    LocalProtocolError,
-    RemoteProtocolError,
-)
+from sansio_gradio.errors import DeadlineExceeded, GradioError, LocalProtocolError
 from sansio_gradio.protocol import requests
 from sansio_gradio.protocol.dialects import of_call
 from sansio_gradio.protocol.features import Feature, has
@@ -83,11 +78,7 @@ class CallStream(JobChannel):
 
     def _joined(self, answer: Answer) -> None:
         job = self._job
-        try:
-            said, event_id = name_given(answer)
-        except RemoteProtocolError as error:
-            self._not_joined(error)
-            return
+        said, event_id = name_given(answer)
         job.event_id = event_id
         job.accepted(said)
         job.stream = self._connection = self._context.exchanges.listen(
@@ -116,7 +107,7 @@ class CallStream(JobChannel):
         super().received(data)
 
     def _take(self, event: ServerSentEvent) -> None:
-        message = of_call(event.event, event.data, self._context.app.version)
+        message = of_call(event.event, event.data, self._context.app.version, self._context.loads)
         if message is not None:
             self._job.receive(message)
 

@@ -16,10 +16,11 @@ from sansio_gradio.events import Anomaly, Event, SessionLost
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.failures import refusal
-from sansio_gradio.protocol.messages import Message, parse_message
+from sansio_gradio.protocol.fields import said
+from sansio_gradio.protocol.messages import Message, message_of
 from sansio_gradio.protocol.protocols import Traits
 from sansio_gradio.protocol.requests import HTTPRequest
-from sansio_gradio.wire.json import JSON, loads
+from sansio_gradio.wire.json import JSON, Loads
 from sansio_gradio.wire.url import URL
 
 
@@ -34,7 +35,8 @@ class Context:
     """For the application: events, or ways to make one (or none) when it is taken."""
     wall_offset: float
     strict: bool
-    json_loads: Callable[[str | bytes], Any] | None
+    loads: Loads
+    """Reads what is no whole answer."""
     base: URL
     """Of the app's page, then, when the app is known, of its API."""
     retry: Retry | None
@@ -61,12 +63,10 @@ class Context:
         Raises:
             RemoteProtocolError: as ``parse_message``.
         """
-        return parse_message(
-            text,
+        return message_of(
+            self.loads(text),
             strict=self.strict,
             on_anomaly=lambda what: self.anomaly(what, job=job),
-            limits=self.limits,
-            json_loads=self.json_loads,
         )
 
     def anomaly(self, what: str, *, job: int | None = None, message: Message | None = None) -> None:
@@ -81,13 +81,18 @@ class Context:
         then: OnAnswer,
         failed: OnError,
     ) -> int:
-        """Ask the app's API; *then* gets an answer with status 200, *failed* all else."""
+        """Ask the app's API; *then* gets an answer with status 200, *failed* all else.
+
+        *then* may raise a ``RemoteProtocolError``: it is not what was asked for.
+        """
 
         def answered(answer: Answer) -> None:
-            if answer.status == 200:
+            try:
+                if answer.status != 200:
+                    raise self.refusal(answer, phase)
                 then(answer)
-            else:
-                failed(self.refusal(answer, phase))
+            except GradioError as error:
+                failed(error.located(phase=phase, url=answer.url.public, status=answer.status))
 
         return self.exchanges.ask(
             self.base, request, phase=phase, deadline=deadline, then=answered, failed=failed
@@ -100,8 +105,7 @@ class Context:
             return
 
         def answered(answer: Answer) -> None:
-            said = answer.json
-            then(isinstance(said, dict) and said.get("success") is True)
+            then(said(answer.json, "success", bool) is True)
 
         self.ask(
             request, phase="cancel", deadline="close", then=answered, failed=lambda _: then(False)
@@ -118,6 +122,7 @@ class Context:
             answer.status,
             answer.headers,
             answer.body,
+            loads=answer.loads,
             version=self.app.version,
             wall_now=self.wall_now,
         )
@@ -130,12 +135,8 @@ def name_given(answer: Answer, key: str = "event_id") -> tuple[JSON, str]:
     Raises:
         RemoteProtocolError: it gives none.
     """
-    try:
-        said = loads(answer.body)
-        name = said.get(key) if isinstance(said, dict) else None
-        if not isinstance(name, str):
-            raise RemoteProtocolError(f"the server took the job without naming it (no {key})")
-    except RemoteProtocolError as error:
-        error.located(phase="join", url=answer.url.public, status=answer.status)
-        raise
-    return said, name
+    whole = answer.read()
+    name = said(whole, key, str)
+    if name is None:
+        raise RemoteProtocolError(f"the server took the job without naming it (no {key})")
+    return whole, name

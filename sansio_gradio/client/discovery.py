@@ -20,7 +20,7 @@ from sansio_gradio.protocol.app_info import AppInfo, config_in_page
 from sansio_gradio.protocol.failures import excerpt, refusal
 from sansio_gradio.protocol.fields import said
 from sansio_gradio.protocol.requests import HTTPRequest
-from sansio_gradio.wire.json import JSON, loads
+from sansio_gradio.wire.json import JSON
 from sansio_gradio.wire.url import URL, api_base
 
 _OK: Final = 200
@@ -179,14 +179,10 @@ class Discovery:
     def _json(self, answer: Answer) -> JSON:
         where = answer.url.public
         if answer.status != _OK:
-            raise refusal(answer.status, answer.headers, answer.body).located(url=where)
+            error = refusal(answer.status, answer.headers, answer.body, loads=answer.loads)
+            raise error.located(url=where)
         try:
-            return loads(
-                answer.body,
-                max_size=self._context.limits.answer,
-                max_depth=self._context.limits.json_depth,
-                json_loads=self._context.json_loads,
-            )
+            return answer.read()
         except RemoteProtocolError as error:
             what = f"this is not a Gradio app, or not its address: {error.message}"
             raise RemoteProtocolError(what, url=where, status=answer.status) from error

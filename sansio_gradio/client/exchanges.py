@@ -36,7 +36,7 @@ from sansio_gradio.protocol.requests import HTTPRequest
 from sansio_gradio.wire.cookies import CookieJar
 from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.http import header
-from sansio_gradio.wire.json import JSON, loads
+from sansio_gradio.wire.json import JSON, Loads, loads
 from sansio_gradio.wire.url import URL
 
 _OK: Final = 200
@@ -53,12 +53,21 @@ class Answer:
     headers: Headers
     body: bytes
     url: URL  # where it came from, after redirects
+    loads: Loads = loads
+
+    def read(self) -> JSON:
+        """What it says.
+
+        Raises:
+            RemoteProtocolError: it is no JSON.
+        """
+        return self.loads(self.body)
 
     @property
     def json(self) -> JSON:
         """What it says; None also where that is no JSON."""
         try:
-            return loads(self.body)
+            return self.read()
         except RemoteProtocolError:
             return None
 
@@ -121,11 +130,14 @@ class Exchanges:
         limits: Limits,
         timeouts: Timeouts,
         wall_offset: float,
+        *,
+        loads: Loads,
     ) -> None:
         self.commands: deque[ConversationCommand] = deque()
         self.cookies = CookieJar()
         self.headers = headers
         self._wall_offset = wall_offset
+        self._loads = loads
         self._timers = timers
         self._timeouts = timeouts
         self._limits = limits
@@ -264,7 +276,9 @@ class Exchanges:
             return
         self._drop(id)
         body = b"".join(exchange.parts)
-        exchange.on_answer(Answer(exchange.status, exchange.headers, body, exchange.url))
+        exchange.on_answer(
+            Answer(exchange.status, exchange.headers, body, exchange.url, self._loads)
+        )
 
     def failed(self, id: int, error: BaseException) -> None:
         exchange = self._running.get(id)

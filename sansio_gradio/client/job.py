@@ -124,7 +124,9 @@ class Job:
         self.endpoint = endpoint
         self._data = data
         self._diffs = context.traits.diffs
-        self._outputs = Outputs(diffs=self._diffs, limit=context.limits.kept_outputs)
+        self._outputs = Outputs(
+            diffs=self._diffs, limit=context.limits.kept_outputs, loads=context.loads
+        )
 
     def start(self, carrier: Carrier) -> None:
         """Go to the server, by *carrier*."""
@@ -197,11 +199,11 @@ class Job:
             return False
         if self._wants_status and not self._yields:
             return False
-        self._keep(text, len(text))
+        self._keep(text)
         return True
 
-    def _keep(self, change: Change | str, size: int) -> None:
-        self._outputs.add(change, size)
+    def _keep(self, change: Change | str) -> None:
+        self._outputs.add(change)
         if self._wants_growth and not self._has_grown:
             self._has_grown = True
             self.context.emit(self._tell_growth)
@@ -233,7 +235,7 @@ class Job:
         except RemoteProtocolError as error:
             self.context.anomaly(error.message, job=self.id, message=message)
         else:
-            self._keep(change, _rough_size(change))
+            self._keep(change)
 
     def _take_output(
         self, data: list[Any], message: Message, text: str | None, diffs: bool
@@ -249,10 +251,8 @@ class Job:
             self._unsynced = True
             what = f"an output that does not follow from the one before: {error.message}"
             return Anomaly(session=self._session, job=self.id, what=what, message=message)
-        if text is None:
-            self._outputs.add(change, _rough_size(change), fits=True)
-        else:  # which is no work for the garbage collector
-            self._outputs.add(text, len(text), fits=True)
+        # A text is no work for the garbage collector.
+        self._outputs.add(change if text is None else text, fits=True)
         number = self._slots.changes
         return Output(
             session=self._session,
@@ -388,12 +388,3 @@ class Job:
     @property
     def _session(self) -> int:
         return self.context.session
-
-
-def _rough_size(change: Change) -> int:
-    """What keeping *change* costs, without walking it: its texts, and something for the rest."""
-    return sum(
-        len(edit[2]) if isinstance(edit[2], str) else len(repr(edit[2]))
-        for edits in change
-        for edit in edits
-    )

@@ -18,7 +18,6 @@ from sansio_gradio.errors import GradioError, RemoteProtocolError
 from sansio_gradio.protocol import requests
 from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.states import Msg
-from sansio_gradio.wire.json import loads
 
 _QUEUE_ONLY: Final = (401, 404)
 
@@ -63,16 +62,11 @@ class PlainCall:
 
     def _answered(self, answer: Answer) -> None:
         self._request = None
-        try:
-            output = loads(answer.body)
-            if self._job.endpoint.function is not None:
-                output = {"data": [output]}
-            if not isinstance(output, dict) or not isinstance(output.get("data"), list):
-                raise RemoteProtocolError("the answer to a call has no data")
-        except RemoteProtocolError as error:
-            where = error.located(phase="call", url=answer.url.public, status=answer.status)
-            self._job.fail(where)
-            return
+        output = answer.read()
+        if self._job.endpoint.function is not None:
+            output = {"data": [output]}
+        if not isinstance(output, dict) or not isinstance(output.get("data"), list):
+            raise RemoteProtocolError("the answer to a call has no data")
         if output.get("is_generating") and has(self._context.app.version, Feature.STEPS):
             self._yielded = output
             message: Any = {"msg": Msg.PROCESS_GENERATING.value, "output": output, "success": True}

@@ -9,11 +9,10 @@ from sansio_gradio.client.chunks import Chunk
 from sansio_gradio.client.context import Context, name_given
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.client.job import Job
-from sansio_gradio.errors import RemoteProtocolError, ServerStoppedError
+from sansio_gradio.errors import ServerStoppedError
 from sansio_gradio.protocol import requests
 from sansio_gradio.protocol.dialects import of_poll
 from sansio_gradio.protocol.messages import Message
-from sansio_gradio.wire.json import loads
 
 INTERVAL: Final = 0.5
 """Seconds between an answer and the next poll: the server's own worker looks once a second."""
@@ -55,11 +54,7 @@ class Polling:
         """Streaming inputs are younger than this protocol (5.0)."""
 
     def _joined(self, answer: Answer) -> None:
-        try:
-            said, self._job.event_id = name_given(answer, "hash")
-        except RemoteProtocolError as error:
-            self._job.fail(error)
-            return
+        said, self._job.event_id = name_given(answer, "hash")
         self._job.accepted(said)
         self._poll_later()
 
@@ -78,15 +73,10 @@ class Polling:
         )
 
     def _polled(self, answer: Answer) -> None:
-        try:
-            message = of_poll(loads(answer.body))
-            self._times_unknown = 0 if message else self._times_unknown + 1
-            if self._times_unknown > _TIMES_UNKNOWN:
-                raise ServerStoppedError("the server does not know the job any more")
-        except (RemoteProtocolError, ServerStoppedError) as error:
-            where = error.located(phase="poll", url=answer.url.public, status=answer.status)
-            self._job.fail(where)
-            return
+        message = of_poll(answer.read(), answer.loads)
+        self._times_unknown = 0 if message else self._times_unknown + 1
+        if self._times_unknown > _TIMES_UNKNOWN:
+            raise ServerStoppedError("the server does not know the job any more")
         if message and message != self._last:  # what it says again is no news
             self._last = message
             self._job.receive(message)

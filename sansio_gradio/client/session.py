@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, TypedDict
 
 import attrs
@@ -23,6 +24,7 @@ from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.protocols import PROTOCOLS, Handover, detect, spoken
 from sansio_gradio.wire.headers import Headers
+from sansio_gradio.wire.json import loads
 from sansio_gradio.wire.url import api_base, app_base
 
 _SESSION_BYTES: Final = 8
@@ -95,16 +97,18 @@ class Session:
         self._on_asked = on_asked
         limits, timeouts, timers = limits or Limits(), timeouts or Timeouts(), Timers()
         sent = overlaid(_OWN_HEADERS, checked_headers(headers))
+        read = partial(loads, max_depth=limits.json_depth, json_loads=json_loads)
+        of_answers = partial(read, max_size=limits.answer)
         self._context = Context(
             session=id,
-            exchanges=Exchanges(sent, timers, limits, timeouts, wall_offset),
+            exchanges=Exchanges(sent, timers, limits, timeouts, wall_offset, loads=of_answers),
             timers=timers,
             limits=limits,
             timeouts=timeouts,
             events=deque(),
             wall_offset=wall_offset,
             strict=strict,
-            json_loads=json_loads,
+            loads=partial(read, max_size=limits.message),
             base=page,
             retry=retry,
             random=lambda: int.from_bytes(entropy(4)) / (2**32 - 1),
@@ -336,7 +340,9 @@ class Session:
                 return
             try:
                 endpoint = call.endpoint_of(self.app)
-                if not self.app.has_info and self._needs_info(endpoint, call):
+                by_name = self._context.traits.handover is Handover.JOINING_BY_NAME
+                needs_info = by_name or endpoint.needs_info(call.args, call.kwargs)
+                if needs_info and not self.app.has_info:
                     self._discovery.request_info()
                     continue
                 data = endpoint.bind(call.args, call.kwargs, call.options)
@@ -344,11 +350,8 @@ class Session:
                 self._fail_unstarted(job, error)
                 continue
             del self._waiting[job.id]
-            self._start(job, endpoint, data)
-
-    def _needs_info(self, endpoint: Endpoint, call: Call) -> bool:
-        by_name = self._context.traits.handover is Handover.JOINING_BY_NAME
-        return by_name or endpoint.needs_info(call.args, call.kwargs)
+            job.begin(self._context, endpoint, data, self._over)
+            self._hand_in(job)
 
     def _fail_unstarted(self, job: Job, error: GradioError) -> None:
         del self._waiting[job.id]
@@ -357,10 +360,6 @@ class Session:
         self._over(job)
 
     # Jobs.
-
-    def _start(self, job: Job, endpoint: Endpoint, data: list[Any]) -> None:
-        job.begin(self._context, endpoint, data, self._over)
-        self._hand_in(job)
 
     def _hand_in(self, job: Job) -> None:
         others = [other for other in self._jobs.values() if other.id not in self._waiting]

@@ -163,13 +163,9 @@ class SessionStream:
     def _joined(self, job: Job, answer: Answer) -> None:
         if job.id not in self._joining:
             return
-        try:
-            told, event_id = name_given(answer)
-            if event_id in self._jobs:
-                raise RemoteProtocolError(f"another job has the event_id {event_id!r} already")
-        except RemoteProtocolError as error:
-            self._not_joined(job, error)
-            return
+        told, event_id = name_given(answer)
+        if event_id in self._jobs:
+            raise RemoteProtocolError(f"another job has the event_id {event_id!r} already")
         job.event_id = event_id
         del self._joining[job.id]
         self._known = True

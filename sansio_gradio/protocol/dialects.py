@@ -13,12 +13,12 @@ from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.protocol.features import Feature, Version, has
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.states import Msg
-from sansio_gradio.wire.json import JSON, loads
+from sansio_gradio.wire.json import JSON, Loads, loads
 
 _UNTOLD: Final = "The function failed; before Gradio 6.13 servers do not tell why to /call."
 
 
-def of_poll(answer: JSON) -> Message | None:
+def of_poll(answer: JSON, loads: Loads = loads) -> Message | None:
     """What the answer to a poll says; None: the server does not know the job, for the moment.
 
     Raises:
@@ -33,7 +33,7 @@ def of_poll(answer: JSON) -> Message | None:
         case {"status": "COMPLETE", "data": dict(output)}:
             return {"msg": Msg.PROCESS_COMPLETED.value, "output": output, "success": True}
         case {"status": "FAILED", "data": text}:
-            return _failed(_told(text))
+            return _failed(_told(text, loads))
         case {"status": "NOT FOUND"}:
             # Between two tables of the server's data base: it comes before COMPLETE, too.
             return None
@@ -41,7 +41,7 @@ def of_poll(answer: JSON) -> Message | None:
             raise RemoteProtocolError(f"this is no answer to a poll: {str(answer)[:60]}")
 
 
-def _told(text: JSON) -> dict[str, JSON]:
+def _told(text: JSON, loads: Loads) -> dict[str, JSON]:
     """The body of the failed answer that the server's worker got from its own app."""
     try:
         inner = loads(text) if isinstance(text, str) else None
@@ -50,7 +50,7 @@ def _told(text: JSON) -> dict[str, JSON]:
     return inner if isinstance(inner, dict) and "error" in inner else {"error": text}
 
 
-def of_call(event: str, text: str, version: Version) -> Message | None:
+def of_call(event: str, text: str, version: Version, loads: Loads = loads) -> Message | None:
     """What an event of ``/call`` says; None: only that the connection is alive.
 
     Raises:

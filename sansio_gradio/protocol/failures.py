@@ -22,8 +22,8 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.protocol.features import Version
 from sansio_gradio.protocol.fields import plain, said
-from sansio_gradio.wire import json
 from sansio_gradio.wire.headers import date
+from sansio_gradio.wire.json import Loads, loads
 
 # str(gr.Error) was its repr until 5.2 (gradio exceptions.py); "None" stood for a hidden error in
 # generators from 3.50.2 to 4.21.
@@ -66,13 +66,14 @@ def refusal(
     *,
     version: Version = (),
     wall_now: float | None = None,
+    loads: Loads = loads,
 ) -> GradioError:
     """What an HTTP answer other than the expected one means.
 
     ``wall_now`` (POSIX seconds) turns a Retry-After date into seconds.
     """
     try:
-        said_so = json.loads(body)
+        said_so = loads(body)
     except RemoteProtocolError:
         said_so = None
     answer = said_so if isinstance(said_so, dict) else {}

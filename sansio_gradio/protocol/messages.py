@@ -12,7 +12,8 @@ from typing import Any, Final, TypeAlias, TypedDict, cast
 
 from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.limits import Limits
-from sansio_gradio.wire.json import loads
+from sansio_gradio.protocol.fields import said
+from sansio_gradio.wire.json import JSON, loads
 
 OnAnomaly: TypeAlias = Callable[[str], None]
 
@@ -89,6 +90,13 @@ def parse_message(
         RemoteProtocolError: the text is not a JSON object; with *strict*, also for a wrong type.
     """
     value = loads(text, max_size=limits.message, max_depth=limits.json_depth, json_loads=json_loads)
+    return message_of(value, strict=strict, on_anomaly=on_anomaly)
+
+
+def message_of(
+    value: JSON, *, strict: bool = False, on_anomaly: OnAnomaly | None = None
+) -> Message:
+    """``parse_message`` of a text that was read already."""
     if not isinstance(value, dict):
         raise RemoteProtocolError(f"A message is a JSON object, not {_excerpt(value)}.")
     wrong = [key for key, item in value.items() if type(item) not in _TYPES.get(key, _ANY)]
@@ -110,22 +118,6 @@ def _excerpt(value: object) -> str:
     return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}..."
 
 
-def output_data(message: Message) -> list[Any] | None:
+def output_data(message: Any) -> list[Any] | None:
     """The ``data`` of a message's output: one item per output component, None if there is none."""
-    output = message.get("output")
-    data: list[Any] | None = output.get("data") if output else None
-    return data if isinstance(data, list) else None
-
-
-def read_output_data(text: str) -> list[Any] | None:
-    """``output_data`` of a message that is needed for nothing else.
-
-    Raises:
-        RemoteProtocolError: the text is not a JSON object.
-    """
-    message = loads(text)
-    if not isinstance(message, dict):
-        raise RemoteProtocolError(f"A message is a JSON object, not {_excerpt(message)}.")
-    output = message.get("output")
-    data = output.get("data") if isinstance(output, dict) else None
-    return data if isinstance(data, list) else None
+    return said(said(message, "output", dict), "data", list)

@@ -12,7 +12,8 @@ from typing import Any, Final, TypeAlias, overload
 
 from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.protocol.diff import Edit, Value
-from sansio_gradio.protocol.messages import read_output_data
+from sansio_gradio.protocol.messages import output_data
+from sansio_gradio.wire.json import Loads, loads
 
 Change: TypeAlias = tuple[list[Edit], ...]
 """One yield: for each output component the edits since the one before."""
@@ -81,11 +82,12 @@ class Outputs(Sequence[tuple[Any, ...]]):
     Iterating costs what reading the texts and applying the edits costs, and so does an index; the
     length, and the newest, no more than what came since they were last asked for. Any number of
     threads may read at a time; an iterator that is overtaken by dropping goes on with the oldest
-    left.
+    left. *loads* reads the texts.
     """
 
-    def __init__(self, *, diffs: bool, limit: int) -> None:
+    def __init__(self, *, diffs: bool, limit: int, loads: Loads = loads) -> None:
         self._diffs = diffs
+        self._loads = loads
         self._limit = limit
         self._size = 0
         self.size_received = 0
@@ -108,13 +110,15 @@ class Outputs(Sequence[tuple[Any, ...]]):
         _, first, entries = self._kept
         return first + len(entries)
 
-    def add(self, change: Change | str, size: int, *, fits: bool = False) -> None:
+    def add(self, change: Change | str, size: int | None = None, *, fits: bool = False) -> None:
         """Append a yield: its change, or the text of its message, not read yet.
 
-        ``fits``: the change is known to follow from the one before.
+        ``size``: what it costs, in bytes, if that is known. ``fits``: the change is known to follow
+        from the one before.
         """
         if self._end is not None:
             return
+        size = _rough_size(change) if size is None else size
         _, first, entries = self._kept
         if fits and self._checked == first + len(entries):
             self._checked += 1
@@ -173,7 +177,7 @@ class Outputs(Sequence[tuple[Any, ...]]):
 
     def _apply(self, slots: Slots, change: Change | str) -> None:
         if isinstance(change, str):
-            data = read_output_data(change)
+            data = output_data(self._loads(change))
             if data is None:
                 raise RemoteProtocolError("an output without data")
             change = change_of(data, first=not slots.changes, diffs=self._diffs)
@@ -232,6 +236,17 @@ class Outputs(Sequence[tuple[Any, ...]]):
 
     def __repr__(self) -> str:
         return f"<Outputs: {len(self)} kept, {self.skipped} skipped>"
+
+
+def _rough_size(change: Change | str) -> int:
+    """What keeping *change* costs, without walking it: its texts, and something for the rest."""
+    if isinstance(change, str):
+        return len(change)
+    return sum(
+        len(edit[2]) if isinstance(edit[2], str) else len(repr(edit[2]))
+        for edits in change
+        for edit in edits
+    )
 
 
 def _from(base: tuple[Any, ...] | None) -> Slots:

@@ -25,6 +25,8 @@ from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
 from sansio_gradio.limits import Limits
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
+Loads: TypeAlias = "Callable[[str | bytes], JSON]"
+"""``loads`` with limits and parser chosen."""
 
 _LIMITS = Limits()
 _SCALARS = frozenset({str, int, float, bool, type(None)})
