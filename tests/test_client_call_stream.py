@@ -19,7 +19,7 @@ from sansio_gradio.errors import (
     ServerStoppedError,
     ValidationError,
 )
-from sansio_gradio.events import JobCancelled, MessageReceived, SessionClosed
+from sansio_gradio.events import Anomaly, JobCancelled, MessageReceived, SessionClosed
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo
 
@@ -91,6 +91,17 @@ def test_outputs_are_whole_each_time() -> None:
     events(talk, stream, ("complete", [["a", "b"]]), ("generating", [["late"]]))
     assert talk.values == [(["a"],), (["a", "b"],)]
     assert talk.data_of(job) == (["a", "b"],)
+
+
+def test_an_event_that_is_not_known_is_odd_and_no_more() -> None:
+    talk, job, stream = joined()
+    events(talk, stream, ("warming_up", "soon"), ("complete", [1]))
+    assert talk.data_of(job) == (1,)
+    (odd,) = talk.of(Anomaly)
+    assert "warming_up" in odd.what
+    talk, job, stream = joined(strict=True)
+    events(talk, stream, ("warming_up", "soon"))
+    assert "warming_up" in talk.failure_of(job).message
 
 
 def test_what_does_not_want_the_queue_is_called_so_as_well() -> None:
@@ -175,7 +186,10 @@ def test_an_error_that_the_server_loses_is_told_as_lost() -> None:
     assert "6.13" in error.message
 
 
-@pytest.mark.parametrize("said", ["event: complete\ndata: {}\n\n", "data: 1\n\n", "data: [\n\n"])
+@pytest.mark.parametrize(
+    "said",
+    ["event: complete\ndata: {}\n\n", "event: error\ndata: 1\n\n", "event: error\ndata: [\n\n"],
+)
 def test_what_makes_no_sense_ends_the_job(said: str) -> None:
     talk, job, stream = joined()
     talk.conversation.data(stream.id, said.encode(), talk.now)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.protocol.dialects import of_call, of_poll
+from sansio_gradio.protocol.states import Msg
 from sansio_gradio.wire.json import dumps
 
 OLD, NEW = (6, 12, 0), (6, 13, 0)
@@ -125,14 +126,23 @@ def test_errors_that_a_server_loses_are_told_as_such() -> None:
         ("generating", "{}"),
         ("complete", "{}"),
         ("error", "[]"),
-        ("message", "[]"),
         ("complete", "[1"),
-        ("heartbeat", ""),
     ],
 )
 def test_what_is_no_event_of_a_call_is_an_error(event: str, text: str) -> None:
     with pytest.raises(RemoteProtocolError):
         of_call(event, text, NEW)
+
+
+@pytest.mark.parametrize("event", ["message", "", "log", "process_completed", "x" * 1000])
+def test_an_event_of_a_later_server_is_a_message_of_an_unknown_kind(event: str) -> None:
+    message: Any = of_call(event, "no JSON", NEW)
+    assert message["msg"] not in set(Msg)
+    assert message == {"msg": f"/call: {event}"[:37], "data": "no JSON"}
+
+
+def test_what_a_heartbeat_says_is_not_read() -> None:
+    assert of_call("heartbeat", "no JSON", NEW) is None
 
 
 def test_all_recorded_polls_and_events_are_understood() -> None:
@@ -174,7 +184,8 @@ def test_any_event_is_a_message_or_an_error(
 ) -> None:
     with contextlib.suppress(RemoteProtocolError):
         message = of_call(event, text, version)
-        assert message is None or message.get("msg") in TERMINAL | {"process_generating"}
+        known = TERMINAL | {"process_generating", f"/call: {event}"}
+        assert message is None or message.get("msg") in known
 
 
 TERMINAL = {"process_completed", "unexpected_error"}

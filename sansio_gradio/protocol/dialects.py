@@ -7,7 +7,7 @@ those only. Sources: gradio@3.1.4 queueing.py; gradio@6.31.0 routes.py: simple_p
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.protocol.features import Feature, Version, has
@@ -15,6 +15,7 @@ from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.states import Msg
 from sansio_gradio.wire.json import JSON, Loads, loads
 
+_EVENTS: Final = frozenset({"generating", "complete", "error"})
 _UNTOLD: Final = "The function failed; before Gradio 6.13 servers do not tell why to /call."
 
 
@@ -53,13 +54,17 @@ def _told(text: JSON, loads: Loads) -> dict[str, JSON]:
 def of_call(event: str, text: str, version: Version, loads: Loads = loads) -> Message | None:
     """What an event of ``/call`` says; None: only that the connection is alive.
 
+    One that is not known is a message of an unknown kind.
+
     Raises:
-        RemoteProtocolError: there is no such event, or its data is no JSON.
+        RemoteProtocolError: its data is not what such an event has, or no JSON.
     """
+    if event == "heartbeat":
+        return None
+    if event not in _EVENTS:
+        return cast("Message", {"msg": f"/call: {event[:30]}", "data": text})
     data = loads(text)
     match event, data:
-        case "heartbeat", _:
-            return None
         case "generating", list():
             output = {"data": data, "is_generating": True}
             return {"msg": Msg.PROCESS_GENERATING.value, "output": output, "success": True}
@@ -74,7 +79,7 @@ def of_call(event: str, text: str, version: Version, loads: Loads = loads) -> Me
         case "error", None:
             return _failed({"error": None if has(version, Feature.CALL_ERRORS) else _UNTOLD})
         case _:
-            raise RemoteProtocolError(f"this is no event of a call: {event[:30]!r}")
+            raise RemoteProtocolError(f"this is no {event!r} of a call: {text[:60]!r}")
 
 
 def _failed(output: dict[str, JSON]) -> Message:
