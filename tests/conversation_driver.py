@@ -26,12 +26,13 @@ SRC = "http://app.example/"
 STREAM = (("content-type", "text/event-stream; charset=utf-8"),)
 
 TEXT, NUMBER, STATE = 1, 2, 3
+STREAMING: dict[str, Any] = {"connection": "stream"}  # may be given its input in pieces
 FUNCTIONS: tuple[dict[str, Any], ...] = (
-    {"api_name": "echo", "inputs": [TEXT], "outputs": [TEXT]},
+    {"api_name": "echo", "inputs": [TEXT], "outputs": [TEXT], **STREAMING},
     {"api_name": "count", "inputs": [NUMBER], "outputs": [TEXT], "types": {"generator": True}},
     {"api_name": "plain", "inputs": [TEXT], "outputs": [TEXT], "queue": False},
     {"api_name": "count_too", "inputs": [NUMBER], "outputs": [TEXT], "types": {"generator": True}},
-    {"api_name": "total", "inputs": [STATE, NUMBER], "outputs": [STATE, NUMBER]},
+    {"api_name": "total", "inputs": [STATE, NUMBER], "outputs": [STATE, NUMBER], **STREAMING},
 )
 ECHO, COUNT, PLAIN, COUNT_TOO, TOTAL = range(5)
 

@@ -344,7 +344,8 @@ def test_a_job_that_the_server_stops_for_another_s_sake_has_failed() -> None:
 
 def test_streaming_inputs_are_not_for_this_api() -> None:
     talk, job, stream = joined()
-    talk.conversation.send(job, "chunk")
+    with pytest.raises(LocalProtocolError, match="in pieces"):
+        talk.conversation.send(job, "chunk")
     events(talk, stream, ("generating", [1]))
     assert talk.ends_of(job) == []
     assert talk.new() == []

@@ -14,7 +14,9 @@ from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 
 def streaming() -> tuple[StreamingInput, list[Chunk]]:
     handed: list[Chunk] = []
-    return StreamingInput(handed.append), handed
+    given = StreamingInput()
+    given.begin(endpoint([1]), handed.append)
+    return given, handed
 
 
 def test_pieces_wait_until_they_are_asked_for_and_are_counted() -> None:
@@ -77,23 +79,43 @@ def test_a_piece_that_is_no_json_is_refused_at_once_and_counts_for_nothing() -> 
 
 
 def test_pieces_that_came_before_the_app_was_known_are_bound_when_it_is() -> None:
-    with_state = endpoint([1, 3])
-    given, handed = streaming()
+    given, handed = StreamingInput(), list[Chunk]()
     given.add(["one"])
-    given.add(None)
-    given.bind(with_state)
+    given.add(["one", "two", "three"], latest=True)
+    given.add(["two"], latest=True)
+    given.begin(endpoint([1, 3]), handed.append)
+    given.add(["three"])
     given.asked()
+    given.begin(endpoint([1, 3]), handed.append)  # another time: they are bound already
     given.asked()
-    assert [chunk.data for chunk in handed] == [["one", None], None]
+    assert [chunk.data for chunk in handed] == [["two", None], ["three", None]]
 
 
 def test_a_piece_that_does_not_fit_is_told_when_that_is_known() -> None:
-    given, _ = streaming()
+    given = StreamingInput()
     given.add(["one", "two", "three"])
     with pytest.raises(LocalProtocolError, match="do not fit"):
-        given.bind(endpoint([1]))
+        given.begin(endpoint([1]), lambda _: None)
 
 
-def endpoint(inputs: list[int]) -> Endpoint:
-    dependency: Any = {"inputs": inputs, "api_name": "f"}
+@pytest.mark.parametrize("piece", [["one"], None])
+@pytest.mark.parametrize(
+    ("connection", "hand_over"), [("sse", [].append), (None, [].append), ("stream", None)]
+)
+def test_what_takes_no_pieces_is_given_none(
+    piece: Any, connection: str | None, hand_over: Any
+) -> None:
+    whole = endpoint([1], connection)
+    early, late = StreamingInput(), StreamingInput()
+    early.add(piece)
+    with pytest.raises(LocalProtocolError, match="in pieces"):
+        early.begin(whole, hand_over)
+    late.begin(whole, hand_over)
+    with pytest.raises(LocalProtocolError, match="in pieces"):
+        late.add(piece)
+    late.asked()
+
+
+def endpoint(inputs: list[int], connection: str | None = "stream") -> Endpoint:
+    dependency: Any = {"inputs": inputs, "api_name": "f", "connection": connection}
     return AppInfo.from_config(sample_apps.config(dependency)).endpoints[0]

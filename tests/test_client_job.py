@@ -56,7 +56,8 @@ class Carried:
     """A job, and a carrier that writes down what it is asked for."""
 
     def __init__(self, protocol: str = "sse_v3", version: str = "6.31.0", **options: Any) -> None:
-        want = options.pop("want", Want.ALL)
+        want, piece = options.pop("want", Want.ALL), options.pop("piece", None)
+        fn_index = options.pop("fn_index", ECHO)
         self.refuses: LocalProtocolError | None = options.pop("refuses", None)
         # A session, for what the job shares with others.
         self.talk = Talk(app(protocol, version), **options)
@@ -66,9 +67,11 @@ class Carried:
         self.asked: list[Any] = []
         self.left = 0
         self.job = Job(7, Call(want=want))
-        endpoint = context.app.endpoint(fn_index=ECHO)
+        if piece is not None:
+            self.job.input.add([piece])
+        endpoint = context.app.endpoint(fn_index=fn_index)
         self.job.begin(context, endpoint, ["x"], self.on_left)
-        self.job.start(self)
+        self.job.start(self, self.send_chunk)
 
     def on_left(self, job: Job) -> None:
         assert job is self.job
@@ -595,12 +598,11 @@ def test_pieces_wait_until_they_are_asked_for() -> None:
     assert carried.asked == ["start", ["one"], ["two"], None]
 
 
-def test_a_job_that_is_over_hands_over_no_piece() -> None:
-    carried = at(JobState.RUNNING)
-    carried.receive(STREAMING)
-    carried.receive(completed(1))
-    carried.job.input.add(["one"])
-    assert carried.asked == ["start", "forget"]
+def test_pieces_for_a_job_that_takes_none_end_it_before_it_is_handed_in() -> None:
+    carried = Carried(piece="one", fn_index=COUNT)
+    assert isinstance(carried.end, JobFailed)
+    assert "in pieces" in carried.end.error.message
+    assert carried.asked == ["forget"]
 
 
 # What it does not read

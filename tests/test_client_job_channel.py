@@ -418,7 +418,8 @@ def test_a_generator_that_was_given_up_is_not_met_again() -> None:
 def test_pieces_of_an_input_are_for_later_servers() -> None:
     talk = on_ws()
     job, socket = opened(talk)
-    talk.conversation.send(job, 1)
+    with pytest.raises(LocalProtocolError, match="in pieces"):
+        talk.conversation.send(job, 1)
     talk.send(socket, starts(), {**generating([1]), "msg": "process_streaming"})
     assert talk.new() == []
     talk.send(socket, completed(1))

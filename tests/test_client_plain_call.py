@@ -161,12 +161,14 @@ def test_what_cannot_be_sent_is_not_sent() -> None:
     assert talk.new() == []
 
 
-def test_pieces_of_an_input_go_nowhere() -> None:
-    talk = unqueued()
+def test_it_takes_its_input_all_at_once() -> None:
+    functions = config("sse_v3", api_prefix="/gradio_api")
+    functions["dependencies"][PLAIN]["connection"] = "stream"
+    talk = Talk(AppInfo.from_config(functions))
     job = talk.conversation.submit("x", fn_index=PLAIN)
     request = talk.request(CALL)
-    talk.conversation.send(job, 1)
-    assert talk.new() == []
+    with pytest.raises(LocalProtocolError, match="in pieces"):
+        talk.conversation.send(job, 1)
     talk.answer(request, {"data": [1]})
     assert talk.data_of(job) == (1,)
 

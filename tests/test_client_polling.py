@@ -14,6 +14,7 @@ from sansio_gradio.errors import (
     AppError,
     ConnectionLost,
     DeadlineExceeded,
+    LocalProtocolError,
     RemoteProtocolError,
     ServerStoppedError,
 )
@@ -184,6 +185,7 @@ def test_a_cancelled_job_is_asked_after_no_more(while_asking: bool) -> None:
 
 def test_streaming_inputs_are_not_for_these_servers() -> None:
     talk, job = pushed()
-    talk.conversation.send(job, "chunk")
+    with pytest.raises(LocalProtocolError, match="in pieces"):
+        talk.conversation.send(job, "chunk")
     told(talk, "PENDING")
     assert talk.ends_of(job) == []

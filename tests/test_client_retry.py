@@ -12,6 +12,7 @@ from conversation_driver import (
     ECHO,
     PLAIN,
     STATE,
+    STREAMING,
     TEXT,
     Talk,
     app,
@@ -370,7 +371,7 @@ def test_closing_waits_for_nobody_who_waits() -> None:
 
 
 def test_pieces_of_an_input_wait_as_well() -> None:
-    parts = {"inputs": [TEXT, STATE], "outputs": [TEXT], "queue": True}
+    parts = {"inputs": [TEXT, STATE], "outputs": [TEXT], "queue": True, **STREAMING}
     talk = talking(has_state=True, dependencies=[{"id": 0, "api_name": "listen", **parts}])
     job = talk.conversation.submit("x", api_name="/listen")
     talk.conversation.send(job, "y")

@@ -322,6 +322,28 @@ def test_a_piece_of_the_input_is_bound_as_arguments_are() -> None:
     assert [json.loads(one.body or b"")["data"] for one in sent] == [[None, 2], [None, 3]]
 
 
+def test_an_endpoint_that_takes_its_input_all_at_once_takes_no_pieces() -> None:
+    talk = Talk(app())
+    job, stream = running(talk, fn_index=COUNT)
+    for verb in (lambda: talk.conversation.send(job, 1), lambda: talk.conversation.end_input(job)):
+        with pytest.raises(LocalProtocolError, match="in pieces"):
+            verb()
+    talk.send(stream, completed(1, event_id="a"))
+    assert talk.data_of(job) == (1,)
+
+
+def test_a_job_whose_endpoint_turns_out_to_take_no_pieces_is_not_handed_in() -> None:
+    talk = Talk()
+    request = talk.request("/config")
+    job = talk.conversation.submit(1, fn_index=COUNT)
+    talk.conversation.end_input(job)
+    talk.answer(request, config())
+    error = talk.failure_of(job)
+    assert type(error) is LocalProtocolError
+    assert "in pieces" in error.message
+    assert talk.new() == []
+
+
 def test_a_piece_of_the_input_that_does_not_fit_is_refused_at_once() -> None:
     talk = Talk(app(has_state=True))
     job, _ = running(talk, fn_index=TOTAL)

@@ -133,7 +133,8 @@ class Job:
         job was submitted with (Gradio 5.0 and later).
 
         Raises:
-            LocalProtocolError: the job is over, its input was ended, or a piece is no JSON.
+            LocalProtocolError: the job is over or takes no pieces, its input was ended, or the
+                piece does not fit or is no JSON.
         """
         self._core.send(self._record, *chunk, latest=latest)
         self._world.step_soon()
@@ -142,7 +143,7 @@ class Job:
         """End a streaming input: the job completes after the pieces that wait.
 
         Raises:
-            LocalProtocolError: the job is over, or its input was ended already.
+            LocalProtocolError: the job is over or takes no pieces, or its input was ended.
         """
         self._core.end_input(self._record)
         self._world.step_soon()

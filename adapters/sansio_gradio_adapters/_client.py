@@ -161,7 +161,7 @@ class ClientCore:
         """Give a job whose input is streaming its next piece.
 
         Raises:
-            LocalProtocolError: the job is over, or its input was ended.
+            LocalProtocolError: the job is over or takes no pieces, or its input was ended.
         """
         self.session.send(_begun(record), *chunk, latest=latest)
 

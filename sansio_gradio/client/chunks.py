@@ -25,16 +25,13 @@ class Chunk:
     data: list[Any] | None
     headers: Headers
 
-    def bound_to(self, endpoint: Endpoint) -> Chunk:
-        """The piece as on the wire, of what the caller gave."""
-        return self if self.data is None else attrs.evolve(self, data=endpoint.bind(self.data, {}))
-
 
 class StreamingInput:
-    """The pieces that wait; *hand_over* is given each when its turn has come."""
+    """The pieces that wait until their turn has come."""
 
-    def __init__(self, hand_over: Callable[[Chunk], None]) -> None:
-        self._hand_over = hand_over
+    def __init__(self) -> None:
+        self._endpoint: Endpoint | None = None
+        self._hand_over: Callable[[Chunk], None] | None = None
         self._waiting: deque[Chunk] = deque()
         self._last_number = 0
         self._is_due = False
@@ -44,10 +41,12 @@ class StreamingInput:
         """Queue a piece, and return its number; *latest*: in the place of those that wait.
 
         Raises:
-            LocalProtocolError: the input was ended, or the piece is no JSON.
+            LocalProtocolError: the input was ended, the job takes none in pieces, or the piece does
+                not fit or is no JSON.
         """
         if self._has_ended:
             raise LocalProtocolError("The input was ended already.")
+        data = self._bound(data)
         dumps(data)  # what is no JSON is told to whoever sends it, and not when its turn comes
         self._has_ended = data is None
         if latest and data is not None:
@@ -57,13 +56,28 @@ class StreamingInput:
         self._go_on()
         return self._last_number
 
-    def bind(self, endpoint: Endpoint) -> None:
+    def begin(self, endpoint: Endpoint, hand_over: Callable[[Chunk], None] | None) -> None:
         """The app is known, and with it what the pieces that wait mean.
 
+        *hand_over* is given each in its turn; None: the job goes a way on which there is none.
+
         Raises:
-            LocalProtocolError: one does not fit.
+            LocalProtocolError: a piece waits that does not fit, or though the job takes none.
         """
-        self._waiting = deque(chunk.bound_to(endpoint) for chunk in self._waiting)
+        is_known = self._endpoint is not None
+        self._endpoint, self._hand_over = endpoint, hand_over
+        if not is_known:
+            self._waiting = deque(
+                attrs.evolve(chunk, data=self._bound(chunk.data)) for chunk in self._waiting
+            )
+
+    def _bound(self, data: list[Any] | None) -> list[Any] | None:
+        """A piece as on the wire, of what the caller gave."""
+        if self._endpoint is None:
+            return data
+        if self._hand_over is None or not self._endpoint.streaming:
+            raise LocalProtocolError("Only a job of a streaming event takes its input in pieces.")
+        return None if data is None else self._endpoint.bind(data, {})
 
     def asked(self) -> None:
         """The server wants the next one."""
@@ -71,6 +85,6 @@ class StreamingInput:
         self._go_on()
 
     def _go_on(self) -> None:
-        if self._is_due and self._waiting:
+        if self._is_due and self._waiting and self._hand_over is not None:
             self._is_due = False
             self._hand_over(self._waiting.popleft())

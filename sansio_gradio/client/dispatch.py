@@ -45,10 +45,10 @@ class Dispatch:
             job.start(_CARRIERS[channel](context, job))
         elif not own:
             self._main = self._main or SessionStream(context, self.session_hash, self._lost)
-            job.start(self._main)
+            job.start(self._main, self._main.send_chunk)
         else:
             stream = SessionStream(context, job.session_hash, self._lost)
-            job.start(stream)
+            job.start(stream, stream.send_chunk)
             stream.retire()
 
     def over(self, job: Job) -> None:

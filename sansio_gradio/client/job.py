@@ -66,10 +66,6 @@ class Carrier(Protocol):
         """The job is over: listen no more for it."""
         ...
 
-    def send_chunk(self, job: Job, chunk: Chunk, /) -> None:
-        """Hand over the next piece of a streaming input."""
-        ...
-
 
 _MSGS: Final[Mapping[str, Msg]] = {msg.value: msg for msg in Msg}
 
@@ -95,7 +91,7 @@ class Job:
         """It ended, and the server has not said so: its function may still run there."""
         self.reopened = False
         """A second connection was opened for it already."""
-        self.input = StreamingInput(self._send_chunk)
+        self.input = StreamingInput()
         self._state = JobState.JOINING
         self._cancelling = False
         self._taken = False  # by the server
@@ -128,12 +124,13 @@ class Job:
             diffs=self._diffs, limit=context.limits.kept_outputs, loads=context.loads
         )
 
-    def start(self, carrier: Carrier) -> None:
-        """Go to the server, by *carrier*."""
+    def start(
+        self, carrier: Carrier, send_chunk: Callable[[Job, Chunk], None] | None = None
+    ) -> None:
+        """Go to the server, by *carrier*; *send_chunk*: by which pieces of the input follow."""
         self.carrier = carrier
         try:
-            if not self._attempts:
-                self.input.bind(self.endpoint)
+            self.input.begin(self.endpoint, send_chunk and partial(send_chunk, self))
             carrier.start(self)
         except LocalProtocolError as error:  # the arguments are no JSON, or a piece does not fit
             self.fail(error)
@@ -355,10 +352,6 @@ class Job:
             self.context.timers.stop(self)
             self.carrier.forget(self)
             self._on_left(self)
-
-    def _send_chunk(self, chunk: Chunk) -> None:
-        if not self.is_over:
-            self.carrier.send_chunk(self, chunk)
 
     # Endings.
 

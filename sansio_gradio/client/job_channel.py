@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from sansio_gradio.client.chunks import Chunk
 from sansio_gradio.client.context import Context
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.client.job import Job
@@ -73,9 +72,6 @@ class JobChannel:
     def forget(self, _job: Job) -> None:
         self._context.exchanges.abort(self._connection)
         self._connection = None
-
-    def send_chunk(self, _job: Job, _chunk: Chunk) -> None:
-        """Streaming inputs are younger than these protocols (5.0)."""
 
     def opened(self) -> None:
         if not self._is_websocket:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from sansio_gradio.client.chunks import Chunk
 from sansio_gradio.client.context import Context
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.client.job import Job
@@ -56,9 +55,6 @@ class PlainCall:
     def forget(self, _job: Job) -> None:
         self._context.exchanges.abort(self._request)
         self._request = None
-
-    def send_chunk(self, _job: Job, _chunk: Chunk) -> None:
-        """Streaming inputs go through the queue."""
 
     def _answered(self, answer: Answer) -> None:
         self._request = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from sansio_gradio.client.chunks import Chunk
 from sansio_gradio.client.context import Context, name_given
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.client.job import Job
@@ -49,9 +48,6 @@ class Polling:
         self._context.exchanges.abort(self._request)
         self._context.timers.stop(self)
         self._request = None
-
-    def send_chunk(self, _job: Job, _chunk: Chunk) -> None:
-        """Streaming inputs are younger than this protocol (5.0)."""
 
     def _joined(self, answer: Answer) -> None:
         said, self._job.event_id = name_given(answer, "hash")

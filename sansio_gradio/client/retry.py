@@ -85,6 +85,3 @@ class Pause:
 
     def forget(self, _job: Any) -> None:
         self._timers.stop(self)
-
-    def send_chunk(self, job: Any, chunk: Any) -> None:
-        """Nobody asks for it."""

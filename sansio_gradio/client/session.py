@@ -238,18 +238,21 @@ class Session:
         on, which ``Accepted`` carries.
 
         Raises:
-            LocalProtocolError: the job is over, its input was ended, the piece does not fit, or a
-                header cannot be sent.
+            LocalProtocolError: the job is over, its input was ended, it takes none in pieces, the
+                piece does not fit, or a header cannot be sent. A job of which that is only known
+                with the app ends in this error.
         """
         found, sent = self._running(job), checked_headers(headers or ())
-        endpoint = self.endpoint_of(job)  # as long as there is none, the piece waits with the job
-        data = list(chunk) if endpoint is None else endpoint.bind(chunk, {})
-        number = found.input.add(data, latest=latest, headers=sent)
+        number = found.input.add(list(chunk), latest=latest, headers=sent)
         self._asked()
         return number
 
     def end_input(self, job: int) -> None:
-        """End a streaming input: the job completes after the pieces that wait."""
+        """End a streaming input: the job completes after the pieces that wait.
+
+        Raises:
+            LocalProtocolError: as ``send``.
+        """
         self._running(job).input.add(None)
         self._asked()
 

@@ -141,6 +141,7 @@ class SessionStream:
             self.retire()
 
     def send_chunk(self, job: Job, chunk: Chunk) -> None:
+        """Hand over the next piece of a streaming input."""
         body = None if chunk.data is None else {**job.body, "data": chunk.data}
         request = requests.next_chunk(job.event_id or "", body, chunk.headers)
         self._ask_for(job, request, lambda answer: job.accepted(answer.json, chunk.number))
