@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -23,6 +23,8 @@ from sansio_gradio.protocol.requests import HTTPRequest
 from sansio_gradio.wire.json import JSON, Loads
 from sansio_gradio.wire.url import URL
 
+_SESSION_BYTES: Final = 8
+
 
 @attrs.define(kw_only=True, eq=False)
 class Context:
@@ -40,8 +42,7 @@ class Context:
     base: URL
     """Of the app's page, then, when the app is known, of its API."""
     retry: Retry | None
-    random: Callable[[], float]
-    """From 0 to 1."""
+    entropy: Callable[[int], bytes]
     app: AppInfo = attrs.field(init=False)
     traits: Traits = attrs.field(init=False)
     on_render: Callable[[dict[str, Any]], None] = attrs.field(init=False)
@@ -56,6 +57,14 @@ class Context:
     def wall_now(self) -> float:
         """POSIX seconds."""
         return self.timers.now + self.wall_offset
+
+    def random(self) -> float:
+        """A number from 0 to 1."""
+        return int.from_bytes(self.entropy(4)) / (2**32 - 1)
+
+    def new_hash(self) -> str:
+        """The name of a new session."""
+        return self.entropy(_SESSION_BYTES).hex()
 
     def parse(self, text: str, job: int | None = None) -> Message:
         """Read a message of the queue; what is wrong with its fields becomes an ``Anomaly``.

@@ -25,12 +25,11 @@ _CARRIERS: Final[Mapping[Channel, Callable[[Context, Job], Carrier]]] = {
 
 
 class Dispatch:
-    """Starts the jobs of a client. ``new_hash`` makes a new session_hash."""
+    """Starts the jobs of a client."""
 
-    def __init__(self, context: Context, session_hash: str, new_hash: Callable[[], str]) -> None:
-        self.session_hash = session_hash
+    def __init__(self, context: Context, session_hash: str | None) -> None:
+        self.session_hash = session_hash or context.new_hash()
         self._context = context
-        self._new_hash = new_hash
         self._main: SessionStream | None = None
         self._given_up: set[int] = set()  # functions that may still run in the shared session
 
@@ -38,7 +37,7 @@ class Dispatch:
         """Start *job*, beside *others* that are under way."""
         context, channel = self._context, self._context.traits.channel
         own = self._wants_own_session(job, others)
-        job.session_hash = self._new_hash() if own else self.session_hash
+        job.session_hash = self._context.new_hash() if own else self.session_hash
         if self._is_past_the_queue(job):
             job.start(PlainCall(context, job))
         elif channel in _CARRIERS:
@@ -59,7 +58,7 @@ class Dispatch:
     def renew(self) -> None:
         """Go on in a new session."""
         old, self._main = self._main, None
-        self.session_hash = self._new_hash()
+        self.session_hash = self._context.new_hash()
         self._given_up.clear()
         if old is not None:
             old.retire()

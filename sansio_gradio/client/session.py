@@ -27,7 +27,6 @@ from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.json import loads
 from sansio_gradio.wire.url import api_base, app_base
 
-_SESSION_BYTES: Final = 8
 _OWN_HEADERS: Final[Headers] = (
     ("user-agent", "sansio-gradio"),
     ("accept", "*/*"),
@@ -111,7 +110,7 @@ class Session:
             loads=partial(read, max_size=limits.message),
             base=page,
             retry=retry,
-            random=lambda: int.from_bytes(entropy(4)) / (2**32 - 1),
+            entropy=entropy,
         )
         self._context.hand_in = self._hand_in
         for name, value in pairs(cookies):
@@ -119,11 +118,7 @@ class Session:
         self._jobs: dict[int, Job] = {}
         self._waiting: dict[int, Job] = {}
         self._last_job = 0
-
-        def new_hash() -> str:
-            return entropy(_SESSION_BYTES).hex()
-
-        self._dispatch = Dispatch(self._context, session_hash or new_hash(), new_hash)
+        self._dispatch = Dispatch(self._context, session_hash)
         self._closing = self._closed = False
         self._discovery = Discovery(
             self._context, auth=auth, on_app=self._connected, on_error=self._not_connected
