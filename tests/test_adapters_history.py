@@ -14,6 +14,7 @@ from sansio_gradio.protocol.outputs import Change
 from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio_adapters._history import (
     KEPT_STATUSES,
+    KEPT_WAITING,
     MessageQueue,
     Nothing,
     StatusHistory,
@@ -59,29 +60,71 @@ def test_statuses_are_found_by_their_place() -> None:
     assert history.at(2) is None
 
 
+def everything_in(history: StatusHistory) -> list[tuple[int, int, StatusUpdate]]:
+    """What somebody reads who comes late."""
+    found: list[tuple[int, int, StatusUpdate]] = []
+    while (entry := history.at(found[-1][0] + 1 if found else 0)) is not None:
+        found.append(entry)
+    return found
+
+
 def test_of_very_many_statuses_the_newest_are_kept() -> None:
     history = StatusHistory(LIMIT)
     many = 10 * KEPT_STATUSES
     for rank in range(many):
-        history.add(0, status(Status.IN_QUEUE, {"rank": rank}))
+        history.add(0, status(Status.PROGRESS, {"rank": rank}))
         assert history.at(rank) is not None  # whoever keeps up misses nothing
-    kept = list[int]()
-    place = 0
-    while (entry := history.at(place)) is not None:
-        place = entry[0] + 1
-        kept.append(entry[2].rank)
+    kept = [entry[2].rank for entry in everything_in(history)]
     assert kept == list(range(kept[0], many))
     assert KEPT_STATUSES <= len(kept) <= 2 * KEPT_STATUSES
+
+
+def test_of_places_in_the_queue_the_newest_are_kept_and_all_that_is_not_stale() -> None:
+    history = StatusHistory(LIMIT)
+    said: list[StatusUpdate] = []
+    for _ in range(3):
+        for rank in reversed(range(7 * KEPT_WAITING)):
+            said.append(status(Status.IN_QUEUE, {"rank": rank}))
+        said += [status(Status.PROGRESS), status(Status.LOG, {"log": "hello"})]
+    for place, update in enumerate(said):
+        history.add(place // 100, update)
+        # Whoever keeps up misses nothing.
+        assert history.at(place) == (place, place // 100, update)
+    late = everything_in(history)
+    assert all(said[place] is update for place, _, update in late)
+    others = [update for _, _, update in late if update.code is not Status.IN_QUEUE]
+    assert others == [update for update in said if update.code is not Status.IN_QUEUE]
+    ranks = [update.rank for _, _, update in late if update.code is Status.IN_QUEUE]
+    run = list(reversed(range(len(ranks) // 3)))
+    assert ranks == 3 * run
+    assert KEPT_WAITING <= len(run) < 2 * KEPT_WAITING
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.booleans(), st.integers(0, 300)), max_size=30))
+def test_the_bounds_hold_together(runs: list[tuple[int, bool, int]]) -> None:
+    limit = 10_000
+    history = StatusHistory(limit)
+    count = 0
+    for length, in_queue, size in runs:
+        code = Status.IN_QUEUE if in_queue else Status.PROGRESS
+        for _ in range(length):
+            history.add(count, status(code, {"log": size * "x"}))
+            count += 1
+            kept = everything_in(history)
+            places = [place for place, _, _ in kept]
+            assert places == sorted(set(places))
+            assert places == [before for _, before, _ in kept]
+            assert places[-1] == count - 1
+            weights = [weight(update) for _, _, update in kept]
+            assert sum(weights) <= limit
+            assert len(kept) >= min(count, limit // 2 // 600)  # none weighs more
 
 
 def test_statuses_are_bounded_in_bytes_and_the_newest_stays() -> None:
     history = StatusHistory(LIMIT)
     for number in range(100):
         history.add(number, status(Status.LOG, {"log": str(number) + "y" * (LIMIT // 10)}))
-    place, kept = 0, list[int]()
-    while (entry := history.at(place)) is not None:
-        place = entry[0] + 1
-        kept.append(entry[1])
+    kept = [before for _, before, _ in everything_in(history)]
     assert kept == list(range(kept[0], 100))
     assert 4 <= len(kept) <= 10
     history.add(100, status(Status.LOG, {"log": "y" * 3 * LIMIT}))

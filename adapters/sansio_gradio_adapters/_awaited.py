@@ -159,6 +159,7 @@ class Job:
     def updates(self) -> Reader[Update]:
         """Status updates and outputs as they arrive, from the first one on.
 
+        Who reads late finds the newest places in the queue only, and all else that is kept.
         The last is an ``OutputUpdate`` with ``final``; then comes the job's error, if any.
         """
         return self._reader(self._record.read_updates())

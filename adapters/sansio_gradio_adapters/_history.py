@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import enum
 import threading
+from bisect import bisect_left
 from collections import deque
 from typing import Final, TypeAlias, cast
 
@@ -20,10 +21,14 @@ import attrs
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.outputs import Change, Slots
 from sansio_gradio.protocol.states import Msg
-from sansio_gradio.protocol.status import StatusUpdate, progress_units
+from sansio_gradio.protocol.status import Status, StatusUpdate, progress_units
 
 KEPT_STATUSES: Final = 500
 """Status updates of one job, at least, that are kept for whoever asks late, if they are small."""
+
+KEPT_WAITING: Final = 10
+"""Of those in a row that tell the place in the queue, at least, since the next makes each stale.
+A server tells everybody of everybody's start: a thousand jobs would be told half a million."""
 
 _YIELDS: Final = frozenset({Msg.PROCESS_GENERATING, Msg.PROCESS_STREAMING})
 
@@ -34,38 +39,54 @@ class Nothing(enum.Enum):
     YET = enum.auto()
 
 
+_Entry: TypeAlias = tuple[int, int, StatusUpdate]
+
+
 class StatusHistory:
     """The status updates of a job, each with the number of outputs that came before it.
 
-    Beyond *limit* bytes the oldest are dropped, about half of it at once; the newest stays.
+    Of places in the queue the stale ones are dropped. Beyond *limit* bytes the oldest of all are,
+    about half of it at once; the newest stays.
     """
 
-    __slots__ = ("_kept", "_limit", "_size", "_sizes")
+    __slots__ = ("_count", "_kept", "_limit", "_size", "_sizes", "_waiting")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self._count = 0
         self._size = 0
         self._sizes: list[int] = []
-        self._kept: tuple[int, list[tuple[int, StatusUpdate]]] = (0, [])
+        self._waiting = 0  # how many of the last are in a row
+        self._kept: list[_Entry] = []
 
     def add(self, outputs_before: int, status: StatusUpdate) -> None:
-        first, entries = self._kept
-        entries.append((outputs_before, status))
+        self._kept.append((self._count, outputs_before, status))
+        self._count += 1
         self._size += (size := weight(status))
         self._sizes.append(size)
-        if len(entries) > 2 * KEPT_STATUSES or self._size > self._limit:
-            count, left = 0, len(entries)
-            while left > 1 and (left > KEPT_STATUSES or self._size > self._limit // 2):
-                self._size -= self._sizes[count]
+        self._waiting = self._waiting + 1 if status["code"] is Status.IN_QUEUE else 0
+        if self._waiting == 2 * KEPT_WAITING:
+            self._waiting = KEPT_WAITING
+            self._drop(len(self._kept) - 2 * KEPT_WAITING, len(self._kept) - KEPT_WAITING)
+        left = len(self._kept)
+        if left > 2 * KEPT_STATUSES or self._size > self._limit:
+            size, count = self._size, 0
+            while left > 1 and (left > KEPT_STATUSES or size > self._limit // 2):
+                size -= self._sizes[count]
                 count, left = count + 1, left - 1
-            self._kept = (first + count, entries[count:])
-            del self._sizes[:count]
+            self._waiting = min(self._waiting, left)
+            self._drop(0, count)
 
-    def at(self, place: int) -> tuple[int, int, StatusUpdate] | None:
+    def _drop(self, start: int, end: int) -> None:
+        self._size -= sum(self._sizes[start:end])
+        del self._sizes[start:end]
+        self._kept = self._kept[:start] + self._kept[end:]
+
+    def at(self, place: int) -> _Entry | None:
         """The first entry at *place* or later: its place, and what ``add`` was given."""
-        first, entries = self._kept
-        place = max(place, first)
-        return (place, *entries[place - first]) if place - first < len(entries) else None
+        kept = self._kept
+        index = bisect_left(kept, (place,))
+        return kept[index] if index < len(kept) else None
 
 
 _Item: TypeAlias = tuple[Slots, Message, Change | None, int]
