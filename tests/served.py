@@ -19,13 +19,13 @@ from transcripts import Recording
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
 from sansio_gradio.errors import AppError
+from sansio_gradio.protocol.protocols import Handover
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import JSON, NUMBER, STATE, TEXTBOX, Component
 from sansio_gradio.server.conversation import Conversation
 from sansio_gradio.server.engine import ServerEngine
 from sansio_gradio.server.events import (
     Answer,
-    AnswerText,
     ChunkReceived,
     Command,
     End,
@@ -33,12 +33,12 @@ from sansio_gradio.server.events import (
     InputEnded,
     JobCancelled,
     JobSubmitted,
-    OpenStream,
+    Open,
     Send,
     SendAlive,
 )
 from sansio_gradio.server.limits import ServerLimits
-from sansio_gradio.server.queue import Submission
+from sansio_gradio.server.requests import Request
 
 # A function is a generator of what it does: a number of seconds that it sleeps, a list that it
 # yields, or a call of one of the engine's verbs. What it returns is its result.
@@ -287,13 +287,13 @@ def in_a_word(command: Command) -> str:
     match command:
         case Send():
             return str(command.message.get("msg"))
-        case OpenStream():
+        case Open():
             return "open"
         case SendAlive():
             return "alive"
         case End():
             return "end" if command.clean else "cut"
-        case Answer() | AnswerText():
+        case Answer():
             return "answer"
 
 
@@ -330,8 +330,8 @@ class Talk:
     def answer(self, exchange: int) -> tuple[int, Any]:
         """The status and the body of the one answer that the exchange got."""
         (answer,) = self.told(exchange)
-        assert isinstance(answer, Answer | AnswerText)
-        return answer.status, answer.body if isinstance(answer, Answer) else answer.text
+        assert isinstance(answer, Answer)
+        return answer.status, answer.body
 
     def event(self) -> Event:
         """The next event, which there must be."""
@@ -358,27 +358,51 @@ class Talk:
         assert status == 200
         return str(body["event_id"])
 
+    def request(
+        self, method: str, path: str, said: Any = None, headers: tuple[tuple[str, str], ...] = ()
+    ) -> int:
+        """The number of a request's exchange; *said* is JSON."""
+        exchange, target = self.exchange(), f"{self.conversation.app.api_prefix}/{path}"
+        body = b"" if said is None else json.dumps(said).encode()
+        self.conversation.request(Request(exchange, method, target, headers, body), self.now)
+        return exchange
+
+    def post(self, path: str, **said: Any) -> tuple[int, Any]:
+        """The answer to a POST."""
+        return self.answer(self.request("POST", path, said))
+
     def try_join(
         self, *data: Any, fn_index: int | None = 0, session: str | None = "s"
     ) -> tuple[int, Any]:
-        exchange = self.exchange()
-        submission = Submission(data=list(data), fn_index=fn_index, session_hash=session)
-        self.conversation.join(exchange, submission, (), self.now)
-        return self.answer(exchange)
+        asked = self.conversation.app.traits.handover is Handover.ASKED
+        given = {} if asked else {"data": data}
+        return self.post("queue/join", fn_index=fn_index, session_hash=session, **given)
 
     def stream(self, session: str = "s") -> int:
-        exchange = self.exchange()
-        self.conversation.open_stream(exchange, session, self.now)
-        return exchange
+        return self.request("GET", f"queue/data?session_hash={session}")
+
+    def job_stream(self, data: list[Any] | None = None, fn_index: int = 0) -> int:
+        """The stream of a job of its own."""
+        given = "" if data is None else f"&data={json.dumps(data)}"
+        return self.request("GET", f"queue/join?fn_index={fn_index}&session_hash=s{given}")
+
+    def hand_over(self, event_id: str | None, data: list[Any]) -> tuple[int, Any]:
+        return self.post("queue/data", data=data, event_id=event_id)
+
+    def heartbeat(self, session: str = "s") -> int:
+        return self.request("GET", f"heartbeat/{session}")
 
     def socket(self) -> int:
-        exchange = self.exchange()
-        self.conversation.open_socket(exchange, (), self.now)
+        """A WebSocket that is accepted."""
+        exchange, prefix = self.exchange(), self.conversation.app.api_prefix
+        self.conversation.open_socket(exchange, f"{prefix}/queue/join", (), self.now)
+        opened, *told = self.told(exchange)
+        assert opened == Open(exchange)
+        self._told[exchange] = told
         return exchange
 
     def text(self, exchange: int, **said: Any) -> None:
-        submission = Submission(**said) if said else None
-        self.conversation.receive_text(exchange, submission, self.now)
+        self.conversation.text(exchange, json.dumps(said) if said else "nonsense", self.now)
 
     def hello(self, fn_index: int = 0, session: str = "s") -> int:
         """A WebSocket that has said for which function it is."""
@@ -387,16 +411,17 @@ class Talk:
         return exchange
 
     def cancel(self, event_id: str, *, fn_index: int = 0, session: str = "s") -> None:
-        exchange = self.exchange()
-        self.conversation.cancel(exchange, session, fn_index, event_id, self.now)
-        assert self.answer(exchange) == (200, {"success": True})
+        named = {"session_hash": session, "fn_index": fn_index, "event_id": event_id}
+        assert self.post("cancel", **named) == (200, {"success": True})
 
     def reset(self, event_id: str | None) -> bool:
-        exchange = self.exchange()
-        self.conversation.reset(exchange, event_id, self.now)
-        status, body = self.answer(exchange)
+        status, body = self.post("reset", event_id=event_id)
         assert status == 200
         return bool(body["success"])
+
+    def call(self, name: str, *data: Any, headers: Any = (), **said: Any) -> int:
+        """Call past the queue."""
+        return self.request("POST", f"api/{name}", {"data": data, **said}, headers)
 
     def leave(self, exchange: int) -> None:
         self.conversation.closed(exchange, self.now)

@@ -78,7 +78,7 @@ class ServedPeer:
 
     def streams(self) -> dict[str, int]:
         """How many streams each session has."""
-        sessions = self.engine._conversation._sessions
+        sessions = self.engine._conversation.queue.sessions
         return {name: len(found.streams) for name, found in sessions._sessions.items()}
 
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from served import request
 
-from sansio_gradio.server.connection import Connection, Incoming, RequestReceived
+from sansio_gradio.server.connection import Connection, Incoming
 from sansio_gradio.server.limits import ServerLimits
+from sansio_gradio.server.requests import Request
 from sansio_gradio.wire.websocket import HandshakeRequested, TextReceived
 
 HANDSHAKE = request(
@@ -30,8 +31,8 @@ def connection(**limits: int) -> Connection:
 
 def words(came: list[Incoming]) -> list[str]:
     return [
-        f"{one.head.method} {one.head.target} {one.body.decode()}".strip()
-        if isinstance(one, RequestReceived)
+        f"{one.method} {one.target} {one.body.decode()}".strip()
+        if isinstance(one, Request)
         else one.text
         if isinstance(one, TextReceived)
         else "handshake"
@@ -57,9 +58,9 @@ def test_however_a_request_is_cut_it_comes_once_and_whole(sizes: list[int]) -> N
 def test_what_is_sent_comes_out_in_pieces_of_any_size() -> None:
     peer = connection()
     peer.receive(request("GET", "/"))
-    peer.open_stream(())
-    peer.send_event(b"x" * 50)
-    peer.end_stream()
+    peer.open(())
+    peer.send(b"x" * 50)
+    peer.end()
     had_data, out = peer.has_data, b""
     while piece := peer.take(7):
         assert len(piece) <= 7
@@ -111,7 +112,7 @@ def test_what_is_no_http_is_answered_and_over() -> None:
 def test_nonsense_behind_a_request_is_no_answer_to_it() -> None:
     peer = connection()
     assert words(peer.receive(request("GET", "/"))) == ["GET /"]
-    peer.exchange = 1
+    peer.is_busy = True
     assert words(peer.receive(b"x" * 100_000)) == ["gone"]
     assert peer.take(9999) == b""
 
@@ -145,11 +146,10 @@ def test_a_websocket_begins_however_its_handshake_is_cut(cut: int) -> None:
     if HANDSHAKE[cut:]:
         came += peer.receive(HANDSHAKE[cut:])
     assert words(came) == ["handshake"]
-    assert peer.is_socket
-    peer.accept((("server", "x"),))
+    peer.open((("server", "x"),))
     assert b" 101 " in peer.take(9999)
     assert words(peer.receive(TEXT)) == ["hi"]
-    peer.send_text("ho")
+    peer.send(b"ho")
     assert peer.take(9999) == b"\x81\x02ho"
     assert words(peer.receive(TEXT + CLOSE)) == ["hi", "gone"]
     assert peer.take(9999) == b"\x88\x02\x03\xe8"
@@ -158,24 +158,27 @@ def test_a_websocket_begins_however_its_handshake_is_cut(cut: int) -> None:
 def test_our_close_waits_for_theirs() -> None:
     peer = connection()
     peer.receive(HANDSHAKE)
-    peer.accept(())
+    peer.open(())
     peer.take(9999)
-    peer.send_close()
+    peer.end()
     assert peer.take(9999) == b"\x88\x02\x03\xe8"
+    assert peer.awaits_close
     assert words(peer.receive(CLOSE)) == ["gone"]
+    assert not peer.awaits_close
 
 
 def test_a_websocket_that_is_refused_is_an_http_answer() -> None:
     peer = connection()
     peer.receive(HANDSHAKE)
-    peer.reject(403, ())
+    peer.respond(403, (), b"")
     assert peer.take(9999).startswith(b"HTTP/1.1 403 ")
+    assert not peer.awaits_close
 
 
 def test_a_frame_that_breaks_the_rules_ends_the_websocket() -> None:
     peer = connection()
     peer.receive(HANDSHAKE)
-    peer.accept(())
+    peer.open(())
     peer.take(9999)
     assert words(peer.receive(b"\x81\x02hi")) == ["gone"]  # clients must mask
     assert peer.take(9999).startswith(b"\x88")
@@ -196,7 +199,7 @@ def test_a_handshake_may_follow_requests(before: int, sizes: list[int]) -> None:
         came += words(peer.receive(b""))
     assert came == ["POST /a hello"] * before + ["handshake"]
     peer.take(9999)
-    peer.accept(())
+    peer.open(())
     assert peer.take(9999).startswith(b"HTTP/1.1 101 ")
     assert words(peer.receive(TEXT)) == ["hi"]
 
@@ -204,13 +207,13 @@ def test_a_handshake_may_follow_requests(before: int, sizes: list[int]) -> None:
 def test_a_client_that_does_not_read_overruns() -> None:
     peer = connection(unsent=100)
     peer.receive(request("GET", "/"))
-    peer.open_stream(())
+    peer.open(())
     overrun = [peer.is_overrun]
-    peer.send_event(b"x" * 100)
+    peer.send(b"x" * 100)
     overrun.append(peer.is_overrun)
     peer.take(9999)
     overrun.append(peer.is_overrun)
     assert overrun == [False, True, False]
-    peer.send_event(b"x" * 200)
+    peer.send(b"x" * 200)
     peer.drop_unsent()
     assert not peer.has_data

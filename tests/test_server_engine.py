@@ -492,7 +492,7 @@ def drive(version: str, seed: int, reached: Counter[str]) -> None:
             if conn not in open_conns:
                 engine.connection_made(conn, now)
                 open_conns.add(conn)
-            known = [*engine._conversation._queue._by_event, EVENT_ID]
+            known = [*engine._conversation.queue._by_event, EVENT_ID]
             data = sent(rng, app.api_prefix, socket)
             data = data.replace(EVENT_ID.encode(), rng.choice(known).encode())
             engine.receive_data(conn, data, now)
@@ -515,7 +515,7 @@ def drive(version: str, seed: int, reached: Counter[str]) -> None:
             open_conns.discard(command.conn)
             engine.connection_lost(command.conn, None, now)
         assert len(engine._connections) <= 4
-        assert len(engine._conversation._queue._jobs) <= 2 + 4  # some have a connection instead
+        assert len(engine._conversation.queue._jobs) <= 2 + 4  # some have a connection instead
 
 
 def work(engine: ServerEngine, job: int, what: int, now: float) -> None:

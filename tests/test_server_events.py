@@ -23,3 +23,9 @@ def test_each_event_names_its_job_and_compares_by_value(kind: type) -> None:
 @pytest.mark.parametrize("kind", get_args(events.Command))
 def test_each_command_names_its_exchange_first(kind: type) -> None:
     assert attrs.fields(kind)[0].name == "exchange"
+
+
+def test_a_body_is_json_unless_it_is_a_text_of_another_kind() -> None:
+    assert events.Answer(1, 200, {"a": None}).data == b'{"a":null}'
+    assert events.Answer(1, 500, "ü", events.TEXT).data == "ü".encode()
+    assert events.Answer(1, 404, "", None).data == b""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from sansio_gradio.server.jobs import Job, Line, Origin, Times
+from sansio_gradio.server.jobs import Job, Line, Stage, Times
 
 
 def line_of(limit: int | None, *, running: int, waiting: int, took: float | None = None) -> Line:
     line = Line(limit)
     for number in range(running + waiting):
-        line.waiting[number] = Job(id=number, event_id=str(number), origin=Origin.QUEUE)
+        line.waiting[number] = Job(id=number, event_id=str(number))
     for _ in range(running):
         job = line.next()
         assert job is not None
@@ -59,19 +59,14 @@ def test_the_wait_since_411(
 ) -> None:
     line = line_of(limit, running=running, waiting=3, took=4.0)
     estimate = line.estimate(rank, now, short=True)
-    assert (estimate.rank, estimate.queue_size, estimate.rank_eta) == (rank, 3, eta)
+    assert (estimate["rank"], estimate["queue_size"], estimate["rank_eta"]) == (rank, 3, eta)
 
 
 def test_before_the_first_run_nobody_knows() -> None:
     for line in (line_of(1, running=1, waiting=1), line_of(1, running=0, waiting=1)):
-        assert line.estimate(0, 10.0, short=True).rank_eta is None
-        long = line.estimate(0, 10.0, short=False)
-        assert (long.rank_eta, long.average, long.concurrent, long.queue_eta) == (
-            None,
-            0.0,
-            None,
-            1.0,
-        )
+        told = {"rank": 0, "queue_size": 1, "avg_event_process_time": 0.0, "queue_eta": 1.0}
+        assert line.estimate(0, 10.0, short=True) == told
+        assert line.estimate(0, 10.0, short=False) == told
 
 
 @pytest.mark.parametrize(
@@ -92,7 +87,12 @@ def test_the_wait_until_410(
         line.finished(4.0)
     estimate = line.estimate(rank, 10.0, short=False)
     concurrent = 4 / min(limit or runs, runs)
-    assert estimate.rank_eta == pytest.approx(eta)
-    assert estimate.concurrent == pytest.approx(concurrent)
-    assert estimate.average == 4.0
-    assert estimate.queue_eta == pytest.approx(3 * concurrent)
+    assert estimate["rank_eta"] == pytest.approx(eta)
+    assert estimate["avg_event_concurrent_process_time"] == pytest.approx(concurrent)
+    assert estimate["avg_event_process_time"] == 4.0
+    assert estimate["queue_eta"] == pytest.approx(3 * concurrent)
+
+
+def test_the_application_has_a_job_from_when_it_is_told_to_the_end() -> None:
+    at_work = [stage for stage in Stage if Job(id=0, event_id="e", stage=stage).is_at_work]
+    assert at_work == [Stage.READY, Stage.RUNNING]

@@ -16,7 +16,7 @@ from sansio_gradio.errors import AppError
 from sansio_gradio.protocol.features import version_numbers
 from sansio_gradio.protocol.protocols import PROTOCOLS, Channel, Handover, Naming, Traits
 from sansio_gradio.server.app import App
-from sansio_gradio.server.messages import Estimate, Messages
+from sansio_gradio.server.messages import Messages
 
 SHARED = PROTOCOLS["sse_v3"]
 
@@ -38,64 +38,21 @@ def recorded(version: str) -> list[Any]:
     return [message for message in found if "msg" in message]
 
 
-def output_made(messages: Messages, output: dict[str, Any]) -> dict[str, Any]:
-    return messages.output(
-        output["data"],
-        is_generating=output.get("is_generating", False),
-        duration=output["duration"],
-        average=output["average_duration"],
-    )
-
-
 def made(messages: Messages, message: Any) -> Any:
     """The message as we make it, from the values of a recorded one."""
-    event_id = message.get("event_id")
-    match message["msg"]:
-        case "estimation":
-            estimate = Estimate(
-                rank=message["rank"],
-                queue_size=message["queue_size"],
-                rank_eta=message["rank_eta"],
-                average=message.get("avg_event_process_time"),
-                concurrent=message.get("avg_event_concurrent_process_time"),
-                queue_eta=message.get("queue_eta"),
-            )
-            return messages.estimation(event_id, estimate)
-        case "process_starts":
-            return messages.process_starts(event_id, message.get("eta"))
-        case "progress":
-            return messages.progress(event_id, message["progress_data"])
-        case "log":
-            return messages.log(
-                event_id,
-                message["log"],
-                level=message["level"],
-                title=message.get("title", ""),
-                duration=message.get("duration"),
-                visible=message.get("visible", True),
-            )
-        case "process_generating":
-            return messages.generating(event_id, output_made(messages, message["output"]))
-        case "process_streaming":
-            output = output_made(messages, message["output"])
-            return messages.streaming(event_id, output, message["time_limit"])
-        case "process_completed":
-            return completed(messages, message)
-        case "unexpected_error" if message.get("session_not_found", True):
-            return messages.session_not_found()
-        case "send_data":
-            return messages.send_data(event_id)
-        case kind:
-            return getattr(messages, kind)()
+    kind = message["msg"]
+    if kind == "unexpected_error" and message.get("session_not_found", True):
+        return messages.session_not_found()
+    if kind == "process_completed" and "error" in message["output"]:
+        return failed(messages, message)
+    values = {key: value for key, value in message.items() if key not in ("msg", "success")}
+    if "data" in message.get("output", {}):
+        values["output"] = messages.output(**message["output"])
+    return messages.make(kind, **values)
 
 
-def completed(messages: Messages, message: Any) -> Any:
+def failed(messages: Messages, message: Any) -> Any:
     event_id, output = message.get("event_id"), message["output"]
-    if "data" in output:
-        measured = message.get("avg_time", output["average_duration"]) is not None
-        return messages.completed(event_id, output_made(messages, output), measured=measured)
-    if "error" not in output:
-        return messages.cancelled(event_id)
     generating = "title" in message and message["title"] is None
     text = output["error"]
     error: Exception | None = ValueError(text)
@@ -136,11 +93,11 @@ def test_the_recordings_have_every_kind_but_the_one_of_a_server_that_stops() -> 
         "close_stream",
         "unexpected_error",
     }
-    stopped = messages_of("6.31.0").server_stopped()
+    stopped = messages_of("6.31.0").make("unexpected_error", message="stopped")
     assert stopped == {
         "msg": "unexpected_error",
         "event_id": None,
-        "message": "Server stopped unexpectedly.",
+        "message": "stopped",
         "session_not_found": False,
         "success": False,
     }
@@ -191,12 +148,21 @@ def test_the_title_of_a_failure_is_that_of_its_error() -> None:
     assert messages.failed("e", titled, generating=True).get("title") is None
 
 
-def test_a_job_that_got_no_data_is_told_so() -> None:
-    assert messages_of("3.50.2").timed_out("e") == {
-        "msg": "process_completed",
-        "output": {"error": "Time out uploading data to server"},
-        "success": False,
-    }
+def test_what_nobody_gives_a_value_is_null_and_what_the_version_has_not_is_left_out() -> None:
+    said = {"event_id": "e", "output": {}, "title": "T", "nonsense": 1}
+    newest = messages_of("6.31.0").make("process_completed", **said)
+    assert list(newest.items()) == [
+        ("msg", "process_completed"),
+        ("event_id", "e"),
+        ("output", {}),
+        ("success", True),
+        ("title", "T"),
+        ("used_cache", None),
+        ("cache_duration", None),
+        ("avg_time", None),
+    ]
+    old = messages_of("3.50.2").make("process_completed", **said)
+    assert old == {"msg": "process_completed", "output": {}, "success": True}
 
 
 @pytest.mark.parametrize("naming", Naming)
@@ -213,6 +179,8 @@ def test_a_message_names_its_job_where_the_protocol_does(channel: Channel, namin
     everywhere = naming is Naming.JOIN_ANSWER or (
         naming is Naming.SEND_DATA and channel is Channel.SESSION_STREAM
     )
-    assert ("event_id" in messages.process_starts("e", None)) == everywhere
-    assert ("event_id" in messages.send_data("e")) == (naming is not Naming.NOWHERE)
+    assert ("event_id" in messages.make("process_starts", event_id="e")) == everywhere
+    assert ("event_id" in messages.make("send_data", event_id="e")) == (
+        naming is not Naming.NOWHERE
+    )
     assert messages.names_jobs == everywhere

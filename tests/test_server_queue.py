@@ -11,7 +11,6 @@ from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import TEXTBOX
 from sansio_gradio.server.events import JobCancelled
 from sansio_gradio.server.limits import ServerLimits
-from sansio_gradio.server.queue import Submission
 
 TEXT = Slot(name="x", component=TEXTBOX)
 
@@ -148,8 +147,7 @@ def test_a_plain_call_survives_the_stream_of_its_session() -> None:
     talk = talk_with()
     talk.join("a")
     talk.submitted()
-    exchange, submission = talk.exchange(), Submission(data=["b"], session_hash="s")
-    talk.conversation.call(exchange, "f0", submission, (), 0)
+    exchange = talk.call("f0", "b", session_hash="s")
     called = talk.submitted()
     talk.leave(talk.stream())
     assert talk.event() == JobCancelled(job=0)

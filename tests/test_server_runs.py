@@ -13,7 +13,6 @@ from sansio_gradio.protocol.diff import apply_diff
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import JSON, STATE, TEXTBOX
 from sansio_gradio.server.events import ChunkReceived, InputEnded, JobCancelled
-from sansio_gradio.server.queue import Submission
 
 TEXT = Slot(name="x", component=TEXTBOX)
 
@@ -272,8 +271,7 @@ def test_a_plain_call_without_a_session_has_a_state_for_itself() -> None:
     app.add("count", parameters=[state], returns=[state])
     talk = Talk(app)
     for _ in range(2):
-        exchange = talk.exchange()
-        talk.conversation.call(exchange, "count", Submission(data=[None]), (), 0)
+        exchange = talk.call("count", None)
         submitted = talk.submitted()
         assert submitted.data == [0]
         talk.conversation.complete(submitted.job, [1], now=1)
@@ -292,15 +290,11 @@ def streaming(time_limit: float | None = None) -> tuple[Talk, int, int, str]:
 
 
 def feed(talk: Talk, event_id: str, *data: Any) -> tuple[int, Any]:
-    exchange = talk.exchange()
-    talk.conversation.feed(exchange, event_id, Submission(data=list(data)), talk.now)
-    return talk.answer(exchange)
+    return talk.post(f"stream/{event_id}", data=data)
 
 
 def end_input(talk: Talk, event_id: str) -> tuple[int, Any]:
-    exchange = talk.exchange()
-    talk.conversation.end_input(exchange, event_id, talk.now)
-    return talk.answer(exchange)
+    return talk.post(f"stream/{event_id}/close")
 
 
 def test_a_streaming_input_goes_chunk_by_chunk() -> None:

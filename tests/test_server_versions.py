@@ -8,58 +8,71 @@ from transcripts import load, versions
 from sansio_gradio.protocol.features import version_numbers
 from sansio_gradio.protocol.protocols import PROTOCOLS, detect
 from sansio_gradio.server.versions import (
-    ALWAYS,
     NEWEST_VERSION,
-    TYPICAL,
     Manner,
-    Span,
-    announced,
+    covers,
     does,
-    keys_of,
-    since,
-    table,
-    until,
+    filled,
+    protocol_of,
+    template,
+    typical,
 )
 
 
-def test_a_span_has_its_first_release_and_lacks_the_one_it_went_with() -> None:
-    span = Span((3, 2), (4, 0))
-    assert not span.covers((3, 1, 7))
-    assert span.covers((3, 2))
-    assert span.covers((3, 50, 2))
-    assert not span.covers((4, 0))
+def test_releases_have_the_first_and_lack_the_one_it_went_with() -> None:
+    releases = ">=3.2<4.0"
+    assert not covers(releases, (3, 1, 7))
+    assert covers(releases, (3, 2))
+    assert covers(releases, (3, 50, 2))
+    assert not covers(releases, (4, 0))
 
 
-def test_open_spans() -> None:
-    assert since(5, 0).covers((6, 31, 0))
-    assert not since(5, 0).covers((4, 44, 1))
-    assert until(5, 0).covers((3, 1))
-    assert not until(5, 0).covers((5, 0, 0))
-    assert ALWAYS.covers((1,))
+def test_open_releases() -> None:
+    assert covers(">=5.0", (6, 31, 0))
+    assert not covers(">=5.0", (4, 44, 1))
+    assert covers("<5.0", (3, 1))
+    assert not covers("<5.0", (5, 0, 0))
+    assert covers("", (1,))
 
 
-def test_a_table_lists_keys_with_their_releases() -> None:
-    rows = table("msg theme<3.17 app_id>=3.17 is_space>=3.1.5<3.17")
-    assert keys_of(rows, (3, 1, 4)) == ("msg", "theme")
-    assert keys_of(rows, (3, 16, 2)) == ("msg", "theme", "is_space")
-    assert keys_of(rows, (6, 31, 0)) == ("msg", "app_id")
+KEYS = 'msg theme<3.17:"dark" app_id>=3.17 is_space>=3.1.5<3.17:false pages>=4:[["",true]]'
 
 
-def test_a_table_that_cannot_be_read_is_a_mistake() -> None:
+def test_a_template_has_the_keys_of_its_release_in_order() -> None:
+    assert list(template(KEYS, (3, 16, 2)).items()) == [
+        ("msg", None),
+        ("theme", "dark"),
+        ("is_space", False),
+    ]
+    assert template(KEYS, (3, 1, 4)) == {"msg": None, "theme": "dark"}
+    assert template(KEYS, (6, 31, 0)) == {"msg": None, "app_id": None, "pages": [["", True]]}
+
+
+def test_a_template_is_filled_in_its_own_order_with_what_it_has_a_key_for() -> None:
+    made = filled({"a": 1, "b": None, "c": 3}, {"z": 0, "c": None, "b": 2})
+    assert list(made.items()) == [("a", 1), ("b", 2), ("c", None)]
+
+
+@pytest.mark.parametrize("wrong", ["msg >=3", "msg>=3..x", "msg<3>=2"])
+def test_a_template_that_cannot_be_read_is_a_mistake(wrong: str) -> None:
     with pytest.raises(AssertionError):
-        table("msg >=3")
+        template(wrong, (3, 0))
 
 
 @pytest.mark.parametrize("version", versions())
-def test_each_recorded_server_announced_what_we_would(version: str) -> None:
-    config = load(version, "config").config
-    assert announced(version_numbers(version)) == config.get("protocol")
+def test_each_recorded_server_spoke_what_we_would(version: str) -> None:
+    numbers = version_numbers(version)
+    announced = load(version, "config").config.get("protocol")
+    assert protocol_of(numbers) == detect(announced, numbers)
 
 
 @pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
 def test_each_protocol_has_a_release_that_speaks_it(protocol: str) -> None:
-    version = version_numbers(TYPICAL.get(protocol, NEWEST_VERSION))
-    assert detect(announced(version), version) == protocol
+    assert protocol_of(version_numbers(typical(protocol))) == protocol
+
+
+def test_a_protocol_that_nobody_speaks_is_posed_as_by_the_newest() -> None:
+    assert typical("made_up") == NEWEST_VERSION
 
 
 @pytest.mark.parametrize("manner", Manner)

@@ -20,7 +20,7 @@ import attrs
 
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.protocol.features import version_numbers
-from sansio_gradio.protocol.protocols import Traits, detect, traits_of
+from sansio_gradio.protocol.protocols import Traits, traits_of
 from sansio_gradio.server.components import (
     JSON,
     STATE,
@@ -33,10 +33,10 @@ from sansio_gradio.server.run import Run
 from sansio_gradio.server.versions import (
     NEWEST_VERSION,
     OLDEST_VERSION,
-    TYPICAL,
     Manner,
-    announced,
     does,
+    protocol_of,
+    typical,
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -107,15 +107,13 @@ class App:
         api_open: bool = True,
     ) -> None:
         if version is None:
-            version = NEWEST_VERSION if protocol is None else TYPICAL.get(protocol, NEWEST_VERSION)
+            version = NEWEST_VERSION if protocol is None else typical(protocol)
         self.title = title
         self.version_text = version
         self.version = version_numbers(version)
         if self.version < version_numbers(OLDEST_VERSION):
             raise ValueError(f"not a version from {OLDEST_VERSION} on: {version!r}")
-        self.protocol = (
-            detect(announced(self.version), self.version) if protocol is None else protocol
-        )
+        self.protocol = protocol_of(self.version) if protocol is None else protocol
         self.traits: Traits = traits_of(self.protocol)
         self.show_error = show_error
         self.concurrency_limit = concurrency_limit

@@ -1,6 +1,8 @@
 """Where messages go: event streams and WebSockets, by the number of their exchange.
 
-A job has a channel of its own, or its messages go to its session, whose streams take them.
+A job has a channel of its own, or its messages go to its session. There they wait until a stream
+takes them; what one takes, no other gets. The stream that takes the end of the last pending job is
+closed with it (gradio routes.py: queue_data_helper).
 """
 
 from __future__ import annotations
@@ -8,52 +10,38 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Traits
+from sansio_gradio.protocol.states import CLOSE_STREAM, HEARTBEAT, Msg
 from sansio_gradio.server.deadlines import Deadlines
-from sansio_gradio.server.events import Command, End, OpenStream, Send, SendAlive
+from sansio_gradio.server.events import Command, End, Open, Send, SendAlive
 from sansio_gradio.server.jobs import Job
 from sansio_gradio.server.messages import Messages
 from sansio_gradio.server.sessions import Session
 
 HEARTBEAT_EVERY: Final = 15.0  # seconds of a stream's own age (gradio routes.py)
 
-
-@attrs.frozen
-class Heartbeat:
-    """The stream by which a client shows that its session is there."""
-
-    session_hash: str
+Owner: TypeAlias = Job | Session | str
+"""What an exchange is there for: a job of its own, a session's messages, or, by the name of a
+session, its sign of life."""
 
 
-Owner: TypeAlias = Job | Session | Heartbeat
-"""What an exchange is there for: a job of its own, a session's messages, a sign of life."""
-
-
+@attrs.define(eq=False)
 class Channels:
-    """All open exchanges. *overflow* is called with a session whose messages nobody reads, when
-    the time is next told; until then it gets no more."""
+    """All open exchanges. *overflow* is called with a session that has more than *kept* messages
+    which nobody reads, when the time is next told; until then it gets no more."""
 
-    def __init__(
-        self,
-        traits: Traits,
-        messages: Messages,
-        deadlines: Deadlines,
-        *,
-        kept: int,
-        overflow: Callable[[Session], None],
-    ) -> None:
-        self.commands: deque[Command] = deque()
-        self._traits = traits
-        self._messages = messages
-        self._deadlines = deadlines
-        self._kept = kept
-        self._overflow = overflow
-        self._owners: dict[int, Owner] = {}
+    _traits: Traits
+    _messages: Messages
+    _deadlines: Deadlines
+    _kept: int
+    _overflow: Callable[[Session], None]
+    _owners: dict[int, Owner] = attrs.field(factory=dict[int, Owner])
+    commands: deque[Command] = attrs.field(factory=deque[Command])
 
     def put(self, command: Command) -> None:
         self.commands.append(command)
@@ -65,44 +53,46 @@ class Channels:
     def owner(self, exchange: int) -> Owner | None:
         return self._owners.get(exchange)
 
-    def take(self, exchange: int, job: Job) -> None:
-        """The exchange is *job*'s own."""
-        self._owners[exchange] = job
+    def take(self, exchange: int, owner: Owner) -> None:
+        """The exchange is *owner*'s."""
+        self._owners[exchange] = owner
 
     def leave(self, exchange: int) -> Owner | None:
         """The exchange is over; what it was there for."""
         self._deadlines.stop(exchange)
         return self._owners.pop(exchange, None)
 
-    def open_job_stream(self, exchange: int) -> None:
-        """An event stream for the job that has taken the exchange."""
-        self.put(OpenStream(exchange))
-        self._heartbeat_later(exchange)
+    def open_stream(self, exchange: int, owner: Owner) -> None:
+        """An event stream, and its heartbeats."""
+        self.take(exchange, owner)
+        self.put(Open(exchange))
+        if isinstance(owner, str):
+            self._beat(exchange, owner)
+        else:
+            self._beat_later(exchange, owner)
 
-    def open_stream(self, exchange: int, session: Session | None) -> None:
+    def open_session_stream(self, exchange: int, session: Session | None) -> None:
         """An event stream for the messages of a session; None: there is no such session."""
-        self.put(OpenStream(exchange))
         if session is None or session.messages is None:
+            self.put(Open(exchange))
             self._turn_away(exchange)
             return
-        self._owners[exchange] = session
+        self.open_stream(exchange, session)
         session.streams.append(exchange)
-        self._heartbeat_later(exchange)
         self._deliver(session)
 
-    def open_heartbeat(self, exchange: int, session_hash: str) -> None:
-        self.put(OpenStream(exchange))
-        self._owners[exchange] = Heartbeat(session_hash)
-        self._say_alive(exchange)
+    def say(self, job: Job, kind: str, /, **values: Any) -> None:
+        """Send a message of a job where its messages go."""
+        self.tell(job, self._messages.make(kind, event_id=job.event_id, **values))
 
-    def say(self, job: Job, message: Message) -> None:
-        """Send a job's message where its messages go."""
+    def tell(self, job: Job, message: Message) -> None:
+        """Send a message that is made already."""
         if job.exchange is not None:
             self.put(Send(job.exchange, message))
         elif job.session is not None:
-            self.queue(job.session, message)
+            self.tell_session(job.session, message)
 
-    def queue(self, session: Session, message: Message) -> None:
+    def tell_session(self, session: Session, message: Message) -> None:
         """Send a message to whichever stream of the session takes it."""
         if session.messages is None or session.is_overfull:
             return
@@ -135,23 +125,28 @@ class Channels:
         self.put(End(exchange, clean=False))
 
     def _deliver(self, session: Session) -> None:
-        for exchange, message in session.deliver():
-            if message is not None:
-                self.put(Send(exchange, message))
-                continue
-            if self._traits.close_stream:
-                self.put(Send(exchange, self._messages.close_stream()))
-            self.end(exchange)
+        while session.messages and session.streams:
+            exchange = session.streams[0]
+            session.streams.rotate(-1)
+            message = session.messages.popleft()
+            self.put(Send(exchange, message))
+            if message.get("msg") == Msg.PROCESS_COMPLETED:
+                session.pending.discard(message.get("event_id") or "")
+                if not session.pending:
+                    session.streams.remove(exchange)
+                    if self._traits.close_stream:
+                        self.put(Send(exchange, self._messages.make(CLOSE_STREAM)))
+                    self.end(exchange)
 
-    def _heartbeat_later(self, exchange: int) -> None:
-        self._deadlines.start(exchange, HEARTBEAT_EVERY, partial(self._heartbeat, exchange))
+    def _beat_later(self, exchange: int, owner: Owner) -> None:
+        beat = partial(self._beat, exchange, owner)
+        self._deadlines.start(exchange, HEARTBEAT_EVERY, beat)
 
-    def _heartbeat(self, exchange: int) -> None:
-        self.put(Send(exchange, self._messages.heartbeat()))
+    def _beat(self, exchange: int, owner: Owner) -> None:
+        if isinstance(owner, str):
+            self.put(SendAlive(exchange))
+        else:
+            self.put(Send(exchange, self._messages.make(HEARTBEAT)))
         # A job's own stream gets a single one: gradio@4.0.2 compares two different clocks.
-        if isinstance(self._owners.get(exchange), Session):
-            self._heartbeat_later(exchange)
-
-    def _say_alive(self, exchange: int) -> None:
-        self.put(SendAlive(exchange))
-        self._deadlines.start(exchange, HEARTBEAT_EVERY, partial(self._say_alive, exchange))
+        if not isinstance(owner, Job):
+            self._beat_later(exchange, owner)

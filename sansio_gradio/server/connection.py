@@ -13,7 +13,8 @@ import attrs
 
 from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.server.limits import ServerLimits
-from sansio_gradio.server.run import Headers
+from sansio_gradio.server.requests import Request
+from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.http import (
     BodyReceived,
     HTTPConnection,
@@ -33,6 +34,7 @@ _BAD_REQUEST: Final = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"connection: close\r\ncontent-length: 30\r\n\r\nInvalid HTTP request received."
 )
+_STREAM: Final = ("content-type", "text/event-stream; charset=utf-8")
 _TOO_LARGE: Final = (
     b"HTTP/1.1 413 Request Entity Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"connection: close\r\ncontent-length: 24\r\n\r\nRequest Entity Too Large"
@@ -40,31 +42,24 @@ _TOO_LARGE: Final = (
 
 
 @attrs.define
-class RequestReceived:
-    """A request with its whole body: answer it."""
-
-    head: RequestStarted
-    body: bytes
-
-
-@attrs.define
 class Gone:
     """Nothing more comes, and nothing more is to be said: close the connection."""
 
 
-Incoming: TypeAlias = RequestReceived | HandshakeRequested | TextReceived | Gone
+Incoming: TypeAlias = Request | HandshakeRequested | TextReceived | Gone
 
 
 @attrs.define(eq=False)
 class Connection:
-    """The connection that the caller calls ``id``. ``exchange`` is what it is used for now.
+    """The connection that the caller calls ``id``.
 
-    ``is_idle``: it was used, and nothing has come since.
+    ``is_busy``: a request is to be answered, or a stream or WebSocket is open. ``is_idle``: it was
+    used, and nothing has come since.
     """
 
     id: int
     limits: ServerLimits
-    exchange: int | None = None
+    is_busy: bool = False
     is_idle: bool = False
     is_closing: bool = False
     _http: HTTPConnection = attrs.field(init=False)
@@ -82,8 +77,9 @@ class Connection:
         self._http = HTTPConnection(Role.SERVER, max_header_size=self.limits.header)
 
     @property
-    def is_socket(self) -> bool:
-        return self._socket is not None
+    def awaits_close(self) -> bool:
+        """Whether it is a WebSocket whose client has not said goodbye."""
+        return self._socket is not None and not self._socket.is_closed
 
     @property
     def is_reusable(self) -> bool:
@@ -130,11 +126,12 @@ class Connection:
             else:
                 assert isinstance(event, MessageEnded)
                 assert self._head is not None
-                came.append(RequestReceived(self._head, b"".join(self._body)))
+                head, body = self._head, b"".join(self._body)
+                came.append(Request(self.id, head.method, head.target, head.headers, body))
                 self._head, self._body, self._next = None, [], [self._http.unread]
         self._put(self._http.data_to_send())
         if self._http.error is not None:
-            if not came and self.exchange is None:
+            if not came and not self.is_busy:
                 self._put(_BAD_REQUEST)
             return [Gone()]
         return came
@@ -175,33 +172,29 @@ class Connection:
         self._offset = 0
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        self._put(self._http.send_response(status, headers, body))
+        """Answer a request, or refuse a WebSocket."""
+        if self._socket is None:
+            self._put(self._http.send_response(status, headers, body))
+        else:
+            self._put(self._socket.reject(status, headers, body))
 
-    def open_stream(self, headers: Headers) -> None:
-        self._put(self._http.send_response(200, headers))
+    def open(self, headers: Headers) -> None:
+        """Begin an event stream, or accept a WebSocket."""
+        if self._socket is None:
+            self._put(self._http.send_response(200, (*headers, _STREAM)))
+        else:
+            self._put(self._socket.accept(headers))
 
-    def send_event(self, data: bytes) -> None:
-        """One event of a stream; *data* is a single line."""
-        self._put(self._http.send_body(b"data: %b\n\n" % data))
+    def send(self, data: bytes) -> None:
+        """One event of a stream, or a text; *data* is a single line."""
+        if self._socket is None:
+            self._put(self._http.send_body(b"data: %b\n\n" % data))
+        else:
+            self._put(self._socket.send_text(data.decode()))
 
-    def end_stream(self) -> None:
-        self._put(self._http.end_body())
-
-    def accept(self, headers: Headers) -> None:
-        assert self._socket is not None
-        self._put(self._socket.accept(headers))
-
-    def reject(self, status: int, headers: Headers) -> None:
-        assert self._socket is not None
-        self._put(self._socket.reject(status, headers))
-
-    def send_text(self, text: str) -> None:
-        assert self._socket is not None
-        self._put(self._socket.send_text(text))
-
-    def send_close(self) -> None:
-        assert self._socket is not None
-        self._put(self._socket.send_close())
+    def end(self) -> None:
+        """End an event stream, or say goodbye on a WebSocket."""
+        self._put(self._http.end_body() if self._socket is None else self._socket.send_close())
 
     def _put(self, data: bytes) -> None:
         if data:

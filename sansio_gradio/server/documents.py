@@ -15,66 +15,43 @@ from sansio_gradio.protocol.protocols import detect
 from sansio_gradio.server.app import App, Function, Slot
 from sansio_gradio.server.components import STATE, TEXTBOX, Component
 from sansio_gradio.server.values import plain
-from sansio_gradio.server.versions import Manner, does, keys_of, table
+from sansio_gradio.server.versions import Manner, does, filled, template
 
 Document = dict[str, Any]
 
-_CONFIG: Final = table("""
-    version api_prefix>=5.0 mode app_id>=3.17 dev_mode analytics_enabled>=3.17 components theme<3.17
-    css connect_heartbeat>=4.29 js>=4.0 head>=4.0 title is_space>=3.1.5<3.17 space_id>=3.17
-    enable_queue show_error>=3.1.5 show_api>=3.2<5.50 is_colab>=3.16 max_file_size>=4.28
-    stylesheets>=3.17 theme>=3.17 protocol>=4.0 fill_height>=4.19 fill_width>=4.44 pages>=5.50
-    page>=5.50 mcp_server>=5.28 dependencies>=5.0 layout dependencies<5.0 username>=5.0 root>=3.17
-    username>=4.44<5.0
-""")
-_DEPENDENCY: Final = table("""
+_CONFIG: Final = """
+    version api_prefix>=5.0 mode:"blocks" app_id>=3.17 dev_mode:false analytics_enabled>=3.17:false
+    components theme<3.17:"default" css connect_heartbeat>=4.29 js>=4.0 head>=4.0 title
+    is_space>=3.1.5<3.17:false space_id>=3.17 enable_queue:true show_error>=3.1.5
+    show_api>=3.2<5.50:true is_colab>=3.16:false max_file_size>=4.28 stylesheets>=3.17:[]
+    theme>=3.17:"default" protocol>=4.0 fill_height>=4.19:false fill_width>=4.44:false
+    pages>=5.50:[["","Home",true]] page>=5.50 mcp_server>=5.28:false dependencies>=5.0 layout
+    dependencies<5.0 username>=5.0 root>=3.17 username>=4.44<5.0
+"""
+_DEPENDENCY: Final = """
     id>=4.32 targets trigger<3.17 inputs outputs backend_fn js status_tracker<3.2 queue api_name
-    api_description>=5.50 scroll_to_output show_progress show_progress_on>=5.50 every>=3.16<4.32
-    batch>=3.16 max_batch_size>=3.16 cancels>=3.6 types>=3.17 collects_event_data>=3.21
-    trigger_after>=3.21 trigger_only_on_success>=3.21 trigger_only_on_failure>=5.42
-    trigger_mode>=4.0 show_api>=4.12<6.0 api_visibility>=6.0 rendered_in>=4.32 render_id>=5.50
-    connection>=5.0 time_limit>=5.0 stream_every>=5.0 event_specific_args>=5.50
-""")
-_COMPONENT: Final = table("""
+    api_description>=5.50 scroll_to_output:false show_progress show_progress_on>=5.50
+    every>=3.16<4.32 batch>=3.16:false max_batch_size>=3.16:4 cancels>=3.6 types>=3.17
+    collects_event_data>=3.21:false trigger_after>=3.21 trigger_only_on_success>=3.21:false
+    trigger_only_on_failure>=5.42:false trigger_mode>=4.0 show_api>=4.12<6.0 api_visibility>=6.0
+    rendered_in>=4.32 render_id>=5.50 connection>=5.0 time_limit>=5.0 stream_every>=5.0:0.5
+    event_specific_args>=5.50
+"""
+_COMPONENT: Final = """
     id type props serializer>=3.17<4.0 skip_api>=4.0 key>=4.29 api_info>=3.17
     api_info_as_input>=5.50 api_info_as_output>=5.50 example_inputs>=3.17
-""")
-_ENDPOINT: Final = table("""
-    parameters returns show_api>=4.30<6.0 api_visibility>=6.0 description>=6.0
-""")
-_PARAMETER: Final = table("""
+"""
+_ENDPOINT: Final = """
+    parameters returns show_api>=4.30<6.0:true api_visibility>=6.0:"public" description>=6.0
+"""
+_PARAMETER: Final = """
     label parameter_name>=4.23 parameter_has_default>=4.23 parameter_default>=4.23
     type python_type component example_input serializer<4.0
-""")
-_RETURN: Final = table("label type python_type component serializer<4.0")
-
-# What is the same in every app that this server role can be.
-_NULL: Final = table("""
-    css js head space_id max_file_size username key status_tracker show_progress_on every
-    trigger_after rendered_in render_id
-""")
-_FALSE: Final = table("""
-    dev_mode analytics_enabled is_space is_colab fill_height fill_width mcp_server batch
-    scroll_to_output collects_event_data trigger_only_on_success trigger_only_on_failure
-""")
-_FIXED: Final[Document] = {
-    **{key: None for key, _ in _NULL},
-    **{key: False for key, _ in _FALSE},
-    "mode": "blocks",
-    "theme": "default",
-    "enable_queue": True,
-    "show_api": True,
-    "api_visibility": "public",
-    "stylesheets": [],
-    "pages": [["", "Home", True]],
-    "max_batch_size": 4,
-    "stream_every": 0.5,
-}
+"""
+_RETURN: Final = "label type python_type component serializer<4.0"
 
 # A component that no API sees has nothing to say about its values.
-_OF_VALUES: Final = frozenset(
-    {"api_info", "api_info_as_input", "api_info_as_output", "example_inputs"}
-)
+_OF_VALUES: Final = ("api_info", "api_info_as_input", "api_info_as_output", "example_inputs")
 
 
 class Documents:
@@ -100,7 +77,6 @@ class Documents:
         numbers = [function.fn_index for function in app.functions]
         page = {"layout": layout, "components": ids, "dependencies": numbers}
         made: Document = {
-            **_FIXED,
             "version": app.version_text,
             "api_prefix": app.api_prefix,
             "app_id": self.app_id,
@@ -108,13 +84,12 @@ class Documents:
             "connect_heartbeat": has(app.version, Feature.HEARTBEAT),
             "title": app.title,
             "show_error": app.show_error,
-            "protocol": app.protocol,
             "page": {"": page},
             "dependencies": self._dependencies,
             "layout": layout,
             "root": root if does(app.version, Manner.NAMES_ITS_ROOT) else "",
         }
-        document = {key: made[key] for key in keys_of(_CONFIG, app.version)}
+        document = filled(template(_CONFIG, app.version), made)
         if detect(None, app.version) == app.protocol:
             document.pop("protocol", None)
         else:
@@ -133,12 +108,11 @@ class Documents:
     def _component(self, component: Component, props: Mapping[str, Any], kind: str = "") -> int:
         """Add a component; a State or something of another *kind* is none that the API sees."""
         number = len(self._components) + 1
-        keys = keys_of(_COMPONENT, self._app.version)
+        keys = template(_COMPONENT, self._app.version)
         old = "serializer" in keys
         seen = not kind and component is not STATE
         schema, example = dict(component.schema), component.example
         made: Document = {
-            **_FIXED,
             "id": number,
             "type": kind or component.kind,
             "props": {**props, "name": kind or component.kind},
@@ -149,8 +123,10 @@ class Documents:
             "api_info_as_output": schema,
             "example_inputs": {"raw": example, "serialized": example} if old else example,
         }
-        told = [key for key in keys if seen or old or key not in _OF_VALUES]
-        self._components.append({key: made[key] for key in told})
+        if not seen and not old:
+            for key in _OF_VALUES:
+                keys.pop(key, None)
+        self._components.append(filled(keys, made))
         return number
 
     def _slot(self, slot: Slot) -> int:
@@ -173,7 +149,6 @@ class Documents:
         modern = version >= (4, 32)
         types = {"cancel": bool(function.cancels)} if modern else {"continuous": False}
         made: Document = {
-            **_FIXED,
             "id": function.fn_index,
             "targets": [target] if version < (3, 17) else [[target, trigger]],
             "trigger": trigger,
@@ -193,23 +168,22 @@ class Documents:
             "time_limit": function.time_limit,
             "event_specific_args": ["stream_every"] if function.streaming else None,
         }
-        return {key: made[key] for key in keys_of(_DEPENDENCY, version)}
+        return filled(template(_DEPENDENCY, version), made)
 
     def _endpoint(self, function: Function) -> Document:
         version = self._app.version
-        parameters, returns = keys_of(_PARAMETER, version), keys_of(_RETURN, version)
-        made: Document = {
-            **_FIXED,
-            "parameters": [_said_of(s, parameters) for s in function.parameters if not s.is_state],
-            "returns": [_said_of(slot, returns) for slot in function.returns if not slot.is_state],
+        parameter, value = template(_PARAMETER, version), template(_RETURN, version)
+        made = {
+            "parameters": [_said_of(s, parameter) for s in function.parameters if not s.is_state],
+            "returns": [_said_of(slot, value) for slot in function.returns if not slot.is_state],
             "description": function.description,
         }
-        return {key: made[key] for key in keys_of(_ENDPOINT, version)}
+        return filled(template(_ENDPOINT, version), made)
 
 
-def _said_of(slot: Slot, keys: tuple[str, ...]) -> Document:
+def _said_of(slot: Slot, keys: Document) -> Document:
     component = slot.component
-    made: Document = {
+    made = {
         "label": slot.name,
         "parameter_name": slot.name,
         "parameter_has_default": slot.has_default,
@@ -220,4 +194,4 @@ def _said_of(slot: Slot, keys: tuple[str, ...]) -> Document:
         "example_input": component.example,
         "serializer": component.serializer,
     }
-    return {key: made[key] for key in keys}
+    return filled(keys, made)

@@ -17,40 +17,26 @@ Rule 2: ``conn`` is a number of the caller's. After ``CloseConnection`` the call
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from email.utils import formatdate
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
 from sansio_gradio.server.app import App
-from sansio_gradio.server.connection import Connection, Gone, Incoming, RequestReceived
+from sansio_gradio.server.connection import Connection, Gone
 from sansio_gradio.server.conversation import Conversation
-from sansio_gradio.server.deadlines import Deadlines
-from sansio_gradio.server.events import (
-    Answer,
-    AnswerText,
-    Command,
-    Event,
-    OpenStream,
-    Send,
-    SendAlive,
-)
+from sansio_gradio.server.events import Answer, Command, End, Event, Open, Send
 from sansio_gradio.server.limits import ServerLimits
-from sansio_gradio.server.routes import AnswerPage, Request, Router
-from sansio_gradio.server.run import Headers
+from sansio_gradio.server.requests import Request
+from sansio_gradio.server.runs import Runs
 from sansio_gradio.wire import json
 from sansio_gradio.wire.websocket import HandshakeRequested
 
 IDLE: Final = 5.0  # seconds between two requests (uvicorn's timeout_keep_alive)
 REQUEST_WITHIN: Final = 60.0  # seconds for a connection's first request to arrive whole
 CLOSE_WITHIN: Final = 20.0  # seconds for the answer to a Close (websockets' close_timeout)
-
-_JSON: Final = ("content-type", "application/json")
-_TEXT: Final = ("content-type", "text/plain; charset=utf-8")
-_HTML: Final = ("content-type", "text/html; charset=utf-8")
-_STREAM: Final = ("content-type", "text/event-stream; charset=utf-8")
 
 
 @attrs.frozen
@@ -60,7 +46,7 @@ class CloseConnection:
     conn: int
 
 
-class ServerEngine:
+class ServerEngine(Runs):
     """Serves one app on any number of connections.
 
     ``entropy(n)`` gives n random bytes; ``now + wall_offset`` is POSIX time, for the Date field.
@@ -76,19 +62,18 @@ class ServerEngine:
     ) -> None:
         self._limits = limits or ServerLimits()
         self._wall_offset = wall_offset
+        # A connection serves one exchange at a time, so both have the same number.
         self._conversation = Conversation(app, entropy=entropy, limits=self._limits)
-        self._router = Router(self._conversation, self._limits)
+        super().__init__(self._conversation.queue)
         self._connections: dict[int, Connection] = {}
-        self._by_exchange: dict[int, Connection] = {}
-        self._exchange_count = 0
         self._with_data: set[int] = set()
         self._answered: deque[Connection] = deque()  # what came behind their request is to be read
         self._closing: deque[CloseConnection] = deque()
-        self._deadlines = Deadlines()
 
     # The network
 
     def connection_made(self, conn: int, now: float) -> None:
+        self._carry_out()  # or this one would get what was meant for an older one of its number
         self._deadlines.now = now
         connection = self._connections[conn] = Connection(conn, self._limits)
         if len(self._connections) > self._limits.connections:
@@ -102,14 +87,13 @@ class ServerEngine:
         connection = self._connections.get(conn)
         if connection is None or connection.is_closing:
             return
-        if data:
-            if connection.is_idle:
-                connection.is_idle = False
-                self._close_after(connection, REQUEST_WITHIN)
-            self._came(connection, connection.receive(data))
-        else:
+        if not data:
             self._give_up(connection)
-        self._carry_out()
+            return
+        if connection.is_idle:
+            connection.is_idle = False
+            self._close_after(connection, REQUEST_WITHIN)
+        self._read(connection, data)
 
     def connection_lost(self, conn: int, error: BaseException | None, now: float) -> None:  # noqa: ARG002  # as in the client's engine, which tells it on
         """The connection is closed; nothing can be sent there any more."""
@@ -118,27 +102,25 @@ class ServerEngine:
         if connection is not None and not connection.is_closing:
             connection.is_closing = True
             self._leave(connection)
-            self._carry_out()
         self._with_data.discard(conn)
 
     def handle_timer(self, now: float) -> None:
         """Time has passed; to be told when ``next_deadline`` has."""
-        self._deadlines.now = now
-        self._deadlines.fire()
         self._conversation.handle_timer(now)
-        self._carry_out()
 
     def next_deadline(self) -> float | None:
         """When ``handle_timer`` is next of use, in monotonic seconds."""
-        times = (self._deadlines.next_deadline(), self._conversation.next_deadline())
-        return min((time for time in times if time is not None), default=None)
+        self._carry_out()
+        return self._conversation.next_deadline()
 
     def connections_with_data(self) -> list[int]:
         """The connections that have something to be sent."""
+        self._carry_out()
         return list(self._with_data)
 
     def data_to_send(self, conn: int, max_bytes: int = 65536) -> bytes:
         """What is to be sent on that connection now: up to *max_bytes*, all of which must be."""
+        self._carry_out()
         connection = self._connections.get(conn)
         if connection is None:
             return b""
@@ -150,41 +132,15 @@ class ServerEngine:
         return data
 
     def next_command(self) -> CloseConnection | None:
+        self._carry_out()
         return self._closing.popleft() if self._closing else None
 
     # The application: see Runs
 
     def next_event(self) -> Event | None:
         """What the application is told next, None for now."""
-        return self._conversation.next_event()
-
-    def start(self, job: int, now: float) -> None:
-        self._conversation.start(job, now)
         self._carry_out()
-
-    def progress(self, job: int, units: Sequence[Mapping[str, Any]]) -> None:
-        self._conversation.progress(job, units)
-        self._carry_out()
-
-    def log(self, job: int, text: str, **how: Any) -> None:
-        self._conversation.log(job, text, **how)
-        self._carry_out()
-
-    def send(self, job: int, message: Mapping[str, Any]) -> None:
-        self._conversation.send(job, message)
-        self._carry_out()
-
-    def generate(self, job: int, data: Sequence[Any], now: float) -> None:
-        self._conversation.generate(job, data, now)
-        self._carry_out()
-
-    def complete(self, job: int, data: Sequence[Any] | None = None, *, now: float) -> None:
-        self._conversation.complete(job, data, now=now)
-        self._carry_out()
-
-    def fail(self, job: int, error: BaseException | None = None, *, now: float) -> None:
-        self._conversation.fail(job, error, now=now)
-        self._carry_out()
+        return super().next_event()
 
     def stop(self, now: float) -> None:
         """Go down: every stream is told, every connection closed."""
@@ -194,66 +150,76 @@ class ServerEngine:
         for connection in list(self._connections.values()):
             self._close(connection)
 
-    # What clients send
+    # Between connections and conversation
 
-    def _came(self, connection: Connection, came: list[Incoming]) -> None:
+    def _read(self, connection: Connection, data: bytes) -> None:
+        """Tell the conversation what has come."""
+        came = connection.receive(data)
         self._settle(connection)
+        conn, now = connection.id, self._deadlines.now
         for incoming in came:
-            if isinstance(incoming, RequestReceived):
-                self._request(connection, incoming)
-            elif isinstance(incoming, HandshakeRequested):
-                self._shake_hands(connection, incoming)
-            elif isinstance(incoming, Gone):
+            if isinstance(incoming, Gone):
                 self._give_up(connection)
-            elif connection.exchange is not None:
-                self._router.text(connection.exchange, incoming.text, self._deadlines.now)
+            elif isinstance(incoming, Request):
+                self._begin(connection)
+                self._conversation.request(incoming, now)
+            elif isinstance(incoming, HandshakeRequested):
+                self._begin(connection)
+                self._conversation.open_socket(conn, incoming.target, incoming.headers, now)
+            else:
+                self._conversation.text(conn, incoming.text, now)
 
-    def _request(self, connection: Connection, received: RequestReceived) -> None:
-        head = received.head
-        request = Request(
-            self._begin(connection),
-            head.method,
-            head.target,
-            head.headers,
-            received.body,
-            self._deadlines.now,
-        )
-        answer = self._router.request(request)
-        if answer is not None:
-            self._answer(connection, answer)
-
-    def _shake_hands(self, connection: Connection, asked: HandshakeRequested) -> None:
-        if not self._router.takes_socket(asked.target.partition("?")[0]):
-            connection.reject(403, self._heads())
-            self._settle(connection)
-            self._give_up(connection)
-            return
-        connection.accept(self._heads())
-        exchange = self._begin(connection)
-        self._conversation.open_socket(exchange, asked.headers, self._deadlines.now)
-
-    def _begin(self, connection: Connection) -> int:
-        """A new exchange on this connection."""
-        self._deadlines.stop(connection.id)
-        exchange = connection.exchange = self._exchange_count
-        self._exchange_count += 1
-        self._by_exchange[exchange] = connection
-        return exchange
-
-    # What the conversation wants
+    def _begin(self, connection: Connection) -> None:
+        self._deadlines.stop(connection)
+        connection.is_busy = True
 
     def _carry_out(self) -> None:
+        """Do what the conversation wants by now."""
         while True:
             while (command := self._conversation.next_command()) is not None:
-                connection = self._by_exchange.get(command.exchange)
-                if connection is not None:
+                connection = self._connections.get(command.exchange)
+                if connection is not None and connection.is_busy:
                     self._do(connection, command)
                     self._settle(connection)
             if not self._answered:
                 return
             connection = self._answered.popleft()
             if not connection.is_closing:
-                self._came(connection, connection.receive(b""))
+                self._read(connection, b"")
+
+    def _do(self, connection: Connection, command: Command) -> None:
+        date = formatdate(self._deadlines.now + self._wall_offset, usegmt=True)
+        heads = (("date", date), ("server", "uvicorn"))
+        match command:
+            case Answer():
+                kind = command.content_type
+                content = () if kind is None else (("content-type", kind),)
+                connection.respond(command.status, (*heads, *content), command.data)
+                self._end(connection)
+            case Open():
+                connection.open(heads)
+            case Send():
+                connection.send(json.dumps(command.message))
+            case End(clean=True):
+                connection.end()
+                self._end(connection)
+            case End():
+                connection.is_busy = False
+                self._close(connection)
+            case _:
+                connection.send(b"ALIVE")
+
+    def _end(self, connection: Connection) -> None:
+        """The exchange on this connection is over."""
+        connection.is_busy = False
+        if connection.awaits_close:
+            self._close_after(connection, CLOSE_WITHIN)
+        elif connection.is_reusable:
+            self._close_after(connection, IDLE)
+            connection.is_idle = True
+            self._answered.append(connection)
+        else:
+            self._close(connection)
 
     def _settle(self, connection: Connection) -> None:
         """See what a connection has to be sent by now."""
@@ -265,67 +231,10 @@ class ServerEngine:
         else:
             self._with_data.discard(connection.id)
 
-    def _do(self, connection: Connection, command: Command) -> None:
-        if isinstance(command, Answer | AnswerText):
-            self._answer(connection, command)
-        elif isinstance(command, OpenStream):
-            connection.open_stream((*self._heads(), _STREAM))
-        elif isinstance(command, SendAlive):
-            connection.send_event(b"ALIVE")
-        elif isinstance(command, Send):
-            message = json.dumps(command.message)
-            if connection.is_socket:
-                connection.send_text(message.decode())
-            else:
-                connection.send_event(message)
-        else:
-            self._finish(connection)
-            if not command.clean:
-                self._close(connection)
-            elif connection.is_socket:
-                connection.send_close()
-                self._close_after(connection, CLOSE_WITHIN)
-            else:
-                connection.end_stream()
-                self._next_request(connection)
-
-    def _answer(self, connection: Connection, answer: Answer | AnswerText | AnswerPage) -> None:
-        heads = self._heads()
-        if isinstance(answer, Answer):
-            connection.respond(answer.status, (*heads, _JSON), json.dumps(answer.body))
-        elif isinstance(answer, AnswerPage):
-            connection.respond(200, (*heads, _HTML), answer.text.encode())
-        elif answer.text:
-            connection.respond(answer.status, (*heads, _TEXT), answer.text.encode())
-        else:
-            connection.respond(answer.status, heads, b"")
-        self._finish(connection)
-        self._next_request(connection)
-        self._settle(connection)
-
-    def _finish(self, connection: Connection) -> int | None:
-        """The exchange on this connection is over; its number."""
-        exchange, connection.exchange = connection.exchange, None
-        if exchange is not None:
-            del self._by_exchange[exchange]
-        return exchange
-
-    def _next_request(self, connection: Connection) -> None:
-        if connection.is_reusable:
-            self._close_after(connection, IDLE)
-            connection.is_idle = True
-            self._answered.append(connection)
-        else:
-            self._close(connection)
-
-    def _heads(self) -> Headers:
-        date = formatdate(self._deadlines.now + self._wall_offset, usegmt=True)
-        return (("date", date), ("server", "uvicorn"))
-
     # The end of a connection
 
     def _close_after(self, connection: Connection, seconds: float) -> None:
-        self._deadlines.start(connection.id, seconds, partial(self._give_up, connection))
+        self._deadlines.start(connection, seconds, partial(self._give_up, connection))
 
     def _give_up(self, connection: Connection) -> None:
         """Close a connection, whatever it is used for."""
@@ -334,15 +243,15 @@ class ServerEngine:
 
     def _leave(self, connection: Connection) -> None:
         """Tell the conversation that this client is gone."""
-        self._deadlines.stop(connection.id)
-        exchange = self._finish(connection)
-        if exchange is not None:
-            self._conversation.closed(exchange, self._deadlines.now)
+        self._deadlines.stop(connection)
+        if connection.is_busy:
+            connection.is_busy = False
+            self._conversation.closed(connection.id, self._deadlines.now)
 
     def _close(self, connection: Connection) -> None:
         if connection.is_closing:
             return
-        self._deadlines.stop(connection.id)
+        self._deadlines.stop(connection)
         connection.is_closing = True
         self._closing.append(CloseConnection(connection.id))
         if not connection.has_data:

@@ -8,13 +8,18 @@ WebSocket.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.server.app import Function
-from sansio_gradio.server.run import Headers
+from sansio_gradio.wire import json
+from sansio_gradio.wire.headers import Headers
+
+JSON: Final = "application/json"
+TEXT: Final = "text/plain; charset=utf-8"
+HTML: Final = "text/html; charset=utf-8"
 
 
 @attrs.frozen(kw_only=True)
@@ -62,25 +67,23 @@ Event: TypeAlias = JobSubmitted | JobCancelled | ChunkReceived | InputEnded
 
 @attrs.frozen
 class Answer:
-    """Answer a request with JSON."""
+    """Answer a request: ``body`` is to be JSON, unless it is a text of another ``content_type``
+    (None: an empty one)."""
 
     exchange: int
     status: int
     body: Any
+    content_type: str | None = JSON
+
+    @property
+    def data(self) -> bytes:
+        """The body as it is sent."""
+        return json.dumps(self.body) if self.content_type == JSON else self.body.encode()
 
 
 @attrs.frozen
-class AnswerText:
-    """Answer a request with plain text, as servers do where something went wrong within."""
-
-    exchange: int
-    status: int
-    text: str
-
-
-@attrs.frozen
-class OpenStream:
-    """Answer a request with an event stream, which stays open."""
+class Open:
+    """Answer a request with an event stream, which stays open, or accept a WebSocket."""
 
     exchange: int
 
@@ -108,4 +111,4 @@ class End:
     clean: bool = True
 
 
-Command: TypeAlias = Answer | AnswerText | OpenStream | Send | SendAlive | End
+Command: TypeAlias = Answer | Open | Send | SendAlive | End

@@ -1,6 +1,6 @@
 """A job, the line that it waits in, and how long that takes.
 
-Rule: nothing here sends a message; the conversation does.
+Rule: nothing here sends a message; the queue does.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import Any
 import attrs
 
 from sansio_gradio.server.app import Function
-from sansio_gradio.server.messages import Estimate, Output
-from sansio_gradio.server.run import Headers
+from sansio_gradio.server.messages import Output
+from sansio_gradio.server.requests import Submission
 from sansio_gradio.server.sessions import Session
+from sansio_gradio.wire.headers import Headers
 
 
 class Stage(enum.Enum):
@@ -27,39 +28,37 @@ class Stage(enum.Enum):
     OVER = enum.auto()
 
 
-class Origin(enum.Enum):
-    """How a job came in, which is how its result goes out."""
-
-    QUEUE = enum.auto()
-    PLAIN_CALL = enum.auto()  # /api and /run: the result is the answer
-
-
 @attrs.define(eq=False, kw_only=True)
 class Job:
-    """One run of a function for one client."""
+    """One run of a function for one client.
+
+    ``queued``: False for a plain call (/api, /run), whose result is the answer to its request.
+    """
 
     id: int
     event_id: str
-    origin: Origin
+    queued: bool = True
     session: Session | None = None
     function: Function | None = None
     exchange: int | None = None  # the channel that is this job's own
     headers: Headers = ()
-    data: list[Any] | None = None
-    event_data: Any = None
-    trigger_id: int | None = None
-    stage: Stage = Stage.WAITING
+    submission: Submission | None = None  # with the data
+    stage: Stage = Stage.GREETING
     line: Line | None = None
     began: float = 0.0  # of the run
     step_began: float = 0.0  # of what the next output is the result of
     last: Output | None = None  # the newest output, data whole
-    outputs: int = 0
     # Streaming input
     run_time: float = 0.0
-    first_step: float = 0.0
+    first_step: float | None = None
     awaits_chunk: bool = False
     next_chunk: list[Any] | None = None
     input_ended: bool = False
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the application has it."""
+        return self.stage in (Stage.READY, Stage.RUNNING)
 
 
 @attrs.define(eq=False)
@@ -110,43 +109,32 @@ class Line:
         """A run has ended after so long."""
         self.queue_eta = self._concurrent(self.times.add(seconds)) * len(self.waiting)
 
-    def estimate(self, rank: int, now: float, *, short: bool) -> Estimate:
-        """What the waiting job at that place is told.
+    def estimate(self, rank: int, now: float, *, short: bool) -> dict[str, Any]:
+        """What the waiting job at that place is told, in the words of the message.
 
         *short*: as servers since 4.11 count it (queueing.py: broadcast_estimations), else as those
         before (gradio@3.50.2 queueing.py: send_estimation).
         """
+        told = {"rank": rank, "queue_size": len(self.waiting), "queue_eta": self.queue_eta}
         average = self.times.average
-        if not short:
-            return self._long(rank, average)
-        until_free = self._until_free(now, average)
-        eta = None
-        if average is not None and until_free is not None:
+        if average is None:
+            return {**told, "avg_event_process_time": 0.0}
+        if short:
             ahead = rank * average / self.limit if self.limit else 0.0
-            eta = average + ahead + until_free
-        return Estimate(rank=rank, queue_size=len(self.waiting), rank_eta=eta)
+            return {**told, "rank_eta": average + ahead + self._until_free(now, average)}
+        concurrent = self._concurrent(average)
+        return {
+            **told,
+            "rank_eta": average + (rank + self.is_full) * concurrent,
+            "avg_event_process_time": average,
+            "avg_event_concurrent_process_time": concurrent,
+        }
 
-    def _until_free(self, now: float, average: float | None) -> float | None:
+    def _until_free(self, now: float, average: float) -> float:
         if not self.is_full:
             return 0.0
-        if average is None:
-            return None
         first = min(job.began for job in self.running.values())
         return max(first + average - now, 0.0)
-
-    def _long(self, rank: int, average: float | None) -> Estimate:
-        concurrent = rank_eta = None
-        if average is not None:
-            concurrent = self._concurrent(average)
-            rank_eta = average + (rank + self.is_full) * concurrent
-        return Estimate(
-            rank=rank,
-            queue_size=len(self.waiting),
-            rank_eta=rank_eta,
-            average=average or 0.0,
-            concurrent=concurrent,
-            queue_eta=self.queue_eta,
-        )
 
     def _concurrent(self, average: float) -> float:
         """Seconds of a run, shared by those that run at once."""

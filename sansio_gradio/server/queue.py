@@ -8,58 +8,42 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-import attrs
-
 from sansio_gradio.errors import LocalProtocolError
-from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Channel
+from sansio_gradio.protocol.states import Msg
 from sansio_gradio.server.app import App, Function
 from sansio_gradio.server.channels import Channels
 from sansio_gradio.server.deadlines import Deadlines
 from sansio_gradio.server.events import Event, JobCancelled, JobSubmitted
-from sansio_gradio.server.jobs import Job, Line, Origin, Stage
+from sansio_gradio.server.jobs import Job, Line, Stage, Times
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.messages import Messages
-from sansio_gradio.server.run import Headers
+from sansio_gradio.server.requests import Submission
 from sansio_gradio.server.sessions import Session, Sessions
 from sansio_gradio.server.versions import Manner, does
+from sansio_gradio.wire.headers import Headers
 
 DATA_WITHIN: Final = 60.0  # seconds (gradio@3.50.2 queueing.py: gather_event_data)
 DATA_WITHIN_STREAM: Final = 5.0  # gradio@4.0.2 queueing.py: Event.get_data
 
 
-@attrs.frozen(kw_only=True)
-class Submission:
-    """What a client hands in: gradio data_classes.py, PredictBody."""
-
-    data: list[Any] | None = None
-    fn_index: int | None = None
-    session_hash: str | None = None
-    event_id: str | None = None
-    event_data: Any = None
-    trigger_id: int | None = None
-
-
 class Queue:
-    """All jobs of a server that are not over, and the sessions that they belong to."""
+    """All jobs of a server that are not over, and the sessions that they belong to.
 
-    def __init__(
-        self,
-        app: App,
-        messages: Messages,
-        deadlines: Deadlines,
-        *,
-        entropy: Callable[[int], bytes],
-        limits: ServerLimits,
-    ) -> None:
+    ``events`` are for the application. ``steps``: how long each function takes from one output to
+    the next.
+    """
+
+    def __init__(self, app: App, entropy: Callable[[int], bytes], limits: ServerLimits) -> None:
+        self.app = app
         self.events: deque[Event] = deque()
+        self.deadlines = Deadlines()
+        self.messages = Messages(app.version, app.traits, show_error=app.show_error)
         self.sessions = Sessions(limits.sessions, self._forget)
         self.channels = Channels(
-            app.traits, messages, deadlines, kept=limits.messages, overflow=self.sessions.drop
+            app.traits, self.messages, self.deadlines, limits.messages, self.sessions.drop
         )
-        self._app = app
-        self._messages = messages
-        self._deadlines = deadlines
+        self.steps: dict[int, Times] = {}
         self._entropy = entropy
         self._limits = limits
         self._lines: dict[int | None, Line] = {}
@@ -67,12 +51,12 @@ class Queue:
         self._by_event: dict[str, Job] = {}
         self._count = 0
 
-    def new_job(self, origin: Origin, headers: Headers, exchange: int | None = None) -> Job:
+    def new_job(self, headers: Headers, exchange: int | None = None, *, queued: bool = True) -> Job:
         """A job, with the exchange that is its own, if any."""
         job = Job(
             id=self._count,
             event_id=self._entropy(16).hex(),
-            origin=origin,
+            queued=queued,
             headers=headers,
             exchange=exchange,
         )
@@ -89,9 +73,7 @@ class Queue:
             job.session = self.sessions.use(submission.session_hash)
             job.session.jobs[job.id] = job
         if submission.data is not None:
-            job.data = submission.data
-            job.event_data = submission.event_data
-            job.trigger_id = submission.trigger_id
+            job.submission = submission
 
     def find(self, number: int) -> Job | None:
         """The job of that number; None if it is over.
@@ -107,19 +89,13 @@ class Queue:
         """The job of that event_id, if it is not over."""
         return None if event_id is None else self._by_event.get(event_id)
 
-    def function(self, fn_index: int | None) -> Function | None:
-        functions = self._app.functions
-        if fn_index is None or not 0 <= fn_index < len(functions):
-            return None
-        return functions[fn_index]
-
     def why_full(self, *, asking: int = 0) -> str | None:
         """What a client is told if no further job can wait, None if one can.
 
         ``asking``: how many of the jobs counted are those that ask.
         """
         size = sum(len(line.waiting) for line in self._lines.values())
-        limit = self._app.max_size
+        limit = self.app.max_size
         if limit is None or size < limit:
             if len(self._jobs) - asking < self._limits.jobs:
                 return None
@@ -137,36 +113,32 @@ class Queue:
     def ready(self, job: Job) -> None:
         """The job's turn has come and its data is here: tell the application to run it."""
         assert job.function is not None
-        self._deadlines.stop(job.event_id)
+        assert job.submission is not None
+        self.deadlines.stop(job.event_id)
         job.stage = Stage.READY
         self.events.append(
             JobSubmitted(
                 job=job.id,
                 function=job.function,
-                data=_with_states(job, job.function),
+                data=_with_states(job.submission.data or [], job.function, job.session),
                 session_hash=None if job.session is None else job.session.session_hash,
-                event_data=job.event_data,
-                trigger_id=job.trigger_id,
+                event_data=job.submission.event_data,
+                trigger_id=job.submission.trigger_id,
                 headers=job.headers,
-                queued=job.origin is Origin.QUEUE,
+                queued=job.queued,
             )
         )
 
-    def end(self, job: Job, message: Message) -> None:
-        """Say the job's last message."""
-        self.channels.say(job, message)
-        self.finish(job)
-
     def finish(self, job: Job) -> None:
-        """The job is over, and so is the channel that was its own."""
+        """The job has had its last message, and so has the channel that was its own."""
         self.remove(job)
-        on_socket = self._app.traits.channel is Channel.WEBSOCKET
-        if not (on_socket and does(self._app.version, Manner.LEAVES_SOCKET_OPEN)):
+        on_socket = self.app.traits.channel is Channel.WEBSOCKET
+        if not (on_socket and does(self.app.version, Manner.LEAVES_SOCKET_OPEN)):
             self.channels.end_of(job)
 
     def kill(self, job: Job) -> None:
         """The job dies without a last message."""
-        if job.stage in (Stage.READY, Stage.RUNNING):
+        if job.is_at_work:
             self.events.append(JobCancelled(job=job.id))
         self.remove(job)
 
@@ -175,7 +147,7 @@ class Queue:
         if job.stage is Stage.OVER:
             return
         job.stage = Stage.OVER
-        self._deadlines.stop(job.event_id)
+        self.deadlines.stop(job.event_id)
         del self._jobs[job.id]
         del self._by_event[job.event_id]
         if job.session is not None:
@@ -186,21 +158,17 @@ class Queue:
 
     def _line(self, function: Function | None) -> Line:
         # Up to 3.5 a job waits before anybody knows which function it is for.
-        if function is None or does(self._app.version, Manner.ONE_LINE):
-            key, limit = None, self._app.concurrency_limit
-        else:
-            key, limit = function.fn_index, function.concurrency_limit
-        if key not in self._lines:
-            self._lines[key] = Line(limit)
-        return self._lines[key]
+        if function is None or does(self.app.version, Manner.ONE_LINE):
+            return self._lines.setdefault(None, Line(self.app.concurrency_limit))
+        return self._lines.setdefault(function.fn_index, Line(function.concurrency_limit))
 
     def _advance(self, line: Line) -> None:
         """Let those run whose turn has come, and tell the others how far they are."""
         moved = False
         while (job := line.next()) is not None:
             moved = True
-            job.began = self._deadlines.now
-            if job.data is None:
+            job.began = self.deadlines.now
+            if job.submission is None:
                 self._ask(job)
             else:
                 self.ready(job)
@@ -209,22 +177,23 @@ class Queue:
                 self._estimate(line, rank, job)
 
     def _estimate(self, line: Line, rank: int, job: Job) -> None:
-        short = does(self._app.version, Manner.SHORT_ESTIMATE)
-        estimate = line.estimate(rank, self._deadlines.now, short=short)
-        self.channels.say(job, self._messages.estimation(job.event_id, estimate))
+        short = does(self.app.version, Manner.SHORT_ESTIMATE)
+        estimate = line.estimate(rank, self.deadlines.now, short=short)
+        self.channels.say(job, Msg.ESTIMATION, **estimate)
 
     def _ask(self, job: Job) -> None:
         job.stage = Stage.ASKED
-        on_stream = self._app.traits.channel is Channel.JOB_STREAM
-        within = DATA_WITHIN_STREAM if on_stream else DATA_WITHIN
-        self._deadlines.start(job.event_id, within, partial(self._data_late, job))
-        self.channels.say(job, self._messages.send_data(job.event_id))
+        if self.app.traits.channel is Channel.JOB_STREAM:
+            self.deadlines.start(job.event_id, DATA_WITHIN_STREAM, partial(self.finish, job))
+        else:
+            self.deadlines.start(job.event_id, DATA_WITHIN, partial(self._data_late, job))
+        self.channels.say(job, Msg.SEND_DATA)
 
     def _data_late(self, job: Job) -> None:
-        if self._app.traits.channel is Channel.JOB_STREAM:
-            self.finish(job)
-        else:
-            self.end(job, self._messages.timed_out(job.event_id))
+        """The data did not come (gradio@3.50.2 queueing.py)."""
+        output = {"error": "Time out uploading data to server"}
+        self.channels.say(job, Msg.PROCESS_COMPLETED, output=output, success=False)
+        self.finish(job)
 
     def _forget(self, session: Session) -> None:
         self.channels.close_streams(session)
@@ -233,10 +202,10 @@ class Queue:
             self.channels.end_of(job, clean=False)
 
 
-def _with_states(job: Job, function: Function) -> list[Any]:
-    """The job's data, with the values of the session where the client may not send any."""
-    data = list(job.data or ())
-    states = {} if job.session is None else job.session.states
+def _with_states(data: list[Any], function: Function, session: Session | None) -> list[Any]:
+    """The data of a job, with the values of its session where the client may not send any."""
+    data = list(data)
+    states = {} if session is None else session.states
     for place, slot in enumerate(function.parameters[: len(data)]):
         if slot.is_state:
             if slot.name not in states:

@@ -16,9 +16,9 @@ from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
-T = TypeVar("T")
+from sansio_gradio.wire.headers import Headers
 
-Headers: TypeAlias = tuple[tuple[str, str], ...]
+T = TypeVar("T")
 
 
 @attrs.frozen

@@ -16,11 +16,10 @@ from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.protocol.diff import Edit, compute_diff
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.states import Msg
-from sansio_gradio.server.app import App, Function
-from sansio_gradio.server.deadlines import Deadlines
-from sansio_gradio.server.events import Answer, ChunkReceived, InputEnded, JobCancelled
-from sansio_gradio.server.jobs import Job, Origin, Stage, Times
-from sansio_gradio.server.messages import Messages, Output
+from sansio_gradio.server.app import Function
+from sansio_gradio.server.events import Answer, ChunkReceived, Event, InputEnded, JobCancelled
+from sansio_gradio.server.jobs import Job, Stage, Times
+from sansio_gradio.server.messages import Output
 from sansio_gradio.server.queue import Queue
 from sansio_gradio.server.values import plain
 from sansio_gradio.server.versions import Manner, does
@@ -29,35 +28,37 @@ CHUNK_WITHIN: Final = 30.0  # seconds, where the function has no time limit (gra
 
 
 class Runs:
-    """The application's side of the conversation. ``now`` is monotonic seconds."""
+    """The application's side of a server. ``now`` is monotonic seconds."""
 
-    def __init__(self, app: App, messages: Messages, deadlines: Deadlines, queue: Queue) -> None:
-        self.app = app
-        self._messages = messages
-        self._deadlines = deadlines
+    def __init__(self, queue: Queue) -> None:
+        self.app = queue.app
         self._queue = queue
         self._channels = queue.channels
-        self._steps: dict[int, Times] = {}
+        self._deadlines = queue.deadlines
+
+    def next_event(self) -> Event | None:
+        """What the application is told next, None for now."""
+        return self._queue.events.popleft() if self._queue.events else None
 
     def start(self, job: int, now: float) -> None:
         """The job runs."""
-        self._deadlines.now = now
-        found = self._queue.find(job)
+        found = self._find(job, now)
         if found is None or found.stage is not Stage.READY:
             return
         found.stage = Stage.RUNNING
         found.began = found.step_began = now
-        if found.origin is Origin.QUEUE:
+        if found.queued:
             eta = found.line.times.average if found.line else None
-            self._channels.say(found, self._messages.process_starts(found.event_id, eta))
+            self._channels.say(found, Msg.PROCESS_STARTS, eta=eta)
 
     def progress(self, job: int, units: Sequence[Mapping[str, Any]]) -> None:
         """How far the job is: ``index length unit progress desc`` of each of the nested loops,
         outermost first."""
         found = self._queued(job)
         if found is not None:
-            message = self._messages.progress(found.event_id, plain(units))
-            self._channels.say(found, message)
+            keys = ("index", "length", "unit", "progress", "desc")
+            data = [{key: unit.get(key) for key in keys} for unit in plain(units)]
+            self._channels.say(found, Msg.PROGRESS, progress_data=data)
 
     def log(
         self,
@@ -72,15 +73,9 @@ class Runs:
         """A notice for the user; ``duration`` in seconds, None: until dismissed."""
         found = self._queued(job)
         if found is not None:
-            message = self._messages.log(
-                found.event_id,
-                text,
-                level=level,
-                title=level.capitalize() if title is None else title,
-                duration=duration,
-                visible=visible,
-            )
-            self._channels.say(found, plain(message))
+            title = level.capitalize() if title is None else title
+            how = {"level": level, "title": title, "duration": duration, "visible": visible}
+            self._channels.say(found, Msg.LOG, **plain({"log": text, **how}))
 
     def send(self, job: int, message: Mapping[str, Any]) -> None:
         """A message of the application's own making, sent as it stands.
@@ -91,22 +86,20 @@ class Runs:
         if found is None:
             return
         made: dict[str, Any] = plain(message)
-        if self._messages.names_jobs and "event_id" not in made:
+        if self._queue.messages.names_jobs and "event_id" not in made:
             kind = {"msg": made.pop("msg")} if "msg" in made else {}
             made = {**kind, "event_id": found.event_id, **made}
+        self._channels.tell(found, cast("Message", made))
         if made.get("msg") == Msg.PROCESS_COMPLETED:
-            self._queue.end(found, cast("Message", made))
-        else:
-            self._channels.say(found, cast("Message", made))
+            self._queue.finish(found)
 
     def generate(self, job: int, data: Sequence[Any], now: float) -> None:
         """The job has yielded: one item a result, whole."""
-        self._deadlines.now = now
-        found = self._queue.find(job)
+        found = self._find(job, now)
         if found is None:
             return
         function = _function_of(found)
-        if found.origin is Origin.PLAIN_CALL:
+        if not found.queued:
             # The first yield is all that a plain call gets, and nobody asks for another one.
             self._answer(found, 200, self._output(found, data, is_generating=True))
             self._queue.events.append(JobCancelled(job=job))
@@ -115,15 +108,13 @@ class Runs:
         else:
             before = found.last
             output = found.last = self._output(found, data, is_generating=True)
-            found.outputs += 1
             if before is not None and self.app.traits.diffs:
                 output = {**output, "data": self._diffs(function, before["data"], output["data"])}
-            self._channels.say(found, self._messages.generating(found.event_id, output))
+            self._channels.say(found, Msg.PROCESS_GENERATING, output=output)
 
     def complete(self, job: int, data: Sequence[Any] | None = None, *, now: float) -> None:
         """The job has worked; *data* None: what it yielded last."""
-        self._deadlines.now = now
-        found = self._queue.find(job)
+        found = self._find(job, now)
         if found is None:
             return
         if data is None and found.last is not None:
@@ -133,28 +124,33 @@ class Runs:
         else:
             nothing = [None] * len(_function_of(found).returns)
             output = self._output(found, nothing if data is None else data, is_generating=False)
-        if found.origin is Origin.PLAIN_CALL:
-            self._answer(found, 200, output)
-        else:
+        if found.queued:
             self._end_with(found, output)
+        else:
+            self._answer(found, 200, output)
 
     def fail(self, job: int, error: BaseException | None = None, *, now: float) -> None:
         """The job has raised. An ``AppError`` is for the client to see; anything else is hidden
         unless the app shows errors."""
-        self._deadlines.now = now
-        found = self._queue.find(job)
+        found = self._find(job, now)
         if found is None:
             return
-        if found.origin is Origin.PLAIN_CALL:
-            self._answer(found, 500, self._messages.error_output(error))
-            return
-        generating = found.outputs > 0
-        self._queue.end(found, self._messages.failed(found.event_id, error, generating=generating))
+        messages, generating = self._queue.messages, found.last is not None
+        if found.queued:
+            message = messages.failed(found.event_id, error, generating=generating)
+            self._channels.tell(found, message)
+            self._queue.finish(found)
+        else:
+            self._answer(found, 500, messages.error_output(error))
+
+    def _find(self, job: int, now: float) -> Job | None:
+        self._deadlines.now = now
+        return self._queue.find(job)
 
     def _queued(self, job: int) -> Job | None:
         """The job, if it is one that messages can be sent for."""
         found = self._queue.find(job)
-        return None if found is None or found.origin is Origin.PLAIN_CALL else found
+        return found if found is not None and found.queued else None
 
     def _output(self, job: Job, data: Sequence[Any], *, is_generating: bool) -> Output:
         """What is told of an output; State stays here."""
@@ -169,9 +165,9 @@ class Runs:
             job.session.states.update(states)
         seconds = self._deadlines.now - job.step_began
         job.step_began = self._deadlines.now
-        average = self._steps.setdefault(function.fn_index, Times()).add(seconds)
-        return self._messages.output(
-            sent, is_generating=is_generating, duration=seconds, average=average
+        average = self._queue.steps.setdefault(function.fn_index, Times()).add(seconds)
+        return self._queue.messages.output(
+            data=sent, is_generating=is_generating, duration=seconds, average_duration=average
         )
 
     def _diffs(self, function: Function, old: list[Any], new: list[Any]) -> list[list[Edit]]:
@@ -185,9 +181,12 @@ class Runs:
         ]
 
     def _end_with(self, job: Job, output: Output, *, measured: bool = True) -> None:
+        """The job has worked; not *measured*: nothing ran to bring its end about."""
         assert job.line is not None  # it came by the queue
         job.line.finished(self._deadlines.now - job.began)
-        self._queue.end(job, self._messages.completed(job.event_id, output, measured=measured))
+        times = {"cache_duration": output["duration"], "avg_time": output["average_duration"]}
+        self._channels.say(job, Msg.PROCESS_COMPLETED, output=output, **(times if measured else {}))
+        self._queue.finish(job)
 
     def _answer(self, job: Job, status: int, body: Any) -> None:
         """The result of a plain call."""
@@ -204,16 +203,15 @@ class Runs:
         over = job.input_ended or (limit is not None and job.run_time + spent >= limit)
         job.last = self._output(job, data, is_generating=not over)
         job.run_time += spent
-        if not job.outputs:
+        if job.first_step is None:
             job.first_step = spent
-        job.outputs += 1
         if over:
             self._input_over(job)
             return
         left = None if limit is None else limit - job.first_step
-        self._channels.say(job, self._messages.streaming(job.event_id, job.last, left))
+        self._channels.say(job, Msg.PROCESS_STREAMING, output=job.last, time_limit=left)
         job.awaits_chunk = True
-        within = (CHUNK_WITHIN if limit is None else limit) - job.first_step
+        within = CHUNK_WITHIN - job.first_step if left is None else left
         late = partial(self._input_over, job, measured=False)
         self._deadlines.start(job.event_id, within, late)
         self._next_chunk(job)

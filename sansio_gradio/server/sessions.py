@@ -1,19 +1,14 @@
-"""What a server remembers of each session, and which messages its streams take.
-
-Messages wait until a stream takes them; what one takes, no other gets. The stream that takes the
-end of the last pending job is closed with it (gradio routes.py: queue_data_helper).
-"""
+"""What a server remembers of each session."""
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from sansio_gradio.protocol.messages import Message
-from sansio_gradio.protocol.states import Msg
 
 if TYPE_CHECKING:
     from sansio_gradio.server.jobs import Job
@@ -41,20 +36,6 @@ class Session:
         """Its jobs, the newest first: who stops them all lets none have its turn on the way."""
         return list(reversed(self.jobs.values()))
 
-    def deliver(self) -> Iterator[tuple[int, Message | None]]:
-        """What each stream takes, as (exchange, message); None is its end."""
-        while self.messages and self.streams:
-            exchange = self.streams[0]
-            message = self.messages.popleft()
-            yield exchange, message
-            if message.get("msg") == Msg.PROCESS_COMPLETED:
-                self.pending.discard(message.get("event_id") or "")
-                if not self.pending:
-                    self.streams.popleft()
-                    yield exchange, None
-                    continue
-            self.streams.rotate(-1)
-
 
 class Sessions:
     """The sessions of a server; when there are too many, the longest unused is told to *forget*."""
@@ -66,6 +47,11 @@ class Sessions:
 
     def get(self, session_hash: str | None) -> Session | None:
         return None if session_hash is None else self._sessions.get(session_hash)
+
+    def jobs_of(self, session_hash: str | None) -> list[Job]:
+        """The jobs of that session, if there is one, the newest first."""
+        session = self.get(session_hash)
+        return [] if session is None else session.newest_jobs()
 
     def use(self, session_hash: str) -> Session:
         """The session of that name, made if there is none."""

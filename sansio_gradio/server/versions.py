@@ -3,111 +3,98 @@
 A protocol's row says what its transport is. What is here changed *within* a protocol, from one
 release to the next: a key more in a message, a route that came or went. PROTOCOL.md's feature table
 and the recordings of real servers are the sources.
+
+Releases are written as ``>=3.1.5<3.17``: from the first on, up to but without the second. Either
+may be missing.
 """
 
 from __future__ import annotations
 
 import enum
 import re
-from typing import Final, TypeAlias
-
-import attrs
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
 
 from sansio_gradio.protocol.features import Version, version_numbers
+from sansio_gradio.wire import json
 
-_NEVER: Final[Version] = (999,)
-
-
-@attrs.frozen
-class Span:
-    """The releases from ``since`` on, up to but without ``gone``."""
-
-    since: Version = ()
-    gone: Version = _NEVER
-
-    def covers(self, version: Version) -> bool:
-        return self.since <= version < self.gone
+_RELEASES: Final = re.compile(r"(?:>=([\d.]+))?(?:<([\d.]+))?")
+_KEY: Final = re.compile(r"(\w+)([<>=\d.]*)(?::(\S+))?")
 
 
-ALWAYS: Final = Span()
+@lru_cache(1024)
+def covers(releases: str, version: Version) -> bool:
+    """Whether *version* is one of these releases."""
+    match = _RELEASES.fullmatch(releases)
+    assert match, releases
+    first, gone = map(version_numbers, match.groups())
+    return first <= version and not (gone and gone <= version)
 
 
-def since(*version: int) -> Span:
-    return Span(version)
+def template(keys: str, version: Version) -> dict[str, Any]:
+    """The object that servers of *version* write, before anybody has given it values.
 
-
-def until(*version: int) -> Span:
-    return Span((), version)
-
-
-Keys: TypeAlias = tuple[tuple[str, Span], ...]
-"""The keys of a JSON object, in the order in which servers write them."""
-
-_KEY: Final = re.compile(r"(\w+)(?:>=([\d.]+))?(?:<([\d.]+))?")
-
-
-def table(text: str) -> Keys:
-    """The keys that *text* lists, such as ``msg theme<3.17 app_id>=3.17 is_space>=3.1.5<3.17``."""
-    rows: list[tuple[str, Span]] = []
-    for word in text.split():
+    *keys* are in the order of servers, each with the releases that have it and with its value where
+    that is always the same: ``msg theme<3.17 css is_space>=3.1.5<3.17:false``.
+    """
+    made: dict[str, Any] = {}
+    for word in keys.split():
         match = _KEY.fullmatch(word)
         assert match, word
-        key, first, gone = match.groups()
-        rows.append((key, Span(version_numbers(first), version_numbers(gone) or _NEVER)))
-    return tuple(rows)
+        key, releases, value = match.groups()
+        if covers(releases, version):
+            made[key] = json.loads(value or "null")
+    return made
 
 
-def keys_of(rows: Keys, version: Version) -> tuple[str, ...]:
-    """The keys that a server of *version* writes."""
-    return tuple(key for key, span in rows if span.covers(version))
+def filled(template: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of *template* with those of the *values* that it has a key for."""
+    return {key: values.get(key, value) for key, value in template.items()}
 
 
 class Manner(enum.Enum):
     """What servers of some releases do."""
 
-    CLIENT_SPEAKS_FIRST = Span((3, 1, 5), (3, 2))  # the WebSocket waits for {"hash": ...}
-    LEAVES_SOCKET_OPEN = until(3, 2)  # after process_completed
-    ONE_LINE = until(4, 0)  # one queue for all functions, with one limit
-    SHORT_ESTIMATE = since(4, 11)
-    HIDDEN_ERROR_IS_NONE = Span((3, 24), (4, 22))  # the text "None", in generators
-    QUOTED_ERROR = until(5, 2)  # the text of gr.Error is its repr
-    ERROR_DETAILS = since(4, 37, 1)  # gr.Error brings its title, duration, visible
-    SHOWN_ERROR_IS_VISIBLE = since(6, 0)  # any shown error says visible
-    JSON_IS_REPLACED = since(4, 31, 3)  # the JSON component is never sent as a fine diff
-    API_PREFIX = since(5, 0)  # /gradio_api before every route but /config and the page
-    NAMES_ITS_ROOT = since(4, 19)  # config.root is an absolute URL
-    CLEARS_DROPPED = since(6, 14)  # queued jobs of a dropped stream leave the pending set
-    RESET_STOPS = Span((4, 0), (4, 35))  # /reset stops a job, without a word
-    BACKEND_CANCELS = until(4, 32)  # a dependency's cancels are carried out by the server
+    LEAVES_SOCKET_OPEN = "<3.2"  # after process_completed
+    ONE_LINE = "<4.0"  # one queue for all functions, with one limit
+    SHORT_ESTIMATE = ">=4.11"
+    HIDDEN_ERROR_IS_NONE = ">=3.24<4.22"  # the text "None", in generators
+    QUOTED_ERROR = "<5.2"  # the text of gr.Error is its repr
+    SHOWN_ERROR_IS_VISIBLE = ">=6.0"  # any shown error says visible
+    JSON_IS_REPLACED = ">=4.31.3"  # the JSON component is never sent as a fine diff
+    API_PREFIX = ">=5.0"  # /gradio_api before every route but /config and the page
+    NAMES_ITS_ROOT = ">=4.19"  # config.root is an absolute URL
+    CLEARS_DROPPED = ">=6.14"  # queued jobs of a dropped stream leave the pending set
+    RESET_STOPS = ">=4.0<4.35"  # /reset stops a job, without a word
+    BACKEND_CANCELS = "<4.32"  # a dependency's cancels are carried out by the server
 
 
 def does(version: Version, manner: Manner) -> bool:
-    span: Span = manner.value
-    return span.covers(version)
+    return covers(manner.value, version)
 
 
-# The version of each protocol whose recordings the tests compare with.
-TYPICAL: Final = {
-    "push": "3.1.4",
-    "ws": "3.50.2",
-    "sse": "4.0.2",
-    "sse_v1": "4.16.0",
-    "sse_v2": "4.19.2",
-    "sse_v2.1": "4.21.0",
-}
 OLDEST_VERSION: Final = "3.0"  # before it there was no queue
 NEWEST_VERSION: Final = "6.31.0"
 
-# What config.protocol says (gradio data_classes.py, blocks.py); before 4.0 it says nothing.
-_ANNOUNCED: Final = (
-    ((4, 22), "sse_v3"),
-    ((4, 21), "sse_v2.1"),
-    ((4, 17), "sse_v2"),
-    ((4, 9), "sse_v1"),
-    ((4, 0), "sse"),
-)
+# The first release that speaks each protocol (gradio data_classes.py, blocks.py), and the one whose
+# recordings the tests compare with.
+_SPOKEN: Final = {
+    "sse_v3": ((4, 22), NEWEST_VERSION),
+    "sse_v2.1": ((4, 21), "4.21.0"),
+    "sse_v2": ((4, 17), "4.19.2"),
+    "sse_v1": ((4, 9), "4.16.0"),
+    "sse": ((4, 0), "4.0.2"),
+    "ws": ((3, 1, 5), "3.50.2"),
+    "push": ((), "3.1.4"),
+}
 
 
-def announced(version: Version) -> str | None:
-    """The protocol that a server of *version* names in its config."""
-    return next((name for first, name in _ANNOUNCED if version >= first), None)
+def protocol_of(version: Version) -> str:
+    """The protocol that servers of *version* speak."""
+    return next(name for name, (first, _) in _SPOKEN.items() if version >= first)
+
+
+def typical(protocol: str) -> str:
+    """A release that speaks *protocol*; the newest where none does."""
+    return _SPOKEN[protocol][1] if protocol in _SPOKEN else NEWEST_VERSION

@@ -1,0 +1,233 @@
+"""What clients ask, request by request.
+
+Rule: how a protocol goes is asked of its row, what a release does of its manners; no name of a
+protocol is compared.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from typing import Any, Final
+
+import attrs
+
+from sansio_gradio.protocol.protocols import Channel, Handover
+from sansio_gradio.protocol.states import Msg
+from sansio_gradio.server.app import Function
+from sansio_gradio.server.documents import Documents
+from sansio_gradio.server.events import HTML, TEXT, Answer
+from sansio_gradio.server.jobs import Job, Stage
+from sansio_gradio.server.limits import ServerLimits
+from sansio_gradio.server.queue import Queue
+from sansio_gradio.server.requests import (
+    Refusal,
+    Request,
+    Submission,
+    read_object,
+    read_submission,
+)
+from sansio_gradio.server.runs import Runs
+from sansio_gradio.server.versions import Manner, does
+from sansio_gradio.wire import json
+
+# What a server says whose code raised.
+BROKEN: Final = (500, "Internal Server Error", TEXT)
+CLOSED: Final = (
+    "This API endpoint does not accept direct HTTP POST requests. "
+    "Please join the queue to use this API."
+)
+
+
+class Clients(Runs):
+    """The clients' side of a server: a method a route. What is not answered at once returns None.
+
+    All of them raise ``Refusal`` where a server refuses.
+    """
+
+    def __init__(self, queue: Queue, documents: Documents, limits: ServerLimits) -> None:
+        super().__init__(queue)
+        self._sessions = queue.sessions
+        self._documents = documents
+        self._limits = limits
+
+    # Documents
+
+    def config(self, request: Request) -> Answer:
+        return Answer(request.exchange, 200, self._documents.config(request.root))
+
+    def page(self, request: Request) -> Answer:
+        """A page of our own, with the config where old clients look for it."""
+        config = json.dumps(self._documents.config(request.root)).decode()
+        config = config.replace("<", "\\u003c")  # no text of the app ends the script
+        title = re.sub("[<>&]", "", self.app.title)
+        text = (
+            f"<!doctype html>\n<html><head><meta charset=utf-8><title>{title}</title>"
+            f"<script>window.gradio_config = {config};</script></head>"
+            f"<body><h1>{title}</h1><p>This app is spoken to by its API.</p></body></html>\n"
+        )
+        return Answer(request.exchange, 200, text, HTML)
+
+    def info(self, request: Request) -> Answer:
+        return Answer(request.exchange, 200, self._documents.info())
+
+    def app_id(self, request: Request) -> Answer:
+        return Answer(request.exchange, 200, {"app_id": self._documents.app_id})
+
+    # The queue
+
+    def join(self, request: Request) -> Answer:
+        """A job for the session's stream."""
+        asked = self.app.traits.handover is Handover.ASKED
+        submission = self._submission(request, *([] if asked else ["data"]))
+        if submission.session_hash is None:
+            old = self.app.version < (4, 20)
+            text = "No session hash provided." if old else "Session hash not found."
+            raise Refusal(400, {"detail": text})
+        if submission.fn_index is None:
+            raise Refusal(400, {"detail": "No function index provided."})
+        if full := self._queue.why_full():
+            raise Refusal(503, {"detail": full})
+        function = self._function(submission)
+        job = self._queue.new_job(request.headers)
+        session = self._sessions.use(submission.session_hash)
+        if asked:
+            submission = attrs.evolve(submission, data=None)
+        self._queue.describe(job, function, submission)
+        if session.messages is None:
+            session.messages = deque()
+        session.pending.add(job.event_id)
+        self._queue.enter(job)
+        return Answer(request.exchange, 200, {"event_id": job.event_id})
+
+    def stream(self, request: Request) -> None:
+        """The event stream of a session."""
+        session = self._sessions.get(request.asked("session_hash"))
+        self._channels.open_session_stream(request.exchange, session)
+
+    def job_stream(self, request: Request) -> None:
+        """The event stream of a job of its own (4.0 to 4.8)."""
+        fn_index = request.asked("fn_index")
+        said: dict[str, Any] = {
+            "fn_index": int(fn_index) if re.fullmatch("[0-9]{1,9}", fn_index) else None,
+            "session_hash": request.asked("session_hash"),
+        }
+        if data := request.query.get("data"):
+            wrapped = f'{{"data":{data[-1]}}}'.encode("utf-8", "replace")
+            said["data"] = read_object(wrapped, self._limits).get("data")
+        submission = read_submission(said)
+        function = self._function(submission)
+        full = self._queue.why_full()
+        job = self._queue.new_job(request.headers, request.exchange)
+        self._queue.describe(job, function, submission)
+        self._channels.open_stream(request.exchange, job)
+        self._enter_unless(full, job)
+
+    def hand_over(self, request: Request) -> Answer:
+        """The data that a job was asked for."""
+        submission = self._submission(request, "data")
+        job = self._queue.named(submission.event_id)
+        if job is None or job.stage is not Stage.ASKED or job.function is None:
+            raise Refusal(*BROKEN)
+        self._queue.describe(job, job.function, submission)
+        self._queue.ready(job)
+        return Answer(request.exchange, 200, None)
+
+    def cancel(self, request: Request) -> Answer:
+        """Servers cancel by function: other running jobs of it in that session die silently."""
+        named = self._submission(request, "session_hash", "fn_index", "event_id")
+        for job in self._sessions.jobs_of(named.session_hash):
+            of_function = job.function is not None and job.function.fn_index == named.fn_index
+            if job.event_id == named.event_id or (of_function and job.is_at_work):
+                self._queue.kill(job)
+        session = self._sessions.get(named.session_hash)
+        if session is not None and named.event_id in session.pending:
+            # How servers from 4.31 on end a job that was cancelled: completed, of nothing.
+            message = self._queue.messages.make(
+                Msg.PROCESS_COMPLETED, event_id=named.event_id, output={}
+            )
+            self._channels.tell_session(session, message)
+        return Answer(request.exchange, 200, {"success": True})
+
+    def reset(self, request: Request) -> Answer:
+        """From 4.0 to 4.34 it stops a job, without a word."""
+        stops = does(self.app.version, Manner.RESET_STOPS)
+        job = self._queue.named(self._submission(request).event_id)
+        if stops and job is not None:
+            self._queue.kill(job)
+            self._channels.end_of(job)
+        return Answer(request.exchange, 200, {"success": not stops or job is not None})
+
+    def heartbeat(self, request: Request) -> None:
+        self._channels.open_stream(request.exchange, request.parts[0])
+
+    # The rest
+
+    def call(self, request: Request) -> Answer | None:
+        """A run without the queue."""
+        submission = self._submission(request, "data")
+        if submission.fn_index is None:
+            named = (known for known in self.app.functions if known.api_name == request.parts[0])
+            function = next(named, None)
+            if function is None:
+                raise Refusal(*BROKEN)
+        else:
+            function = self._function(submission)
+        if function.queue and not self.app.api_open:
+            raise Refusal(404, {"detail": CLOSED})
+        if function.cancels:
+            return self._call_cancels(request, function, submission)
+        job = self._queue.new_job(request.headers, request.exchange, queued=False)
+        self._queue.describe(job, function, submission)
+        self._queue.ready(job)
+        return None
+
+    def _call_cancels(self, request: Request, function: Function, said: Submission) -> Answer:
+        """A function that stops jobs of others; since 4.32 only browsers carry that out."""
+        if not does(self.app.version, Manner.BACKEND_CANCELS):
+            raise Refusal(500, self._queue.messages.error_output(None))
+        for job in self._sessions.jobs_of(said.session_hash):
+            if job.function is not None and job.function.fn_index in function.cancels:
+                self._queue.kill(job)
+                if self.app.traits.channel is Channel.WEBSOCKET:
+                    self._channels.end_of(job)
+        output = self._queue.messages.output(
+            data=[], is_generating=False, duration=0.0, average_duration=0.0
+        )
+        return Answer(request.exchange, 200, output)
+
+    def feed(self, request: Request) -> Answer:
+        """The next piece of a streaming input (5.0 and later)."""
+        submission, job = self._submission(request, "data"), self._fed(request)
+        job.next_chunk = submission.data
+        self._next_chunk(job)
+        return Answer(request.exchange, 200, {"msg": "success"})
+
+    def end_input(self, request: Request) -> Answer:
+        self._end_input(self._fed(request))
+        return Answer(request.exchange, 200, {"msg": "success"})
+
+    def _fed(self, request: Request) -> Job:
+        job = self._queue.named(request.parts[0])
+        if job is None:
+            raise Refusal(404, "", None)
+        return job
+
+    def _submission(self, request: Request, *required: str) -> Submission:
+        return read_submission(read_object(request.body, self._limits), *required)
+
+    def _function(self, submission: Submission) -> Function:
+        """The function that a client names by its index."""
+        index, functions = submission.fn_index, self.app.functions
+        if index is None or not 0 <= index < len(functions):
+            raise Refusal(*BROKEN)
+        return functions[index]
+
+    def _enter_unless(self, full: str | None, job: Job) -> None:
+        """Put a job with a channel of its own in line, or turn it away."""
+        if full is None:
+            self._queue.enter(job)
+            return
+        self._channels.say(job, Msg.QUEUE_FULL)
+        self._queue.remove(job)
+        self._channels.end_of(job)

@@ -1,0 +1,139 @@
+"""What a client asks: a request, and its body, checked as a FastAPI server checks it.
+
+A wrong body is answered by 422 with a list of what is wrong (pydantic's error objects, of which
+clients read ``loc`` and ``msg``). Values are not echoed unless they are small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+from urllib.parse import parse_qs
+
+import attrs
+
+from sansio_gradio.errors import RemoteProtocolError
+from sansio_gradio.server.limits import ServerLimits
+from sansio_gradio.wire import json
+from sansio_gradio.wire.headers import Headers
+from sansio_gradio.wire.http import header
+
+_FIELDS: Final[Mapping[str, type]] = {
+    "data": list,
+    "fn_index": int,
+    "session_hash": str,
+    "event_id": str,
+    "trigger_id": int,
+}
+_WRONG: Final[Mapping[type, tuple[str, str]]] = {
+    list: ("list_type", "Input should be a valid list"),
+    int: ("int_type", "Input should be a valid integer"),
+    str: ("string_type", "Input should be a valid string"),
+}
+
+
+class Refusal(Exception):
+    """A request is not granted; the arguments are those of an ``Answer`` behind its exchange."""
+
+
+@attrs.frozen(kw_only=True)
+class Submission:
+    """What a client hands in: gradio data_classes.py, PredictBody."""
+
+    data: list[Any] | None = None
+    fn_index: int | None = None
+    session_hash: str | None = None
+    event_id: str | None = None
+    event_data: Any = None
+    trigger_id: int | None = None
+
+
+@attrs.define
+class Request:
+    """One request of a client, with its whole body; names of headers are in lower case."""
+
+    exchange: int
+    method: str
+    target: str
+    headers: Headers
+    body: bytes
+    parts: tuple[str, ...] = ()  # what stood for the {} of the route
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    @property
+    def root(self) -> str:
+        """The address that the client used (gradio route_utils.py: get_root_url)."""
+        scheme = header(self.headers, "x-forwarded-proto") or "http"
+        host = header(self.headers, "x-forwarded-host") or header(self.headers, "host")
+        return f"{scheme}://{host or 'localhost'}"
+
+    @property
+    def query(self) -> Mapping[str, list[str]]:
+        text = self.target.partition("?")[2]
+        try:
+            return parse_qs(text, keep_blank_values=True, max_num_fields=100)
+        except ValueError:
+            return {}
+
+    def asked(self, name: str) -> str:
+        """A value of the query.
+
+        Raises:
+            Refusal: it is missing.
+        """
+        values = self.query.get(name)
+        if not values:
+            raise _invalid(_missing("query", name))
+        return values[-1]
+
+
+def read_object(body: bytes, limits: ServerLimits) -> dict[str, Any]:
+    """The JSON object in a body.
+
+    Raises:
+        Refusal: it is none.
+    """
+    try:
+        value = json.loads(body, max_size=limits.request, max_depth=limits.json_depth)
+    except RemoteProtocolError as error:
+        raise _invalid(_error("json_invalid", ["body", 0], "JSON decode error", {})) from error
+    if not isinstance(value, dict):
+        text = "Input should be a valid dictionary or object to extract fields from"
+        raise _invalid(_error("model_attributes_type", ["body"], text))
+    return cast("dict[str, Any]", value)
+
+
+def read_submission(said: Mapping[str, Any], *required: str) -> Submission:
+    """What a client hands in; *required* must be there, and not null.
+
+    Raises:
+        Refusal: something is missing, or has a wrong type.
+    """
+    wrong: list[dict[str, Any]] = []
+    for name in dict.fromkeys((*required, *_FIELDS)):
+        value, kind = said.get(name), _FIELDS[name]
+        is_kind = isinstance(value, kind) and not isinstance(value, bool)
+        if name in required and name not in said:
+            wrong.append(_missing("body", name))
+        elif not is_kind and (value is not None or name in required):
+            small = value if isinstance(value, bool | int) else None
+            problem, text = _WRONG[kind]
+            wrong.append(_error(problem, ["body", name], text, small))
+    if wrong:
+        raise _invalid(*wrong)
+    return Submission(**{name: said.get(name) for name in (*_FIELDS, "event_data")})
+
+
+def _missing(place: str, name: str) -> dict[str, Any]:
+    return _error("missing", [place, name], "Field required")
+
+
+def _error(kind: str, loc: list[str | int], text: str, value: Any = None) -> dict[str, Any]:
+    return {"type": kind, "loc": loc, "msg": text, "input": value}
+
+
+def _invalid(*detail: dict[str, Any]) -> Refusal:
+    return Refusal(422, {"detail": list(detail)})
