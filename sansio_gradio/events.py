@@ -46,7 +46,7 @@ class Accepted:
 
     ``answer`` is what it said to that, as JSON: a join's is ``{"event_id": ...}``, a chunk's
     ``{"msg": "success"}``; None where it does not answer (``ws``, ``sse``), or not in JSON. Of the
-    job itself it is told where ``Want.RECEIPTS`` was asked for. What is not taken has no receipt.
+    job itself it is told where ``Want.RECEIPTS`` is wanted. What is not taken has no receipt.
     """
 
     session: int

@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
-from sansio_gradio.client.call import Call
+from sansio_gradio.client.call import Call, Want
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.protocol.app_info import AppInfo
+
+
+def test_all_that_can_be_wanted_is_all() -> None:
+    assert Want.ALL == ~Want.RESULT
+    assert all(want in Want.ALL for want in Want)
 
 
 def test_a_call_with_nothing_but_arguments_has_no_options() -> None:

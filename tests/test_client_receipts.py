@@ -59,7 +59,7 @@ def test_a_refused_join_has_no_receipt() -> None:
 
 def test_who_does_not_ask_is_told_nothing() -> None:
     talk = Talk(app())
-    talk.conversation.submit("x", fn_index=ECHO)
+    talk.conversation.submit("x", fn_index=ECHO, want=Want.ALL & ~Want.RECEIPTS)
     talk.answer(talk.request(JOIN), {"event_id": "a"})
     assert receipts(talk) == []
 

@@ -17,12 +17,12 @@ class Want(enum.Flag):
     """Which events of a job are wanted besides its last one; the rest costs no time."""
 
     RESULT = 0
-    MESSAGES = enum.auto()
-    STATUS = enum.auto()
-    OUTPUTS = enum.auto()
-    GROWTH = enum.auto()
-    ALL = MESSAGES | STATUS | OUTPUTS  # of what the server says of its own accord
-    RECEIPTS = enum.auto()
+    MESSAGES = enum.auto()  # MessageReceived
+    STATUS = enum.auto()  # StatusUpdated
+    OUTPUTS = enum.auto()  # Output
+    GROWTH = enum.auto()  # OutputsGrew, where there are no OUTPUTS
+    RECEIPTS = enum.auto()  # Accepted of the job; those of the pieces of its input always come
+    ALL = MESSAGES | STATUS | OUTPUTS | GROWTH | RECEIPTS
 
 
 @attrs.frozen(kw_only=True)
