@@ -352,6 +352,7 @@ class Job:
             self.context.timers.stop(self)
             self.carrier.forget(self)
             self._on_left(self)
+            del self.carrier, self.input  # which know it: what it was given goes with the last user
 
     # Endings.
 
