@@ -1,8 +1,9 @@
 """What the application is told.
 
 Events are values: comparable and free of references to the machine that made them, so they can be
-stored, sent to another thread, or written into a test as the expected answer. The exceptions are
-``Output``, whose value is made on first access, and ``OutputsGrew``, whose outputs go on growing.
+stored, sent to another thread, or written into a test as the expected answer. Errors in them are
+equal if they are of one kind and say the same. The exceptions are ``Output``, whose value is made
+on first access, and ``OutputsGrew``, whose outputs go on growing.
 
 ``session`` is the number of the session (``Session.id``), ``job`` the number that ``submit`` gave.
 Every job ends in exactly one of ``JobCompleted``, ``JobFailed`` and ``JobCancelled``; nothing is
@@ -24,6 +25,10 @@ from sansio_gradio.protocol.status import StatusUpdate
 from sansio_gradio.wire.json import JSON
 
 
+def _content(error: GradioError) -> object:
+    return type(error), vars(error)
+
+
 @attrs.frozen(kw_only=True)
 class Connected:
     """The app is known: its config has arrived, or was given. Sent again when ``/info`` arrives."""
@@ -37,7 +42,7 @@ class ConnectingFailed:
     """The app could not be reached or understood. Jobs waiting for it fail with the same error."""
 
     session: int
-    error: GradioError
+    error: GradioError = attrs.field(eq=_content, hash=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -126,7 +131,7 @@ class JobFailed:
 
     session: int
     job: int
-    error: GradioError
+    error: GradioError = attrs.field(eq=_content, hash=False)
     outputs: Sequence[tuple[Any, ...]] = ()
 
 

@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from sansio_gradio import events
-from sansio_gradio.errors import AppError, ConnectFailed
+from sansio_gradio.errors import AppError, ConnectFailed, GradioError, QueueFullError
 from sansio_gradio.events import Event, JobEnd, Output, OutputsGrew
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.outputs import Outputs
@@ -64,8 +64,22 @@ def test_events_are_values(kind: type[Any]) -> None:
     assert event != made(kind, session=2)
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         event.session = 3
-    if not hasattr(event, "error"):  # errors are told apart by identity
-        assert pickle.loads(pickle.dumps(event)) == event
+    assert pickle.loads(pickle.dumps(event)) == event
+
+
+@pytest.mark.parametrize("kind", [events.ConnectingFailed, events.JobFailed])
+def test_errors_are_equal_if_they_are_of_one_kind_and_say_the_same(kind: type[Any]) -> None:
+    def event(error: GradioError) -> Any:
+        return made(kind, error=error)
+
+    yielded = Outputs(diffs=True, limit=1000)
+    yielded.add(([["replace", [], "a"]],))
+    assert event(AppError("no", title="x")) == event(AppError("no", title="x"))
+    assert event(AppError(outputs=yielded)) == event(AppError(outputs=[("a",)]))
+    assert hash(event(AppError("no"))) == hash(event(AppError("no")))
+    for other in (AppError("yes"), AppError("no", job=1), AppError("no", visible=False)):
+        assert event(AppError("no")) != event(other)
+    assert event(AppError("no")) != event(QueueFullError("no"))
 
 
 def test_what_a_job_had_yielded_is_told_with_its_end() -> None:
