@@ -125,6 +125,20 @@ def test_streams_never_starve_a_request_nor_count_as_one() -> None:
     assert more in net.carried
 
 
+def test_calls_have_a_limit_of_their_own() -> None:
+    net, calls = Surroundings(), [call() for _ in range(CALLS + 1)]
+    net.want(*calls)
+    net.settle()
+    assert list(net.carried) == calls[:CALLS]
+    assert net.want(other := request()) == [Open(other)]
+    net.settle()
+    assert other in net.carried
+    net.release(other)
+    assert calls[-1] not in net.carried
+    net.release(calls[0])
+    assert calls[-1] in net.carried
+
+
 def test_hosts_do_not_share_connections() -> None:
     net, here, there = Surroundings(1), request(), request(url=OTHER)
     assert net.want(here, there) in ([Open(here), Open(there)], [Open(there), Open(here)])
