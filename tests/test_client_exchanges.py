@@ -466,6 +466,16 @@ def test_cookies_come_back_to_where_they_are_from() -> None:
     assert set(cookie.split("; ")) == {"a=1", "b=2"}
 
 
+def test_there_is_one_cookie_field_also_beside_the_user_s_own() -> None:
+    asking = Asking(headers=(("cookie", "theme=dark"), ("accept", "*/*"), ("cookie", "a=b")))
+    asking.ask()
+    first = asking.sent()
+    assert first.headers == (("accept", "*/*"), ("cookie", "theme=dark; a=b"))
+    asking.answer(first.id, 200, b"", ("set-cookie", "token=1; Path=/"))
+    asking.ask()
+    assert asking.sent().headers == (("accept", "*/*"), ("cookie", "theme=dark; a=b; token=1"))
+
+
 def test_a_cookie_that_is_set_by_a_redirect_goes_along() -> None:
     asking = Asking()
     asking.ask()

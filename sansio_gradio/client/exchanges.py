@@ -305,9 +305,10 @@ class Exchanges:
         self._running[id] = exchange
         request = exchange.request
         headers = overlaid(self.headers, request.headers)
-        cookie = self.cookies.header(exchange.url, self._wall_now)
+        own = [value for name, value in headers if name == "cookie"]
+        cookie = self.cookies.header(exchange.url, self._wall_now, own)
         if cookie is not None:
-            headers = (*headers, ("cookie", cookie))
+            headers = overlaid(headers, (("cookie", cookie),))
         if exchange.websocket:
             self.commands.append(OpenWebSocket(id, str(exchange.url.websocket), headers))
         else:

@@ -75,15 +75,19 @@ class CookieJar:
             else:
                 self._keep(url, path, name, value, expires)
 
-    def header(self, url: URL, now: float | None) -> str | None:
-        """The value of the Cookie field of a request to *url*; None: there is none to send."""
+    def header(self, url: URL, now: float | None, own: Iterable[str] = ()) -> str | None:
+        """The value of the Cookie field of a request to *url*; None: there is none to send.
+
+        It starts with *own*, the fields that the user has written, since there may be one only
+        (RFC 6265 section 5.4).
+        """
         fitting = [
             (path, f"{name}={value}")
             for (origin, path, name), (value, expires) in self._cookies.items()
             if origin == url.origin and _is_below(path, url.path) and not _is_over(expires, now)
         ]
         fitting.sort(key=lambda item: -len(item[0]))
-        return "; ".join(pair for _, pair in fitting) or None
+        return "; ".join([*own, *(pair for _, pair in fitting)]) or None
 
     def _keep(self, url: URL, path: str, name: str, value: str, expires: float) -> None:
         self._cookies[url.origin, path, name] = value, expires
