@@ -130,7 +130,8 @@ def test_calls_have_a_limit_of_their_own() -> None:
     net.want(*calls)
     net.settle()
     assert list(net.carried) == calls[:CALLS]
-    assert net.want(other := request()) == [Open(other)]
+    other = request()
+    assert net.want(other) == [Open(other)]
     net.settle()
     assert other in net.carried
     net.release(other)
