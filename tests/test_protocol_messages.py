@@ -136,7 +136,7 @@ def test_a_server_of_tomorrow_is_understood() -> None:
     assert parse_message(text, strict=True) == json.loads(text)
 
 
-@pytest.mark.parametrize("text", ["[]", "1", '"x"', "null", "true", "", "{", "ALIVE", '{"a":NaN}'])
+@pytest.mark.parametrize("text", ["[]", "1", '"x"', "null", "true", "", "{", "ALIVE"])
 def test_what_is_no_object_is_refused(text: str) -> None:
     for form in (text, text.encode()):
         with pytest.raises(RemoteProtocolError):

