@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 
 from hypothesis import given
@@ -38,6 +39,20 @@ def test_a_deadline_that_is_stopped_or_started_anew_does_not_fire_at_its_old_tim
     deadlines.now = 5
     deadlines.fire()
     assert done == ["b, later"]
+
+
+def test_deadlines_that_were_stopped_do_not_pile_up() -> None:
+    deadlines, done = Deadlines(), list[str]()
+    deadlines.start("last", 1000, lambda: done.append("last"))
+    deadlines.start("first", 500, lambda: done.append("first"))
+    before = sys.getsizeof(vars(deadlines)["_heap"])
+    for _ in range(5000):
+        deadlines.start("short", 900, lambda: done.append("short"))
+        deadlines.stop("short")
+    assert sys.getsizeof(vars(deadlines)["_heap"]) < before + 5000
+    deadlines.now = 1000
+    deadlines.fire()
+    assert done == ["first", "last"]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 9)), max_size=30))
