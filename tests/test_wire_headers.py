@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sansio_gradio.errors import LocalProtocolError
-from sansio_gradio.wire.headers import checked, date
+from sansio_gradio.wire.headers import checked, date, header
 
 
 def test_names_are_lower_case_and_order_and_repetition_stay() -> None:
@@ -20,6 +20,12 @@ def test_names_are_lower_case_and_order_and_repetition_stay() -> None:
         ("cookie", "c=1"),
     )
     assert checked(()) == ()
+
+
+def test_the_first_of_several_values_is_the_header() -> None:
+    headers = (("a", "1"), ("b", "2"), ("b", "3"))
+    assert header(headers, "b") == "2"
+    assert header(headers, "c") is None
 
 
 def test_space_around_a_value_is_not_part_of_it() -> None:

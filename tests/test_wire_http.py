@@ -18,16 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
+from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.http import (
     BodyReceived,
     Event,
-    Headers,
     HTTPConnection,
     MessageEnded,
     RequestStarted,
     ResponseStarted,
     Role,
-    header,
 )
 
 LIMIT = 200
@@ -216,12 +215,6 @@ def test_many_chunks_of_one_read_are_one_event() -> None:
     connection = asking()
     connection.receive_data(OK + b"transfer-encoding: chunked\r\n\r\n")
     assert connection.receive_data(b"1\r\na\r\n" * 50) == [BodyReceived(b"a" * 50)]
-
-
-def test_the_first_of_several_values_is_the_header() -> None:
-    headers: Headers = (("a", "1"), ("b", "2"), ("b", "3"))
-    assert header(headers, "b") == "2"
-    assert header(headers, "c") is None
 
 
 # What a server may not send

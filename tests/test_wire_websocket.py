@@ -22,7 +22,8 @@ from wsproto.connection import ConnectionState
 
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
 from sansio_gradio.limits import Limits
-from sansio_gradio.wire.http import Headers, HTTPConnection, RequestStarted, Role
+from sansio_gradio.wire.headers import Headers
+from sansio_gradio.wire.http import HTTPConnection, RequestStarted, Role
 from sansio_gradio.wire.websocket import (
     MAX_REJECTION_BODY,
     Closed,

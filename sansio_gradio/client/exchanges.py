@@ -34,8 +34,7 @@ from sansio_gradio.errors import (
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.requests import HTTPRequest
 from sansio_gradio.wire.cookies import CookieJar
-from sansio_gradio.wire.headers import Headers
-from sansio_gradio.wire.http import header
+from sansio_gradio.wire.headers import Headers, header
 from sansio_gradio.wire.json import JSON, Loads, loads
 from sansio_gradio.wire.url import URL
 

@@ -22,7 +22,7 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.protocol.features import Version
 from sansio_gradio.protocol.fields import plain, said
-from sansio_gradio.wire.headers import date
+from sansio_gradio.wire.headers import Headers, date, header
 from sansio_gradio.wire.json import Loads, loads
 
 # str(gr.Error) was its repr until 5.2 (gradio exceptions.py); "None" stood for a hidden error in
@@ -61,7 +61,7 @@ def _is_before(version: Version, first: Version) -> bool:
 
 def refusal(
     status: int,
-    headers: tuple[tuple[str, str], ...],
+    headers: Headers,
     body: bytes,
     *,
     version: Version = (),
@@ -111,8 +111,8 @@ def _invalid(items: list[Any]) -> str:
     )
 
 
-def _retry_after(headers: tuple[tuple[str, str], ...], wall_now: float | None) -> float | None:
-    text = next((value.strip() for name, value in headers if name == "retry-after"), "")
+def _retry_after(headers: Headers, wall_now: float | None) -> float | None:
+    text = (header(headers, "retry-after") or "").strip()
     if text.isdecimal() and len(text) < 10:
         return float(text)
     when = date(text)

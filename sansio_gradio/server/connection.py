@@ -14,14 +14,13 @@ import attrs
 from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.requests import Request
-from sansio_gradio.wire.headers import Headers
+from sansio_gradio.wire.headers import Headers, header
 from sansio_gradio.wire.http import (
     BodyReceived,
     HTTPConnection,
     MessageEnded,
     RequestStarted,
     Role,
-    header,
 )
 from sansio_gradio.wire.websocket import (
     HandshakeRequested,

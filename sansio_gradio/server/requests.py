@@ -15,8 +15,7 @@ import attrs
 from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.wire import json
-from sansio_gradio.wire.headers import Headers
-from sansio_gradio.wire.http import header
+from sansio_gradio.wire.headers import Headers, header
 
 _FIELDS: Final[Mapping[str, type]] = {
     "data": list,

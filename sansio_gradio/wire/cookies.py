@@ -21,16 +21,13 @@ from collections.abc import Iterable
 from math import inf
 
 from sansio_gradio.errors import LocalProtocolError
-from sansio_gradio.wire.headers import date
+from sansio_gradio.wire.headers import SENDABLE, TOKEN, date
 from sansio_gradio.wire.url import URL
 
 MAX_COOKIES = 100  # in a jar, the oldest go first. Precedent: 50 a host in RFC 6265 section 6.1
 MAX_COOKIE = 4096  # bytes of name and value together, as in RFC 6265bis section 5.6
 MAX_ATTRIBUTE = 1024  # bytes of one attribute, as there
 
-# Characters that h11 lets into a header; what stands beyond Latin-1 could not be sent.
-_SENDABLE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _OWN_VALUE = re.compile(r"[\x21-\x3a\x3c-\x7e]*")
 _MAX_AGE = re.compile(r"-?[0-9]+")
 
@@ -49,13 +46,13 @@ class CookieJar:
         Raises:
             LocalProtocolError: name or value cannot be sent. The message does not repeat them.
         """
-        if not _NAME.fullmatch(name) or not _OWN_VALUE.fullmatch(value):
+        if not TOKEN.fullmatch(name) or not _OWN_VALUE.fullmatch(value):
             raise LocalProtocolError("This name or value cannot be that of a cookie.")
         self._keep(url, "/", name, value, inf)
 
     def receive(self, url: URL, set_cookie_values: Iterable[str], now: float | None) -> None:
         """Keep what the Set-Cookie fields of an answer from *url* say (RFC 6265bis section 5.6)."""
-        for text in filter(_SENDABLE.fullmatch, set_cookie_values):
+        for text in filter(SENDABLE.fullmatch, set_cookie_values):
             (name, value), *attributes = map(_pair, text.split(";"))
             if not name or value is None or len(name) + len(value) > MAX_COOKIE:
                 continue

@@ -1,4 +1,4 @@
-"""Header fields: what a caller adds to a request is checked before it goes anywhere."""
+"""Header fields: what one may be, and what of it a caller may add to a request."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Final, TypeAlias
 from sansio_gradio.errors import LocalProtocolError
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
+"""Names (those received: in lower case) and values, in order, octets as latin-1."""
 
-_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
-_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # section 5.5, and no line ends
+TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
+SENDABLE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # section 5.5, and no line ends
 # What the connection needs for itself. ``Content-Length`` of a user would smuggle a request.
 _RESERVED: Final = frozenset(
     {"host", "connection", "content-length", "transfer-encoding", "upgrade", "accept-encoding"}
@@ -28,15 +29,20 @@ def checked(fields: Iterable[tuple[str, str]]) -> Headers:
     """
     headers: list[tuple[str, str]] = []
     for name, value in fields:
-        if not _NAME.fullmatch(name):
+        if not TOKEN.fullmatch(name):
             raise LocalProtocolError(f"not the name of a header field: {name!r}")
         if name.lower() in _RESERVED:
             raise LocalProtocolError(f"the header field {name!r} belongs to the connection")
-        if not _VALUE.fullmatch(value):
+        if not SENDABLE.fullmatch(value):
             # The value is not shown: it may be a secret.
             raise LocalProtocolError(f"the value of the header field {name!r} cannot be sent")
         headers.append((name.lower(), value.strip(" \t")))
     return tuple(headers)
+
+
+def header(headers: Headers, name: str) -> str | None:
+    """The first value of the header *name* (in lower case), or None."""
+    return next((value for key, value in headers if key == name), None)
 
 
 def date(text: str) -> float | None:

@@ -32,9 +32,7 @@ import h11
 
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
 from sansio_gradio.limits import Limits
-
-Headers: TypeAlias = tuple[tuple[str, str], ...]
-"""Names (those received: in lower case) and values, in order, octets as latin-1."""
+from sansio_gradio.wire.headers import Headers, header
 
 _Event = TypeVar("_Event")
 
@@ -79,11 +77,6 @@ class MessageEnded:
 
 
 Event: TypeAlias = RequestStarted | ResponseStarted | BodyReceived | MessageEnded
-
-
-def header(headers: Headers, name: str) -> str | None:
-    """The first value of the header *name* (in lower case), or None."""
-    return next((value for key, value in headers if key == name), None)
 
 
 class WireConnection:

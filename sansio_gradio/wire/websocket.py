@@ -39,7 +39,8 @@ from wsproto.utilities import generate_accept_token, generate_nonce
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
 from sansio_gradio.limits import Limits
 from sansio_gradio.wire import http
-from sansio_gradio.wire.http import Headers, HTTPConnection, Role, WireConnection, header
+from sansio_gradio.wire.headers import Headers, header
+from sansio_gradio.wire.http import HTTPConnection, Role, WireConnection
 
 MAX_REJECTION_BODY: Final = 64 * 1024
 """Bytes of a rejection's body that are kept; it is for people to read."""
