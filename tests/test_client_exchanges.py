@@ -643,3 +643,89 @@ def test_a_websocket_follows_redirects() -> None:
     assert ear.told_of == ["opened"]
     asking.exchanges.send_text(number, "hello")
     assert asking.commands() == [SendText(command.id, "hello")]
+
+
+# Silence
+
+
+def watched() -> tuple[Asking, int, list[float]]:
+    """A stream that may say nothing for 10 s, and when that has been noticed."""
+    asking, silences = Asking(stream_idle=10.0), list[float]()
+    _, id = asking.listen()
+    asking.exchanges.watch(id, lambda: silences.append(asking.timers.now))
+    return asking, id, silences
+
+
+def pass_time(asking: Asking, seconds: int) -> None:
+    for _ in range(seconds):
+        asking.sleep(1.0)
+
+
+def test_a_stream_that_says_nothing_is_silent_once() -> None:
+    asking, _, silences = watched()
+    pass_time(asking, 50)
+    assert silences == [10.0]
+
+
+def test_head_and_data_are_said_and_each_gives_the_whole_time_again() -> None:
+    asking, id, silences = watched()
+    pass_time(asking, 3)
+    asking.exchanges.response(id, 200, STREAM)
+    for _ in range(3):
+        pass_time(asking, 9)
+        asking.exchanges.data(id, b"x")
+    pass_time(asking, 1)
+    asking.exchanges.data(id, b"x")
+    pass_time(asking, 50)
+    assert silences == [3.0 + 27.0 + 1.0 + 10.0]
+
+
+def test_who_is_watched_anew_has_the_whole_time_again() -> None:
+    asking, id, silences = watched()
+    pass_time(asking, 9)
+    asking.exchanges.watch(id, lambda: silences.append(-1.0))
+    pass_time(asking, 9)
+    assert silences == []
+    pass_time(asking, 1)
+    assert silences == [-1.0]
+
+
+def test_a_stream_that_is_paused_cannot_be_silent_and_has_the_whole_time_when_it_goes_on() -> None:
+    asking, id, silences = watched()
+    asking.exchanges.response(id, 200, STREAM)
+    pass_time(asking, 9)
+    assert asking.exchanges.pause(id, True)
+    pass_time(asking, 99)
+    assert asking.exchanges.pause(id, False)
+    pass_time(asking, 9)
+    assert silences == []
+    pass_time(asking, 1)
+    assert silences == [118.0]
+
+
+def test_a_stream_may_be_watched_while_it_is_paused() -> None:
+    asking, _, silences = watched()
+    _, id = asking.listen()
+    asking.exchanges.pause(id, True)
+    asking.exchanges.watch(id, lambda: silences.append(-1.0))
+    pass_time(asking, 99)
+    assert silences == [10.0]
+
+
+def test_what_is_over_is_not_watched() -> None:
+    asking, id, silences = watched()
+    asking.exchanges.abort(id)
+    asking.exchanges.watch(id, lambda: silences.append(-1.0))
+    asking.exchanges.watch(None, lambda: silences.append(-1.0))
+    pass_time(asking, 50)
+    assert silences == []
+    assert asking.timers.next_deadline() is None
+
+
+def test_without_a_deadline_silence_is_none() -> None:
+    asking, silences = Asking(stream_idle=None), list[float]()
+    _, id = asking.listen()
+    asking.exchanges.watch(id, lambda: silences.append(asking.timers.now))
+    asking.exchanges.response(id, 200, STREAM)
+    pass_time(asking, 5)
+    assert silences == []

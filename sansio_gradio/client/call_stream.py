@@ -28,7 +28,6 @@ class CallStream(JobChannel):
     """Carries one job; ``_connection`` is the join, then the stream."""
 
     _to_stop: Callable[[bool], None] | None = None  # cancelled before it was joined
-    _last_heard = 0.0
 
     def start(self, job: Job) -> None:
         """Join the queue.
@@ -70,10 +69,6 @@ class CallStream(JobChannel):
             request = requests.reset(event_id)
         self._context.ask_to_stop(request, then)
 
-    def forget(self, job: Job) -> None:
-        super().forget(job)
-        self._context.timers.stop(self)
-
     # Joining.
 
     def _joined(self, answer: Answer) -> None:
@@ -99,26 +94,13 @@ class CallStream(JobChannel):
     # The stream.
 
     def opened(self) -> None:
-        self._last_heard = self._context.timers.now
-        self._context.timers.start(self, self._context.timeouts.stream_idle, self._check)
-
-    def received(self, data: bytes) -> None:
-        self._last_heard = self._context.timers.now
-        super().received(data)
+        self._context.exchanges.watch(self._connection, self._silent)
 
     def _take(self, event: ServerSentEvent) -> None:
         message = of_call(event.event, event.data, self._context.app.version, self._context.loads)
         if message is not None:
             self._job.receive(message)
 
-    def _check(self) -> None:
+    def _silent(self) -> None:
         """Servers send a heartbeat every 15 s: silence is an end, too."""
-        timers, idle = self._context.timers, self._context.timeouts.stream_idle
-        assert idle is not None
-        if self._context.exchanges.is_paused(self._connection):
-            self._last_heard = timers.now
-        left = self._last_heard + idle - timers.now
-        if left > 0:
-            timers.start(self, left, self._check)
-        else:
-            self._job.fail(DeadlineExceeded(phase="stream_idle"))
+        self._job.fail(DeadlineExceeded(phase="stream_idle"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol, TypeAlias
 
 import attrs
@@ -25,12 +26,7 @@ from sansio_gradio.client.commands import (
 )
 from sansio_gradio.client.headers import overlaid
 from sansio_gradio.client.timers import Timers
-from sansio_gradio.errors import (
-    ConnectionLost,
-    DeadlineExceeded,
-    GradioError,
-    RemoteProtocolError,
-)
+from sansio_gradio.errors import ConnectionLost, DeadlineExceeded, GradioError, RemoteProtocolError
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.requests import HTTPRequest
 from sansio_gradio.wire.cookies import CookieJar
@@ -109,6 +105,8 @@ class _Exchange:
     listener: Listener | None = None
     websocket: bool = False
     is_paused: bool = False
+    silent: Callable[[], None] | None = None
+    last_heard: float | None = None  # since the watch began
     discovering: bool = False  # http may become https
     id: int = 0
     given: int = 0  # the first id, by which the asker knows it
@@ -192,27 +190,29 @@ class Exchanges:
 
     def send_text(self, id: int, text: str) -> None:
         """Send a text on a WebSocket; one that is gone takes none."""
-        id = self._redirected.get(id, id)
-        if id in self._running:
-            self.commands.append(SendText(id, text))
+        if (exchange := self._find(id)) is not None:
+            self.commands.append(SendText(exchange.id, text))
 
     def pause(self, id: int | None, on: bool) -> bool:
         """Have a stream wait at the peer's, or flow again; False: there is none."""
-        id = id and self._redirected.get(id, id)
-        if id is None or id not in self._running:
+        exchange = self._find(id)
+        if exchange is None:
             return False
-        self.commands.append(Pause(id) if on else Resume(id))
-        self._running[id].is_paused = on
+        self.commands.append(Pause(exchange.id) if on else Resume(exchange.id))
+        exchange.is_paused = on
+        self._watch(exchange, self._timeouts.stream_idle)
         return True
 
-    def is_paused(self, id: int | None) -> bool:
-        exchange = id and self._running.get(self._redirected.get(id, id))
-        return bool(exchange and exchange.is_paused)
+    def watch(self, id: int | None, silent: Callable[[], None]) -> None:
+        """Call *silent* when, from now on, a stream says nothing for ``Timeouts.stream_idle``."""
+        if (exchange := self._find(id)) is not None:
+            exchange.silent = silent
+            self._watch(exchange, self._timeouts.stream_idle)
 
     def abort(self, id: int | None) -> None:
         """Drop an exchange without telling anybody; one that is over already is no mistake."""
-        exchange = None if id is None else self._drop(self._redirected.get(id, id))
-        if exchange is not None:
+        if (exchange := self._find(id)) is not None:
+            self._drop(exchange)
             self.commands.append(Abort(exchange.id))
 
     def abort_all(self) -> None:
@@ -236,6 +236,7 @@ class Exchanges:
         elif exchange.listener is not None and self._is_wanted(exchange):
             self._timers.stop(exchange)
             exchange.phase = "stream"  # whatever it was that asked for it
+            self._watch(exchange, self._timeouts.stream_idle)
             exchange.listener.opened()
 
     def data(self, id: int, chunk: bytes) -> None:
@@ -243,6 +244,7 @@ class Exchanges:
         if exchange is None:
             return
         if exchange.listener is not None and self._is_wanted(exchange):
+            exchange.last_heard = self._timers.now
             exchange.listener.received(chunk)
             return
         exchange.parts.append(chunk)
@@ -262,7 +264,7 @@ class Exchanges:
         if exchange is None:
             return
         if exchange.listener is not None and self._is_wanted(exchange):
-            self._drop(id)
+            self._drop(exchange)
             exchange.listener.ended()
             return
         location = header(exchange.headers, "location")
@@ -273,7 +275,7 @@ class Exchanges:
             except RemoteProtocolError as error:
                 self._fail(exchange, error)
             return
-        self._drop(id)
+        self._drop(exchange)
         body = b"".join(exchange.parts)
         exchange.on_answer(
             Answer(exchange.status, exchange.headers, body, exchange.url, self._loads)
@@ -350,10 +352,22 @@ class Exchanges:
     def _start_deadline(self, exchange: _Exchange, deadline: str | None) -> None:
         if deadline is not None:
             seconds: float | None = getattr(self._timeouts, deadline)
-            self._timers.start(exchange, seconds, lambda: self._late(exchange, deadline))
+            late = partial(self._give_up, exchange, DeadlineExceeded(phase=deadline))
+            self._timers.start(exchange, seconds, late)
 
-    def _late(self, exchange: _Exchange, deadline: str) -> None:
-        self._give_up(exchange, DeadlineExceeded(phase=deadline))
+    def _watch(self, exchange: _Exchange, seconds: float | None) -> None:
+        exchange.last_heard = None
+        if exchange.silent is not None:
+            seconds = None if exchange.is_paused else seconds
+            self._timers.start(exchange, seconds, partial(self._check, exchange))
+
+    def _check(self, exchange: _Exchange) -> None:
+        idle, heard = self._timeouts.stream_idle, exchange.last_heard
+        assert idle is not None
+        if heard is not None:
+            self._watch(exchange, heard + idle - self._timers.now)
+        elif exchange.silent is not None:
+            exchange.silent()
 
     def _give_up(self, exchange: _Exchange, error: GradioError) -> None:
         """Fail an exchange that its surroundings are still busy with."""
@@ -361,18 +375,20 @@ class Exchanges:
         self._fail(exchange, error)
 
     def _fail(self, exchange: _Exchange, error: GradioError) -> None:
-        self._drop(exchange.id)
+        self._drop(exchange)
         status = exchange.status or None
         exchange.on_error(
             error.located(phase=exchange.phase, url=exchange.url.public, status=status)
         )
 
-    def _drop(self, id: int) -> _Exchange | None:
-        exchange = self._running.pop(id, None)
-        if exchange is not None:
-            self._redirected.pop(exchange.given, None)
-            self._timers.stop(exchange)
-        return exchange
+    def _find(self, given: int | None) -> _Exchange | None:
+        """The exchange that its asker knows by this number, if it is under way."""
+        return None if given is None else self._running.get(self._redirected.get(given, given))
+
+    def _drop(self, exchange: _Exchange) -> None:
+        self._running.pop(exchange.id, None)
+        self._redirected.pop(exchange.given, None)
+        self._timers.stop(exchange)
 
     @property
     def _wall_now(self) -> float:

@@ -68,7 +68,6 @@ class SessionStream:
         self._known = False
         self._overlaps = False  # the stream was asked for while a join was
         self._retired = False
-        self._last_heard = 0.0
 
     @property
     def is_idle(self) -> bool:
@@ -156,7 +155,6 @@ class SessionStream:
         """Cut the stream and the heartbeat, whatever is under way."""
         self._context.exchanges.abort(self._stream)
         self._heartbeat.stop()
-        self._context.timers.stop(self)
         self._stream = None
 
     # Joining.
@@ -202,9 +200,11 @@ class SessionStream:
     # The stream.
 
     def _open(self) -> None:
-        if self._stream is not None:
-            self._watch()
-            return
+        if self._stream is None:
+            self._ask()
+        self._context.exchanges.watch(self._stream, self._silent)
+
+    def _ask(self) -> None:
         self._decoder = SSEDecoder(max_event_size=self._context.limits.message)
         for job in self._jobs.values():
             job.heard = False
@@ -217,13 +217,10 @@ class SessionStream:
         )
         for job in self._jobs.values():
             job.stream = self._stream if job.call.isolated else None
-        self._watch()
 
-    def opened(self) -> None:
-        self._last_heard = self._context.timers.now
+    def opened(self) -> None: ...
 
     def received(self, data: bytes) -> None:
-        self._last_heard = self._context.timers.now
         decoder = self._decoder
         try:
             for event in decoder.receive_data(data):
@@ -321,21 +318,8 @@ class SessionStream:
             job.fail(error)
         self._on_lost(self)
 
-    def _watch(self) -> None:
-        """See to it that silence does not last."""
-        self._last_heard = self._context.timers.now
-        self._context.timers.start(self, self._context.timeouts.stream_idle, self._check)
-
-    def _check(self) -> None:
-        timers, idle = self._context.timers, self._context.timeouts.stream_idle
-        if self._stream is None or not self._jobs or idle is None:
-            return
-        if self._context.exchanges.is_paused(self._stream):
-            self._last_heard = timers.now
-        left = self._last_heard + idle - timers.now
-        if left > 0:
-            timers.start(self, left, self._check)
-        else:
+    def _silent(self) -> None:
+        if self._jobs:
             self._give_up(DeadlineExceeded(phase="stream_idle"))
 
     # Messages that come before the answer to the join does.
