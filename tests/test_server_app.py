@@ -55,6 +55,8 @@ def test_there_is_no_other_protocol_and_no_other_version() -> None:
         App(protocol="sse_v9")
     for version in ("newest", "", "2.9.4"):
         with pytest.raises(ValueError, match="not a version"):
+            App(version=version, protocol="ws")
+        with pytest.raises(ValueError, match="not a version"):
             App(version=version)
     assert App(version="3.0").traits is PROTOCOLS["push"]
 
@@ -131,7 +133,8 @@ def test_states_of_one_name_are_one() -> None:
     def forget() -> Annotated[int, State]:
         raise NotImplementedError
 
-    assert [slot.name for slot in app.states()] == ["st", "other", "state"]
+    looked = app.functions[1].parameters
+    assert [(slot.name, slot.is_state) for slot in looked] == [("st", True), ("other", True)]
     assert [slot.is_state for slot in app.functions[0].returns] == [False, True]
     assert app.functions[0].returns[1].name == "st"
     assert app.functions[2].returns == (Slot(name="state", component=STATE),)

@@ -27,7 +27,7 @@ class Harness:
         self.overflown: list[Session] = []
         self.channels = Channels(
             app.traits,
-            Messages(app.version, app.traits, show_error=False),
+            Messages(app),
             self.deadlines,
             2,
             self.overflown.append,
@@ -68,7 +68,7 @@ def test_messages_for_a_session_wait_and_overflow() -> None:
     assert (harness.said(), harness.overflown) == ([], [])
     for _ in range(2):
         harness.channels.tell(job(session=session), MESSAGE)
-        assert (len(session.messages or ()), harness.overflown) == (3, [])
+        assert (session.messages, harness.overflown) == (None, [])
     harness.deadlines.fire()
     assert harness.overflown == [session]
 
@@ -82,15 +82,15 @@ def test_a_session_without_messages_takes_none() -> None:
 def test_who_an_exchange_is_there_for() -> None:
     harness, session, own = Harness(), Session("s", messages=deque()), job(1)
     channels = harness.channels
-    channels.take(1, own)
+    channels.owners[1] = own
     channels.open_session_stream(2, session)
     channels.open_stream(3, "s")
-    assert [number for number, _ in channels.open()] == [1, 2, 3]
-    assert channels.owner(1) is own
-    assert channels.owner(2) is session
+    assert list(channels.owners) == [1, 2, 3]
+    assert channels.owners[1] is own
+    assert channels.owners[2] is session
     assert channels.leave(1) is own
     assert channels.leave(1) is None
-    assert channels.owner(1) is None
+    assert 1 not in channels.owners
 
 
 def test_heartbeats_count_from_the_opening_of_each_stream() -> None:
@@ -110,12 +110,12 @@ def test_heartbeats_count_from_the_opening_of_each_stream() -> None:
 
 def test_a_channel_ends_once() -> None:
     harness, own = Harness(), job(1)
-    harness.channels.take(1, own)
+    harness.channels.owners[1] = own
     harness.channels.end_of(own)
     harness.channels.end_of(own)
     harness.channels.end_of(job())
     assert harness.said() == [End(1, True)]
-    harness.channels.take(1, own)
+    harness.channels.owners[1] = own
     harness.channels.end_of(own, clean=False)
     assert harness.said() == [End(1, False)]
 
@@ -136,7 +136,7 @@ def test_a_session_that_is_no_more_tells_its_streams() -> None:
         (2, "unexpected_error", 0),
         (2, None, False),
     ]
-    assert harness.channels.open() == []
+    assert harness.channels.owners == {}
     assert harness.deadlines.next_deadline() is None
 
 

@@ -13,7 +13,6 @@ import pytest
 from transcripts import load, recordings, versions
 
 from sansio_gradio.errors import AppError
-from sansio_gradio.protocol.features import version_numbers
 from sansio_gradio.protocol.protocols import PROTOCOLS, Channel, Handover, Naming, Traits
 from sansio_gradio.server.app import App
 from sansio_gradio.server.messages import Messages
@@ -22,8 +21,7 @@ SHARED = PROTOCOLS["sse_v3"]
 
 
 def messages_of(version: str, *, show_error: bool = True) -> Messages:
-    app = App(version=version)
-    return Messages(app.version, app.traits, show_error=show_error)
+    return Messages(App(version=version, show_error=show_error))
 
 
 def recorded(version: str) -> list[Any]:
@@ -175,7 +173,9 @@ def test_a_message_names_its_job_where_the_protocol_does(channel: Channel, namin
         diffs=True,
         close_stream=False,
     )
-    messages = Messages(version_numbers("6.31.0"), traits, show_error=False)
+    app = App(version="6.31.0")
+    app.traits = traits
+    messages = Messages(app)
     everywhere = naming is Naming.JOIN_ANSWER or (
         naming is Naming.SEND_DATA and channel is Channel.SESSION_STREAM
     )

@@ -9,13 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sansio_gradio.server.limits import ServerLimits
-from sansio_gradio.server.requests import (
-    Refusal,
-    Request,
-    Submission,
-    read_object,
-    read_submission,
-)
+from sansio_gradio.server.requests import Refusal, Request, Submission, read_submission
 from sansio_gradio.wire import json
 
 LIMITS = ServerLimits()
@@ -27,22 +21,28 @@ def detail(refusal: Refusal) -> Any:
     return body["detail"]
 
 
-def test_a_body_is_a_json_object() -> None:
-    assert read_object(b'{"a": [1]}', LIMITS) == {"a": [1]}
-
-
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 9999])
 def test_what_is_no_json_is_told_so(body: bytes) -> None:
     with pytest.raises(Refusal) as caught:
-        read_object(body, LIMITS)
+        read_submission(body, LIMITS)
     assert [one["type"] for one in detail(caught.value)] == ["json_invalid"]
 
 
-@pytest.mark.parametrize("body", [b"[]", b'"x"', b"1", b"null"])
-def test_what_is_no_object_is_told_so(body: bytes) -> None:
+def test_a_body_may_be_as_long_as_the_limit() -> None:
+    assert read_submission(b"{}", ServerLimits(request=2)) == Submission()
+    with pytest.raises(Refusal):
+        read_submission(b"{ }", ServerLimits(request=2))
+
+
+@pytest.mark.parametrize("body", [b"[]", '"x"', b"1", "null"])
+def test_what_is_no_object_is_told_so(body: bytes | str) -> None:
     with pytest.raises(Refusal) as caught:
-        read_object(body, LIMITS)
+        read_submission(body, LIMITS)
     assert detail(caught.value)[0]["loc"] == ["body"]
+
+
+def submission(said: Any, *required: str) -> Submission:
+    return read_submission(json.dumps(said), LIMITS, *required)
 
 
 def test_a_submission_takes_what_it_knows() -> None:
@@ -55,7 +55,7 @@ def test_a_submission_takes_what_it_knows() -> None:
         "trigger_id": 3,
         "batched": True,
     }
-    assert read_submission(said) == Submission(
+    assert submission(said) == Submission(
         data=[1],
         fn_index=2,
         session_hash="s",
@@ -63,12 +63,12 @@ def test_a_submission_takes_what_it_knows() -> None:
         event_data={"any": "thing"},
         trigger_id=3,
     )
-    assert read_submission({"data": [], "fn_index": None}) == Submission(data=[])
+    assert submission({"data": [], "fn_index": None}) == Submission(data=[])
 
 
 def details(said: Any, *required: str) -> list[tuple[str, Any, Any]]:
     with pytest.raises(Refusal) as caught:
-        read_submission(said, *required)
+        submission(said, *required)
     return [(one["type"], one["loc"][-1], one["input"]) for one in detail(caught.value)]
 
 
@@ -85,7 +85,7 @@ def test_everything_that_is_wrong_with_a_submission_is_told_at_once() -> None:
 def test_what_must_be_there_must_be_something() -> None:
     assert details({}, "data") == [("missing", "data", None)]
     assert details({"data": None, "event_id": None}, "data") == [("list_type", "data", None)]
-    assert read_submission({}) == Submission()
+    assert submission({}) == Submission()
     wrong = {"session_hash": None, "trigger_id": ""}
     assert details(wrong, "session_hash", "fn_index") == [
         ("string_type", "session_hash", None),
@@ -105,7 +105,6 @@ def test_the_parts_of_a_target() -> None:
         request.asked("z")
     assert detail(caught.value)[0]["loc"] == ["query", "z"]
     assert asked("/a").query == {}
-    assert asked("/a?" + "x=1&" * 200).query == {}
 
 
 def test_the_address_that_the_client_used() -> None:
@@ -116,7 +115,7 @@ def test_the_address_that_the_client_used() -> None:
 
 
 jsons = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
 
@@ -124,6 +123,6 @@ jsons = st.recursive(
 @given(st.dictionaries(st.sampled_from(["data", "fn_index", "session_hash", "x"]), jsons))
 def test_whatever_is_wrong_can_be_told(said: dict[str, Any]) -> None:
     try:
-        read_submission(said)
+        submission(said)
     except Refusal as refusal:
         json.dumps(detail(refusal))

@@ -11,7 +11,6 @@ from sansio_gradio.server.versions import (
     NEWEST_VERSION,
     Manner,
     covers,
-    does,
     filled,
     protocol_of,
     template,
@@ -71,6 +70,12 @@ def test_each_protocol_has_a_release_that_speaks_it(protocol: str) -> None:
     assert protocol_of(version_numbers(typical(protocol))) == protocol
 
 
+@pytest.mark.parametrize("version", [(), (2, 9, 4)])
+def test_before_30_there_was_no_queue(version: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="not a version"):
+        protocol_of(version)
+
+
 def test_a_protocol_that_nobody_speaks_is_posed_as_by_the_newest() -> None:
     assert typical("made_up") == NEWEST_VERSION
 
@@ -78,4 +83,4 @@ def test_a_protocol_that_nobody_speaks_is_posed_as_by_the_newest() -> None:
 @pytest.mark.parametrize("manner", Manner)
 def test_no_manner_is_always_or_never(manner: Manner) -> None:
     releases = [version_numbers(version) for version in (*versions(), "6.14.0")]
-    assert {does(release, manner) for release in releases} == {True, False}
+    assert {covers(manner.value, release) for release in releases} == {True, False}

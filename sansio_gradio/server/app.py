@@ -13,7 +13,7 @@ conversation asks for a run, and whoever drives it (the adapter, a test) does it
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
 import attrs
@@ -30,14 +30,7 @@ from sansio_gradio.server.components import (
     results_of,
 )
 from sansio_gradio.server.run import Run
-from sansio_gradio.server.versions import (
-    NEWEST_VERSION,
-    OLDEST_VERSION,
-    Manner,
-    does,
-    protocol_of,
-    typical,
-)
+from sansio_gradio.server.versions import Manner, covers, protocol_of, typical
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -106,14 +99,11 @@ class App:
         max_size: int | None = None,
         api_open: bool = True,
     ) -> None:
-        if version is None:
-            version = NEWEST_VERSION if protocol is None else typical(protocol)
         self.title = title
-        self.version_text = version
-        self.version = version_numbers(version)
-        if self.version < version_numbers(OLDEST_VERSION):
-            raise ValueError(f"not a version from {OLDEST_VERSION} on: {version!r}")
-        self.protocol = protocol_of(self.version) if protocol is None else protocol
+        self.version_text = typical(protocol) if version is None else version
+        self.version = version_numbers(self.version_text)
+        spoken = protocol_of(self.version)
+        self.protocol = spoken if protocol is None else protocol
         self.traits: Traits = traits_of(self.protocol)
         self.show_error = show_error
         self.concurrency_limit = concurrency_limit
@@ -124,7 +114,11 @@ class App:
     @property
     def api_prefix(self) -> str:
         """What comes before every route but ``/config`` and the page."""
-        return "/gradio_api" if does(self.version, Manner.API_PREFIX) else ""
+        return "/gradio_api" if self.does(Manner.API_PREFIX) else ""
+
+    def does(self, manner: Manner) -> bool:
+        """Whether the release that it poses as does so."""
+        return covers(manner.value, self.version)
 
     @overload
     def endpoint(self, api_name: F, /) -> F: ...
@@ -138,8 +132,7 @@ class App:
         given the run, for progress, logs and headers. A function that raises ``AppError`` shows it.
         """
         if callable(api_name):
-            self.add_function(api_name)
-            return api_name
+            return self.endpoint()(api_name)
         name = api_name
 
         def decorate(function: F) -> F:
@@ -203,15 +196,6 @@ class App:
             if function.api_name == wanted:
                 return function
         raise LocalProtocolError(f"There is no endpoint /{wanted}.")
-
-    def states(self) -> Iterator[Slot]:
-        """Each State of the app once: those of one name are one."""
-        seen: dict[str, Slot] = {}
-        for function in self.functions:
-            for slot in (*function.parameters, *function.returns):
-                if slot.is_state:
-                    seen.setdefault(slot.name, slot)
-        return iter(seen.values())
 
 
 def describe(function: Callable[..., Any]) -> dict[str, Any]:

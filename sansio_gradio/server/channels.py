@@ -33,38 +33,27 @@ session, its sign of life."""
 @attrs.define(eq=False)
 class Channels:
     """All open exchanges. *overflow* is called with a session that has more than *kept* messages
-    which nobody reads, when the time is next told; until then it gets no more."""
+    which nobody reads, when the time is next told; by then they are gone."""
 
     _traits: Traits
     _messages: Messages
     _deadlines: Deadlines
     _kept: int
     _overflow: Callable[[Session], None]
-    _owners: dict[int, Owner] = attrs.field(factory=dict[int, Owner])
+    owners: dict[int, Owner] = attrs.field(factory=dict[int, Owner])
     commands: deque[Command] = attrs.field(factory=deque[Command])
 
     def put(self, command: Command) -> None:
         self.commands.append(command)
 
-    def open(self) -> list[tuple[int, Owner]]:
-        """All that are open now."""
-        return list(self._owners.items())
-
-    def owner(self, exchange: int) -> Owner | None:
-        return self._owners.get(exchange)
-
-    def take(self, exchange: int, owner: Owner) -> None:
-        """The exchange is *owner*'s."""
-        self._owners[exchange] = owner
-
     def leave(self, exchange: int) -> Owner | None:
         """The exchange is over; what it was there for."""
         self._deadlines.stop(exchange)
-        return self._owners.pop(exchange, None)
+        return self.owners.pop(exchange, None)
 
     def open_stream(self, exchange: int, owner: Owner) -> None:
         """An event stream, and its heartbeats."""
-        self.take(exchange, owner)
+        self.owners[exchange] = owner
         self.put(Open(exchange))
         if isinstance(owner, str):
             self._beat(exchange, owner)
@@ -94,13 +83,13 @@ class Channels:
 
     def tell_session(self, session: Session, message: Message) -> None:
         """Send a message to whichever stream of the session takes it."""
-        if session.messages is None or session.is_overfull:
+        if session.messages is None:
             return
         session.messages.append(message)
         self._deliver(session)
         if len(session.messages) > self._kept:
             # Not at once: who says something does not expect its job to be gone afterwards.
-            session.is_overfull = True
+            session.messages = None
             self._deadlines.start(session, 0, partial(self._overflow, session))
 
     def end(self, exchange: int, *, clean: bool = True) -> None:
@@ -109,7 +98,7 @@ class Channels:
 
     def end_of(self, job: Job, *, clean: bool = True) -> None:
         """End the job's own channel, if it has one that is open."""
-        if job.exchange in self._owners:
+        if job.exchange in self.owners:
             self.end(job.exchange, clean=clean)
 
     def close_streams(self, session: Session) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
@@ -18,17 +18,10 @@ from sansio_gradio.server.app import Function
 from sansio_gradio.server.documents import Documents
 from sansio_gradio.server.events import HTML, TEXT, Answer
 from sansio_gradio.server.jobs import Job, Stage
-from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.queue import Queue
-from sansio_gradio.server.requests import (
-    Refusal,
-    Request,
-    Submission,
-    read_object,
-    read_submission,
-)
+from sansio_gradio.server.requests import Refusal, Request, Submission, read_submission
 from sansio_gradio.server.runs import Runs
-from sansio_gradio.server.versions import Manner, does
+from sansio_gradio.server.versions import Manner
 from sansio_gradio.wire import json
 
 # What a server says whose code raised.
@@ -45,11 +38,10 @@ class Clients(Runs):
     All of them raise ``Refusal`` where a server refuses.
     """
 
-    def __init__(self, queue: Queue, documents: Documents, limits: ServerLimits) -> None:
+    def __init__(self, queue: Queue, documents: Documents) -> None:
         super().__init__(queue)
         self._sessions = queue.sessions
         self._documents = documents
-        self._limits = limits
 
     # Documents
 
@@ -107,21 +99,16 @@ class Clients(Runs):
 
     def job_stream(self, request: Request) -> None:
         """The event stream of a job of its own (4.0 to 4.8)."""
-        fn_index = request.asked("fn_index")
-        said: dict[str, Any] = {
-            "fn_index": int(fn_index) if re.fullmatch("[0-9]{1,9}", fn_index) else None,
-            "session_hash": request.asked("session_hash"),
-        }
-        if data := request.query.get("data"):
-            wrapped = f'{{"data":{data[-1]}}}'.encode("utf-8", "replace")
-            said["data"] = read_object(wrapped, self._limits).get("data")
-        submission = read_submission(said)
+        fn_index, session_hash = request.asked("fn_index"), request.asked("session_hash")
+        data = request.query.get("data", ["null"])[-1]
+        said = read_submission(f'{{"data":{data}}}', self._queue.limits)
+        index = int(fn_index) if re.fullmatch("[0-9]{1,9}", fn_index) else None
+        submission = attrs.evolve(said, fn_index=index, session_hash=session_hash)
         function = self._function(submission)
-        full = self._queue.why_full()
         job = self._queue.new_job(request.headers, request.exchange)
         self._queue.describe(job, function, submission)
         self._channels.open_stream(request.exchange, job)
-        self._enter_unless(full, job)
+        self._enter(job)
 
     def hand_over(self, request: Request) -> Answer:
         """The data that a job was asked for."""
@@ -151,7 +138,7 @@ class Clients(Runs):
 
     def reset(self, request: Request) -> Answer:
         """From 4.0 to 4.34 it stops a job, without a word."""
-        stops = does(self.app.version, Manner.RESET_STOPS)
+        stops = self.app.does(Manner.RESET_STOPS)
         job = self._queue.named(self._submission(request).event_id)
         if stops and job is not None:
             self._queue.kill(job)
@@ -184,7 +171,7 @@ class Clients(Runs):
 
     def _call_cancels(self, request: Request, function: Function, said: Submission) -> Answer:
         """A function that stops jobs of others; since 4.32 only browsers carry that out."""
-        if not does(self.app.version, Manner.BACKEND_CANCELS):
+        if not self.app.does(Manner.BACKEND_CANCELS):
             raise Refusal(500, self._queue.messages.error_output(None))
         for job in self._sessions.jobs_of(said.session_hash):
             if job.function is not None and job.function.fn_index in function.cancels:
@@ -214,7 +201,7 @@ class Clients(Runs):
         return job
 
     def _submission(self, request: Request, *required: str) -> Submission:
-        return read_submission(read_object(request.body, self._limits), *required)
+        return read_submission(request.body, self._queue.limits, *required)
 
     def _function(self, submission: Submission) -> Function:
         """The function that a client names by its index."""
@@ -223,11 +210,11 @@ class Clients(Runs):
             raise Refusal(*BROKEN)
         return functions[index]
 
-    def _enter_unless(self, full: str | None, job: Job) -> None:
+    def _enter(self, job: Job) -> None:
         """Put a job with a channel of its own in line, or turn it away."""
-        if full is None:
+        if self._queue.why_full(asking=1) is None:
             self._queue.enter(job)
-            return
-        self._channels.say(job, Msg.QUEUE_FULL)
-        self._queue.remove(job)
-        self._channels.end_of(job)
+        else:
+            self._channels.say(job, Msg.QUEUE_FULL)
+            self._queue.remove(job)
+            self._channels.end_of(job)

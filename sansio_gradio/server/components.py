@@ -78,16 +78,7 @@ _SCALARS: Final[Mapping[Any, Component]] = {
     float: NUMBER,
     bool: CHECKBOX,
 }
-_YIELDING: Final = frozenset(
-    {
-        collections.abc.Iterator,
-        collections.abc.Iterable,
-        collections.abc.Generator,
-        collections.abc.AsyncIterator,
-        collections.abc.AsyncIterable,
-        collections.abc.AsyncGenerator,
-    }
-)
+_NONE: Final = type(None)
 
 
 def dropdown(choices: tuple[Any, ...]) -> Component:
@@ -96,7 +87,6 @@ def dropdown(choices: tuple[Any, ...]) -> Component:
         schema={"enum": list(choices), "type": "string"},
         python_type=f"Literal[{', '.join(map(repr, choices))}]",
         example=choices[0],
-        serializer="SimpleSerializable",
     )
 
 
@@ -113,20 +103,15 @@ def component_of(hint: Any) -> Component:
     if isinstance(hint, type) and issubclass(hint, enum.StrEnum):
         return dropdown(tuple(choice.value for choice in hint))
     if get_origin(hint) in (Union, types.UnionType):
-        kinds = {
-            component_of(arg).kind: component_of(arg) for arg in get_args(hint) if arg is not _NONE
-        }
-        return kinds.popitem()[1] if len(kinds) == 1 else JSON
+        known = [component_of(arg) for arg in get_args(hint) if arg is not _NONE]
+        return known[0] if all(one == known[0] for one in known) else JSON
     return _SCALARS.get(hint, JSON) if isinstance(hint, collections.abc.Hashable) else JSON
-
-
-_NONE: Final = type(None)
 
 
 def results_of(hint: Any, *, generator: bool) -> tuple[Component, ...]:
     """The components of what a function returns, or a *generator* yields: none for ``None``, one
     for each item of a ``tuple[...]``, else one."""
-    if generator and get_origin(hint) in _YIELDING:
+    if generator and get_args(hint):  # Iterator[...], AsyncGenerator[..., None] and their like
         hint = get_args(hint)[0]
     if hint is None or hint is _NONE:
         return ()

@@ -22,16 +22,10 @@ from sansio_gradio.server.events import Answer, Command, Open, Send
 from sansio_gradio.server.jobs import Job, Stage
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.queue import Queue
-from sansio_gradio.server.requests import (
-    Refusal,
-    Request,
-    Submission,
-    read_object,
-    read_submission,
-)
+from sansio_gradio.server.requests import Refusal, Request, Submission, read_submission
 from sansio_gradio.server.routes import find
 from sansio_gradio.server.sessions import Session
-from sansio_gradio.server.versions import Manner, does
+from sansio_gradio.server.versions import Manner
 from sansio_gradio.wire.headers import Headers
 
 HASH_WITHIN: Final = 5.0  # seconds (gradio@3.50.2 routes.py: join_queue)
@@ -51,9 +45,8 @@ class Conversation(Clients):
         entropy: Callable[[int], bytes],
         limits: ServerLimits | None = None,
     ) -> None:
-        limits = limits or ServerLimits()
-        queue = Queue(app, entropy, limits)
-        super().__init__(queue, Documents(app, app_id=int.from_bytes(entropy(8))), limits)
+        queue = Queue(app, entropy, limits or ServerLimits())
+        super().__init__(queue, Documents(app, app_id=int.from_bytes(entropy(8))))
         self.queue = queue
 
     def next_command(self) -> Command | None:
@@ -99,13 +92,13 @@ class Conversation(Clients):
         for job in session.newest_jobs():
             if job.exchange is not None:
                 continue
-            if job.stage is Stage.WAITING and does(self.app.version, Manner.CLEARS_DROPPED):
+            if job.stage is Stage.WAITING and self.app.does(Manner.CLEARS_DROPPED):
                 session.pending.discard(job.event_id)
             self._queue.kill(job)
 
     def stop(self, now: float) -> None:
         """The server goes down: every stream of a session is told, everything open ended."""
-        for exchange, owner in self._channels.open():
+        for exchange, owner in list(self._channels.owners.items()):
             if isinstance(owner, Session):
                 text = "Server stopped unexpectedly."
                 stopped = self._queue.messages.make(Msg.UNEXPECTED_ERROR, message=text)
@@ -124,7 +117,6 @@ class Conversation(Clients):
             self._channels.put(Answer(exchange, 403, "", None))
             return
         self._channels.put(Open(exchange))
-        full = self._queue.why_full()
         job = self._queue.new_job(headers, exchange)
         asks = has(self.app.version, Feature.SEND_HASH)
         if asks:
@@ -132,17 +124,16 @@ class Conversation(Clients):
         if asks or has(self.app.version, Feature.HELLO):
             self._deadlines.start(job.event_id, HASH_WITHIN, partial(self._fall_silent, job))
         else:
-            self._enter_unless(full, job)
+            self._enter(job)
 
     def text(self, exchange: int, text: str, now: float) -> None:
         """What came on a WebSocket."""
         self._deadlines.now = now
-        job = self._channels.owner(exchange)
+        job = self._channels.owners.get(exchange)
         if not isinstance(job, Job) or job.stage not in (Stage.GREETING, Stage.ASKED):
             return
         try:
-            said = read_object(text.encode("utf-8", "replace"), self._limits)
-            self._hear(job, read_submission(said))
+            self._hear(job, read_submission(text, self._queue.limits))
         except Refusal:
             self._fall_silent(job)
 
@@ -151,7 +142,7 @@ class Conversation(Clients):
             if not has(self.app.version, Feature.HELLO):
                 self._queue.describe(job, self._function(submission), submission)
             self._deadlines.stop(job.event_id)
-            self._enter_unless(self._queue.why_full(asking=1), job)
+            self._enter(job)
             return
         # The data has come. (The server finds out anew which function it is for.)
         self._queue.describe(job, self._function(submission), submission)

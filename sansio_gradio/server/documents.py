@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+import attrs
+
 from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.protocols import detect
 from sansio_gradio.server.app import App, Function, Slot
 from sansio_gradio.server.components import STATE, TEXTBOX, Component
 from sansio_gradio.server.values import plain
-from sansio_gradio.server.versions import Manner, does, filled, template
+from sansio_gradio.server.versions import Manner, filled, template
 
 Document = dict[str, Any]
 
@@ -30,16 +32,21 @@ _CONFIG: Final = """
 """
 _DEPENDENCY: Final = """
     id>=4.32 targets trigger<3.17 inputs outputs backend_fn js status_tracker<3.2 queue api_name
-    api_description>=5.50 scroll_to_output:false show_progress show_progress_on>=5.50
-    every>=3.16<4.32 batch>=3.16:false max_batch_size>=3.16:4 cancels>=3.6 types>=3.17
-    collects_event_data>=3.21:false trigger_after>=3.21 trigger_only_on_success>=3.21:false
-    trigger_only_on_failure>=5.42:false trigger_mode>=4.0 show_api>=4.12<6.0 api_visibility>=6.0
-    rendered_in>=4.32 render_id>=5.50 connection>=5.0 time_limit>=5.0 stream_every>=5.0:0.5
-    event_specific_args>=5.50
+    api_description>=5.50 scroll_to_output:false show_progress<3.17:true
+    show_progress>=3.17:"full" show_progress_on>=5.50 every>=3.16<4.32 batch>=3.16:false
+    max_batch_size>=3.16:4 cancels>=3.6 types>=3.17 collects_event_data>=3.21:false
+    trigger_after>=3.21 trigger_only_on_success>=3.21:false trigger_only_on_failure>=5.42:false
+    trigger_mode>=4.0 show_api>=4.12<6.0 api_visibility>=6.0 rendered_in>=4.32 render_id>=5.50
+    connection>=5.0 time_limit>=5.0 stream_every>=5.0:0.5 event_specific_args>=5.50
 """
-_COMPONENT: Final = """
-    id type props serializer>=3.17<4.0 skip_api>=4.0 key>=4.29 api_info>=3.17
-    api_info_as_input>=5.50 api_info_as_output>=5.50 example_inputs>=3.17
+# Since 4.0 a component that no API sees has nothing to say about its values.
+_HIDDEN_COMPONENT: Final = """
+    id type props serializer>=3.17<4.0 skip_api>=4.0 key>=4.29 api_info>=3.17<4.0
+    example_inputs>=3.17<4.0
+"""
+_COMPONENT: Final = f"""
+    {_HIDDEN_COMPONENT}
+    api_info>=4.0 api_info_as_input>=5.50 api_info_as_output>=5.50 example_inputs>=4.0
 """
 _ENDPOINT: Final = """
     parameters returns show_api>=4.30<6.0:true api_visibility>=6.0:"public" description>=6.0
@@ -50,8 +57,7 @@ _PARAMETER: Final = """
 """
 _RETURN: Final = "label type python_type component serializer<4.0"
 
-# A component that no API sees has nothing to say about its values.
-_OF_VALUES: Final = ("api_info", "api_info_as_input", "api_info_as_output", "example_inputs")
+_BUTTON: Final = attrs.evolve(TEXTBOX, kind="button")
 
 
 class Documents:
@@ -64,9 +70,7 @@ class Documents:
         self._app = app
         self.app_id = app_id
         self._components: list[Document] = []
-        self._states: dict[str, int] = {
-            slot.name: self._component(STATE, {}) for slot in app.states()
-        }
+        self._states: dict[str, int] = {}
         self._dependencies = [self._dependency(function) for function in app.functions]
 
     def config(self, root: str) -> Document:
@@ -87,7 +91,7 @@ class Documents:
             "page": {"": page},
             "dependencies": self._dependencies,
             "layout": layout,
-            "root": root if does(app.version, Manner.NAMES_ITS_ROOT) else "",
+            "root": root if app.does(Manner.NAMES_ITS_ROOT) else "",
         }
         document = filled(template(_CONFIG, app.version), made)
         if detect(None, app.version) == app.protocol:
@@ -105,32 +109,31 @@ class Documents:
         }
         return {"named_endpoints": named, "unnamed_endpoints": {}}
 
-    def _component(self, component: Component, props: Mapping[str, Any], kind: str = "") -> int:
-        """Add a component; a State or something of another *kind* is none that the API sees."""
+    def _component(self, component: Component, props: Mapping[str, Any]) -> int:
+        """Add a component; its number."""
         number = len(self._components) + 1
-        keys = template(_COMPONENT, self._app.version)
+        hidden = component is STATE or component is _BUTTON
+        keys = template(_HIDDEN_COMPONENT if hidden else _COMPONENT, self._app.version)
         old = "serializer" in keys
-        seen = not kind and component is not STATE
         schema, example = dict(component.schema), component.example
         made: Document = {
             "id": number,
-            "type": kind or component.kind,
-            "props": {**props, "name": kind or component.kind},
-            "skip_api": not seen,
+            "type": component.kind,
+            "props": {**props, "name": component.kind},
+            "skip_api": hidden,
             "serializer": component.serializer,
             "api_info": {"info": schema, "serialized_info": False} if old else schema,
             "api_info_as_input": schema,
             "api_info_as_output": schema,
             "example_inputs": {"raw": example, "serialized": example} if old else example,
         }
-        if not seen and not old:
-            for key in _OF_VALUES:
-                keys.pop(key, None)
         self._components.append(filled(keys, made))
         return number
 
     def _slot(self, slot: Slot) -> int:
         if slot.is_state:
+            if slot.name not in self._states:
+                self._states[slot.name] = self._component(STATE, {})
             return self._states[slot.name]
         props: Document = {"label": slot.name}
         if slot.has_default:
@@ -144,7 +147,7 @@ class Documents:
         if function.streaming:
             target, trigger = inputs[0], "stream"
         else:
-            target = self._component(TEXTBOX, {"value": function.api_name}, "button")
+            target = self._component(_BUTTON, {"value": function.api_name})
             trigger = "click"
         modern = version >= (4, 32)
         types = {"cancel": bool(function.cancels)} if modern else {"continuous": False}
@@ -154,13 +157,12 @@ class Documents:
             "trigger": trigger,
             "inputs": inputs,
             "outputs": outputs,
-            "backend_fn": not function.cancels or does(version, Manner.BACKEND_CANCELS),
+            "backend_fn": not function.cancels or self._app.does(Manner.BACKEND_CANCELS),
             "queue": function.queue if modern or not function.queue else None,
             "api_name": function.api_name,
             "api_description": function.description or None,
             "show_api": not function.cancels,
             "api_visibility": "private" if function.cancels else "public",
-            "show_progress": "full" if version >= (3, 17) else True,
             "cancels": list(function.cancels),
             "types": {"generator": function.generator, **types},
             "trigger_mode": "multiple" if function.streaming else "once",

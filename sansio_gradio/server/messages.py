@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias, cast
 
 from sansio_gradio.errors import AppError
-from sansio_gradio.protocol.features import Version
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Channel, Naming, Traits
 from sansio_gradio.protocol.states import CLOSE_STREAM, HEARTBEAT, Msg
-from sansio_gradio.server.versions import Manner, does, filled, template
+from sansio_gradio.server.app import App
+from sansio_gradio.server.versions import Manner, filled, template
 
 Output: TypeAlias = dict[str, Any]
 
@@ -54,20 +54,19 @@ _ERROR: Final = "error duration>=4.37.1 visible>=4.37.1 title>=5.2"
 
 
 class Messages:
-    """Makes the messages of one app: those of *version*, in a protocol with *traits*."""
+    """Makes the messages of one app."""
 
-    def __init__(self, version: Version, traits: Traits, *, show_error: bool) -> None:
-        self._version = version
-        self._show_error = show_error
-        self.names_jobs = _has_event_id(traits, Msg.PROCESS_STARTS)
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self.names_jobs = _has_event_id(app.traits, Msg.PROCESS_STARTS)
         """Whether a job's messages say whose they are."""
-        self._templates = {kind: template(keys, version) for kind, keys in _KEYS.items()}
+        self._templates = {kind: template(keys, app.version) for kind, keys in _KEYS.items()}
         for kind, made in self._templates.items():
             made["msg"] = str(kind)
-            if not _has_event_id(traits, kind):
+            if not _has_event_id(app.traits, kind):
                 made.pop("event_id", None)
-        self._output = template(_OUTPUT, version)
-        self._error = template(_ERROR, version)
+        self._output = template(_OUTPUT, app.version)
+        self._error = template(_ERROR, app.version)
 
     def make(self, kind: str, /, **values: Any) -> Message:
         """A message with those of the *values* that the version tells."""
@@ -88,7 +87,7 @@ class Messages:
         """What a server tells of an error (None: nothing): all of an ``AppError``, of any other
         only what ``show_error`` allows."""
         if isinstance(error, AppError):
-            quoted = does(self._version, Manner.QUOTED_ERROR)
+            quoted = self._app.does(Manner.QUOTED_ERROR)
             made = {
                 "error": repr(error.message) if quoted else error.message,
                 "duration": error.duration,
@@ -96,11 +95,11 @@ class Messages:
                 "title": "Error" if error.title is None else error.title,
             }
             return filled(self._error, made)
-        if not self._show_error or error is None:
-            hidden_as_text = generating and does(self._version, Manner.HIDDEN_ERROR_IS_NONE)
+        if not self._app.show_error or error is None:
+            hidden_as_text = generating and self._app.does(Manner.HIDDEN_ERROR_IS_NONE)
             return {"error": "None" if hidden_as_text else None}
         shown: Output = {"error": str(error)}
-        if does(self._version, Manner.SHOWN_ERROR_IS_VISIBLE):
+        if self._app.does(Manner.SHOWN_ERROR_IS_VISIBLE):
             shown["visible"] = True
         return shown
 

@@ -20,7 +20,7 @@ from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.messages import Messages
 from sansio_gradio.server.requests import Submission
 from sansio_gradio.server.sessions import Session, Sessions
-from sansio_gradio.server.versions import Manner, does
+from sansio_gradio.server.versions import Manner
 from sansio_gradio.wire.headers import Headers
 
 DATA_WITHIN: Final = 60.0  # seconds (gradio@3.50.2 queueing.py: gather_event_data)
@@ -38,14 +38,14 @@ class Queue:
         self.app = app
         self.events: deque[Event] = deque()
         self.deadlines = Deadlines()
-        self.messages = Messages(app.version, app.traits, show_error=app.show_error)
+        self.messages = Messages(app)
         self.sessions = Sessions(limits.sessions, self._forget)
         self.channels = Channels(
             app.traits, self.messages, self.deadlines, limits.messages, self.sessions.drop
         )
         self.steps: dict[int, Times] = {}
+        self.limits = limits
         self._entropy = entropy
-        self._limits = limits
         self._lines: dict[int | None, Line] = {}
         self._jobs: dict[int, Job] = {}
         self._by_event: dict[str, Job] = {}
@@ -63,7 +63,7 @@ class Queue:
         self._count += 1
         self._jobs[job.id] = self._by_event[job.event_id] = job
         if exchange is not None:
-            self.channels.take(exchange, job)
+            self.channels.owners[exchange] = job
         return job
 
     def describe(self, job: Job, function: Function, submission: Submission) -> None:
@@ -97,9 +97,9 @@ class Queue:
         size = sum(len(line.waiting) for line in self._lines.values())
         limit = self.app.max_size
         if limit is None or size < limit:
-            if len(self._jobs) - asking < self._limits.jobs:
+            if len(self._jobs) - asking < self.limits.jobs:
                 return None
-            limit = self._limits.jobs
+            limit = self.limits.jobs
         return f"Queue is full. Max size is {limit} and size is {size}."
 
     def enter(self, job: Job) -> None:
@@ -133,7 +133,7 @@ class Queue:
         """The job has had its last message, and so has the channel that was its own."""
         self.remove(job)
         on_socket = self.app.traits.channel is Channel.WEBSOCKET
-        if not (on_socket and does(self.app.version, Manner.LEAVES_SOCKET_OPEN)):
+        if not (on_socket and self.app.does(Manner.LEAVES_SOCKET_OPEN)):
             self.channels.end_of(job)
 
     def kill(self, job: Job) -> None:
@@ -158,7 +158,7 @@ class Queue:
 
     def _line(self, function: Function | None) -> Line:
         # Up to 3.5 a job waits before anybody knows which function it is for.
-        if function is None or does(self.app.version, Manner.ONE_LINE):
+        if function is None or self.app.does(Manner.ONE_LINE):
             return self._lines.setdefault(None, Line(self.app.concurrency_limit))
         return self._lines.setdefault(function.fn_index, Line(function.concurrency_limit))
 
@@ -177,7 +177,7 @@ class Queue:
                 self._estimate(line, rank, job)
 
     def _estimate(self, line: Line, rank: int, job: Job) -> None:
-        short = does(self.app.version, Manner.SHORT_ESTIMATE)
+        short = self.app.does(Manner.SHORT_ESTIMATE)
         estimate = line.estimate(rank, self.deadlines.now, short=short)
         self.channels.say(job, Msg.ESTIMATION, **estimate)
 

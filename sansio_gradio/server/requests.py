@@ -7,7 +7,7 @@ clients read ``loc`` and ``msg``). Values are not echoed unless they are small.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import parse_qs
 
 import attrs
@@ -71,11 +71,7 @@ class Request:
 
     @property
     def query(self) -> Mapping[str, list[str]]:
-        text = self.target.partition("?")[2]
-        try:
-            return parse_qs(text, keep_blank_values=True, max_num_fields=100)
-        except ValueError:
-            return {}
+        return parse_qs(self.target.partition("?")[2], keep_blank_values=True)
 
     def asked(self, name: str) -> str:
         """A value of the query.
@@ -89,28 +85,19 @@ class Request:
         return values[-1]
 
 
-def read_object(body: bytes, limits: ServerLimits) -> dict[str, Any]:
-    """The JSON object in a body.
-
-    Raises:
-        Refusal: it is none.
-    """
-    try:
-        value = json.loads(body, max_size=limits.request, max_depth=limits.json_depth)
-    except RemoteProtocolError as error:
-        raise _invalid(_error("json_invalid", ["body", 0], "JSON decode error", {})) from error
-    if not isinstance(value, dict):
-        text = "Input should be a valid dictionary or object to extract fields from"
-        raise _invalid(_error("model_attributes_type", ["body"], text))
-    return cast("dict[str, Any]", value)
-
-
-def read_submission(said: Mapping[str, Any], *required: str) -> Submission:
+def read_submission(body: bytes | str, limits: ServerLimits, *required: str) -> Submission:
     """What a client hands in; *required* must be there, and not null.
 
     Raises:
-        Refusal: something is missing, or has a wrong type.
+        Refusal: it is no JSON object, something is missing, or has a wrong type.
     """
+    try:
+        said = json.loads(body, max_size=limits.request, max_depth=limits.json_depth)
+    except RemoteProtocolError as error:
+        raise _invalid(_error("json_invalid", ["body", 0], "JSON decode error", {})) from error
+    if not isinstance(said, dict):
+        text = "Input should be a valid dictionary or object to extract fields from"
+        raise _invalid(_error("model_attributes_type", ["body"], text))
     wrong: list[dict[str, Any]] = []
     for name in dict.fromkeys((*required, *_FIELDS)):
         value, kind = said.get(name), _FIELDS[name]
@@ -123,7 +110,8 @@ def read_submission(said: Mapping[str, Any], *required: str) -> Submission:
             wrong.append(_error(problem, ["body", name], text, small))
     if wrong:
         raise _invalid(*wrong)
-    return Submission(**{name: said.get(name) for name in (*_FIELDS, "event_data")})
+    known: dict[str, Any] = {name: said.get(name) for name in (*_FIELDS, "event_data")}
+    return Submission(**known)
 
 
 def _missing(place: str, name: str) -> dict[str, Any]:

@@ -92,25 +92,24 @@ class Run:
 
     def info(self, text: str, **how: Any) -> None:
         """Show a notice; ``title``, ``duration`` (seconds, None: until dismissed), ``visible``."""
-        self._log(text, "info", "Info", **how)
+        self._log(text, "info", **how)
 
     def warning(self, text: str, **how: Any) -> None:
         """Show a warning; as ``info``."""
-        self._log(text, "warning", "Warning", **how)
+        self._log(text, "warning", **how)
 
     def success(self, text: str, **how: Any) -> None:
         """Show that something worked (servers from 5.10 on); as ``info``."""
-        self._log(text, "success", "Success", **how)
+        self._log(text, "success", **how)
 
     def _log(
         self,
         text: str,
         level: str,
-        name: str,
         *,
         title: str | None = None,
         duration: float | None = 10,
         visible: bool = True,
     ) -> None:
-        title = name if title is None else title
+        title = level.capitalize() if title is None else title
         self._say(Logged(text=text, level=level, title=title, duration=duration, visible=visible))

@@ -22,7 +22,7 @@ from sansio_gradio.server.jobs import Job, Stage, Times
 from sansio_gradio.server.messages import Output
 from sansio_gradio.server.queue import Queue
 from sansio_gradio.server.values import plain
-from sansio_gradio.server.versions import Manner, does
+from sansio_gradio.server.versions import Manner
 
 CHUNK_WITHIN: Final = 30.0  # seconds, where the function has no time limit (gradio queueing.py)
 
@@ -174,7 +174,7 @@ class Runs:
         """What has changed since the last yield, for each result."""
         version = self.app.version_text
         kinds = [slot.component.kind for slot in function.returns]
-        whole = does(self.app.version, Manner.JSON_IS_REPLACED)
+        whole = self.app.does(Manner.JSON_IS_REPLACED)
         return [
             [["replace", [], after]] if whole and kind == "json" else _diff(before, after, version)
             for before, after, kind in zip_longest(old[: len(new)], new, kinds[: len(new)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +20,12 @@ class Session:
 
     ``messages`` is None while no stream may be opened: before the first join, and after a stream
     was dropped. ``pending`` holds the event_ids whose end no stream has taken yet; those of jobs
-    that died silently stay, and keep the stream open (PROTOCOL.md 3.3). ``is_overfull``: it is
-    about to be forgotten.
+    that died silently stay, and keep the stream open (PROTOCOL.md 3.3).
     """
 
     session_hash: str
     messages: deque[Message] | None = None
     pending: set[str] = attrs.field(factory=set[str])
-    is_overfull: bool = False
     streams: deque[int] = attrs.field(factory=deque[int])
     jobs: dict[int, Job] = attrs.field(factory=dict[int, "Job"])
     states: dict[str, Any] = attrs.field(factory=dict[str, Any])
@@ -43,7 +41,7 @@ class Sessions:
     def __init__(self, limit: int, forget: Callable[[Session], None]) -> None:
         self._limit = limit
         self._forget = forget
-        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._sessions: dict[str, Session] = {}
 
     def get(self, session_hash: str | None) -> Session | None:
         return None if session_hash is None else self._sessions.get(session_hash)
@@ -55,13 +53,10 @@ class Sessions:
 
     def use(self, session_hash: str) -> Session:
         """The session of that name, made if there is none."""
-        session = self._sessions.get(session_hash)
-        if session is not None:
-            self._sessions.move_to_end(session_hash)
-            return session
-        session = self._sessions[session_hash] = Session(session_hash)
+        session = self._sessions.pop(session_hash, None) or Session(session_hash)
+        self._sessions[session_hash] = session  # as the last, for it is the newest used
         if len(self._sessions) > self._limit:
-            self._forget(self._sessions.popitem(last=False)[1])
+            self._forget(self._sessions.pop(next(iter(self._sessions))))
         return session
 
     def drop(self, session: Session) -> None:

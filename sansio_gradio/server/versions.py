@@ -70,11 +70,6 @@ class Manner(enum.Enum):
     BACKEND_CANCELS = "<4.32"  # a dependency's cancels are carried out by the server
 
 
-def does(version: Version, manner: Manner) -> bool:
-    return covers(manner.value, version)
-
-
-OLDEST_VERSION: Final = "3.0"  # before it there was no queue
 NEWEST_VERSION: Final = "6.31.0"
 
 # The first release that speaks each protocol (gradio data_classes.py, blocks.py), and the one whose
@@ -86,15 +81,22 @@ _SPOKEN: Final = {
     "sse_v1": ((4, 9), "4.16.0"),
     "sse": ((4, 0), "4.0.2"),
     "ws": ((3, 1, 5), "3.50.2"),
-    "push": ((), "3.1.4"),
+    "push": ((3, 0), "3.1.4"),  # before it there was no queue
 }
 
 
 def protocol_of(version: Version) -> str:
-    """The protocol that servers of *version* speak."""
-    return next(name for name, (first, _) in _SPOKEN.items() if version >= first)
+    """The protocol that servers of *version* speak.
+
+    Raises:
+        ValueError: there is no such version.
+    """
+    for name, (first, _) in _SPOKEN.items():
+        if version >= first:
+            return name
+    raise ValueError(f"not a version of Gradio from 3.0 on: {version}")
 
 
-def typical(protocol: str) -> str:
+def typical(protocol: str | None) -> str:
     """A release that speaks *protocol*; the newest where none does."""
     return _SPOKEN[protocol][1] if protocol in _SPOKEN else NEWEST_VERSION
