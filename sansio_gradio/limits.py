@@ -27,7 +27,7 @@ class Limits:
     clients has any; websockets' default is 1 MiB, too small for images in base64."""
 
     answer: int = attrs.field(default=64 * MIB, validator=gt(0))
-    """The body of one ordinary answer: ``/config``, ``/info``, a join."""
+    """The body of one ordinary answer: ``/config``, ``/info``, a join, a call past the queue."""
 
     header: int = attrs.field(default=64 * 1024, validator=gt(0))
     """The head of one HTTP answer. Precedent: 100 KiB in curl, 64 KiB in nginx."""
@@ -36,11 +36,13 @@ class Limits:
     """Nested containers in one JSON text."""
 
     early_messages: int = attrs.field(default=10_000, validator=gt(0))
-    """Messages (a count) held for jobs whose join is not answered yet, per session; together they
+    """Messages (a count) held for jobs whose join is not answered yet, on one stream; together they
     may be as long as one ``message``."""
 
     kept_outputs: int = attrs.field(default=16 * MIB, validator=gt(0))
-    """Intermediate outputs of one job, as received, that are kept for a failure's ``outputs``."""
+    """What one job has yielded, as received, for whoever reads it and for a failure's ``outputs``:
+    the oldest is dropped first, the newest never. The adapters keep as much of its status updates,
+    and as much of the messages that a ``stream_messages`` has not taken yet."""
 
     redirects: int = attrs.field(default=5, validator=ge(0))
     """Redirects (a count) followed for one request. Precedent: 10 in Go, 20 in browsers."""
@@ -77,8 +79,9 @@ class Timeouts:
     """Handing over data that the server asked for, or waiting for a stream to send it to."""
 
     stream_idle: float | None = attrs.field(default=60.0, validator=_positive)
-    """Silence on the stream of a session that has jobs under way. Servers since 4.9 send a
-    heartbeat every 15 s (before, one connection a job: there it does not apply)."""
+    """Silence on a stream of the session, or of ``/call``, that has jobs under way and is not paused.
+    Servers since 4.9 send a heartbeat every 15 s (before, one connection a job: there it does not
+    apply)."""
 
     job: float | None = attrs.field(default=None, validator=_positive)
     """A whole job, from submitting to its end."""
