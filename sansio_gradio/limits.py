@@ -79,9 +79,9 @@ class Timeouts:
     """Handing over data that the server asked for, or waiting for a stream to send it to."""
 
     stream_idle: float | None = attrs.field(default=60.0, validator=_positive)
-    """Silence on a stream of the session, or of ``/call``, that has jobs under way and is not paused.
-    Servers since 4.9 send a heartbeat every 15 s (before, one connection a job: there it does not
-    apply)."""
+    """Silence on the stream of a session, or of ``/call``, that has jobs under way and is not
+    paused. Servers since 4.9 send a heartbeat every 15 s (before, one connection a job: there it
+    does not apply)."""
 
     job: float | None = attrs.field(default=None, validator=_positive)
     """A whole job, from submitting to its end."""
