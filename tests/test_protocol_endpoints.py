@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import sys
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -112,6 +114,26 @@ def test_an_input_that_the_config_does_not_list_is_given_by_the_caller() -> None
     found = endpoint(inputs=[99, 3])
     assert found.bind(("x",), {}) == ["x", None]
     assert found.inputs[0] == Component(id=99, type="component", props={}, skip_api=False)
+
+
+def test_nothing_is_made_of_the_inputs_before_it_is_asked_for() -> None:
+    called: set[str] = set()
+
+    def count(frame: FrameType, kind: str, _: object) -> None:
+        if kind == "call":
+            called.add(frame.f_code.co_name)
+
+    sys.setprofile(count)
+    try:
+        info: Any = {"named_endpoints": {}, "unnamed_endpoints": {}}
+        found = endpoint(info, inputs=[1, 99] * 1000, outputs=[1] * 1000)
+    finally:
+        sys.setprofile(None)
+    assert "with_info" in called
+    assert not {"read_parameters", "read_returns"} & called
+    assert found.inputs[1] is found.inputs[3]
+    assert (len(found.parameters), len(found.returns)) == (2000, 1000)
+    assert found.parameters is found.parameters
 
 
 def test_an_endpoint_is_shown_as_a_call() -> None:

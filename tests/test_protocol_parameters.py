@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -70,6 +72,26 @@ def test_any_labels_give_a_signature(labels: list[str]) -> None:
 
 def test_a_thousand_equal_labels_are_named_in_linear_time() -> None:
     assert names(*["a"] * 1000)[-1] == "a_1000"
+
+
+def test_a_component_that_is_listed_many_times_is_looked_at_once() -> None:
+    long = "x" * 10_000
+    component = Component(id=1, type=long, props={"label": long}, skip_api=False)
+    looked_at: Counter[str] = Counter()
+
+    def count(frame: object, kind: str, function: Any) -> None:
+        if kind == "c_call" and isinstance(text := function.__self__, str):
+            looked_at[function.__name__] += len(text)
+
+    sys.setprofile(count)
+    try:
+        parameters = read_parameters([component] * 500, None)
+    finally:
+        sys.setprofile(None)
+    assert looked_at["capitalize"] == len(long)
+    assert looked_at.total() < 20 * len(long)  # and not 500 times as long
+    assert parameters[-1].name == f"{'x' * 64}_500"
+    assert parameters[-1].info is parameters[0].info
 
 
 def test_what_info_tells_comes_before_labels() -> None:

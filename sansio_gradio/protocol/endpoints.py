@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import inspect
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 import attrs
@@ -47,10 +48,6 @@ class Endpoint:
     inputs: tuple[Component, ...]
     """All of them, those included that callers leave out (``skip_api``)."""
     outputs: tuple[Component, ...]
-    parameters: tuple[Parameter, ...]
-    """One for each input that callers give."""
-    returns: tuple[ReturnValue, ...]
-    """One for each output that callers get."""
     visibility: Visibility
     queue: bool
     """It is called through the queue; else by a plain POST."""
@@ -63,6 +60,18 @@ class Endpoint:
     """It takes its input in pieces (5.0)."""
     function: str | None = None
     """It is this server function of its one input component, and no dependency."""
+    told: Mapping[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
+    """Its entry in ``/info``; empty: it has none, or ``/info`` is not known yet."""
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """One for each input that callers give."""
+        return read_parameters(_visible(self.inputs), self.told.get("parameters"))
+
+    @cached_property
+    def returns(self) -> tuple[ReturnValue, ...]:
+        """One for each output that callers get."""
+        return read_returns(_visible(self.outputs), self.told.get("returns"))
 
     def __str__(self) -> str:
         """How it is called and what it returns, in one line of Python."""
@@ -124,10 +133,11 @@ class Endpoint:
         if len(args) > len(names):
             mistakes.append(f"{len(names)} by position at most, not {len(args)}")
         given = {**kwargs, **given}
+        missing = {name for name in names if name not in given}.difference(unclear)
         mistakes += [
             f"{parameter.name!r} must be given"
             for parameter in self.parameters
-            if parameter.name not in (*given, *unclear) and not parameter.has_default
+            if parameter.name in missing and not parameter.has_default
         ]
         if mistakes:
             raise LocalProtocolError(
@@ -155,12 +165,9 @@ class Endpoint:
 
     def with_info(self, told: JSON) -> Endpoint:
         """The endpoint as *told*, its entry in ``/info``, describes it."""
-        return attrs.evolve(
-            self,
-            parameters=read_parameters(_visible(self.inputs), said(told, "parameters", list)),
-            returns=read_returns(_visible(self.outputs), said(told, "returns", list)),
-            description=said(told, "description", str) or self.description,
-        )
+        description = said(told, "description", str) or self.description
+        known = told if isinstance(told, dict) else {}
+        return attrs.evolve(self, told=known, description=description)
 
     @classmethod
     def read(
@@ -188,8 +195,6 @@ class Endpoint:
             api_name=None if api_name is None else with_slash(api_name),
             inputs=inputs,
             outputs=outputs,
-            parameters=read_parameters(_visible(inputs), None),
-            returns=read_returns(_visible(outputs), None),
             visibility=_visibility(dependency),
             # @gradio/client submit.ts: skip_queue.
             queue=enable_queue if queue is None else queue,
@@ -208,8 +213,7 @@ class Endpoint:
             api_name=None,
             inputs=parts,
             outputs=parts,
-            parameters=read_parameters(parts, [{"parameter_name": "data"}]),
-            returns=read_returns(parts, None),
+            told={"parameters": [{"parameter_name": "data"}]},
             visibility=Visibility.UNDOCUMENTED,
             queue=False,
             backend_fn=True,
@@ -230,10 +234,12 @@ def _components(
     if ids is None or not all(type(number) is int for number in ids):
         return None
     # One that the config does not list (of another page, of a render) is the caller's to give.
-    return tuple(
-        components.get(number) or Component(id=number, type="component", props={}, skip_api=False)
+    unlisted = {
+        number: Component(id=number, type="component", props={}, skip_api=False)
         for number in ids
-    )
+        if number not in components
+    }
+    return tuple(components.get(number) or unlisted[number] for number in ids)
 
 
 def _visible(components: Sequence[Component]) -> list[Component]:

@@ -82,9 +82,12 @@ def _parts(components: Sequence[Component], told: JSON, word: str) -> list[dict[
     """What is known of each component, in the form of ``/info``."""
     if isinstance(told, list) and len(told) == len(components):
         return [part if isinstance(part, dict) else {} for part in told]
-    return [
-        {"label": c.label or f"{word}_{c.id}", "component": c.type.capitalize()} for c in components
-    ]
+    # One for each component, however often it is listed.
+    known: dict[int, dict[str, Any]] = {
+        id: {"label": c.label or f"{word}_{id}", "component": c.type.capitalize()}
+        for id, c in {c.id: c for c in components}.items()
+    }
+    return [known[c.id] for c in components]
 
 
 def _read(part: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +113,7 @@ def _names(parts: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 def _identifier(text: str) -> str | None:
     """*text* as the name of a parameter; None where nothing of it can be in one."""
-    if not text.isidentifier() or len(text) > _LONGEST_NAME:
+    if len(text) > _LONGEST_NAME or not text.isidentifier():
         text = _NOT_IN_NAMES.sub("_", text[:_LONGEST_NAME]).strip("_").lower()
         text = f"_{text}" if text[:1].isdecimal() else text
     if iskeyword(text):
