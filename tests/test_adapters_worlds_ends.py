@@ -105,6 +105,8 @@ async def test_a_wait_that_runs_out_leaves_the_job_alone(place: Place) -> None:
             with pytest.raises(TimeoutError) as caught:
                 await ask(0.02)
             assert not isinstance(caught.value, GradioError)
+            assert str(caught.value).startswith("The job is not over after 0.02 s (its status: ")
+            assert "cancel()" in str(caught.value)
         assert not job.done()
         place.lively.go_on.set()
         assert await job.result(PATIENCE) == "x"

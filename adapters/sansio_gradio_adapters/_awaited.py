@@ -179,7 +179,7 @@ class Job:
             self.give_up(error)
             raise
         if not ended:
-            raise TimeoutError
+            raise self._record.not_yet(timeout)
 
     def give_up(self, error: BaseException) -> None:
         """Cancel it, since *error* has come to who waited for it."""

@@ -213,7 +213,8 @@ class Job(Future[Any]):
             self._worker.may_wait()
             self._record.demand_outcome()
             # Not by the Future's own Condition, which Ctrl-C can leave in disorder.
-            wait_until(self._record.ended, self.done, timeout)
+            if not wait_until(self._record.ended, self.done, timeout):
+                raise self._record.not_yet(timeout)
 
     def _settle(self) -> None:
         record = self._record

@@ -213,6 +213,13 @@ class JobRecord:
         self.may_be_paused = False
         self._go_on()
 
+    def not_yet(self, timeout: float | None) -> TimeoutError:
+        """What to tell who has waited for the outcome, *timeout* seconds, in vain."""
+        return TimeoutError(
+            f"The job is not over after {timeout} s (its status: {self.status.code}). It goes on:"
+            " wait again, or cancel() it."
+        )
+
     def _go_on(self) -> None:
         if self.is_paused:
             self._resume(self)
