@@ -38,7 +38,7 @@ from sansio_gradio.server.events import (
     SendAlive,
 )
 from sansio_gradio.server.limits import ServerLimits
-from sansio_gradio.server.requests import Request
+from sansio_gradio.server.requests import WEBSOCKET, Request
 
 # A function is a generator of what it does: a number of seconds that it sleeps, a list that it
 # yields, or a call of one of the engine's verbs. What it returns is its result.
@@ -394,8 +394,7 @@ class Talk:
 
     def socket(self) -> int:
         """A WebSocket that is accepted."""
-        exchange, prefix = self.exchange(), self.conversation.app.api_prefix
-        self.conversation.open_socket(exchange, f"{prefix}/queue/join", (), self.now)
+        exchange = self.request(WEBSOCKET, "queue/join")
         opened, *told = self.told(exchange)
         assert opened == Open(exchange)
         self._told[exchange] = told

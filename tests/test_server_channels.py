@@ -13,9 +13,8 @@ from sansio_gradio.server.app import App
 from sansio_gradio.server.channels import HEARTBEAT_EVERY, Channels
 from sansio_gradio.server.deadlines import Deadlines
 from sansio_gradio.server.events import End, Open, Send, SendAlive
-from sansio_gradio.server.jobs import Job
+from sansio_gradio.server.jobs import Job, Session
 from sansio_gradio.server.messages import Messages
-from sansio_gradio.server.sessions import Session
 
 MESSAGE: Any = {"msg": "log"}
 

@@ -10,8 +10,8 @@ from served import request
 
 from sansio_gradio.server.connection import Connection, Incoming
 from sansio_gradio.server.limits import ServerLimits
-from sansio_gradio.server.requests import Request
-from sansio_gradio.wire.websocket import HandshakeRequested, TextReceived
+from sansio_gradio.server.requests import WEBSOCKET, Request
+from sansio_gradio.wire.websocket import TextReceived
 
 HANDSHAKE = request(
     "GET",
@@ -31,12 +31,12 @@ def connection(**limits: int) -> Connection:
 
 def words(came: list[Incoming]) -> list[str]:
     return [
-        f"{one.method} {one.target} {one.body.decode()}".strip()
+        "handshake"
+        if isinstance(one, Request) and one.method == WEBSOCKET
+        else f"{one.method} {one.target} {one.body.decode()}".strip()
         if isinstance(one, Request)
         else one.text
         if isinstance(one, TextReceived)
-        else "handshake"
-        if isinstance(one, HandshakeRequested)
         else "gone"
         for one in came
     ]

@@ -1,10 +1,10 @@
-"""How long jobs wait, by the count of two eras."""
+"""How long jobs wait, by the count of two eras; sessions are remembered, and forgotten."""
 
 from __future__ import annotations
 
 import pytest
 
-from sansio_gradio.server.jobs import Job, Line, Stage, Times
+from sansio_gradio.server.jobs import Job, Line, Session, Sessions, Stage, Times
 
 
 def line_of(limit: int | None, *, running: int, waiting: int, took: float | None = None) -> Line:
@@ -96,3 +96,30 @@ def test_the_wait_until_410(
 def test_the_application_has_a_job_from_when_it_is_told_to_the_end() -> None:
     at_work = [stage for stage in Stage if Job(id=0, event_id="e", stage=stage).is_at_work]
     assert at_work == [Stage.READY, Stage.RUNNING]
+
+
+def test_the_newest_jobs_come_first() -> None:
+    session = Session("s")
+    for number in range(3):
+        session.jobs[number] = Job(id=number, event_id=str(number))
+    assert [job.id for job in session.newest_jobs()] == [2, 1, 0]
+
+
+def test_sessions_are_made_found_and_forgotten() -> None:
+    forgotten: list[str] = []
+    sessions = Sessions(2, lambda session: forgotten.append(session.session_hash))
+    assert sessions.get("a") is None
+    assert sessions.get(None) is None
+    assert sessions.jobs_of("a") == []
+    first = sessions.use("a")
+    first.jobs[7] = Job(id=7, event_id="7")
+    assert [job.id for job in sessions.jobs_of("a")] == [7]
+    sessions.use("b")
+    assert sessions.use("a") is first  # and so the other one is the longest unused
+    sessions.use("c")
+    assert forgotten == ["b"]
+    assert sessions.get("a") is first
+    sessions.drop(first)
+    sessions.drop(first)
+    assert forgotten == ["b", "a"]
+    assert sessions.get("a") is None

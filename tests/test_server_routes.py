@@ -183,6 +183,6 @@ def test_a_plain_call_by_either_path() -> None:
 
 
 def test_each_route_has_one_place() -> None:
-    always = [(route.method, route.path) for route in ROUTES if not route.releases]
+    always = [(one.method, one.path, one.channel) for one in ROUTES if not one.releases]
     assert len(set(always)) == len(always)
     assert all(route.path.startswith("/") or not route.path for route in ROUTES)

@@ -157,7 +157,6 @@ class App:
         returns: Sequence[Slot] = (),
         cancels: Sequence[str] = (),
         queue: bool = True,
-        streaming: bool = False,
         **options: Any,
     ) -> Function:
         """Offer something that needs no Python function: who drives the app answers for it.
@@ -179,7 +178,6 @@ class App:
             returns=tuple(returns),
             cancels=tuple(self.function_named(name).fn_index for name in cancels),
             queue=queue and not cancels,
-            streaming=streaming,
             **options,
         )
         self.functions.append(function)
@@ -207,36 +205,28 @@ def describe(function: Callable[..., Any]) -> dict[str, Any]:
         LocalProtocolError: a parameter has no name of its own by which it could be given.
     """
     hints = hints_of(function)
-    parameters: list[Slot] = []
-    run_parameter: str | None = None
+    slots: list[Slot] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise LocalProtocolError(f"A served function takes {name} by position or in bulk.")
-        hint = hints.get(name, Any)
-        if hint is Run:
-            run_parameter = name
-            continue
-        has_default = parameter.default is not parameter.empty
-        parameters.append(
-            Slot(
-                name=name,
-                component=component_of(hint),
-                has_default=has_default,
-                default=parameter.default if has_default else None,
-            )
-        )
+        component = component_of(hints.get(name, Any))
+        if parameter.default is parameter.empty:
+            slots.append(Slot(name=name, component=component))
+        else:
+            default = parameter.default
+            slots.append(Slot(name=name, component=component, has_default=True, default=default))
+    run_parameter = next((name for name, hint in hints.items() if hint is Run), None)
+    parameters = [slot for slot in slots if slot.name != run_parameter]
     generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
     results = results_of(hints.get("return", Any), generator=generator)
     states = iter([slot.name for slot in parameters if slot.is_state])
+    names = (
+        next(states, "state") if component is STATE else f"value_{place}"
+        for place, component in enumerate(results)
+    )
     return {
         "parameters": parameters,
-        "returns": [
-            Slot(
-                name=next(states, "state") if component is STATE else f"value_{place}",
-                component=component,
-            )
-            for place, component in enumerate(results)
-        ],
+        "returns": [Slot(name=name, component=of) for name, of in zip(names, results, strict=True)],
         "generator": generator,
         "run_parameter": run_parameter,
         "description": inspect.getdoc(function) or "",

@@ -19,9 +19,8 @@ from sansio_gradio.protocol.protocols import Traits
 from sansio_gradio.protocol.states import CLOSE_STREAM, HEARTBEAT, Msg
 from sansio_gradio.server.deadlines import Deadlines
 from sansio_gradio.server.events import Command, End, Open, Send, SendAlive
-from sansio_gradio.server.jobs import Job
+from sansio_gradio.server.jobs import Job, Session
 from sansio_gradio.server.messages import Messages
-from sansio_gradio.server.sessions import Session
 
 HEARTBEAT_EVERY: Final = 15.0  # seconds of a stream's own age (gradio routes.py)
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from functools import partial
 from typing import Final
 
 import attrs
 
+from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.protocols import Channel, Handover
 from sansio_gradio.protocol.states import Msg
 from sansio_gradio.server.app import Function
 from sansio_gradio.server.documents import Documents
-from sansio_gradio.server.events import HTML, TEXT, Answer
+from sansio_gradio.server.events import HTML, TEXT, Answer, Open
 from sansio_gradio.server.jobs import Job, Stage
 from sansio_gradio.server.queue import Queue
 from sansio_gradio.server.requests import Refusal, Request, Submission, read_submission
@@ -24,6 +26,7 @@ from sansio_gradio.server.runs import Runs
 from sansio_gradio.server.versions import Manner
 from sansio_gradio.wire import json
 
+HASH_WITHIN: Final = 5.0  # seconds (gradio@3.50.2 routes.py: join_queue)
 # What a server says whose code raised.
 BROKEN: Final = (500, "Internal Server Error", TEXT)
 CLOSED: Final = (
@@ -147,6 +150,44 @@ class Clients(Runs):
 
     def heartbeat(self, request: Request) -> None:
         self._channels.open_stream(request.exchange, request.parts[0])
+
+    # WebSockets: each is one job
+
+    def socket(self, request: Request) -> None:
+        self._channels.put(Open(request.exchange))
+        job = self._queue.new_job(request.headers, request.exchange)
+        asks = has(self.app.version, Feature.SEND_HASH)
+        if asks:
+            self._channels.say(job, Msg.SEND_HASH)
+        if asks or has(self.app.version, Feature.HELLO):
+            self._deadlines.start(job.event_id, HASH_WITHIN, partial(self._fall_silent, job))
+        else:
+            self._enter(job)
+
+    def _hear(self, job: Job, text: str) -> None:
+        """A text has come for a job on a WebSocket; those that nobody waits for mean nothing."""
+        greets = job.stage is Stage.GREETING
+        if not greets and job.stage is not Stage.ASKED:
+            return
+        try:
+            submission = read_submission(text, self._queue.limits)
+            # With the data the server finds out anew which function it is for.
+            if not greets or not has(self.app.version, Feature.HELLO):
+                self._queue.describe(job, self._function(submission), submission)
+            if greets:
+                self._deadlines.stop(job.event_id)
+                self._enter(job)
+            elif job.submission is None:
+                raise Refusal
+            else:
+                self._queue.ready(job)
+        except Refusal:
+            self._fall_silent(job)
+
+    def _fall_silent(self, job: Job) -> None:
+        """End a WebSocket as a server does whose task fails: without a Close."""
+        self._queue.remove(job)
+        self._channels.end_of(job, clean=False)
 
     # The rest
 

@@ -12,8 +12,9 @@ from typing import Final, TypeAlias
 import attrs
 
 from sansio_gradio.errors import RemoteProtocolError
+from sansio_gradio.server.events import TEXT
 from sansio_gradio.server.limits import ServerLimits
-from sansio_gradio.server.requests import Request
+from sansio_gradio.server.requests import WEBSOCKET, Request
 from sansio_gradio.wire.headers import Headers, header
 from sansio_gradio.wire.http import (
     BodyReceived,
@@ -34,10 +35,7 @@ _BAD_REQUEST: Final = (
     b"connection: close\r\ncontent-length: 30\r\n\r\nInvalid HTTP request received."
 )
 _STREAM: Final = ("content-type", "text/event-stream; charset=utf-8")
-_TOO_LARGE: Final = (
-    b"HTTP/1.1 413 Request Entity Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
-    b"connection: close\r\ncontent-length: 24\r\n\r\nRequest Entity Too Large"
-)
+_TOO_LARGE: Final = (("content-type", TEXT), ("connection", "close"))
 
 
 @attrs.define
@@ -45,7 +43,7 @@ class Gone:
     """Nothing more comes, and nothing more is to be said: close the connection."""
 
 
-Incoming: TypeAlias = Request | HandshakeRequested | TextReceived | Gone
+Incoming: TypeAlias = Request | TextReceived | Gone
 
 
 @attrs.define(eq=False)
@@ -119,7 +117,7 @@ class Connection:
             elif isinstance(event, BodyReceived):
                 self._body_size += len(event.data)
                 if self._body_size > self.limits.request:
-                    self._put(_TOO_LARGE)
+                    self.respond(413, _TOO_LARGE, b"Request Entity Too Large")
                     return [Gone()]
                 self._body.append(event.data)
             else:
@@ -140,9 +138,12 @@ class Connection:
             events = socket.receive_data(data)
         except RemoteProtocolError:
             events = []
-        came: list[Incoming] = [
-            event for event in events if isinstance(event, HandshakeRequested | TextReceived)
-        ]
+        came: list[Incoming] = []
+        for event in events:
+            if isinstance(event, HandshakeRequested):
+                came.append(Request(self.id, WEBSOCKET, event.target, event.headers, b""))
+            elif isinstance(event, TextReceived):
+                came.append(event)
         self._put(socket.data_to_send())
         if socket.is_closed or socket.error is not None:
             came.append(Gone())

@@ -1,6 +1,6 @@
 """A Gradio server at the altitude of HTTP messages: no bytes, no clock.
 
-Told what clients ask (``request``, ``open_socket``, ``text``, ``closed``), it gives commands for
+Told what clients ask (``request``, ``text``, ``closed``), it gives commands for
 those who carry messages (``next_command``) and events for those who run the functions
 (``next_event``). What the application answers is in ``Runs``: ``start``, ``progress``, ``log``,
 ``generate``, ``complete``, ``fail``, or ``send`` with a message of its own making.
@@ -9,26 +9,18 @@ those who carry messages (``next_command``) and events for those who run the fun
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Final
 
-from sansio_gradio.protocol.features import Feature, has
-from sansio_gradio.protocol.protocols import Channel
 from sansio_gradio.protocol.states import Msg
 from sansio_gradio.server.app import App
 from sansio_gradio.server.clients import Clients
 from sansio_gradio.server.documents import Documents
-from sansio_gradio.server.events import Answer, Command, Open, Send
-from sansio_gradio.server.jobs import Job, Stage
+from sansio_gradio.server.events import Answer, Command, Send
+from sansio_gradio.server.jobs import Job, Session, Stage
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.queue import Queue
-from sansio_gradio.server.requests import Refusal, Request, Submission, read_submission
+from sansio_gradio.server.requests import Refusal, Request
 from sansio_gradio.server.routes import find
-from sansio_gradio.server.sessions import Session
 from sansio_gradio.server.versions import Manner
-from sansio_gradio.wire.headers import Headers
-
-HASH_WITHIN: Final = 5.0  # seconds (gradio@3.50.2 routes.py: join_queue)
 
 
 class Conversation(Clients):
@@ -106,51 +98,9 @@ class Conversation(Clients):
             self.closed(exchange, now)
             self._channels.end(exchange, clean=False)
 
-    # WebSockets: each is one job
-
-    def open_socket(self, exchange: int, target: str, headers: Headers, now: float) -> None:
-        """A client asks for a WebSocket."""
-        self._deadlines.now = now
-        path = target.partition("?")[0].rstrip("/")
-        on_socket = self.app.traits.channel is Channel.WEBSOCKET
-        if not on_socket or path != f"{self.app.api_prefix}/queue/join":
-            self._channels.put(Answer(exchange, 403, "", None))
-            return
-        self._channels.put(Open(exchange))
-        job = self._queue.new_job(headers, exchange)
-        asks = has(self.app.version, Feature.SEND_HASH)
-        if asks:
-            self._channels.say(job, Msg.SEND_HASH)
-        if asks or has(self.app.version, Feature.HELLO):
-            self._deadlines.start(job.event_id, HASH_WITHIN, partial(self._fall_silent, job))
-        else:
-            self._enter(job)
-
     def text(self, exchange: int, text: str, now: float) -> None:
         """What came on a WebSocket."""
         self._deadlines.now = now
         job = self._channels.owners.get(exchange)
-        if not isinstance(job, Job) or job.stage not in (Stage.GREETING, Stage.ASKED):
-            return
-        try:
-            self._hear(job, read_submission(text, self._queue.limits))
-        except Refusal:
-            self._fall_silent(job)
-
-    def _hear(self, job: Job, submission: Submission) -> None:
-        if job.stage is Stage.GREETING:
-            if not has(self.app.version, Feature.HELLO):
-                self._queue.describe(job, self._function(submission), submission)
-            self._deadlines.stop(job.event_id)
-            self._enter(job)
-            return
-        # The data has come. (The server finds out anew which function it is for.)
-        self._queue.describe(job, self._function(submission), submission)
-        if job.submission is None:
-            raise Refusal
-        self._queue.ready(job)
-
-    def _fall_silent(self, job: Job) -> None:
-        """End a WebSocket as a server does whose task fails: without a Close."""
-        self._queue.remove(job)
-        self._channels.end_of(job, clean=False)
+        if isinstance(job, Job):
+            self._hear(job, text)

@@ -25,14 +25,14 @@ from typing import Final
 import attrs
 
 from sansio_gradio.server.app import App
-from sansio_gradio.server.connection import Connection, Gone
+from sansio_gradio.server.connection import Connection
 from sansio_gradio.server.conversation import Conversation
 from sansio_gradio.server.events import Answer, Command, End, Event, Open, Send
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.requests import Request
 from sansio_gradio.server.runs import Runs
 from sansio_gradio.wire import json
-from sansio_gradio.wire.websocket import HandshakeRequested
+from sansio_gradio.wire.websocket import TextReceived
 
 IDLE: Final = 5.0  # seconds between two requests (uvicorn's timeout_keep_alive)
 REQUEST_WITHIN: Final = 60.0  # seconds for a connection's first request to arrive whole
@@ -88,7 +88,7 @@ class ServerEngine(Runs):
         if connection is None or connection.is_closing:
             return
         if not data:
-            self._give_up(connection)
+            self._close(connection)
             return
         if connection.is_idle:
             connection.is_idle = False
@@ -100,7 +100,6 @@ class ServerEngine(Runs):
         self._deadlines.now = now
         connection = self._connections.pop(conn, None)
         if connection is not None and not connection.is_closing:
-            connection.is_closing = True
             self._leave(connection)
         self._with_data.discard(conn)
 
@@ -156,22 +155,16 @@ class ServerEngine(Runs):
         """Tell the conversation what has come."""
         came = connection.receive(data)
         self._settle(connection)
-        conn, now = connection.id, self._deadlines.now
+        now = self._deadlines.now
         for incoming in came:
-            if isinstance(incoming, Gone):
-                self._give_up(connection)
-            elif isinstance(incoming, Request):
-                self._begin(connection)
+            if isinstance(incoming, Request):
+                self._deadlines.stop(connection)
+                connection.is_busy = True
                 self._conversation.request(incoming, now)
-            elif isinstance(incoming, HandshakeRequested):
-                self._begin(connection)
-                self._conversation.open_socket(conn, incoming.target, incoming.headers, now)
+            elif isinstance(incoming, TextReceived):
+                self._conversation.text(connection.id, incoming.text, now)
             else:
-                self._conversation.text(conn, incoming.text, now)
-
-    def _begin(self, connection: Connection) -> None:
-        self._deadlines.stop(connection)
-        connection.is_busy = True
+                self._close(connection)
 
     def _carry_out(self) -> None:
         """Do what the conversation wants by now."""
@@ -225,7 +218,7 @@ class ServerEngine(Runs):
         """See what a connection has to be sent by now."""
         if connection.is_overrun and not connection.is_closing:
             connection.drop_unsent()
-            self._give_up(connection)
+            self._close(connection)
         if connection.has_data:
             self._with_data.add(connection.id)
         else:
@@ -234,25 +227,20 @@ class ServerEngine(Runs):
     # The end of a connection
 
     def _close_after(self, connection: Connection, seconds: float) -> None:
-        self._deadlines.start(connection, seconds, partial(self._give_up, connection))
-
-    def _give_up(self, connection: Connection) -> None:
-        """Close a connection, whatever it is used for."""
-        self._close(connection)
-        self._leave(connection)
+        self._deadlines.start(connection, seconds, partial(self._close, connection))
 
     def _leave(self, connection: Connection) -> None:
         """Tell the conversation that this client is gone."""
+        connection.is_closing = True
         self._deadlines.stop(connection)
         if connection.is_busy:
             connection.is_busy = False
             self._conversation.closed(connection.id, self._deadlines.now)
 
     def _close(self, connection: Connection) -> None:
-        if connection.is_closing:
-            return
-        self._deadlines.stop(connection)
-        connection.is_closing = True
-        self._closing.append(CloseConnection(connection.id))
-        if not connection.has_data:
-            del self._connections[connection.id]
+        """Close a connection, whatever it is used for."""
+        if not connection.is_closing:
+            self._leave(connection)
+            self._closing.append(CloseConnection(connection.id))
+            if not connection.has_data:
+                del self._connections[connection.id]

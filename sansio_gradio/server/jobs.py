@@ -1,4 +1,4 @@
-"""A job, the line that it waits in, and how long that takes.
+"""Jobs, the sessions that they belong to, and the lines that they wait in.
 
 Rule: nothing here sends a message; the queue does.
 """
@@ -6,14 +6,16 @@ Rule: nothing here sends a message; the queue does.
 from __future__ import annotations
 
 import enum
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 
+from sansio_gradio.protocol.messages import Message
 from sansio_gradio.server.app import Function
 from sansio_gradio.server.messages import Output
 from sansio_gradio.server.requests import Submission
-from sansio_gradio.server.sessions import Session
 from sansio_gradio.wire.headers import Headers
 
 
@@ -62,21 +64,70 @@ class Job:
 
 
 @attrs.define(eq=False)
+class Session:
+    """One session_hash.
+
+    ``messages`` is None while no stream may be opened: before the first join, and after a stream
+    was dropped. ``pending`` holds the event_ids whose end no stream has taken yet; those of jobs
+    that died silently stay, and keep the stream open (PROTOCOL.md 3.3).
+    """
+
+    session_hash: str
+    messages: deque[Message] | None = None
+    pending: set[str] = attrs.field(factory=set[str])
+    streams: deque[int] = attrs.field(factory=deque[int])
+    jobs: dict[int, Job] = attrs.field(factory=dict[int, "Job"])
+    states: dict[str, Any] = attrs.field(factory=dict[str, Any])
+
+    def newest_jobs(self) -> list[Job]:
+        """Its jobs, the newest first: who stops them all lets none have its turn on the way."""
+        return list(reversed(self.jobs.values()))
+
+
+class Sessions:
+    """The sessions of a server; when there are too many, the longest unused is told to *forget*."""
+
+    def __init__(self, limit: int, forget: Callable[[Session], None]) -> None:
+        self._limit = limit
+        self._forget = forget
+        self._sessions: dict[str, Session] = {}
+
+    def get(self, session_hash: str | None) -> Session | None:
+        return None if session_hash is None else self._sessions.get(session_hash)
+
+    def jobs_of(self, session_hash: str | None) -> list[Job]:
+        """The jobs of that session, if there is one, the newest first."""
+        session = self.get(session_hash)
+        return [] if session is None else session.newest_jobs()
+
+    def use(self, session_hash: str) -> Session:
+        """The session of that name, made if there is none."""
+        session = self._sessions.pop(session_hash, None) or Session(session_hash)
+        self._sessions[session_hash] = session  # as the last, for it is the newest used
+        if len(self._sessions) > self._limit:
+            self._forget(self._sessions.pop(next(iter(self._sessions))))
+        return session
+
+    def drop(self, session: Session) -> None:
+        """Forget this session, unless that has happened already."""
+        if self._sessions.get(session.session_hash) is session:
+            self._forget(self._sessions.pop(session.session_hash))
+
+
+@attrs.define(eq=False)
 class Times:
     """How long something takes, in seconds, as Gradio counts: the average of all so far."""
 
     count: int = 0
     total: float = 0.0
-
-    @property
-    def average(self) -> float | None:
-        return self.total / self.count if self.count else None
+    average: float | None = None
 
     def add(self, seconds: float) -> float:
         """Count one more; the new average."""
         self.count += 1
         self.total += seconds
-        return self.total / self.count
+        self.average = self.total / self.count
+        return self.average
 
 
 @attrs.define(eq=False)
@@ -121,7 +172,10 @@ class Line:
             return {**told, "avg_event_process_time": 0.0}
         if short:
             ahead = rank * average / self.limit if self.limit else 0.0
-            return {**told, "rank_eta": average + ahead + self._until_free(now, average)}
+            if self.is_full:  # until the first of them ends
+                first = min(job.began for job in self.running.values())
+                ahead += max(first + average - now, 0.0)
+            return {**told, "rank_eta": average + ahead}
         concurrent = self._concurrent(average)
         return {
             **told,
@@ -129,12 +183,6 @@ class Line:
             "avg_event_process_time": average,
             "avg_event_concurrent_process_time": concurrent,
         }
-
-    def _until_free(self, now: float, average: float) -> float:
-        if not self.is_full:
-            return 0.0
-        first = min(job.began for job in self.running.values())
-        return max(first + average - now, 0.0)
 
     def _concurrent(self, average: float) -> float:
         """Seconds of a run, shared by those that run at once."""

@@ -15,11 +15,10 @@ from sansio_gradio.server.app import App, Function
 from sansio_gradio.server.channels import Channels
 from sansio_gradio.server.deadlines import Deadlines
 from sansio_gradio.server.events import Event, JobCancelled, JobSubmitted
-from sansio_gradio.server.jobs import Job, Line, Stage, Times
+from sansio_gradio.server.jobs import Job, Line, Session, Sessions, Stage, Times
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.messages import Messages
 from sansio_gradio.server.requests import Submission
-from sansio_gradio.server.sessions import Session, Sessions
 from sansio_gradio.server.versions import Manner
 from sansio_gradio.wire.headers import Headers
 

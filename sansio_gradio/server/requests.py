@@ -31,6 +31,10 @@ _WRONG: Final[Mapping[type, tuple[str, str]]] = {
 }
 
 
+WEBSOCKET: Final = "WEBSOCKET"
+"""The method of a request for a WebSocket."""
+
+
 class Refusal(Exception):
     """A request is not granted; the arguments are those of an ``Answer`` behind its exchange."""
 

@@ -12,53 +12,43 @@ from urllib.parse import unquote
 
 import attrs
 
-from sansio_gradio.protocol.protocols import Channel, Handover, Traits
+from sansio_gradio.protocol.protocols import Channel, Handover
 from sansio_gradio.server.app import App
 from sansio_gradio.server.clients import Clients
 from sansio_gradio.server.events import Answer
-from sansio_gradio.server.requests import Refusal, Request
+from sansio_gradio.server.requests import WEBSOCKET, Refusal, Request
 from sansio_gradio.server.versions import covers
 
 Handler: TypeAlias = Callable[[Clients, Request], Answer | None]
 
 
-def _any(_: Traits) -> bool:
-    return True
-
-
-def _session_stream(traits: Traits) -> bool:
-    return traits.channel is Channel.SESSION_STREAM
-
-
-def _job_stream(traits: Traits) -> bool:
-    return traits.channel is Channel.JOB_STREAM
-
-
-def _asked_by_stream(traits: Traits) -> bool:
-    return traits.handover is Handover.ASKED and traits.channel is not Channel.WEBSOCKET
-
-
 @attrs.frozen
 class Route:
-    """One row: ``{}`` in the path is one segment; ``prefixed``: below the app's api_prefix."""
+    """One row: ``{}`` in the path is one segment; ``prefixed``: below the app's api_prefix;
+    ``asked``: only where data is asked for."""
 
     method: str
     path: str
     handler: Handler
     releases: str = ""
     prefixed: bool = True
-    only: Callable[[Traits], bool] = _any
+    channel: Channel | None = None
+    asked: bool = False
 
     def match(self, app: App, path: str) -> tuple[str, ...] | None:
         """What stands for each ``{}``; None: it is not meant, or the app has no such route."""
         prefix = app.api_prefix if self.prefixed else ""
-        own, asked = f"{prefix}{self.path}".split("/"), path.rstrip("/").split("/")
-        if len(own) != len(asked) or not covers(self.releases, app.version):
+        own, theirs = f"{prefix}{self.path}".split("/"), path.rstrip("/").split("/")
+        pairs = list(zip(own, theirs, strict=False))
+        if (
+            not covers(self.releases, app.version)
+            or self.channel not in (None, app.traits.channel)
+            or (self.asked and app.traits.handover is not Handover.ASKED)
+            or len(own) != len(theirs)
+            or any(mine not in ("{}", given) for mine, given in pairs)
+        ):
             return None
-        pairs = list(zip(own, asked, strict=True))
-        if any(mine not in ("{}", theirs) for mine, theirs in pairs) or not self.only(app.traits):
-            return None
-        return tuple(unquote(theirs) for mine, theirs in pairs if mine == "{}")
+        return tuple(unquote(given) for mine, given in pairs if mine == "{}")
 
 
 def find(app: App, request: Request) -> Handler:
@@ -73,8 +63,10 @@ def find(app: App, request: Request) -> Handler:
         if parts is not None and route.method == request.method:
             request.parts = parts
             return route.handler
-        if parts is not None:
+        if parts is not None and route.method != WEBSOCKET:
             status, text = 405, "Method Not Allowed"
+    if request.method == WEBSOCKET:
+        raise Refusal(403, "", None)
     raise Refusal(status, {"detail": text})
 
 
@@ -84,10 +76,12 @@ ROUTES: Final = (
     Route("HEAD", "", Clients.page, prefixed=False),
     Route("GET", "/info", Clients.info, ">=3.26"),
     Route("GET", "/app_id", Clients.app_id),
-    Route("POST", "/queue/join", Clients.join, only=_session_stream),
-    Route("GET", "/queue/data", Clients.stream, only=_session_stream),
-    Route("GET", "/queue/join", Clients.job_stream, only=_job_stream),
-    Route("POST", "/queue/data", Clients.hand_over, only=_asked_by_stream),
+    Route("POST", "/queue/join", Clients.join, channel=Channel.SESSION_STREAM),
+    Route("GET", "/queue/data", Clients.stream, channel=Channel.SESSION_STREAM),
+    Route("GET", "/queue/join", Clients.job_stream, channel=Channel.JOB_STREAM),
+    Route(WEBSOCKET, "/queue/join", Clients.socket, channel=Channel.WEBSOCKET),
+    Route("POST", "/queue/data", Clients.hand_over, channel=Channel.JOB_STREAM, asked=True),
+    Route("POST", "/queue/data", Clients.hand_over, channel=Channel.SESSION_STREAM, asked=True),
     Route("POST", "/cancel", Clients.cancel, ">=4.31"),
     Route("POST", "/reset", Clients.reset, ">=3.6"),
     Route("GET", "/heartbeat/{}", Clients.heartbeat, ">=4.25"),
