@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -21,6 +22,7 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.events import Anomaly, Connected, ConnectingFailed, JobCompleted, JobFailed
 from sansio_gradio.limits import Limits, Timeouts
+from sansio_gradio.protocol.app_info import AppInfo
 
 INFO: dict[str, Any] = {
     "named_endpoints": {
@@ -517,6 +519,26 @@ def test_a_render_of_nothing_is_nothing(said: Any) -> None:
     rendering(talk, said)
     assert talk.of(Anomaly) == []
     assert names(talk) == before
+
+
+def steps_to_render(parts: int) -> int:
+    """Calls made on the way of a render into an app of so many components and functions."""
+    base = config()
+    base["components"] += [{"id": 100 + n, "type": "box", "props": {}} for n in range(parts)]
+    base["dependencies"] += [{"id": 100 + n, "inputs": [], "outputs": []} for n in range(parts)]
+    context = Talk(AppInfo.from_config(base)).conversation._context
+    steps: list[str] = []
+    sys.setprofile(lambda frame, kind, _: steps.append(kind))
+    try:
+        context.on_render(render(0, "box", first=50))
+    finally:
+        sys.setprofile(None)
+    assert context.app.endpoint("/box").fn_index == 50
+    return len(steps)
+
+
+def test_a_render_costs_the_same_in_an_app_of_any_size() -> None:
+    assert steps_to_render(0) == steps_to_render(1000)
 
 
 def test_a_server_that_renders_without_end_fills_no_memory() -> None:

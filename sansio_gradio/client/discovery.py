@@ -6,7 +6,7 @@ has the same in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 from urllib.parse import urlencode
@@ -16,7 +16,7 @@ import attrs
 from sansio_gradio.client.context import Context
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.errors import AuthenticationError, GradioError, RemoteProtocolError
-from sansio_gradio.protocol.app_info import AppInfo, config_in_page
+from sansio_gradio.protocol.app_info import AppInfo, Parts, config_in_page
 from sansio_gradio.protocol.failures import excerpt, refusal
 from sansio_gradio.protocol.fields import said
 from sansio_gradio.protocol.requests import HTTPRequest
@@ -48,7 +48,7 @@ class Discovery:
         self._on_app = on_app
         self._on_error = on_error
         self._app: AppInfo | None = None
-        self._renders: dict[int | None, JSON] = {}  # of this session, by render_id
+        self._renders: dict[int | None, Parts] = {}  # of this session, by render_id
         self._running = False
         self._wants_info = False  # as soon as there is a config
 
@@ -83,24 +83,28 @@ class Discovery:
 
     def rendered(self, render: dict[str, JSON]) -> None:
         """A function has made components and endpoints (in place of those it made before)."""
-        renders: dict[int | None, JSON] = {**self._renders, said(render, "render_id", int): render}
-        renders = dict(list(renders.items())[-_RENDERS:])
         try:
-            self._tell(renders)
+            parts = self._context.app.read_render(render)
         except RemoteProtocolError as error:
             self._context.anomaly(f"a render that cannot be read: {error.message}")
-        else:
-            self._renders = renders
+            return
+        place = said(render, "render_id", int)
+        self._renders.pop(place, None)
+        self._renders[place] = parts
+        if len(self._renders) > _RENDERS:
+            del self._renders[next(iter(self._renders))]
+        self._tell()
 
     def forget_renders(self) -> None:
         """What was rendered is gone with its session."""
         if self._renders:
             self._renders = {}
-            self._tell({})
+            self._tell()
 
-    def _tell(self, renders: Mapping[int | None, JSON]) -> None:
-        assert self._app is not None
-        self._on_app(self._app.with_renders(renders.values()) if renders else self._app)
+    def _tell(self) -> None:
+        app = self._app
+        assert app is not None
+        self._on_app(app.with_renders(self._renders.values()) if self._renders else app)
 
     def _ask(
         self,
@@ -174,7 +178,7 @@ class Discovery:
         else:
             info = self._json(answer)
         self._app = self._app.with_info(info)
-        self._tell(self._renders)
+        self._tell()
 
     def _json(self, answer: Answer) -> JSON:
         where = answer.url.public

@@ -6,10 +6,10 @@ names, types and defaults of parameters; servers before 3.26 do not have it.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from itertools import product
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -28,6 +28,9 @@ _WIDTH: Final = 120
 
 # gradio templates/frontend/index.html, the same from 3.0 to 6.31; "<" is escaped in the JSON.
 _PAGE_CONFIG: Final = (b"window.gradio_config = ", b"</script>")
+
+_T = TypeVar("_T")
+Parts: TypeAlias = tuple[Mapping[int, Component], Mapping[int, Endpoint]]
 
 
 @attrs.frozen(kw_only=True)
@@ -66,17 +69,11 @@ class AppInfo:
             raise AuthenticationError(f"The app wants a login: {message}" if message else None)
         if "allow_flagging" in config:
             raise RemoteProtocolError("The app runs Gradio 2; the oldest known here is Gradio 3.")
-        parts, dependencies = said(config, "components", list), said(config, "dependencies", list)
-        if parts is None or dependencies is None:
+        if None in (said(config, "components", list), said(config, "dependencies", list)):
             raise RemoteProtocolError(
                 "This JSON has no components and dependencies: no Gradio app."
             )
-        components = {component.id: component for component in map(Component.read, parts)}
-        enable_queue = said(config, "enable_queue", bool) or False
-        endpoints: dict[int, Endpoint] = {}
-        for place, dependency in enumerate(dependencies):
-            endpoint = Endpoint.read(dependency, place, components, enable_queue=enable_queue)
-            endpoints.setdefault(endpoint.fn_index, endpoint)
+        components, endpoints = _read(config, {}, 0, said(config, "enable_queue", bool) or False)
         version = (said(config, "version", str) or "").strip()
         return cls(
             version=version_numbers(version),
@@ -113,18 +110,24 @@ class AppInfo:
             endpoints[fn_index] = endpoint.with_info(told)
         return attrs.evolve(self, endpoints=endpoints, info=info)
 
-    def with_renders(self, renders: Iterable[JSON]) -> AppInfo:
-        """Return the app with what its ``gr.render`` functions have made: each *render* is a
-        ``render_config`` of an output (4.31 and later).
+    def read_render(self, render: JSON) -> Parts:
+        """The components and endpoints that a ``gr.render`` function of the app has made.
+
+        *render* is the ``render_config`` of an output (4.31 and later).
 
         Raises:
             RemoteProtocolError: as ``from_config``.
         """
-        config = dict(self.config)
-        for render, key in product(renders, ("components", "dependencies")):
-            config[key] = [*config[key], *(said(render, key, list) or [])]
-        app = AppInfo.from_config(config)
-        return app if self.info is None else app.with_info(dict(self.info))
+        queue = self.config.get("enable_queue") is True
+        return _read(render, self.components, len(self.config["dependencies"]), queue)
+
+    def with_renders(self, renders: Iterable[Parts]) -> AppInfo:
+        """Return the app with what was rendered laid over it, the newest last.
+
+        Nothing is copied, since a server may render as often as it likes.
+        """
+        components, endpoints = zip((self.components, self.endpoints), *renders, strict=True)
+        return attrs.evolve(self, components=_laid(*components), endpoints=_laid(*endpoints))
 
     @property
     def has_info(self) -> bool:
@@ -215,6 +218,23 @@ class AppInfo:
 
     def _callable(self, *which: Visibility) -> list[Endpoint]:
         return [e for e in self.endpoints.values() if e.backend_fn and e.visibility in which]
+
+
+def _read(listed: JSON, known: Mapping[int, Component], place: int, enable_queue: bool) -> Parts:
+    """What is *listed* in a config or a render; its first function has this *place* in the app."""
+    parts = map(Component.read, said(listed, "components", list) or [])
+    components = {component.id: component for component in parts}
+    there = _laid(known, components) if known else components
+    endpoints: dict[int, Endpoint] = {}
+    for number, dependency in enumerate(said(listed, "dependencies", list) or [], place):
+        endpoint = Endpoint.read(dependency, number, there, enable_queue=enable_queue)
+        endpoints.setdefault(endpoint.fn_index, endpoint)
+    return components, endpoints
+
+
+def _laid(*layers: Mapping[int, _T]) -> Mapping[int, _T]:
+    """All as one, where the last that knows a number counts."""
+    return ChainMap(*cast("tuple[dict[int, _T], ...]", layers[::-1]))
 
 
 def _listed(endpoints: Sequence[Endpoint]) -> str:
