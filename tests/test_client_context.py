@@ -31,11 +31,6 @@ def context_of(talk: Talk) -> Context:
     return talk.conversation._context
 
 
-def test_wall_time_is_told_time_and_an_offset() -> None:
-    talk = Talk(app(), wall_offset=1e9)
-    assert context_of(talk).wall_now == 1e9 + 1000.0
-
-
 def test_a_message_is_read_within_the_limits() -> None:
     talk = Talk(app(), limits=Limits(message=100, json_depth=5))
     context = context_of(talk)
@@ -136,13 +131,38 @@ def test_what_went_wrong_on_the_way_is_told_too() -> None:
     assert told[0].phase == "join"
 
 
-def test_dates_are_compared_with_the_wall_clock() -> None:
-    talk = Talk(app(), wall_offset=784111777.0 - 1000.0)  # RFC 9110's example, 1994
+@pytest.mark.parametrize(
+    ("now", "wall_offset", "wait"),
+    [(1000.0, 784111777.0 - 1000.0, 60.0), (784111777.0, 0.0, 60.0), (1000.0, None, None)],
+)
+def test_dates_are_compared_with_the_wall_clock_if_it_is_known(
+    now: float, wall_offset: float | None, wait: float | None
+) -> None:
+    talk = Talk(app(), wall_offset=wall_offset)
+    talk.now = now
     told = asked(talk)
-    headers = (("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT"),)
+    headers = (("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT"),)  # RFC 9110's example and 60 s
     talk.answer(talk.request("/queue/join"), b"", status=429, headers=headers)
     assert isinstance(told[0], TooManyRequestsError)
-    assert told[0].retry_after == 60.0
+    assert told[0].retry_after == wait
+
+
+@pytest.mark.parametrize(
+    ("now", "wall_offset", "sent"),
+    [(1000.0, 784111777.0 - 1000.0, False), (784111777.0, 0.0, False), (1000.0, None, True)],
+)
+def test_cookies_expire_by_the_wall_clock_if_it_is_known(
+    now: float, wall_offset: float | None, sent: bool
+) -> None:
+    talk = Talk(app(), wall_offset=wall_offset)
+    talk.now = now
+    asked(talk)
+    over = ("set-cookie", "over=1; Path=/; Expires=Sun, 06 Nov 1994 08:48:37 GMT")
+    gone = ("set-cookie", "gone=1; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT")
+    talk.answer(talk.request("/queue/join"), {}, headers=(over, gone))
+    asked(talk)
+    cookies = [value for name, value in talk.request("/queue/join").headers if name == "cookie"]
+    assert cookies == (["over=1"] if sent else [])
 
 
 @pytest.mark.parametrize(

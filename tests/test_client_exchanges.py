@@ -63,14 +63,13 @@ class Asking:
     """Exchanges with the surroundings played by the test."""
 
     def __init__(self, **options: Any) -> None:
-        self.timers = Timers()
+        self.timers = Timers(1000.0)
         self.timers.tell(0.0)
         self.exchanges = Exchanges(
             options.pop("headers", (("user-agent", "test"), ("accept", "*/*"))),
             self.timers,
             Limits(**options.pop("limits", {})),
             Timeouts(**options),
-            1000.0,
             loads=loads,
         )
 

@@ -35,7 +35,6 @@ class Context:
     timeouts: Timeouts
     events: deque[Event | Callable[[], Event | None]]
     """For the application: events, or ways to make one (or none) when it is taken."""
-    wall_offset: float
     strict: bool
     loads: Loads
     """Reads what is no whole answer."""
@@ -52,11 +51,6 @@ class Context:
 
     def emit(self, event: Event | Callable[[], Event | None]) -> None:
         self.events.append(event)
-
-    @property
-    def wall_now(self) -> float:
-        """POSIX seconds."""
-        return self.timers.now + self.wall_offset
 
     def random(self) -> float:
         """A number from 0 to 1."""
@@ -133,7 +127,7 @@ class Context:
             answer.body,
             loads=answer.loads,
             version=self.app.version,
-            wall_now=self.wall_now,
+            wall_now=self.timers.wall_now,
         )
         return error.located(phase=phase, url=answer.url.public)
 

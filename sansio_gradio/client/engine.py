@@ -41,10 +41,7 @@ from sansio_gradio.wire.url import URL
 class Engine:
     """Connections, exchanges and timers of any number of sessions.
 
-    ``entropy(n)`` returns n random bytes. ``wall_offset``: POSIX time minus monotonic time, in
-    seconds; without it, times in ``StatusUpdate`` are monotonic. ``observe`` is told all that
-    passes. ``strict``: what no known server does is an error. ``json_loads``: another JSON parser,
-    as ``orjson.loads``.
+    ``observe`` is told all that passes; for the other options see ``Session``.
 
     After any verb, also one of a ``Session``, and when ``next_deadline`` has passed, the
     surroundings take one step, with ``now`` in monotonic seconds wherever it is wanted:
@@ -64,7 +61,7 @@ class Engine:
         self,
         *,
         entropy: Callable[[int], bytes],
-        wall_offset: float = 0.0,
+        wall_offset: float | None = None,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
         observe: Observe | None = None,

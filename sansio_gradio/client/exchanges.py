@@ -126,14 +126,12 @@ class Exchanges:
         timers: Timers,
         limits: Limits,
         timeouts: Timeouts,
-        wall_offset: float,
         *,
         loads: Loads,
     ) -> None:
         self.commands: deque[ConversationCommand] = deque()
         self.cookies = CookieJar()
         self.headers = headers
-        self._wall_offset = wall_offset
         self._loads = loads
         self._timers = timers
         self._timeouts = timeouts
@@ -229,7 +227,7 @@ class Exchanges:
         exchange.headers = tuple((name.lower(), value) for name, value in headers)
         set_cookies = [value for name, value in exchange.headers if name == "set-cookie"]
         if set_cookies:
-            self.cookies.receive(exchange.url, set_cookies, self._wall_now)
+            self.cookies.receive(exchange.url, set_cookies, self._timers.wall_now)
         coding = header(exchange.headers, "content-encoding")
         if coding is not None and coding.lower() != "identity":
             self._give_up(exchange, RemoteProtocolError(f"the answer is encoded, as {coding!r}"))
@@ -307,7 +305,7 @@ class Exchanges:
         request = exchange.request
         headers = overlaid(self.headers, request.headers)
         own = [value for name, value in headers if name == "cookie"]
-        cookie = self.cookies.header(exchange.url, self._wall_now, own)
+        cookie = self.cookies.header(exchange.url, self._timers.wall_now, own)
         if cookie is not None:
             headers = overlaid(headers, (("cookie", cookie),))
         if exchange.websocket:
@@ -389,7 +387,3 @@ class Exchanges:
         self._running.pop(exchange.id, None)
         self._redirected.pop(exchange.given, None)
         self._timers.stop(exchange)
-
-    @property
-    def _wall_now(self) -> float:
-        return self._timers.now + self._wall_offset

@@ -172,7 +172,7 @@ class Job:
         if self._wants_messages:
             self._emit(MessageReceived(session=self._session, job=self.id, message=message))
         if self._wants_status:
-            self._tell_status(status_of(kind, message, self.context.wall_now))
+            self._tell_status(status_of(kind, message, self.context.timers.wall_now))
         if moved is JobState.DONE:
             self._finish(kind, message)
         elif kind is Msg.PROCESS_GENERATING:
@@ -298,7 +298,7 @@ class Job:
 
     def _stopped(self, on_server: bool, *, leave: bool = True) -> None:
         if not self.is_over:
-            self._tell_status(StatusUpdate(Status.CANCELLED, self.context.wall_now))
+            self._tell_status(StatusUpdate(Status.CANCELLED, self.context.timers.wall_now))
             self._say_last(
                 JobCancelled(
                     session=self._session,
@@ -314,7 +314,7 @@ class Job:
         if not self.is_over:
             stopping = self._cancelling
             self._cancelling = False
-            self._tell_status(StatusUpdate(Status.FINISHED, self.context.wall_now))
+            self._tell_status(StatusUpdate(Status.FINISHED, self.context.timers.wall_now))
             self._end_in(DeadlineExceeded(phase="job"), leave=False)
             if not stopping:
                 self.carrier.stop(self, self._stop_answered)
@@ -327,7 +327,7 @@ class Job:
             self._stopped(False)
             return
         if not self._is_tried_again(error):
-            self._tell_status(StatusUpdate(Status.FINISHED, self.context.wall_now))
+            self._tell_status(StatusUpdate(Status.FINISHED, self.context.timers.wall_now))
             self._end_in(error)
 
     def _is_tried_again(self, error: GradioError) -> bool:

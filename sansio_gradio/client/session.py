@@ -53,8 +53,9 @@ class Session:
     nothing is asked. ``protocol``: speak this one, whatever the app announces. ``auth``: (user,
     password) for an app with a login. ``headers`` and ``cookies`` go to the app's origin and
     nowhere else. ``retry``: which failed jobs are handed in again; None: none. ``wall_offset``:
-    POSIX time minus monotonic time, in seconds. ``strict``: what no known server does is an error.
-    ``json_loads``: another JSON parser, as ``orjson.loads``.
+    POSIX time minus monotonic time, in seconds; None: not known, then no cookie expires, no
+    Retry-After that is a date is understood, and a status has no time. ``strict``: what no known
+    server does is an error. ``json_loads``: another JSON parser, as ``orjson.loads``.
 
     Raises:
         LocalProtocolError: *src* is not an address, or a header cannot be sent.
@@ -75,7 +76,7 @@ class Session:
         retry: Retry | None = None,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
-        wall_offset: float = 0.0,
+        wall_offset: float | None = None,
         strict: bool = False,
         json_loads: Callable[[str | bytes], Any] | None = None,
         id: int = 0,
@@ -94,18 +95,17 @@ class Session:
         """The address of the app's page."""
         self._forced = protocol
         self._on_asked = on_asked
-        limits, timeouts, timers = limits or Limits(), timeouts or Timeouts(), Timers()
+        limits, timeouts, timers = limits or Limits(), timeouts or Timeouts(), Timers(wall_offset)
         sent = overlaid(_OWN_HEADERS, checked_headers(headers))
         read = partial(loads, max_depth=limits.json_depth, json_loads=json_loads)
         of_answers = partial(read, max_size=limits.answer)
         self._context = Context(
             session=id,
-            exchanges=Exchanges(sent, timers, limits, timeouts, wall_offset, loads=of_answers),
+            exchanges=Exchanges(sent, timers, limits, timeouts, loads=of_answers),
             timers=timers,
             limits=limits,
             timeouts=timeouts,
             events=deque(),
-            wall_offset=wall_offset,
             strict=strict,
             loads=partial(read, max_size=limits.message),
             base=page,

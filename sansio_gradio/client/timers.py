@@ -18,11 +18,15 @@ Action: TypeAlias = Callable[[], None]
 
 
 class Timers:
-    """Named deadlines, each with the action to take when it passes."""
+    """Named deadlines, each with the action to take when it passes.
 
-    def __init__(self) -> None:
+    ``wall_offset``: POSIX time minus the time that is told, in seconds; None: not known.
+    """
+
+    def __init__(self, wall_offset: float | None = None) -> None:
         self.now = -math.inf
         """The last time told, in monotonic seconds."""
+        self._wall_offset = wall_offset
         self._last = 0
         self._numbers: dict[Hashable, int] = {}  # of the timers that run, by name
         self._running: dict[int, tuple[Hashable, Action]] = {}
@@ -32,6 +36,13 @@ class Timers:
         # without what they held.
         self._heap: list[tuple[float, int]] = []
         self._stale = False
+
+    @property
+    def wall_now(self) -> float | None:
+        """The last time told, in POSIX seconds; None: not known."""
+        if self._wall_offset is None or self.now == -math.inf:
+            return None
+        return self.now + self._wall_offset
 
     def start(self, name: Hashable, delay: float | None, action: Action) -> None:
         """(Re)start the timer *name*; a *delay* (seconds) of None or infinity stops it."""
