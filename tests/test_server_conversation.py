@@ -98,6 +98,18 @@ def test_data_that_makes_no_sense_ends_the_websocket_without_a_close(said: Any) 
     assert talk.idle()
 
 
+def test_a_job_stays_in_the_session_that_its_client_named_first() -> None:
+    talk = Talk(app_with(version="3.50.2"))
+    socket = talk.hello(session="first")
+    talk.text(socket, data=["hi"], fn_index=0, session_hash="second")
+    submitted = talk.submitted()
+    assert submitted.session_hash == "first"
+    sessions = talk.conversation.queue.sessions
+    assert [len(sessions.jobs_of(name)) for name in ("first", "second")] == [1, 0]
+    talk.conversation.complete(submitted.job, ["ho"], now=1)
+    assert sessions.jobs_of("first") == []
+
+
 def test_frames_that_nobody_waits_for_are_ignored() -> None:
     talk = Talk(app_with(version="3.50.2"))
     socket = talk.hello()

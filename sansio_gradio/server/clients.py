@@ -194,13 +194,7 @@ class Clients(Runs):
     def call(self, request: Request) -> Answer | None:
         """A run without the queue."""
         submission = self._submission(request, "data")
-        if submission.fn_index is None:
-            named = (known for known in self.app.functions if known.api_name == request.parts[0])
-            function = next(named, None)
-            if function is None:
-                raise Refusal(*BROKEN)
-        else:
-            function = self._function(submission)
+        function = self._function(submission, request.parts[0])
         if function.queue and not self.app.api_open:
             raise Refusal(404, {"detail": CLOSED})
         if function.cancels:
@@ -244,12 +238,13 @@ class Clients(Runs):
     def _submission(self, request: Request, *required: str) -> Submission:
         return read_submission(request.body, self._queue.limits, *required)
 
-    def _function(self, submission: Submission) -> Function:
-        """The function that a client names by its index."""
-        index, functions = submission.fn_index, self.app.functions
-        if index is None or not 0 <= index < len(functions):
-            raise Refusal(*BROKEN)
-        return functions[index]
+    def _function(self, submission: Submission, api_name: str | None = None) -> Function:
+        """The function that a client means: its index wins over its name."""
+        index = submission.fn_index
+        for function in self.app.functions:
+            if function.fn_index == index or (index is None and function.api_name == api_name):
+                return function
+        raise Refusal(*BROKEN)
 
     def _enter(self, job: Job) -> None:
         """Put a job with a channel of its own in line, or turn it away."""

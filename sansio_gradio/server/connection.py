@@ -16,18 +16,8 @@ from sansio_gradio.server.events import TEXT
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.requests import WEBSOCKET, Request
 from sansio_gradio.wire.headers import Headers, header
-from sansio_gradio.wire.http import (
-    BodyReceived,
-    HTTPConnection,
-    MessageEnded,
-    RequestStarted,
-    Role,
-)
-from sansio_gradio.wire.websocket import (
-    HandshakeRequested,
-    TextReceived,
-    WebSocketConnection,
-)
+from sansio_gradio.wire.http import BodyReceived, HTTPConnection, MessageEnded, RequestStarted, Role
+from sansio_gradio.wire.websocket import HandshakeRequested, TextReceived, WebSocketConnection
 
 # What uvicorn says to what is no HTTP; h11 would not let it be said through a broken connection.
 _BAD_REQUEST: Final = (

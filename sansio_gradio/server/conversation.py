@@ -31,11 +31,7 @@ class Conversation(Clients):
     """
 
     def __init__(
-        self,
-        app: App,
-        *,
-        entropy: Callable[[int], bytes],
-        limits: ServerLimits | None = None,
+        self, app: App, *, entropy: Callable[[int], bytes], limits: ServerLimits | None = None
     ) -> None:
         queue = Queue(app, entropy, limits or ServerLimits())
         super().__init__(queue, Documents(app, app_id=int.from_bytes(entropy(8))))
@@ -45,15 +41,6 @@ class Conversation(Clients):
         """What the transport is to do next, None for now."""
         commands = self._channels.commands
         return commands.popleft() if commands else None
-
-    def next_deadline(self) -> float | None:
-        """When ``handle_timer`` is next of use, in monotonic seconds."""
-        return self._deadlines.next_deadline()
-
-    def handle_timer(self, now: float) -> None:
-        """Time has passed; to be told when ``next_deadline`` has."""
-        self._deadlines.now = now
-        self._deadlines.fire()
 
     def request(self, request: Request, now: float) -> None:
         """A client asks for something."""

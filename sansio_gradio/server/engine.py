@@ -103,14 +103,9 @@ class ServerEngine(Runs):
             self._leave(connection)
         self._with_data.discard(conn)
 
-    def handle_timer(self, now: float) -> None:
-        """Time has passed; to be told when ``next_deadline`` has."""
-        self._conversation.handle_timer(now)
-
     def next_deadline(self) -> float | None:
-        """When ``handle_timer`` is next of use, in monotonic seconds."""
         self._carry_out()
-        return self._conversation.next_deadline()
+        return super().next_deadline()
 
     def connections_with_data(self) -> list[int]:
         """The connections that have something to be sent."""
@@ -137,7 +132,6 @@ class ServerEngine(Runs):
     # The application: see Runs
 
     def next_event(self) -> Event | None:
-        """What the application is told next, None for now."""
         self._carry_out()
         return super().next_event()
 

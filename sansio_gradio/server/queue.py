@@ -52,15 +52,10 @@ class Queue:
 
     def new_job(self, headers: Headers, exchange: int | None = None, *, queued: bool = True) -> Job:
         """A job, with the exchange that is its own, if any."""
-        job = Job(
-            id=self._count,
-            event_id=self._entropy(16).hex(),
-            queued=queued,
-            headers=headers,
-            exchange=exchange,
-        )
+        id, event_id = self._count, self._entropy(16).hex()
         self._count += 1
-        self._jobs[job.id] = self._by_event[job.event_id] = job
+        job = Job(id=id, event_id=event_id, queued=queued, headers=headers, exchange=exchange)
+        self._jobs[id] = self._by_event[event_id] = job
         if exchange is not None:
             self.channels.owners[exchange] = job
         return job
@@ -68,7 +63,7 @@ class Queue:
     def describe(self, job: Job, function: Function, submission: Submission) -> None:
         """Note what the client has said of its job by now."""
         job.function = function
-        if submission.session_hash is not None:
+        if job.session is None and submission.session_hash is not None:
             job.session = self.sessions.use(submission.session_hash)
             job.session.jobs[job.id] = job
         if submission.data is not None:

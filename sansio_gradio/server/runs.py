@@ -40,6 +40,17 @@ class Runs:
         """What the application is told next, None for now."""
         return self._queue.events.popleft() if self._queue.events else None
 
+    def next_deadline(self) -> float | None:
+        """When ``handle_timer`` is next of use, in monotonic seconds."""
+        return self._deadlines.next_deadline()
+
+    def handle_timer(self, now: float) -> None:
+        """Time has passed; to be told when ``next_deadline`` has."""
+        self._deadlines.now = now
+        self._deadlines.fire()
+
+    # What the application says
+
     def start(self, job: int, now: float) -> None:
         """The job runs."""
         found = self._find(job, now)
@@ -117,13 +128,13 @@ class Runs:
         found = self._find(job, now)
         if found is None:
             return
-        if data is None and found.last is not None:
-            output = found.last
-            if self.app.traits.diffs:  # gradio@4.17.0; before, the last output is said once more
-                output = self._output(found, output["data"], is_generating=False)
+        last = found.last
+        if data is None and last is not None and not self.app.traits.diffs:
+            output = last  # said once more, up to 4.16
         else:
-            nothing = [None] * len(_function_of(found).returns)
-            output = self._output(found, nothing if data is None else data, is_generating=False)
+            if data is None:
+                data = last["data"] if last else [None] * len(_function_of(found).returns)
+            output = self._output(found, data, is_generating=False)
         if found.queued:
             self._end_with(found, output)
         else:
