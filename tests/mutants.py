@@ -73,8 +73,8 @@ MUTANTS = [
     Mutant(
         "a second stream is opened beside the first",
         STREAM,
-        "        if self._stream is not None:\n            self._watch()\n            return\n",
-        "",
+        "        if self._stream is None:\n            self._ask()\n",
+        "        self._ask()\n",
         "tests/test_client_session_stream.py",
     ),
     Mutant(

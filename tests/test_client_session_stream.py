@@ -630,6 +630,54 @@ def test_silence_ends_the_session() -> None:
     assert talk.conversation.session_hash != old
 
 
+def test_a_job_of_which_a_stream_that_goes_on_says_nothing_is_lost() -> None:
+    talk = Talk(app(), timeouts=Timeouts(stream_idle=60.0))
+    told, stream = streaming(talk, "a")
+    untold = more(talk, "b")  # the server may have ended the stream when it took this one
+    talk.send(stream, completed(1, event_id="a"))
+    talk.end(stream)
+    assert talk.data_of(told) == (1,)
+    stream = talk.request(DATA)
+    talk.open(stream)
+    told = more(talk, "c")  # after the stream was asked for: who knows when its word comes?
+    for _ in range(4):
+        talk.sleep(14.9)
+        talk.send(stream, {"msg": "heartbeat", "event_id": None})
+        assert talk.ends_of(untold) == []
+    talk.sleep(14.9)
+    talk.send(stream, {"msg": "heartbeat", "event_id": None})
+    error = talk.failure_of(untold)
+    assert isinstance(error, ConnectionLost)
+    assert "60 s the server has said nothing of the job" in error.message
+    assert error.phase == "stream"
+    for _ in range(20):
+        talk.sleep(15.0)
+        talk.send(stream, {"msg": "heartbeat", "event_id": None})
+    assert talk.new() == []  # the stream goes on
+    talk.send(stream, completed(3, event_id="c"))
+    assert talk.data_of(told) == (3,)
+
+
+def test_a_job_of_which_something_was_said_may_wait_as_long_as_there_are_heartbeats() -> None:
+    talk = Talk(app())
+    job, stream = streaming(talk, "a")
+    talk.send(stream, estimation("a", rank=7))
+    for _ in range(1000):
+        talk.sleep(15.0)
+        talk.send(stream, {"msg": "heartbeat"})
+    talk.send(stream, completed(1, event_id="a"))
+    assert talk.data_of(job) == (1,)
+
+
+def test_a_job_waits_for_ever_where_silence_has_no_deadline() -> None:
+    talk = Talk(app(), timeouts=Timeouts(stream_idle=None))
+    job, stream = streaming(talk, "a")
+    for _ in range(1000):
+        talk.sleep(15.0)
+        talk.send(stream, {"msg": "heartbeat"})
+    assert talk.ends_of(job) == []
+
+
 def test_a_stream_without_jobs_may_be_silent() -> None:
     talk = Talk(app(), timeouts=Timeouts(stream_idle=60.0))
     first, stream = streaming(talk, "a")

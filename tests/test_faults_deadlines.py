@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 import pytest
-from conversation_driver import COUNT, ECHO, config, generating
+from conversation_driver import COUNT, ECHO, config, estimation, generating
 from engine_driver import Asked, ByHand, Driver, chunk, counted_entropy, reply, stream_head
 from short_session import info, peer, play
 
@@ -253,6 +253,7 @@ class World:
 
 def test_a_heartbeat_is_a_sign_of_life() -> None:
     world = World()
+    world.say(estimation("e"))
     for _ in range(5):
         world.driver.sleep(15.0)
         world.say({"msg": "heartbeat"})
@@ -289,6 +290,7 @@ def test_after_silence_the_next_job_finds_a_new_session() -> None:
 
 def test_a_job_s_deadline_is_the_end_and_the_server_is_told() -> None:
     world = World(answering("/cancel", reply({"success": True})), job=19.0)
+    world.say(estimation("e"))
     while not world.driver.of(JobFailed):
         assert world.driver.now < 1000 + 19.0 + MOMENT
         world.driver.sleep(1.0)

@@ -89,6 +89,8 @@ class Job:
         """A message for it came on the connection that now carries it."""
         self.given_up = False
         """It ended, and the server has not said so: its function may still run there."""
+        self.is_due = False
+        """The server had taken it before it was asked for that connection."""
         self.reopened = False
         """A second connection was opened for it already."""
         self.input = StreamingInput()

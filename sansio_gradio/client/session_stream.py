@@ -10,6 +10,11 @@ overlap; the stream may then be told ``session_not_found``, which means only tha
 
 Rule 3: a stream that the server leaves open is used again. One that *we* cut is never asked for
 again, because the server cleans up after it at a time of its own choosing.
+
+Rule 4: no job waits for ever. A stream that ends is asked for once more for the jobs that it said
+nothing of. Where it goes on, but without a word of a job that the server had taken before it was
+asked for the stream, the job is lost there: of each, something is in line before any heartbeat is
+(gradio@6.31.0 queueing.py: push, routes.py: queue_data_helper).
 """
 
 from __future__ import annotations
@@ -35,7 +40,7 @@ from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.fields import said
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Handover
-from sansio_gradio.protocol.states import ALIVE, CLOSE_STREAM, HEARTBEAT, Msg
+from sansio_gradio.protocol.states import SESSION_MSGS, Msg
 from sansio_gradio.wire.sse import SSEDecoder
 
 _REMEMBERED: Final = 1000  # event_ids of jobs that are over, so that late messages are no riddle
@@ -64,6 +69,7 @@ class SessionStream:
         self._over: dict[str, None] = {}
         self._decoder = SSEDecoder()
         self._stream: int | None = None
+        self._opened = 0.0
         self._heartbeat = Heartbeat(context, session_hash)
         self._known = False
         self._overlaps = False  # the stream was asked for while a join was
@@ -207,7 +213,7 @@ class SessionStream:
     def _ask(self) -> None:
         self._decoder = SSEDecoder(max_event_size=self._context.limits.message)
         for job in self._jobs.values():
-            job.heard = False
+            job.heard, job.is_due = False, True
         self._overlaps = bool(self._joining)
         self._stream = self._context.exchanges.listen(
             self._context.base,
@@ -218,7 +224,8 @@ class SessionStream:
         for job in self._jobs.values():
             job.stream = self._stream if job.call.isolated else None
 
-    def opened(self) -> None: ...
+    def opened(self) -> None:
+        self._opened = self._context.timers.now
 
     def received(self, data: bytes) -> None:
         decoder = self._decoder
@@ -275,10 +282,19 @@ class SessionStream:
         match message.get("msg"):
             case Msg.UNEXPECTED_ERROR | Msg.SERVER_STOPPED:
                 self._stopped(message)
-            case kind if kind in (HEARTBEAT, CLOSE_STREAM, ALIVE):
-                pass  # the end of the stream itself says what close_stream announces
+            case kind if kind in SESSION_MSGS:
+                self._find_lost()  # the stream's end itself says what close_stream announces
             case kind:
                 self._context.anomaly(f"a message for no job: {kind!r}", message=message)
+
+    def _find_lost(self) -> None:
+        idle = self._context.timeouts.stream_idle
+        if idle is None or self._context.timers.now < self._opened + idle:
+            return
+        for job in list(self._jobs.values()):
+            if job.is_due and not job.heard:
+                what = f"for {idle:g} s the server has said nothing of the job: it is lost there"
+                job.fail(ConnectionLost(what, phase="stream"))
 
     def _stopped(self, message: Message) -> None:
         """The server gives the whole session up. An unclean end usually follows."""
