@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
@@ -21,6 +20,7 @@ from sansio_gradio.wire.http import (
     ResponseStarted,
     Role,
 )
+from sansio_gradio.wire.outbox import Outbox
 from sansio_gradio.wire.url import URL
 
 Origin: TypeAlias = tuple[str, str, int]
@@ -91,8 +91,7 @@ class Connection(ABC):
     is_used: bool = False
     is_read: bool = True
     idle_since: float = 0.0  # monotonic seconds
-    _out: deque[bytes] = attrs.field(factory=deque[bytes], init=False)
-    _offset: int = attrs.field(default=0, init=False)  # of the first of them
+    _out: Outbox = attrs.field(factory=Outbox, init=False)
 
     @property
     @abstractmethod
@@ -130,13 +129,11 @@ class Connection(ABC):
 
     def write(self, data: bytes) -> None:
         """Queue bytes to be sent."""
-        if data:
-            self._out.append(data)
+        self._out.put(data)
 
     def discard(self) -> None:
         """Drop what was queued."""
         self._out.clear()
-        self._offset = 0
 
     @property
     def has_data(self) -> bool:
@@ -144,19 +141,10 @@ class Connection(ABC):
 
     def take(self, max_bytes: int) -> bytes:
         """Hand out the next bytes, at most *max_bytes*."""
-        taken: list[bytes] = []
-        while self._out and max_bytes > 0:
-            first = self._out[0]
-            piece = first[self._offset : self._offset + max_bytes]
-            taken.append(piece)
-            max_bytes -= len(piece)
-            self._offset += len(piece)
-            if self._offset == len(first):
-                self._out.popleft()
-                self._offset = 0
+        data = self._out.take(max_bytes)
         if not self._out and self.exchange is not None:
             self.exchange.handed_out = True
-        return b"".join(taken)
+        return data
 
     def what_broke(self, error: BaseException | None) -> GradioError:
         """The error for whoever relied on this connection."""

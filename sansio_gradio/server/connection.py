@@ -6,7 +6,6 @@ a request waits until that is answered.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final, TypeAlias
 
 import attrs
@@ -17,6 +16,7 @@ from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.requests import WEBSOCKET, Request
 from sansio_gradio.wire.headers import Headers, header
 from sansio_gradio.wire.http import BodyReceived, HTTPConnection, MessageEnded, RequestStarted, Role
+from sansio_gradio.wire.outbox import Outbox
 from sansio_gradio.wire.websocket import HandshakeRequested, TextReceived, WebSocketConnection
 
 # What uvicorn says to what is no HTTP; h11 would not let it be said through a broken connection.
@@ -56,9 +56,7 @@ class Connection:
     _head: RequestStarted | None = attrs.field(default=None, init=False)
     _body: list[bytes] = attrs.field(factory=list[bytes], init=False)
     _body_size: int = attrs.field(default=0, init=False)
-    _out: deque[bytes] = attrs.field(factory=deque[bytes], init=False)
-    _offset: int = attrs.field(default=0, init=False)  # what of the first of them is taken
-    _unsent: int = attrs.field(default=0, init=False)
+    out: Outbox = attrs.field(factory=Outbox, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._http = HTTPConnection(Role.SERVER, max_header_size=self.limits.header)
@@ -74,13 +72,9 @@ class Connection:
         return self._http.is_reusable
 
     @property
-    def has_data(self) -> bool:
-        return bool(self._out)
-
-    @property
     def is_overrun(self) -> bool:
         """Whether the client asks for more than it reads."""
-        return self._unsent > self.limits.unsent
+        return self.out.size > self.limits.unsent
 
     # Receiving
 
@@ -116,10 +110,10 @@ class Connection:
                 head, body = self._head, b"".join(self._body)
                 came.append(Request(self.id, head.method, head.target, head.headers, body))
                 self._head, self._body, self._next = None, [], [self._http.unread]
-        self._put(self._http.data_to_send())
+        self.out.put(self._http.data_to_send())
         if self._http.error is not None:
             if not came and not self.is_busy:
-                self._put(_BAD_REQUEST)
+                self.out.put(_BAD_REQUEST)
             return [Gone()]
         return came
 
@@ -134,59 +128,34 @@ class Connection:
                 came.append(Request(self.id, WEBSOCKET, event.target, event.headers, b""))
             elif isinstance(event, TextReceived):
                 came.append(event)
-        self._put(socket.data_to_send())
+        self.out.put(socket.data_to_send())
         if socket.is_closed or socket.error is not None:
             came.append(Gone())
         return came
 
     # Sending
 
-    def take(self, max_bytes: int) -> bytes:
-        """The next bytes to be sent, up to so many."""
-        taken: list[bytes] = []
-        room = max_bytes
-        while self._out and room:
-            first = self._out[0]
-            part = first[self._offset : self._offset + room]
-            taken.append(part)
-            room -= len(part)
-            self._offset += len(part)
-            if self._offset == len(first):
-                self._out.popleft()
-                self._offset = 0
-        self._unsent -= max_bytes - room
-        return b"".join(taken)
-
-    def drop_unsent(self) -> None:
-        self._out.clear()
-        self._offset = 0
-
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Answer a request, or refuse a WebSocket."""
         if self._socket is None:
-            self._put(self._http.send_response(status, headers, body))
+            self.out.put(self._http.send_response(status, headers, body))
         else:
-            self._put(self._socket.reject(status, headers, body))
+            self.out.put(self._socket.reject(status, headers, body))
 
     def open(self, headers: Headers) -> None:
         """Begin an event stream, or accept a WebSocket."""
         if self._socket is None:
-            self._put(self._http.send_response(200, (*headers, _STREAM)))
+            self.out.put(self._http.send_response(200, (*headers, _STREAM)))
         else:
-            self._put(self._socket.accept(headers))
+            self.out.put(self._socket.accept(headers))
 
     def send(self, data: bytes) -> None:
         """One event of a stream, or a text; *data* is a single line."""
         if self._socket is None:
-            self._put(self._http.send_body(b"data: %b\n\n" % data))
+            self.out.put(self._http.send_body(b"data: %b\n\n" % data))
         else:
-            self._put(self._socket.send_text(data.decode()))
+            self.out.put(self._socket.send_text(data.decode()))
 
     def end(self) -> None:
         """End an event stream, or say goodbye on a WebSocket."""
-        self._put(self._http.end_body() if self._socket is None else self._socket.send_close())
-
-    def _put(self, data: bytes) -> None:
-        if data:
-            self._out.append(data)
-            self._unsent += len(data)
+        self.out.put(self._http.end_body() if self._socket is None else self._socket.send_close())

@@ -118,8 +118,8 @@ class ServerEngine(Runs):
         connection = self._connections.get(conn)
         if connection is None:
             return b""
-        data = connection.take(max_bytes)
-        if not connection.has_data:
+        data = connection.out.take(max_bytes)
+        if not connection.out:
             self._with_data.discard(conn)
             if connection.is_closing:
                 del self._connections[conn]
@@ -211,9 +211,9 @@ class ServerEngine(Runs):
     def _settle(self, connection: Connection) -> None:
         """See what a connection has to be sent by now."""
         if connection.is_overrun and not connection.is_closing:
-            connection.drop_unsent()
+            connection.out.clear()
             self._close(connection)
-        if connection.has_data:
+        if connection.out:
             self._with_data.add(connection.id)
         else:
             self._with_data.discard(connection.id)
@@ -236,5 +236,5 @@ class ServerEngine(Runs):
         if not connection.is_closing:
             self._leave(connection)
             self._closing.append(CloseConnection(connection.id))
-            if not connection.has_data:
+            if not connection.out:
                 del self._connections[connection.id]

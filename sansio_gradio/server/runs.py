@@ -128,13 +128,11 @@ class Runs:
         found = self._find(job, now)
         if found is None:
             return
-        last = found.last
-        if data is None and last is not None and not self.app.traits.diffs:
-            output = last  # said once more, up to 4.16
-        else:
-            if data is None:
-                data = last["data"] if last else [None] * len(_function_of(found).returns)
-            output = self._output(found, data, is_generating=False)
+        output = found.last
+        if data is not None or output is None or self.app.traits.diffs:
+            given = output["data"] if output else [None] * len(_function_of(found).returns)
+            output = self._output(found, given if data is None else data, is_generating=False)
+        # else it is said once more, up to 4.16
         if found.queued:
             self._end_with(found, output)
         else:
