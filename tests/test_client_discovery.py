@@ -288,6 +288,57 @@ def test_a_refused_login_says_so(status: int, body: Any) -> None:
     assert talk.new() == []
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"), [(301, RemoteProtocolError), (500, AppError), (429, TooManyRequestsError)]
+)
+def test_not_every_other_answer_is_the_fault_of_the_password(
+    status: int, kind: type[GradioError]
+) -> None:
+    talk = Talk(auth=("u", "p"))
+    body = {"error": "boom"} if status == 500 else b""
+    talk.answer(talk.request("/login"), body, status=status, headers=(("location", "/login/"),))
+    error = failure(talk)
+    assert type(error) is kind
+    assert (error.phase, error.status) == ("login", status)
+
+
+def to_https(path: str) -> tuple[tuple[str, str], ...]:
+    return (("location", f"https://app.example{path}"),)
+
+
+def test_a_login_follows_to_https_and_all_that_comes_after_is_asked_there() -> None:
+    talk = Talk(auth=("u", "p"))
+    first = talk.request("/login")
+    talk.answer(first, b"", status=301, headers=to_https("/login"))
+    (request,) = talk.new()
+    assert isinstance(request, SendRequest)
+    assert (request.method, request.url) == ("POST", "https://app.example/login")
+    assert request.body == first.body
+    talk.answer(request, {}, headers=(("set-cookie", "token=1; Path=/; Secure"),))
+    (request,) = talk.new()
+    assert isinstance(request, SendRequest)
+    assert request.url == "https://app.example/config"
+    assert ("cookie", "token=1") in request.headers
+
+
+def test_where_only_the_config_leads_to_https_the_login_is_done_again_there() -> None:
+    talk = Talk(auth=("u", "p"))
+    talk.answer(talk.request("/login"), {}, headers=(("set-cookie", "token=1; Path=/"),))
+    talk.answer(talk.request("/config"), b"", status=302, headers=to_https("/config"))
+    (request,) = talk.new()
+    talk.answer(request, {"detail": "Not authenticated"}, status=401)
+    (request,) = talk.new()
+    assert isinstance(request, SendRequest)
+    assert (request.method, request.url) == ("POST", "https://app.example/login")
+    talk.answer(request, {}, headers=(("set-cookie", "token=2; Path=/"),))
+    (request,) = talk.new()
+    assert isinstance(request, SendRequest)
+    assert request.url == "https://app.example/config"
+    assert ("cookie", "token=2") in request.headers
+    talk.answer(request, config())
+    assert len(talk.of(Connected)) == 1
+
+
 def test_a_login_that_is_lost_is_tried_again_with_the_next_job() -> None:
     talk = Talk(auth=("u", "p"))
     talk.lose(talk.request("/login"))

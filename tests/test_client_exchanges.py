@@ -391,6 +391,7 @@ def test_a_redirect_to_nowhere_is_an_answer() -> None:
         "http://evil.example/config",
         "https://evil.example/config",
         "http://app.example:81/config",
+        "https://app.example:81/config",
         "//evil.example/",
         "http://app.example.evil.example/",
     ],
@@ -414,6 +415,44 @@ def test_while_discovering_http_may_become_https() -> None:
     assert request.url == "https://app.example/mount/config"
     asking.answer(request.id, 302, b"", ("location", "http://app.example/mount/config"))
     assert isinstance(ear.only, RemoteProtocolError)  # and never back
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_while_discovering_a_post_is_sent_to_https_as_well(status: int) -> None:
+    asking = Asking()
+    ear = asking.ask(POST, discovering=True)
+    to = "https://app.example/mount/queue/join"
+    asking.answer(asking.sent().id, status, b"", ("location", to))
+    request = asking.sent()
+    assert (request.method, request.url, request.body) == ("POST", to, b"{}")
+    asking.answer(request.id, 302, b"", ("location", "/"))
+    assert ear.only.status == 302
+
+
+@pytest.mark.parametrize("location", ["https://app.example/", "https://app.example/mount/other"])
+def test_but_to_the_same_place_only(location: str) -> None:
+    asking = Asking()
+    ear = asking.ask(POST, discovering=True)
+    asking.answer(asking.sent().id, 302, b"", ("location", location))
+    assert isinstance(ear.only, RemoteProtocolError)
+    assert "connect to it directly" in ear.only.message
+    asking = Asking()
+    ear = asking.ask(POST)  # a job's: its answer, whatever that means
+    asking.answer(asking.sent().id, 302, b"", ("location", location))
+    assert ear.only.status == 302
+
+
+def test_the_user_s_own_cookies_go_along_to_https_and_others_do_not() -> None:
+    asking = Asking()
+    asking.exchanges.give_cookies(BASE, [("own", "1")])
+    asking.ask(discovering=True)
+    first = asking.sent()
+    assert ("cookie", "own=1") in first.headers
+    to = ("location", "https://app.example/mount/config")
+    asking.answer(first.id, 302, b"", to, ("set-cookie", "theirs=2; Path=/"))
+    assert [value for name, value in asking.sent().headers if name == "cookie"] == ["own=1"]
+    asking.ask()
+    assert ("cookie", "own=1; theirs=2") in asking.sent().headers
 
 
 def test_otherwise_it_may_not() -> None:

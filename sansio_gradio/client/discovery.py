@@ -24,6 +24,7 @@ from sansio_gradio.wire.json import JSON
 from sansio_gradio.wire.url import URL, api_base
 
 _OK: Final = 200
+_NO_LOGIN: Final = frozenset({400, 401, 403, 404})
 _FOUND: Final = 302
 _NOT_FOUND: Final = 404
 _RENDERS: Final = 100  # functions whose components are known at a time
@@ -56,13 +57,10 @@ class Discovery:
         """Ask for the config, after the login if there is one; if nobody does so already."""
         if self._running:
             return
-        self._running = True
         if self._auth is None:
             self._request_config()
-            return
-        user, password = self._auth
-        form = urlencode({"username": user, "password": password}).encode()
-        self._ask(HTTPRequest("POST", "login", _FORM, form), "login", self._logged_in)
+        else:
+            self._log_in(*self._auth)
 
     def request_info(self) -> None:
         """Ask for ``/info``; before the app is known this waits for the config."""
@@ -72,7 +70,6 @@ class Discovery:
             return
         if self._running:
             return
-        self._running = True
         request = HTTPRequest("GET", "info?serialize=False")
         base = api_base(self.page, self._app.api_prefix)
         self._ask(request, "info", self._got_info, base=base)
@@ -113,6 +110,8 @@ class Discovery:
         then: Callable[[Answer], None],
         base: URL | None = None,
     ) -> None:
+        self._running = True
+
         def answered(answer: Answer) -> None:
             self._running = False
             try:
@@ -134,24 +133,35 @@ class Discovery:
         self._running = self._wants_info = False
         self._on_error(error)
 
+    def _log_in(self, user: str, password: str) -> None:
+        form = urlencode({"username": user, "password": password}).encode()
+        self._ask(HTTPRequest("POST", "login", _FORM, form), "login", self._logged_in)
+
     def _logged_in(self, answer: Answer) -> None:
         # 302 up to 3.16; later 200, and 400 for a wrong password (gradio routes.py: login).
-        if answer.status not in (_OK, _FOUND):
+        if answer.status in _NO_LOGIN:
             raise AuthenticationError(
                 f"the app refused the login: {excerpt(answer.body)}", status=answer.status
             )
+        if answer.status not in (_OK, _FOUND):
+            raise refusal(answer.status, answer.headers, answer.body, loads=answer.loads)
+        # Where a redirect to https has led holds for all that follows, as it does for the config.
+        self.page = attrs.evolve(self.page, scheme=answer.url.scheme, port=answer.url.port)
         self._request_config()
 
     def _request_config(self) -> None:
-        self._running = True
         self._ask(HTTPRequest("GET", "config"), "config", self._got_config)
 
     def _got_config(self, answer: Answer) -> None:
         # If there is a config, a redirect to it holds for all that follows.
         page = attrs.evolve(answer.url, target=answer.url.path.removesuffix("config"))
+        if self._auth is not None and page.origin != self.page.origin:
+            # A redirect to https, to which cookies of the login over http do not go.
+            self.page = page
+            self._log_in(*self._auth)
+            return
         is_missing = answer.status == _NOT_FOUND or answer.body.lstrip().startswith(b"<")
         if answer.status in (_OK, _NOT_FOUND) and is_missing:
-            self._running = True
             then = partial(self._got_page, answer, page)
             self._ask(HTTPRequest("GET", ""), "config", then, base=page)
         else:

@@ -132,6 +132,7 @@ class Exchanges:
         self.commands: deque[ConversationCommand] = deque()
         self.cookies = CookieJar()
         self.headers = headers
+        self._own_cookies: list[tuple[str, str]] = []
         self._loads = loads
         self._timers = timers
         self._timeouts = timeouts
@@ -217,6 +218,16 @@ class Exchanges:
         for id in list(self._running):
             self.abort(id)
 
+    def give_cookies(self, url: URL, cookies: list[tuple[str, str]]) -> None:
+        """Send *cookies*, the user's own, to the app, which is at *url*.
+
+        Raises:
+            LocalProtocolError: one cannot be sent.
+        """
+        self._own_cookies = cookies
+        for name, value in cookies:
+            self.cookies.set(url, name, value)
+
     # What the surroundings tell. An exchange that was aborted is told of no more.
 
     def response(self, id: int, status: int, headers: Headers) -> None:
@@ -266,13 +277,13 @@ class Exchanges:
             exchange.listener.ended()
             return
         location = header(exchange.headers, "location")
-        followed = _REDIRECTS if exchange.request.method == "GET" else _REDIRECTS_OF_A_POST
-        if location is not None and exchange.status in followed:
+        if location is not None and exchange.status in _REDIRECTS:
             try:
-                self._redirect(exchange, location)
+                if self._redirect(exchange, location):
+                    return
             except RemoteProtocolError as error:
                 self._fail(exchange, error)
-            return
+                return
         self._drop(exchange)
         body = b"".join(exchange.parts)
         exchange.on_answer(
@@ -317,28 +328,40 @@ class Exchanges:
             )
         self._timers.ask_for_time()
 
-    def _redirect(self, exchange: _Exchange, location: str) -> None:
+    def _redirect(self, exchange: _Exchange, location: str) -> bool:
         """Follow within the origin; while discovering also from http to https of the same host.
+
+        All that the user has given goes along. False: this is an answer, since a POST would become
+        a GET.
 
         Raises:
             RemoteProtocolError: this redirect is not to be followed.
         """
-        exchange.redirects += 1
-        if exchange.redirects > self._limits.redirects:
-            raise RemoteProtocolError("too many redirects")
         old, new = exchange.url, exchange.url.join(location)
-        upgraded = exchange.discovering and (old.scheme, new.scheme) == ("http", "https")
-        if new.origin != old.origin and not (upgraded and new.host == old.host):
+        stays = new.origin == old.origin
+        is_secured = exchange.discovering and old.is_secured_by(new)
+        if exchange.request.method != "GET" and exchange.status not in _REDIRECTS_OF_A_POST:
+            if not is_secured:
+                return False
+            # Where everything is sent to https, the POST is, too.
+            is_secured = new.target == old.target
+        if not (stays or is_secured):
             where = f"{new.scheme}://{new.host_header}"
             raise RemoteProtocolError(
                 f"redirected to {where}: connect to it directly if you trust it"
             )
+        exchange.redirects += 1
+        if exchange.redirects > self._limits.redirects:
+            raise RemoteProtocolError("too many redirects")
         exchange.url = new
+        if is_secured:
+            self.give_cookies(new, self._own_cookies)
         del self._running[exchange.id]
         exchange.parts.clear()
         exchange.size = 0
         self._send(exchange)
         self._redirected[exchange.given] = exchange.id
+        return True
 
     def _is_wanted(self, exchange: _Exchange) -> bool:
         """Whether a listener gets what it asked for, and not an answer of another kind."""

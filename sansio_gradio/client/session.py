@@ -113,8 +113,7 @@ class Session:
             entropy=entropy,
         )
         self._context.hand_in = self._hand_in
-        for name, value in pairs(cookies):
-            self._context.exchanges.cookies.set(page, name, value)
+        self._context.exchanges.give_cookies(page, pairs(cookies))
         self._jobs: dict[int, Job] = {}
         self._waiting: dict[int, Job] = {}
         self._last_job = 0
