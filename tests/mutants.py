@@ -87,8 +87,8 @@ MUTANTS = [
     Mutant(
         "a cancel takes the siblings along",
         STREAM,
-        "if any(other is not job and other.endpoint.fn_index == fn_index for other in others):",
-        "if False:",
+        "return any(other is not job and other.endpoint.fn_index == fn_index for other in others)",
+        "return False",
         "tests/test_client_session_stream.py",
     ),
     Mutant(
@@ -214,8 +214,8 @@ MUTANTS = [
     Mutant(
         "a timer that was started again passes as it was started first, too",
         "client/timers.py",
-        "        self.stop(name)\n        if delay is not None",
-        "        if delay is not None",
+        "        self.stop(name)\n        if seconds is not None",
+        "        if seconds is not None",
         "tests/test_client_timers.py",
     ),
     Mutant(

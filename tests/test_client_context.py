@@ -179,7 +179,7 @@ def test_cookies_expire_by_the_wall_clock_if_it_is_known(
 def test_stopping_is_answered_by_yes_or_no(status: int, body: Any, stopped: bool) -> None:
     talk = Talk(app())
     told: list[bool] = []
-    context_of(talk).ask_to_stop(HTTPRequest("POST", "cancel"), told.append)
+    context_of(talk).ask_to_stop("s", 1, "e", told.append)
     talk.answer(talk.request("/cancel"), body, status=status)
     assert told == [stopped]
 
@@ -187,10 +187,10 @@ def test_stopping_is_answered_by_yes_or_no(status: int, body: Any, stopped: bool
 def test_stopping_may_be_impossible_late_or_lost() -> None:
     talk = Talk(app())
     told: list[bool] = []
-    context_of(talk).ask_to_stop(None, told.append)
+    context_of(talk).ask_to_stop("s", 1, None, told.append)
     assert (told, talk.new()) == ([False], [])
     for _ in range(2):
-        context_of(talk).ask_to_stop(HTTPRequest("POST", "cancel"), told.append)
+        context_of(talk).ask_to_stop("s", 1, "e", told.append)
     lost, _ = talk.requests("/cancel", "/cancel")
     talk.lose(lost)
     assert told == [False, False]

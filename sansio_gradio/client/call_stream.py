@@ -61,20 +61,15 @@ class CallStream(JobChannel):
     def stop(self, job: Job, then: Callable[[bool], None]) -> None:
         if job.event_id is None:
             self._to_stop = then
-            return
-        version, event_id = self._context.app.version, job.event_id
-        if has(version, Feature.CANCEL):
-            request = requests.cancel(event_id, job.endpoint.fn_index, event_id)
         else:
-            request = requests.reset(event_id)
-        self._context.ask_to_stop(request, then)
+            super().stop(job, then)
 
     # Joining.
 
     def _joined(self, answer: Answer) -> None:
         job = self._job
         said, event_id = name_given(answer)
-        job.event_id = event_id
+        job.session_hash = job.event_id = event_id
         job.accepted(said)
         job.stream = self._connection = self._context.exchanges.listen(
             self._context.base,

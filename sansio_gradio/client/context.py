@@ -14,6 +14,7 @@ from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import GradioError, RemoteProtocolError
 from sansio_gradio.events import Anomaly, Event, SessionLost
 from sansio_gradio.limits import Limits, Timeouts
+from sansio_gradio.protocol import requests
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.failures import refusal
 from sansio_gradio.protocol.fields import said
@@ -101,8 +102,11 @@ class Context:
             self.base, request, phase=phase, deadline=deadline, then=answered, failed=failed
         )
 
-    def ask_to_stop(self, request: HTTPRequest | None, then: Callable[[bool], None]) -> None:
-        """Ask for a job to be stopped (None: there is no way to); *then* gets whether it was."""
+    def ask_to_stop(
+        self, session_hash: str, fn_index: int, event_id: str | None, then: Callable[[bool], None]
+    ) -> None:
+        """Ask for a job to be stopped, if there is a way to; *then* gets whether it was."""
+        request = requests.stop(self.app.version, session_hash, fn_index, event_id)
         if request is None:
             then(False)
             return

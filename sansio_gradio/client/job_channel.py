@@ -62,12 +62,8 @@ class JobChannel:
         job.stream = None if self._is_websocket else self._connection
 
     def stop(self, job: Job, then: Callable[[bool], None]) -> None:
-        if job.event_id is not None and has(self._context.app.version, Feature.RESET_BY_EVENT):
-            self._context.ask_to_stop(requests.reset(job.event_id), then)
-        else:
-            # Closing the connection stops a generator at its next yield, and is never answered.
-            self.forget(job)
-            then(False)
+        # To close the connection, as follows, stops a generator at its next yield.
+        self._context.ask_to_stop(job.session_hash, job.endpoint.fn_index, job.event_id, then)
 
     def forget(self, _job: Job) -> None:
         self._context.exchanges.abort(self._connection)

@@ -47,10 +47,8 @@ class PlainCall:
             failed=self._failed,
         )
 
-    def stop(self, job: Job, then: Callable[[bool], None]) -> None:
-        # A function that runs outside the queue cannot be stopped.
-        self.forget(job)
-        then(False)
+    def stop(self, _job: Job, then: Callable[[bool], None]) -> None:
+        then(False)  # a function that runs outside the queue cannot be stopped
 
     def forget(self, _job: Job) -> None:
         self._context.exchanges.abort(self._request)

@@ -39,10 +39,8 @@ class Polling:
             failed=job.fail,
         )
 
-    def stop(self, job: Job, then: Callable[[bool], None]) -> None:
-        # These servers know no way to stop a job.
-        self.forget(job)
-        then(False)
+    def stop(self, _job: Job, then: Callable[[bool], None]) -> None:
+        then(False)  # these servers know no way to stop a job
 
     def forget(self, _job: Job) -> None:
         self._context.exchanges.abort(self._request)

@@ -107,7 +107,7 @@ class SessionStream:
             then(False)
         elif job.id in self._joining:
             self._to_stop[job.id] = then
-        elif (request := self._stop_request(job)) is None:
+        elif self._has_siblings(job):
             then(False)
         else:
             self._stopping.add(fn_index)
@@ -117,24 +117,14 @@ class SessionStream:
                 then(stopped)
                 self._join_waiting()
 
-            self._context.ask_to_stop(request, answered)
+            self._context.ask_to_stop(self.session_hash, fn_index, job.event_id, answered)
 
-    def _stop_request(self, job: Job) -> requests.HTTPRequest | None:
-        """What makes the server stop just this job; None if nothing does."""
-        event_id = job.event_id
-        assert event_id is not None  # it has been joined
-        version = self._context.app.version
-        fn_index = job.endpoint.fn_index
-        if has(version, Feature.CANCEL):
-            # It stops by function and session, so it would take siblings along
-            # (gradio@4.31.0 routes.py: cancel_event).
-            others = (*self._jobs.values(), *self._joining.values())
-            if any(other is not job and other.endpoint.fn_index == fn_index for other in others):
-                return None
-            return requests.cancel(self.session_hash, fn_index, event_id)
-        if has(version, Feature.RESET_BY_EVENT):
-            return requests.reset(event_id)
-        return None
+    def _has_siblings(self, job: Job) -> bool:
+        """Whether others would be stopped with it (gradio@4.31.0 routes.py: cancel_event)."""
+        if not has(self._context.app.version, Feature.CANCEL):
+            return False
+        fn_index, others = job.endpoint.fn_index, (*self._jobs.values(), *self._joining.values())
+        return any(other is not job and other.endpoint.fn_index == fn_index for other in others)
 
     def forget(self, job: Job) -> None:
         self._waiting.pop(job.id, None)

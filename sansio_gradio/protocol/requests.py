@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 import attrs
 
+from sansio_gradio.protocol.features import Feature, Version, has
 from sansio_gradio.protocol.protocols import Channel, Handover, Traits, traits_of
 from sansio_gradio.wire import json
 from sansio_gradio.wire.headers import Headers, checked
@@ -141,6 +142,17 @@ def cancel(session_hash: str, fn_index: int, event_id: str) -> HTTPRequest:
 def reset(event_id: str) -> HTTPRequest:
     """Stop a job (4.0 to 4.30)."""
     return HTTPRequest("POST", "reset", JSON_CONTENT, json.dumps({"event_id": event_id}))
+
+
+def stop(
+    version: Version, session_hash: str, fn_index: int, event_id: str | None
+) -> HTTPRequest | None:
+    """What makes a server stop a job; None: nothing does, and nothing what it has not named."""
+    if event_id is not None and has(version, Feature.CANCEL):
+        return cancel(session_hash, fn_index, event_id)
+    if event_id is not None and has(version, Feature.RESET_BY_EVENT):
+        return reset(event_id)
+    return None
 
 
 def plain_call(body: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
