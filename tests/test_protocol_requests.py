@@ -231,6 +231,23 @@ def test_a_job_is_reset_as_the_recorder_did(version: str) -> None:
     assert asked
 
 
+@pytest.mark.parametrize(
+    ("version", "target"),
+    [
+        ((3, 50, 2), None),
+        ((4, 0), "reset"),
+        ((4, 30), "reset"),
+        ((4, 31), "cancel"),
+        ((6, 31), "cancel"),
+        ((), "cancel"),
+    ],
+)
+def test_each_server_stops_a_job_in_its_way(version: tuple[int, ...], target: str | None) -> None:
+    request = requests.stop(version, "s", 1, "e")
+    assert (request and request.target) == target
+    assert requests.stop(version, "s", 1, None) is None
+
+
 def test_a_plain_call_is_made_as_the_recorder_did() -> None:
     # By fn_index, which every version from 3.1.4 to 6.31.0 answers at this path.
     for version in transcripts.versions():
