@@ -249,24 +249,6 @@ def test_a_reference_is_resolved_as_the_rfc_says(reference: str, expected: str) 
     assert parts(base.join(reference)) == ("http", "a", 1, expected)
 
 
-@pytest.mark.parametrize(
-    ("there", "is_secured"),
-    [
-        ("https://a.example:7860/x", True),
-        ("https://a.example/y", True),
-        ("https://a.example:8443/", False),  # behind another port there may be somebody else
-        ("https://b.example/", False),
-        ("http://a.example:7860/", False),
-        ("wss://a.example/", False),
-    ],
-)
-def test_a_host_is_secured_by_its_https_on_the_same_port_or_the_usual_one(
-    there: str, is_secured: bool
-) -> None:
-    assert URL.parse("http://a.example:7860/").is_secured_by(URL.parse(there)) == is_secured
-    assert not URL.parse("https://a.example:7860/").is_secured_by(URL.parse(there))
-
-
 def test_a_redirect_may_lead_to_another_origin() -> None:
     base = URL.parse("https://a:1/b")
     assert str(base.join("//g:2/x")) == "https://g:2/x"

@@ -25,6 +25,7 @@ from sansio_gradio.client.commands import (
     SendText,
 )
 from sansio_gradio.client.headers import overlaid
+from sansio_gradio.client.redirects import redirected
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import ConnectionLost, DeadlineExceeded, GradioError, RemoteProtocolError
 from sansio_gradio.limits import Limits, Timeouts
@@ -36,8 +37,6 @@ from sansio_gradio.wire.url import URL
 
 _OK: Final = 200
 _SWITCHING: Final = 101
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_REDIRECTS_OF_A_POST: Final = frozenset({307, 308})  # the others would turn it into a GET
 
 
 @attrs.frozen
@@ -276,14 +275,12 @@ class Exchanges:
             self._drop(exchange)
             exchange.listener.ended()
             return
-        location = header(exchange.headers, "location")
-        if location is not None and exchange.status in _REDIRECTS:
-            try:
-                if self._redirect(exchange, location):
-                    return
-            except RemoteProtocolError as error:
-                self._fail(exchange, error)
+        try:
+            if self._redirect(exchange):
                 return
+        except RemoteProtocolError as error:
+            self._fail(exchange, error)
+            return
         self._drop(exchange)
         body = b"".join(exchange.parts)
         exchange.on_answer(
@@ -328,33 +325,23 @@ class Exchanges:
             )
         self._timers.ask_for_time()
 
-    def _redirect(self, exchange: _Exchange, location: str) -> bool:
-        """Follow within the origin; while discovering also from http to https of the same host.
-
-        All that the user has given goes along. False: this is an answer, since a POST would become
-        a GET.
+    def _redirect(self, exchange: _Exchange) -> bool:
+        """Send a request to where its answer leads; False: it is its answer.
 
         Raises:
             RemoteProtocolError: this redirect is not to be followed.
         """
-        old, new = exchange.url, exchange.url.join(location)
-        stays = new.origin == old.origin
-        is_secured = exchange.discovering and old.is_secured_by(new)
-        if exchange.request.method != "GET" and exchange.status not in _REDIRECTS_OF_A_POST:
-            if not is_secured:
-                return False
-            # Where everything is sent to https, the POST is, too.
-            is_secured = new.target == old.target
-        if not (stays or is_secured):
-            where = f"{new.scheme}://{new.host_header}"
-            raise RemoteProtocolError(
-                f"redirected to {where}: connect to it directly if you trust it"
-            )
+        method, old = exchange.request.method, exchange.url
+        new = redirected(
+            method, old, exchange.status, exchange.headers, discovering=exchange.discovering
+        )
+        if new is None:
+            return False
         exchange.redirects += 1
         if exchange.redirects > self._limits.redirects:
             raise RemoteProtocolError("too many redirects")
         exchange.url = new
-        if is_secured:
+        if new.origin != old.origin:
             self.give_cookies(new, self._own_cookies)
         del self._running[exchange.id]
         exchange.parts.clear()

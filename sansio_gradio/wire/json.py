@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from itertools import chain, islice
 from math import isfinite
 from typing import Any, TypeAlias, TypeGuard
@@ -76,7 +75,11 @@ def loads(
         # Looking for a backslash costs next to nothing; large texts (files in base64) have none.
         if "\\" in text and ("\\ud" in text or "\\uD" in text):
             text = _SURROGATES.sub(lambda m: "\\ufffd" if m["lone"] else m[0], text)
-        value = _parsed(text, json_loads)
+        value: JSON
+        try:
+            value = (json_loads or _decode)(text)
+        except ValueError:
+            value = _decode(text)  # which knows NaN
         # Only a text with more openings than levels can be too deep, and most have a handful.
         if _has_more_openings(text, max_depth) and any(islice(_levels(value), max_depth, None)):
             raise RecursionError
@@ -117,15 +120,6 @@ def dumps(value: object) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         return _encode_ascii(value).encode()  # a lone surrogate can be carried as an escape
-
-
-def _parsed(text: str, json_loads: Callable[[str | bytes], Any] | None) -> JSON:
-    if json_loads is not None:
-        with suppress(ValueError):
-            parsed: JSON = json_loads(text)
-            return parsed
-    decoded: JSON = _decode(text)
-    return decoded
 
 
 def _has_more_openings(text: str, count: int) -> bool:

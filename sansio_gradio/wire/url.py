@@ -125,15 +125,6 @@ class URL:
         """Scheme, host and port; ``ws`` counts as ``http`` and ``wss`` as ``https``."""
         return self.scheme.replace("ws", "http"), self.host, self.port
 
-    def is_secured_by(self, other: URL) -> bool:
-        """Whether *other* is the same host over TLS.
-
-        That is on the same port or on the usual one: behind another there may be somebody else.
-        """
-        ports = (self.port, DEFAULT_PORTS["https"])
-        schemes = (self.scheme, other.scheme)
-        return schemes == ("http", "https") and self.host == other.host and other.port in ports
-
     @property
     def host_header(self) -> str:
         """The value of the Host field: brackets around IPv6, the port only if it is unusual."""

@@ -1,0 +1,48 @@
+"""Where a redirect may lead: nowhere that the user has not named.
+
+What the user has given for the app (headers, cookies, the password) goes along, so a redirect is
+followed within the origin only. While an app is being discovered it may also lead from http to
+https of the same host, on the same port or on the usual one: behind another there may be somebody
+else.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sansio_gradio.errors import RemoteProtocolError
+from sansio_gradio.wire.headers import Headers, header
+from sansio_gradio.wire.url import DEFAULT_PORTS, URL
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_REDIRECTS_OF_A_POST: Final = frozenset({307, 308})  # the others would turn it into a GET
+
+
+def redirected(
+    method: str, url: URL, status: int, headers: Headers, *, discovering: bool
+) -> URL | None:
+    """Where a request is to be sent instead; None: this is its answer.
+
+    Raises:
+        RemoteProtocolError: this redirect is not to be followed.
+    """
+    location = header(headers, "location")
+    if location is None or status not in _REDIRECTS:
+        return None
+    new = url.join(location)
+    is_secured = discovering and _is_secured(url, new)
+    if method != "GET" and status not in _REDIRECTS_OF_A_POST:
+        if not is_secured:
+            return None
+        # Where everything is sent to https, the POST is, too.
+        is_secured = new.target == url.target
+    if is_secured or new.origin == url.origin:
+        return new
+    where = f"{new.scheme}://{new.host_header}"
+    raise RemoteProtocolError(f"redirected to {where}: connect to it directly if you trust it")
+
+
+def _is_secured(old: URL, new: URL) -> bool:
+    ports = (old.port, DEFAULT_PORTS["https"])
+    schemes = (old.scheme, new.scheme)
+    return schemes == ("http", "https") and old.host == new.host and new.port in ports
