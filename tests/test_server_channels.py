@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sansio_gradio.deadlines import Deadlines
 from sansio_gradio.server.app import App
 from sansio_gradio.server.channels import HEARTBEAT_EVERY, Channels
-from sansio_gradio.server.deadlines import Deadlines
 from sansio_gradio.server.events import End, Open, Send, SendAlive
 from sansio_gradio.server.jobs import Job, Session
 from sansio_gradio.server.messages import Messages

@@ -14,10 +14,10 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
+from sansio_gradio.deadlines import Deadlines
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Traits
 from sansio_gradio.protocol.states import CLOSE_STREAM, HEARTBEAT, Msg
-from sansio_gradio.server.deadlines import Deadlines
 from sansio_gradio.server.events import Command, End, Open, Send, SendAlive
 from sansio_gradio.server.jobs import Job, Session
 from sansio_gradio.server.messages import Messages

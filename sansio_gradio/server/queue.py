@@ -8,12 +8,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from sansio_gradio.deadlines import Deadlines
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.protocol.protocols import Channel
 from sansio_gradio.protocol.states import Msg
 from sansio_gradio.server.app import App, Function
 from sansio_gradio.server.channels import Channels
-from sansio_gradio.server.deadlines import Deadlines
 from sansio_gradio.server.events import Event, JobCancelled, JobSubmitted
 from sansio_gradio.server.jobs import Job, Line, Session, Sessions, Stage, Times
 from sansio_gradio.server.limits import ServerLimits

@@ -8,7 +8,7 @@ from functools import partial
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sansio_gradio.server.deadlines import Deadlines
+from sansio_gradio.deadlines import Deadlines
 
 
 def test_what_is_due_is_done_once_and_in_order() -> None:
