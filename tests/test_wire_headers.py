@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import Any
+
 import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sansio_gradio.errors import LocalProtocolError
-from sansio_gradio.wire.headers import checked, date, header
+from sansio_gradio.wire.headers import checked, date, header, overlaid, pairs
 
 
 def test_names_are_lower_case_and_order_and_repetition_stay() -> None:
@@ -97,3 +101,49 @@ def test_a_date_is_read_or_is_none(text: str, seconds: float | None) -> None:
 )
 def test_whatever_a_server_writes_is_a_date_or_none(text: str) -> None:
     assert date(text) is None or isinstance(date(text), float)
+
+
+# As a mapping or as pairs, and which of two wins
+
+FORMS: list[Callable[[dict[str, str]], Any]] = [
+    dict,
+    MappingProxyType,
+    lambda fields: list(fields.items()),
+    lambda fields: iter(fields.items()),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_fields_come_in_many_forms(form: Callable[[dict[str, str]], Any]) -> None:
+    fields = {"B": "1", "a": "2"}
+    assert pairs(form(fields)) == [("B", "1"), ("a", "2")]
+    assert checked(form(fields)) == (("b", "1"), ("a", "2"))
+    with pytest.raises(LocalProtocolError, match="'Evil' cannot be sent"):
+        checked(form({"fine": "1", "Evil": "x\r\ny: z"}))
+
+
+def test_pairs_may_repeat_a_name() -> None:
+    assert checked([("A", "1"), ("a", "2")]) == (("a", "1"), ("a", "2"))
+
+
+headers = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"))).map(tuple)
+
+
+@given(headers, headers)
+def test_what_is_above_replaces_what_has_its_name(below: Any, above: Any) -> None:
+    result = overlaid(below, above)
+    names = [name for name, _ in above]
+    assert [pair for pair in result if pair[0] in names] == list(above)
+    assert [pair for pair in result if pair[0] not in names] == [
+        pair for pair in below if pair[0] not in names
+    ]
+
+
+def test_the_order_is_kept() -> None:
+    below = (("a", "1"), ("b", "2"), ("a", "3"), ("c", "4"))
+    assert overlaid(below, (("a", "5"), ("d", "6"))) == (
+        ("b", "2"),
+        ("c", "4"),
+        ("a", "5"),
+        ("d", "6"),
+    )

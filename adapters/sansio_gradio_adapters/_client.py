@@ -19,7 +19,6 @@ from typing import Any
 from sansio_gradio.client.call import Call
 from sansio_gradio.client.commands import Observe
 from sansio_gradio.client.engine import Engine
-from sansio_gradio.client.headers import Fields
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.errors import ConnectionLost, GradioError, JobCancelledError, LocalProtocolError
 from sansio_gradio.events import (
@@ -39,6 +38,7 @@ from sansio_gradio.events import (
 )
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+from sansio_gradio.wire.headers import Fields
 from sansio_gradio.wire.url import space_url
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, Signal

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from sansio_gradio.client.call import Call, Want
 from sansio_gradio.client.commands import Observe
-from sansio_gradio.client.headers import Fields
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.errors import JobCancelledError, LocalProtocolError
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+from sansio_gradio.wire.headers import Fields
 from sansio_gradio_adapters._awaited import Job, MessageStream, Results
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._history import MessageQueue

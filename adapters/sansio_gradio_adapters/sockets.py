@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from sansio_gradio.client.call import Call, Want
 from sansio_gradio.client.commands import Observe
-from sansio_gradio.client.headers import Fields
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+from sansio_gradio.wire.headers import Fields
 from sansio_gradio_adapters._blocking import Job, JobCancelledError, MessageStream, Reader, Results
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._history import MessageQueue

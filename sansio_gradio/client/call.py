@@ -8,9 +8,9 @@ from typing import Any
 
 import attrs
 
-from sansio_gradio.client.headers import Fields
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+from sansio_gradio.wire.headers import Fields
 
 
 class Want(enum.Flag):

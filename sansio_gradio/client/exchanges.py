@@ -24,14 +24,13 @@ from sansio_gradio.client.commands import (
     SendRequest,
     SendText,
 )
-from sansio_gradio.client.headers import overlaid
 from sansio_gradio.client.redirects import redirected
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import ConnectionLost, DeadlineExceeded, GradioError, RemoteProtocolError
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.requests import HTTPRequest
 from sansio_gradio.wire.cookies import CookieJar
-from sansio_gradio.wire.headers import Headers, header
+from sansio_gradio.wire.headers import Headers, header, overlaid
 from sansio_gradio.wire.json import JSON, Loads, loads
 from sansio_gradio.wire.url import URL
 

@@ -18,7 +18,6 @@ from typing import Any, Final, Protocol
 from sansio_gradio.client.call import Call, Want
 from sansio_gradio.client.chunks import Chunk, StreamingInput
 from sansio_gradio.client.context import Context
-from sansio_gradio.client.headers import checked_headers
 from sansio_gradio.client.retry import Pause
 from sansio_gradio.errors import (
     AppError,
@@ -48,6 +47,7 @@ from sansio_gradio.protocol.messages import Message, output_data
 from sansio_gradio.protocol.outputs import Change, Outputs, Slots, change_of
 from sansio_gradio.protocol.states import JobState, Msg, after
 from sansio_gradio.protocol.status import Status, StatusUpdate, status_of
+from sansio_gradio.wire.headers import checked
 from sansio_gradio.wire.json import JSON
 
 
@@ -76,7 +76,7 @@ class Job:
     def __init__(self, id: int, call: Call) -> None:
         self.id = id
         self.call = call
-        self.headers = checked_headers(call.headers or ())
+        self.headers = checked(call.headers or ())
         self._wants_messages = Want.MESSAGES in call.want
         self._wants_status = Want.STATUS in call.want
         self._wants_outputs = Want.OUTPUTS in call.want

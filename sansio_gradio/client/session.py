@@ -14,7 +14,6 @@ from sansio_gradio.client.context import Context
 from sansio_gradio.client.discovery import Discovery
 from sansio_gradio.client.dispatch import Dispatch
 from sansio_gradio.client.exchanges import Exchanges
-from sansio_gradio.client.headers import Fields, checked_headers, overlaid, pairs
 from sansio_gradio.client.job import Job
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.timers import Timers
@@ -23,7 +22,7 @@ from sansio_gradio.events import Connected, ConnectingFailed, JobCancelled, JobF
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.protocols import PROTOCOLS, Handover, detect, spoken
-from sansio_gradio.wire.headers import Headers
+from sansio_gradio.wire.headers import Fields, Headers, checked, overlaid, pairs
 from sansio_gradio.wire.json import loads
 from sansio_gradio.wire.url import api_base, app_base
 
@@ -96,7 +95,7 @@ class Session:
         self._forced = protocol
         self._on_asked = on_asked
         limits, timeouts, timers = limits or Limits(), timeouts or Timeouts(), Timers(wall_offset)
-        sent = overlaid(_OWN_HEADERS, checked_headers(headers))
+        sent = overlaid(_OWN_HEADERS, checked(headers))
         read = partial(loads, max_depth=limits.json_depth, json_loads=json_loads)
         of_answers = partial(read, max_size=limits.answer)
         self._context = Context(
@@ -236,7 +235,7 @@ class Session:
                 piece does not fit, or a header cannot be sent. A job of which that is only known
                 with the app ends in this error.
         """
-        found, sent = self._running(job), checked_headers(headers or ())
+        found, sent = self._running(job), checked(headers or ())
         number = found.input.add(list(chunk), latest=latest, headers=sent)
         self._asked()
         return number

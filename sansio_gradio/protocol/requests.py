@@ -61,7 +61,7 @@ def data_frame(
     traits: Traits, body: Mapping[str, Any], request_headers: Mapping[str, str] | None = None
 ) -> TextFrame | HTTPRequest:
     """``send_data_frame`` for a row of the table and a finished body."""
-    headers = checked((request_headers or {}).items())
+    headers = checked(request_headers or {})
     if traits.channel is Channel.WEBSOCKET:
         return TextFrame(json.dumps(body).decode())
     if traits.channel is Channel.POLL:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from sansio_gradio.errors import LocalProtocolError
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 """Names (those received: in lower case) and values, in order, octets as latin-1."""
+
+Fields: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
+"""What a caller gives: fields, or cookies."""
 
 TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 SENDABLE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # section 5.5, and no line ends
@@ -21,14 +24,21 @@ _RESERVED: Final = frozenset(
 )
 
 
-def checked(fields: Iterable[tuple[str, str]]) -> Headers:
+def pairs(fields: Fields) -> list[tuple[str, str]]:
+    """Name and value of each, from a mapping or from pairs."""
+    if isinstance(fields, Mapping):
+        return list(cast("Mapping[str, str]", fields).items())
+    return list(fields)
+
+
+def checked(fields: Fields) -> Headers:
     """The fields, names in lower case.
 
     Raises:
         LocalProtocolError: one cannot be sent, or is not the caller's to send.
     """
     headers: list[tuple[str, str]] = []
-    for name, value in fields:
+    for name, value in pairs(fields):
         if not TOKEN.fullmatch(name):
             raise LocalProtocolError(f"not the name of a header field: {name!r}")
         if name.lower() in _RESERVED:
@@ -38,6 +48,12 @@ def checked(fields: Iterable[tuple[str, str]]) -> Headers:
             raise LocalProtocolError(f"the value of the header field {name!r} cannot be sent")
         headers.append((name.lower(), value.strip(" \t")))
     return tuple(headers)
+
+
+def overlaid(below: Headers, above: Headers) -> Headers:
+    """Both, where a name of *above* replaces the same name of *below*."""
+    names = {name for name, _ in above}
+    return (*(pair for pair in below if pair[0] not in names), *above)
 
 
 def header(headers: Headers, name: str) -> str | None:
