@@ -1,9 +1,17 @@
 """A Gradio server at the altitude of HTTP messages: no bytes, no clock.
 
-Told what clients ask (``request``, ``text``, ``closed``), it gives commands for
-those who carry messages (``next_command``) and events for those who run the functions
-(``next_event``). What the application answers is in ``Runs``: ``start``, ``progress``, ``log``,
+Told what clients ask, it gives commands for those who carry messages and events for those who run
+the functions. What the application answers is in ``Runs``: ``start``, ``progress``, ``log``,
 ``generate``, ``complete``, ``fail``, or ``send`` with a message of its own making.
+
+    conversation = Conversation(app, entropy=os.urandom)
+    conversation.request(Request(1, "GET", "/config", headers, b""), now)
+    while command := conversation.next_command():
+        ...                                  # Answer, Open, Send, SendAlive or End of an exchange
+    while event := conversation.next_event():
+        ...                                  # JobSubmitted, JobCancelled, ChunkReceived, InputEnded
+
+A WebSocket is a request of the method ``WEBSOCKET``; ``Open`` accepts it.
 """
 
 from __future__ import annotations
