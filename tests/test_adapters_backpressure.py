@@ -60,7 +60,7 @@ async def in_a_world(
     if name == "trio":
         async with trio.open_nursery() as nursery:
             world: Any = for_trio._World(core, None, nursery)
-            world._machine = machine
+            world.machine = machine
             machine.world = world
             await play(world)
             world.shut_down()

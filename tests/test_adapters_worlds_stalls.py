@@ -40,7 +40,7 @@ async def test_outputs_that_nobody_reads(place: Place) -> None:
 @in_every_world
 async def test_whoever_keeps_up_misses_nothing(place: Place) -> None:
     endless = place.lively.new_endless()
-    limits = Limits(kept_outputs=1000)  # bytes: of a few numbers
+    limits = Limits(kept_outputs=5000)  # bytes: of some 20 numbers
     async with place.client(limits=limits) as client:
         job = client.submit(endless.name, api_name="/endless")
         count = 0

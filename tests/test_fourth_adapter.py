@@ -1,4 +1,4 @@
-"""The page about writing a further adapter holds one, which works."""
+"""The page about writing a further adapter holds two, which work."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from listings import listings, printed_by
 from lively_app import Lively
 from places import SERVERS, serve
 
-LISTINGS = listings("fourth_adapter")
+WATCHED, WATCHED_MAIN, TWISTED, TWISTED_MAIN = listings("fourth_adapter")
 
 # Behind the adapter: what is tried with it, besides what the page shows.
 TRIAL = """
-async def main(url):
-    from sansio_gradio.errors import AppError, ConnectFailed, JobCancelledError
+from sansio_gradio.errors import AppError, ConnectFailed, JobCancelledError
 
+
+async def trial(url):
     async with Client(url) as client:
         print([output async for output in client.submit("abc", api_name="/chat")])
         big = "x" * 3_000_000
@@ -28,25 +29,65 @@ async def main(url):
         except AppError as error:
             print(error.message)
         held = client.submit("x", api_name="/held")
-        try:
-            await held.result(0.05)
-        except TimeoutError:
-            print("not yet")
-        waiting = defer.ensureDeferred(held.result())
-        waiting.cancel()
-        try:
-            await waiting
-        except (defer.CancelledError, JobCancelledError):
-            print("given up", held.cancelled())
+        for patience in (0, 0.05):
+            try:
+                await held.result(patience)
+            except TimeoutError:
+                print("not yet")
+        await cancelled(held.result)
+        print("given up", held.cancelled())
+        left = client.submit("x", api_name="/held")
+    print("left", left.cancelled())
     try:
         async with Client("http://127.0.0.1:1"):
             pass
     except ConnectFailed as error:
         print("refused" in str(error))
-
-
-task.react(lambda _, *args: defer.ensureDeferred(main(*args)), sys.argv[1:])
 """
+
+ON_TRIO = """
+async def cancelled(what):
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await what()
+
+
+async def main(url):
+    descriptors = len(os.listdir("/dev/fd"))
+    await trial(url)
+    await trio.sleep(0.05)
+    print("closed", len(os.listdir("/dev/fd")) - descriptors)
+
+
+import os
+trio.run(main, *sys.argv[1:])
+"""
+
+ON_TWISTED = """
+async def cancelled(what):
+    waiting = defer.ensureDeferred(what())
+    waiting.cancel()
+    try:
+        await waiting
+    except (defer.CancelledError, JobCancelledError):
+        pass
+
+
+task.react(lambda _, *args: defer.ensureDeferred(trial(*args)), sys.argv[1:])
+"""
+
+DONE = [
+    "['a', 'ab', 'abc']",
+    "True",
+    "True",
+    "['a', 'b']",
+    "no",
+    "not yet",
+    "not yet",
+    "given up True",
+    "left True",
+    "True",
+]
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -54,23 +95,21 @@ def served(request: pytest.FixtureRequest) -> Iterator[tuple[Lively, str]]:
     yield from serve(request.param)
 
 
-def test_it_is_short() -> None:
-    adapter, _ = LISTINGS
+@pytest.mark.parametrize("adapter", [WATCHED, TWISTED])
+def test_it_is_short(adapter: str) -> None:
     assert len([line for line in adapter.splitlines() if line]) < 80
 
 
-def test_the_page_runs_as_it_is(served: tuple[Lively, str]) -> None:
-    assert printed_by("".join(LISTINGS), served[1], "abc", needs="twisted") == ["a", "ab", "abc"]
+@pytest.mark.parametrize(
+    ("program", "needs"), [(WATCHED + WATCHED_MAIN, "trio"), (TWISTED + TWISTED_MAIN, "twisted")]
+)
+def test_the_page_runs_as_it_is(served: tuple[Lively, str], program: str, needs: str) -> None:
+    assert printed_by(program, served[1], "abc", needs=needs) == ["a", "ab", "abc"]
+
+
+def test_a_watched_world_does_what_the_others_do(served: tuple[Lively, str]) -> None:
+    assert printed_by(WATCHED + TRIAL + ON_TRIO, served[1]) == [*DONE, "closed 0"]
 
 
 def test_the_adapter_does_what_the_others_do(served: tuple[Lively, str]) -> None:
-    assert printed_by(LISTINGS[0] + TRIAL, served[1], needs="twisted") == [
-        "['a', 'ab', 'abc']",
-        "True",
-        "True",
-        "['a', 'b']",
-        "no",
-        "not yet",
-        "given up True",
-        "True",
-    ]
+    assert printed_by(TWISTED + TRIAL + ON_TWISTED, served[1], needs="twisted") == DONE

@@ -11,6 +11,7 @@ cut) it tells afterwards.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
@@ -39,21 +40,25 @@ Sink: TypeAlias = Callable[[Event], None]
 class World(Protocol):
     """What moves bytes. Connections go by the numbers that the engine gave them."""
 
+    @abstractmethod
     def open(self, conn: int, host: str, port: int) -> None:
-        """Connect; tell ``Driver.opened`` or ``Driver.lost``."""
-        ...
+        """Connect; tell ``opened`` or ``lost``."""
 
+    @abstractmethod
     def close(self, conn: int, last: bytes) -> None:
-        """Send what is left and then *last*, close, tell no more. It may still be connecting."""
-        ...
+        """Send what was taken and then *last*, close, tell no more. It may still be connecting."""
 
-    def pause(self, conn: int) -> None: ...
+    @abstractmethod
+    def pause(self, conn: int) -> None:
+        """Read no more. What is read already may be told."""
 
-    def resume(self, conn: int) -> None: ...
+    @abstractmethod
+    def resume(self, conn: int) -> None:
+        """Read again."""
 
+    @abstractmethod
     def wake_writer(self, conn: int) -> None:
-        """``Driver.data_to_send`` may have something: send all that it gives."""
-        ...
+        """``data_to_send`` may have something: take and send it, until there is none."""
 
 
 class Driver:

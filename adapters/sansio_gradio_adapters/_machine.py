@@ -12,9 +12,11 @@ from __future__ import annotations
 import os
 import socket
 import time
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._driver import Driver, World
@@ -27,7 +29,7 @@ T = TypeVar("T")
 
 
 class Rest(set[T]):
-    """What has to be gone before a client is closed: its tasks and connections."""
+    """What has to be gone before a client is closed: its connections, tasks, whatever."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,32 +44,51 @@ class Rest(set[T]):
 class TaskWorld(World, Protocol):
     """A world in which tasks await. It tells a ``Machine`` what happens."""
 
+    machine: Machine
+    """What is told; each world makes one of its own."""
     rest: Rest[Any]
-    """What is not gone yet; ``shut_down`` has it go."""
+    """What is not gone yet. A client is closed when, after ``shut_down``, this is empty."""
 
+    @abstractmethod
     def set_timer(self, at: float) -> None:
-        """Have ``Machine.step`` called at this time, or before it; it replaces the last one."""
-        ...
+        """Have ``Machine.step`` called at this time of ``time.monotonic()``, in place of the last.
+
+        It may have passed, 0.0 too. To step too early does no harm, so that who finds it easier
+        may keep the earlier of two times.
+        """
 
     def step_soon(self) -> None:
-        """Have ``Machine.step`` called, once, when the task that runs now waits."""
+        """Have ``Machine.step`` called when the task that runs now waits."""
         self.set_timer(0.0)
 
+    @abstractmethod
     def post(self, note: Callable[[], object]) -> None:
-        """Have *note* called by the event loop, if it still runs: for finalizers, in any thread."""
-        ...
+        """Have *note* called by the event loop, if it still runs.
 
+        Finalisers do this, in any thread and in the middle of anything: it must take no lock.
+        """
+
+    @abstractmethod
     def shut_down(self) -> None:
-        """Begin to close everything; the machine is told no more."""
-        ...
+        """Begin to close everything as it is, at once and without waiting.
 
-    async def wait_for(self, signal: Signal, seen: int, timeout: float | None = None) -> None:
-        """Wait until *signal* is beyond the version *seen*, at most *timeout* seconds."""
-        ...
+        The machine needs to be told no more, and bears it.
+        """
+
+    @abstractmethod
+    async def wait_for(self, signal: Signal, seen: int) -> None:
+        """Wait until *signal* is beyond the version *seen*.
+
+        If ``signal.subscribe(wake, seen)``, *wake* will be called, once and by the thread of the
+        event loop; else it is beyond already. In the end ``signal.unsubscribe(wake)``.
+        """
 
     async def checkpoint(self) -> None:
         """What this world wants of whoever need not wait: let others run, or be cancelled."""
-        ...
+
+
+def _nothing(_now: float) -> None:
+    """Nothing has happened that the engine has to be told."""
 
 
 class Machine:
@@ -79,18 +100,23 @@ class Machine:
         self._core = core
         self._world = world
         core.post = self._post
-        self._driver = Driver(core.engine, world, ssl_context=ssl_context)
-        self._driver.sinks[core.session.id] = core.receive
-        self.data_to_send = self._driver.data_to_send
+        self.driver = Driver(core.engine, world, ssl_context=ssl_context)
+        self.driver.sinks[core.session.id] = core.receive
+        self.alarms = Timers()
+        """For those who wait, but not for ever."""
+        self._is_down = False
 
     def opened(self, conn: int) -> None:
-        self._tell(self._driver.opened, conn)
+        """The connection is there."""
+        self._tell(self.driver.opened, conn)
 
     def received(self, conn: int, data: bytes) -> None:
-        self._tell(self._driver.received, conn, data)
+        """Bytes have come, or, without any, the peer's end, which the world is to close behind."""
+        self._tell(self.driver.received, conn, data)
 
     def lost(self, conn: int, error: GradioError) -> None:
-        self._tell(self._driver.lost, conn, error)
+        """The connection did not come about, or broke; the world has forgotten it."""
+        self._tell(self.driver.lost, conn, error)
 
     def writable(self, conn: int) -> None:
         """The connection takes more."""
@@ -100,9 +126,22 @@ class Machine:
 
         self._tell(write)
 
-    def step(self) -> None:
-        """Do what has been asked, and what it is time for."""
-        self._tell(_nothing)
+    def data_to_send(self, conn: int) -> bytes:
+        """Some of what is to be sent on a connection now; none: nothing, or it is closed."""
+        return self.driver.data_to_send(conn)
+
+    def step(self, first: Callable[[float], object] = _nothing) -> None:
+        """Do what has been asked, and what it is time for; *first* is told the time before that.
+
+        To step without need, too early or after the end does no harm.
+        """
+        self._tell(first)
+
+    def shut_down(self) -> None:
+        """Have the world close everything."""
+        if not self._is_down:
+            self._is_down = True
+            self._world.shut_down()
 
     def _post(self, note: Callable[[], object]) -> None:
         def noted() -> None:
@@ -117,7 +156,9 @@ class Machine:
         core, now = self._core, time.monotonic()
         try:
             happened(*what, now)
-            self._driver.step(now)
+            self.driver.step(now)
+            self.alarms.tell(now)
+            self.alarms.fire()
             core.publish()
         except BaseException as error:
             core.break_down(error)
@@ -125,13 +166,11 @@ class Machine:
                 raise
         finally:
             if core.is_closed:
-                self._world.shut_down()
-            elif (deadline := core.engine.next_deadline()) is not None:
-                self._world.set_timer(deadline)
-
-
-def _nothing(_now: float) -> None:
-    """Nothing has happened that the engine has to be told."""
+                self.shut_down()
+            else:
+                times = (core.engine.next_deadline(), self.alarms.next_deadline())
+                if any(time is not None for time in times):
+                    self._world.set_timer(min(time for time in times if time is not None))
 
 
 async def wait_until(
@@ -142,15 +181,25 @@ async def wait_until(
     At most *timeout* seconds; False: it has not happened by then.
     """
     await world.checkpoint()
-    until = None if timeout is None else time.monotonic() + timeout
-    while True:
-        seen = signal.version
-        if happened():
-            return True
-        left = None if until is None else until - time.monotonic()
-        if left is not None and left <= 0:
-            return False
-        await world.wait_for(signal, seen, left)
+    late = timeout is not None and timeout <= 0
+
+    def give_up() -> None:
+        nonlocal late
+        late = True
+        signal.notify()
+
+    alarms = world.machine.alarms
+    if timeout is not None and not late:
+        alarms.start(give_up, timeout, give_up)
+        world.step_soon()
+    try:
+        while True:
+            seen = signal.version
+            if happened() or late:
+                return happened()
+            await world.wait_for(signal, seen)
+    finally:
+        alarms.stop(give_up)
 
 
 def connect_failed(host: str, port: int, error: Exception) -> ConnectFailed:

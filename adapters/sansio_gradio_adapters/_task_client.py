@@ -342,7 +342,7 @@ class TaskClient:
             core.break_down(JobCancelledError())
             raise
         finally:
-            world.shut_down()
+            world.machine.shut_down()
         await wait_until(world, world.rest.changed, lambda: not world.rest)
 
     async def __aexit__(

@@ -178,18 +178,14 @@ class _World:
         with suppress(RuntimeError):  # the loop is closed, and what there was with it
             self._loop.call_soon_threadsafe(note)
 
-    async def wait_for(self, signal: Signal, seen: int, timeout: float | None = None) -> None:
+    async def wait_for(self, signal: Signal, seen: int) -> None:
         told: asyncio.Future[None] = self._loop.create_future()
         wake = partial(_settle, told)
-        if not signal.subscribe(wake, seen):
-            return
-        timer = None if timeout is None else self._loop.call_later(timeout, wake)
-        try:
-            await told
-        finally:
-            signal.unsubscribe(wake)
-            if timer is not None:
-                timer.cancel()
+        if signal.subscribe(wake, seen):
+            try:
+                await told
+            finally:
+                signal.unsubscribe(wake)
 
     async def checkpoint(self) -> None:
         pass  # asyncio expects none

@@ -94,7 +94,7 @@ class _World:
     """
 
     def __init__(self, core: ClientCore, tls: ssl.SSLContext | None, nursery: trio.Nursery) -> None:
-        self._machine = Machine(core, self, tls)
+        self.machine = Machine(core, self, tls)
         self._nursery = nursery
         self._token = trio.lowlevel.current_trio_token()
         self._buffer = bytearray(READ_SIZE)
@@ -131,7 +131,7 @@ class _World:
             )
         except (OSError, ValueError) as error:
             if self._dials.pop(conn, None) is not None:
-                self._machine.lost(conn, connect_failed(host, port, error))
+                self.machine.lost(conn, connect_failed(host, port, error))
             return
         # trio's own way to receive lets others run between reading and returning what was read.
         with socket.socket(fileno=stream.socket.detach()) as sock:
@@ -139,7 +139,7 @@ class _World:
             resolve.prepare(sock)
             if (scope := self._dials.pop(conn, None)) is not None:  # not given up meanwhile
                 wire = self._wires[conn] = _Wire(sock, scope)
-                self._machine.opened(conn)
+                self.machine.opened(conn)
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write, conn, wire)
                     await self._read(conn, wire)
@@ -161,9 +161,9 @@ class _World:
             except OSError as error:
                 del self._wires[conn]
                 wire.scope.cancel()
-                self._machine.lost(conn, connection_lost(error))
+                self.machine.lost(conn, connection_lost(error))
                 break
-            self._machine.received(conn, bytes(memoryview(self._buffer)[:size]))
+            self.machine.received(conn, bytes(memoryview(self._buffer)[:size]))
             if not size:
                 break
         await trio.sleep_forever()  # the engine says when to close
@@ -175,7 +175,7 @@ class _World:
             await trio.lowlevel.wait_writable(wire.sock)
             self._push(wire)
             if not wire.closing:
-                self._machine.writable(conn)
+                self.machine.writable(conn)
             elif not wire.out:
                 wire.scope.cancel()
 
@@ -211,7 +211,7 @@ class _World:
 
     def wake_writer(self, conn: int) -> None:
         wire = self._wires.get(conn)
-        while wire and not (wire.out or wire.broken) and (data := self._machine.data_to_send(conn)):
+        while wire and not (wire.out or wire.broken) and (data := self.machine.data_to_send(conn)):
             wire.out = data
             self._push(wire)
 
@@ -226,7 +226,7 @@ class _World:
             with self._sleep:
                 await trio.sleep_forever()
             self._sleep, self._sleep_until = trio.CancelScope(), math.inf
-            self._machine.step()
+            self.machine.step()
 
     def step_soon(self) -> None:
         self._sleep.cancel()
@@ -240,12 +240,11 @@ class _World:
         with suppress(trio.RunFinishedError):
             self._token.run_sync_soon(note)
 
-    async def wait_for(self, signal: Signal, seen: int, timeout: float | None = None) -> None:
+    async def wait_for(self, signal: Signal, seen: int) -> None:
         told = trio.Event()
         if signal.subscribe(told.set, seen):
             try:
-                with trio.move_on_after(math.inf if timeout is None else timeout):
-                    await told.wait()
+                await told.wait()
             finally:
                 signal.unsubscribe(told.set)
 

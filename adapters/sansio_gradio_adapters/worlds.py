@@ -1,7 +1,8 @@
 """What the client of a further world is made of: see docs/fourth_adapter.md.
 
 ``TaskClient`` is a client but for how it is opened; ``TaskWorld`` the verbs that it needs of a
-world in which tasks await; ``Machine`` what that world tells what has happened.
+world in which tasks await; ``Machine`` what that world tells what has happened. ``WatchedWorld`` is
+all of that where the event loop can wait for a descriptor.
 """
 
 from sansio_gradio_adapters._awaited import Job, MessageStream, Reader, Results
@@ -16,6 +17,7 @@ from sansio_gradio_adapters._machine import (
     first_in,
 )
 from sansio_gradio_adapters._task_client import TaskClient
+from sansio_gradio_adapters._watched import WatchedWorld
 
 __all__ = [
     "ClientCore",
@@ -28,6 +30,7 @@ __all__ = [
     "Signal",
     "TaskClient",
     "TaskWorld",
+    "WatchedWorld",
     "connect_failed",
     "connection_lost",
     "first_in",
