@@ -22,7 +22,6 @@ ONLY_BLOCKING = {
     "set_running_or_notify_cancel",
 }
 ONLY_AWAITED = {
-    "get_endpoints",  # which a property cannot wait for
     "give_up",  # of the job, by the stream that it belongs to
 }
 

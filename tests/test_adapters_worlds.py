@@ -109,6 +109,7 @@ async def test_what_is_known_of_the_app(place: Place) -> None:
         names = [endpoint.api_name for endpoint in (await client.get_endpoints()).values()]
         assert "/echo" in names
         assert client.app.has_info
+        assert client.endpoints is await client.get_endpoints()
         assert "/echo" in await client.view_api()
         assert "/echo" in (await client.view_api(return_format="dict"))["named_endpoints"]
         assert repr(client) == f"<Client of {place.url}>" or place.world is WORLDS["sockets"]

@@ -285,7 +285,7 @@ class _Client:
         return self._client.send_data(*args)
 
     async def get_endpoints(self) -> Any:
-        return self._client.endpoints
+        return self._client.get_endpoints()
 
     async def view_api(self, **options: Any) -> Any:
         return self._client.view_api(**options)

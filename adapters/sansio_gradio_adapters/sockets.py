@@ -126,6 +126,10 @@ class Client:
 
     @property
     def endpoints(self) -> Mapping[int, Endpoint]:
+        """As ``get_endpoints``."""
+        return self.get_endpoints()
+
+    def get_endpoints(self) -> Mapping[int, Endpoint]:
         """The app's endpoints by ``fn_index``. The first time, ``/info`` is fetched."""
         core, worker = self._core, self._worker
         if not self.app.has_info:
