@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from conversation_driver import (
 )
 from engine_driver import counted_entropy
 
-from sansio_gradio.client.commands import Abort, SendRequest
+from sansio_gradio.client.commands import Abort, OpenWebSocket, SendRequest
 from sansio_gradio.client.session import Session
 from sansio_gradio.errors import (
     ConnectionLost,
@@ -38,6 +39,7 @@ from sansio_gradio.events import (
     SessionLost,
 )
 from sansio_gradio.limits import Timeouts
+from sansio_gradio.protocol.app_info import AppInfo
 
 JOIN, DATA, CANCEL = "/queue/join", "/queue/data", "/cancel"
 
@@ -270,6 +272,43 @@ def test_an_unqueued_job_may_be_isolated_too() -> None:
     talk.conversation.submit("x", fn_index=PLAIN, isolated=True)
     body = json.loads(talk.request("/api/predict").body or b"")
     assert body["session_hash"] != talk.conversation.session_hash
+
+
+@pytest.mark.parametrize("version", ["3.1.5", "3.4.1", "3.5"])
+def test_where_jobs_get_lost_in_line_they_wait_here(version: str) -> None:
+    functions = config(None, version)
+    talk = Talk(AppInfo.from_config(functions))
+    submit = partial(talk.conversation.submit, "x")
+    first, second, third, fourth = [submit(fn_index=ECHO) for _ in range(4)]
+    socket = talk.socket()
+    assert talk.conversation.cancel(second)
+    talk.open(socket)
+    talk.new()
+    talk.send(socket, starts())
+    assert talk.new() == []
+    talk.send(socket, completed(1))
+    assert talk.data_of(first) == (1,)
+    dropped, following = talk.new()
+    assert dropped == Abort(socket.id)
+    assert isinstance(following, OpenWebSocket)
+    talk.lose(following)
+    assert isinstance(talk.failure_of(third), ConnectionLost)
+    socket = talk.socket()
+    talk.conversation.close()
+    assert talk.new() == [Abort(socket.id)]
+    assert isinstance(talk.last_of(fourth), JobCancelled)
+
+
+def test_past_the_queue_and_on_other_servers_nobody_waits_for_others() -> None:
+    for version, queued in (("3.4.1", 1), ("3.1.4", 2), ("3.16.2", 2)):
+        talk = Talk(app(None, version))
+        for _ in range(2):
+            talk.conversation.submit("x", fn_index=ECHO)
+            talk.conversation.submit("x", fn_index=PLAIN)
+        asked = talk.new()
+        urls = [one.url for one in asked if isinstance(one, SendRequest | OpenWebSocket)]
+        assert len([url for url in urls if url.endswith("/api/predict")]) == 2
+        assert len(urls) == len(asked) == queued + 2
 
 
 def test_only_jobs_under_way_take_input() -> None:

@@ -16,7 +16,7 @@ SINCE = {
     Feature.CALL: ("4.19.2", "4.20.0"),
     Feature.HEARTBEAT: ("4.24.0", "4.25.0"),
     Feature.CANCEL: ("4.30.0", "4.31.0"),
-    Feature.STREAMING_INPUT: ("4.44.1", "5.0.0"),
+    Feature.LOST_IN_LINE: ("3.1.4", "3.1.5"),
     Feature.CALL_BY_NAME: ("6.12.0", "6.13.0"),
     Feature.CALL_ERRORS: ("6.12.0", "6.13.0"),
 }
@@ -25,6 +25,7 @@ UNTIL = {
     Feature.HELLO: ("3.1.7", "3.2"),
     Feature.STEPS: ("3.50.2", "4.0.0"),
     Feature.RESET_BY_EVENT: ("4.30.0", "4.31.0"),
+    Feature.LOST_IN_LINE: ("3.5", "3.6"),
 }
 
 

@@ -21,6 +21,7 @@ from sansio_gradio.errors import DeadlineExceeded, GradioError, LocalProtocolErr
 from sansio_gradio.events import Connected, ConnectingFailed, JobCancelled, JobFailed, SessionClosed
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.protocols import PROTOCOLS, Handover, detect, spoken
 from sansio_gradio.wire.headers import Fields, Headers, checked, overlaid, pairs
 from sansio_gradio.wire.json import loads
@@ -117,7 +118,7 @@ class Session:
         self._waiting: dict[int, Job] = {}
         self._last_job = 0
         self._dispatch = Dispatch(self._context, session_hash)
-        self._closing = self._closed = False
+        self._closing = self._closed = self._one_at_a_time = False
         self._discovery = Discovery(
             self._context, auth=auth, on_app=self._connected, on_error=self._not_connected
         )
@@ -314,9 +315,9 @@ class Session:
         if self.app is None:
             self.protocol = self._forced or detect(app.protocol_name, app.version)
             context.traits = spoken(self.protocol)
+            self._one_at_a_time = has(app.version, Feature.LOST_IN_LINE)
             context.base = api_base(self._discovery.page, app.api_prefix)
-            name = app.protocol_name
-            if name is not None and name not in PROTOCOLS:
+            if (name := app.protocol_name) is not None and name not in PROTOCOLS:
                 context.anomaly(f"an unknown protocol, spoken to as the newest: {name!r}")
         self.app = context.app = app
         context.emit(Connected(session=self.id, app=app))
@@ -336,6 +337,8 @@ class Session:
                 return
             try:
                 endpoint = call.endpoint_of(self.app)
+                if self._one_at_a_time and endpoint.queue and len(self._jobs) > len(self._waiting):
+                    continue
                 by_name = self._context.traits.handover is Handover.JOINING_BY_NAME
                 needs_info = by_name or endpoint.needs_info(call.args, call.kwargs)
                 if needs_info and not self.app.has_info:
@@ -377,6 +380,8 @@ class Session:
         self._context.timers.stop(("job", job.id))
         del self._jobs[job.id]
         self._dispatch.over(job)
+        if self._one_at_a_time and not self._closing:
+            self._context.timers.start("next", 0.0, self._start_waiting)
         self._finish_closing()
 
     # Closing.

@@ -17,13 +17,13 @@ class Feature(enum.Enum):
 
     HELLO = enum.auto()  # the WebSocket waits for {"hash": ...} before it says anything
     STEPS = enum.auto()  # past the queue, each POST gets a generator's next output
+    LOST_IN_LINE = enum.auto()  # it asks whoever waits for the data twice at once, and hangs
     SEND_HASH = enum.auto()  # the WebSocket asks who is there; before, nobody is asked
     QUEUES_ALL = enum.auto()  # the queue takes functions that do not want it, too
     RESET_BY_EVENT = enum.auto()  # POST /reset {"event_id"} stops a job
     CALL = enum.auto()  # POST /call/{api_name}
     HEARTBEAT = enum.auto()  # GET /heartbeat/{session_hash}
     CANCEL = enum.auto()  # POST /cancel stops a job
-    STREAMING_INPUT = enum.auto()  # POST /stream/{event_id}
     CALL_BY_NAME = enum.auto()  # POST /call/v2/{api_name}
     CALL_ERRORS = enum.auto()  # /call says what went wrong
 
@@ -34,6 +34,7 @@ _NEVER: Final[Version] = (999,)
 RELEASES: Final[Mapping[Feature, tuple[Version, Version]]] = {
     Feature.HELLO: ((3, 1, 5), (3, 2)),
     Feature.STEPS: ((3, 3), (4, 0)),
+    Feature.LOST_IN_LINE: ((3, 1, 5), (3, 6)),
     Feature.SEND_HASH: ((3, 6), _NEVER),
     Feature.QUEUES_ALL: ((4, 0), _NEVER),
     # It answers without doing anything from 4.35 on; /cancel took its place in 4.31.
@@ -41,7 +42,6 @@ RELEASES: Final[Mapping[Feature, tuple[Version, Version]]] = {
     Feature.CALL: ((4, 20), _NEVER),
     Feature.HEARTBEAT: ((4, 25), _NEVER),
     Feature.CANCEL: ((4, 31), _NEVER),
-    Feature.STREAMING_INPUT: ((5, 0), _NEVER),
     Feature.CALL_BY_NAME: ((6, 13), _NEVER),
     Feature.CALL_ERRORS: ((6, 13), _NEVER),
 }

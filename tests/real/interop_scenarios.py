@@ -91,9 +91,6 @@ def scenario(title: str, *lacks: Lack) -> Callable[[Play], Play]:
 
 
 GENERATORS = Lack(until=(3, 3), why="no generators: their text comes back as the result")
-LOSES_JOBS = Lack(
-    since=(3, 1, 5), until=(3, 6), why="the server asks for data twice at once and loses jobs"
-)
 
 
 async def fails(job: Any, kind: type[GradioError]) -> Any:
@@ -293,7 +290,7 @@ async def mistakes(stage: Stage) -> None:
 # Many jobs
 
 
-@scenario("100 jobs at once", LOSES_JOBS)
+@scenario("100 jobs at once")
 async def a_hundred(stage: Stage) -> None:
     async with stage.client() as client:
         jobs: list[Any] = []
