@@ -155,13 +155,10 @@ class Exchanges:
         ``deadline`` is the name of the field in ``Timeouts`` that bounds it; None: the answer takes
         as long as the app's function.
         """
-        exchange = self._new(base, request, phase, then, failed)
-        exchange.discovering = discovering
+        exchange = _Exchange(request, base, phase, then, failed, discovering=discovering)
         if deadline is None:
             exchange.expect = Expect.CALL
-        self._start_deadline(exchange, deadline)
-        self._send(exchange)
-        return exchange.id
+        return self._begin(exchange, deadline)
 
     def listen(
         self,
@@ -177,13 +174,9 @@ class Exchanges:
 
         ``deadline`` bounds the time until it is open.
         """
-        exchange = self._new(base, request, phase, listener.refused, listener.failed)
-        exchange.listener = listener
-        exchange.expect = Expect.STREAM
-        exchange.websocket = websocket
-        self._start_deadline(exchange, deadline)
-        self._send(exchange)
-        return exchange.id
+        exchange = _Exchange(request, base, phase, listener.refused, listener.failed, Expect.STREAM)
+        exchange.listener, exchange.websocket = listener, websocket
+        return self._begin(exchange, deadline)
 
     def send_text(self, id: int, text: str) -> None:
         """Send a text on a WebSocket; one that is gone takes none."""
@@ -296,11 +289,14 @@ class Exchanges:
             error = lost
         self._fail(exchange, error)
 
-    def _new(
-        self, base: URL, request: HTTPRequest, phase: str, then: OnAnswer, failed: OnError
-    ) -> _Exchange:
-        url = attrs.evolve(base, target=base.path + request.target)
-        return _Exchange(request, url, phase, then, failed)
+    def _begin(self, exchange: _Exchange, deadline: str | None) -> int:
+        base = exchange.url
+        exchange.url = attrs.evolve(base, target=base.path + exchange.request.target)
+        if deadline is not None:
+            late = partial(self._give_up, exchange, DeadlineExceeded(phase=deadline))
+            self._timers.start(exchange, getattr(self._timeouts, deadline), late)
+        self._send(exchange)
+        return exchange.id
 
     def _send(self, exchange: _Exchange) -> None:
         # Also where a redirect leads: the surroundings know an exchange by its number, and this is
@@ -355,12 +351,6 @@ class Exchanges:
             return exchange.status == _SWITCHING
         kind = header(exchange.headers, "content-type") or ""
         return exchange.status == _OK and kind.split(";")[0].strip() == "text/event-stream"
-
-    def _start_deadline(self, exchange: _Exchange, deadline: str | None) -> None:
-        if deadline is not None:
-            seconds: float | None = getattr(self._timeouts, deadline)
-            late = partial(self._give_up, exchange, DeadlineExceeded(phase=deadline))
-            self._timers.start(exchange, seconds, late)
 
     def _watch(self, exchange: _Exchange, seconds: float | None) -> None:
         exchange.last_heard = None
