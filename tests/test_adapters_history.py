@@ -117,7 +117,7 @@ def test_the_bounds_hold_together(runs: list[tuple[int, bool, int]]) -> None:
             assert places[-1] == count - 1
             weights = [weight(update) for _, _, update in kept]
             assert sum(weights) <= limit
-            assert len(kept) >= min(count, limit // 2 // 600)  # none weighs more
+            assert len(kept) >= min(count, KEPT_WAITING)
 
 
 def test_statuses_are_bounded_in_bytes_and_the_newest_stays() -> None:

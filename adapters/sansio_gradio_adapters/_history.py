@@ -26,7 +26,7 @@ from sansio_gradio.protocol.status import Status, StatusUpdate, progress_units
 KEPT_STATUSES: Final = 500
 """Status updates of one job, at least, that are kept for whoever asks late, if they are small."""
 
-KEPT_WAITING: Final = 10
+KEPT_WAITING: Final = 5
 """Of those in a row that tell the place in the queue, at least, since the next makes each stale.
 A server tells everybody of everybody's start: a thousand jobs would be told half a million."""
 
