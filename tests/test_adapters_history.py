@@ -102,7 +102,7 @@ def test_of_places_in_the_queue_the_newest_are_kept_and_all_that_is_not_stale() 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.booleans(), st.integers(0, 300)), max_size=30))
 def test_the_bounds_hold_together(runs: list[tuple[int, bool, int]]) -> None:
-    limit = 10_000
+    limit = 6000
     history = StatusHistory(limit)
     count = 0
     for length, in_queue, size in runs:
