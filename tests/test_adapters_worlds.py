@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import traceback
 from collections.abc import Iterator
@@ -89,6 +90,17 @@ async def test_two_hundred_jobs_at_once(place: Place) -> None:
         assert [await job for job in jobs] == numbers
         predicts = [partial(client.predict, number, api_name="/echo") for number in numbers]
         assert await place.world.together(*predicts) == numbers
+
+
+@in_every_world
+async def test_patience_is_a_number(place: Place) -> None:
+    async with place.client() as client:
+        job = client.submit("x", api_name="/held")
+        for wait in (job.result, job.exception):
+            with pytest.raises(ValueError, match="NaN is no number"):
+                await wait(timeout=math.nan)
+        place.lively.go_on.set()
+        assert await job == "x"
 
 
 @in_every_world

@@ -172,7 +172,7 @@ class Job:
         return Reader(items, self._record.changed, self._world)
 
     async def _wait(self, timeout: float | None) -> None:
-        self._record.demand_outcome()
+        self._record.demand_outcome(timeout)
         try:
             ended = await wait_until(self._world, self._record.ended, self.done, timeout)
         except BaseException as error:  # the world's own cancellation

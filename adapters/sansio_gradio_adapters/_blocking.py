@@ -211,7 +211,7 @@ class Job(Future[Any]):
     def _wait(self, timeout: float | None) -> None:
         if not self.done():
             self._worker.may_wait()
-            self._record.demand_outcome()
+            self._record.demand_outcome(timeout)
             # Not by the Future's own Condition, which Ctrl-C can leave in disorder.
             if not wait_until(self._record.ended, self.done, timeout):
                 raise self._record.not_yet(timeout)

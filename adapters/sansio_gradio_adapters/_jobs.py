@@ -9,6 +9,7 @@ in any thread.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -208,8 +209,14 @@ class JobRecord:
         """Have ``show`` called by whoever is to do more than that, or do it."""
         (self.on_outcome or JobRecord.show)(self)
 
-    def demand_outcome(self) -> None:
-        """Somebody waits for the outcome, so that nothing may hold it up any more."""
+    def demand_outcome(self, timeout: float | None = None) -> None:
+        """Somebody waits for the outcome, so that nothing may hold it up any more.
+
+        Raises:
+            ValueError: not so long.
+        """
+        if timeout is not None and math.isnan(timeout):
+            raise ValueError("A timeout is in seconds; NaN is no number.")
         self.may_be_paused = False
         self._go_on()
 
