@@ -118,7 +118,7 @@ class Session:
         self._waiting: dict[int, Job] = {}
         self._last_job = 0
         self._dispatch = Dispatch(self._context, session_hash)
-        self._closing = self._closed = self._one_at_a_time = False
+        self._closing = self._one_at_a_time = False
         self._discovery = Discovery(
             self._context, auth=auth, on_app=self._connected, on_error=self._not_connected
         )
@@ -295,10 +295,11 @@ class Session:
             return
         self._closing = True
         self._context.timers.start("close", self._context.timeouts.close, self._force_close)
+        self._asked()
+        if not self._jobs:
+            self._leave()
         for job in list(self._jobs):
             self.cancel(job)
-        self._asked()
-        self._finish_closing()
 
     def _demand_open(self) -> None:
         if self._closing:
@@ -382,17 +383,16 @@ class Session:
         self._dispatch.over(job)
         if self._one_at_a_time and not self._closing:
             self._context.timers.start("next", 0.0, self._start_waiting)
-        self._finish_closing()
+        if self._closing and not self._jobs:
+            self._leave()
 
     # Closing.
 
-    def _finish_closing(self) -> None:
-        if self._closing and not self._jobs and not self._closed:
-            self._closed = True
-            self._context.timers.stop("close")
-            self._dispatch.close()
-            self._context.exchanges.abort_all()
-            self._context.emit(SessionClosed(session=self.id))
+    def _leave(self) -> None:
+        self._context.timers.stop("close")
+        self._dispatch.close()
+        self._context.exchanges.abort_all()
+        self._context.emit(SessionClosed(session=self.id))
 
     def _force_close(self) -> None:
         for job in list(self._jobs.values()):

@@ -83,7 +83,6 @@ class SessionStream:
 
     def start(self, job: Job) -> None:
         """Join *job*."""
-        job.session_hash = self.session_hash
         asked = self._context.traits.handover is Handover.ASKED
         body: dict[str, Any] = {**job.body, "data": []} if asked else job.body
         self._waiting[job.id] = job, requests.join(body, job.headers)

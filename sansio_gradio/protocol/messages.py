@@ -7,6 +7,7 @@ break a client of today. Fields: gradio server_messages.py.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias, TypedDict, cast
 
@@ -19,7 +20,6 @@ OnAnomaly: TypeAlias = Callable[[str], None]
 
 
 _LIMITS: Final = Limits()
-_EXCERPT: Final = 60
 
 
 class Message(TypedDict, total=False):
@@ -98,24 +98,19 @@ def message_of(
 ) -> Message:
     """``parse_message`` of a text that was read already."""
     if not isinstance(value, dict):
-        raise RemoteProtocolError(f"A message is a JSON object, not {_excerpt(value)}.")
+        raise RemoteProtocolError(f"A message is a JSON object, not {reprlib.repr(value)}.")
     wrong = [key for key, item in value.items() if type(item) not in _TYPES.get(key, _ANY)]
     units = value.get("progress_data")
     if isinstance(units, list) and not all(isinstance(unit, dict) for unit in units):
         wrong.append("progress_data")
     for key in wrong:
-        what = f"A message's {key!r} is {_excerpt(value[key])}."
+        what = f"A message's {key!r} is {reprlib.repr(value[key])}."
         if strict:
             raise RemoteProtocolError(what)
         if on_anomaly is not None:
             on_anomaly(what)
         del value[key]
     return cast("Message", value)
-
-
-def _excerpt(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}..."
 
 
 def output_data(message: Any) -> list[Any] | None:
