@@ -90,7 +90,10 @@ class Job:
         return self.result().__await__()
 
     def outputs(self) -> list[Any]:
-        """All outputs so far, oldest first; the result itself, if it was the only one."""
+        """All outputs so far, oldest first; the result itself, if it was the only one.
+
+        They are kept as they came, and each call reads them all: iterate to have each read once.
+        """
         return self._record.outputs()
 
     @property

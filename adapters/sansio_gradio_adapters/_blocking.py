@@ -124,7 +124,10 @@ class Job(Future[Any]):
             raise self._cancelled_error() from None
 
     def outputs(self) -> list[Any]:
-        """All outputs so far, oldest first; the result itself, if it was the only one."""
+        """All outputs so far, oldest first; the result itself, if it was the only one.
+
+        They are kept as they came, and each call reads them all: iterate to have each read once.
+        """
         return self._record.outputs()
 
     @property
