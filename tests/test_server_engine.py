@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from served import Wire, replay, request, see_socket
+from served import Wire, replay, request, see_http, see_socket
 from transcripts import load, recordings
 
 from sansio_gradio.protocol.protocols import Channel
@@ -357,6 +357,36 @@ def test_a_websocket_is_taken_at_its_own_place_only() -> None:
     assert see_socket(newer.received[conn], True).status == 403
     good = wire.ask("GET", "/queue/join?x=y", **HANDSHAKE)
     assert see_socket(wire.received[good], False).messages == [{"msg": "send_hash"}]
+
+
+def test_a_websocket_is_accepted_at_once_where_the_client_speaks_first() -> None:
+    wire = wire_to("3.1.7")
+    conn = wire.ask("GET", "/queue/join", **HANDSHAKE)
+    assert see_socket(wire.received[conn], False).status == 101
+
+
+def test_verbs_of_the_application_tell_the_time_to_connections_too() -> None:
+    wire = wire_to()
+    conn = wire.ask("POST", "/gradio_api/run/f", {"data": ["hi"]})
+    event = wire.event()
+    assert isinstance(event, JobSubmitted)
+    wire.engine.complete(event.job, ["ho"], now=50)
+    wire.settle()
+    assert b"date: Thu, 01 Jan 1970 00:00:50 GMT" in wire.received[conn]
+    assert wire.engine.next_deadline() == 55  # it may be used again until then
+
+
+def test_a_connection_whose_number_is_used_again_gets_nothing_that_was_for_the_other() -> None:
+    wire = wire_to()
+    wire.engine.connection_made(7, 0)
+    wire.engine.receive_data(7, request("POST", "/gradio_api/run/f", {"data": ["hi"]}), 0)
+    event = wire.event()
+    assert isinstance(event, JobSubmitted)
+    wire.engine.complete(event.job, ["ho"], now=1)
+    wire.engine.connection_lost(7, None, 1)
+    wire.engine.connection_made(7, 1)
+    wire.engine.receive_data(7, request("GET", "/gradio_api/heartbeat/s"), 1)
+    assert see_http("GET", wire.engine.data_to_send(7), False).messages == [{"raw": "ALIVE"}]
 
 
 def frame(text: str) -> bytes:

@@ -88,10 +88,15 @@ def test_what_must_be_there_must_be_something() -> None:
     assert submission({}) == Submission()
     wrong = {"session_hash": None, "trigger_id": ""}
     assert details(wrong, "session_hash", "fn_index") == [
-        ("string_type", "session_hash", None),
         ("missing", "fn_index", None),
+        ("string_type", "session_hash", None),
         ("int_type", "trigger_id", None),
     ]
+
+
+def test_what_a_route_has_no_field_for_is_not_looked_at() -> None:
+    body = b'{"data":1,"event_id":"e"}'
+    assert read_submission(body, LIMITS, fields=["event_id"]) == Submission(event_id="e")
 
 
 def asked(target: str, *headers: tuple[str, str]) -> Request:

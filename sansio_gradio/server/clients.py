@@ -125,7 +125,8 @@ class Clients(Runs):
 
     def cancel(self, request: Request) -> Answer:
         """Servers cancel by function: other running jobs of it in that session die silently."""
-        named = self._submission(request, "session_hash", "fn_index", "event_id")
+        fields = ("session_hash", "fn_index", "event_id")
+        named = read_submission(request.body, self._queue.limits, *fields, fields=fields)
         for job in self._sessions.jobs_of(named.session_hash):
             of_function = job.function is not None and job.function.fn_index == named.fn_index
             if job.event_id == named.event_id or (of_function and job.is_at_work):
@@ -142,7 +143,8 @@ class Clients(Runs):
     def reset(self, request: Request) -> Answer:
         """From 4.0 to 4.34 it stops a job, without a word."""
         stops = self.app.does(Manner.RESET_STOPS)
-        job = self._queue.named(self._submission(request).event_id)
+        named = read_submission(request.body, self._queue.limits, fields=["event_id"])
+        job = self._queue.named(named.event_id)
         if stops and job is not None:
             self._queue.kill(job)
             self._channels.end_of(job)
@@ -213,9 +215,7 @@ class Clients(Runs):
                 self._queue.kill(job)
                 if self.app.traits.channel is Channel.WEBSOCKET:
                     self._channels.end_of(job)
-        output = self._queue.messages.output(
-            data=[], is_generating=False, duration=0.0, average_duration=0.0
-        )
+        output = self._queue.messages.output(data=[], duration=0.0, average_duration=0.0)
         return Answer(request.exchange, 200, output)
 
     def feed(self, request: Request) -> Answer:

@@ -47,7 +47,7 @@ _KEYS: Final[Mapping[str, str]] = {
     """,
 }
 _OUTPUT: Final = """
-    data is_generating>=3.3 duration average_duration
+    data is_generating>=3.3:false duration average_duration
     render_config>=4.31 changed_state_ids>=4.32:[] used_cache>=6.12
 """
 _ERROR: Final = "error duration>=4.37.1 visible>=4.37.1 title>=5.2"

@@ -6,7 +6,7 @@ clients read ``loc`` and ``msg``). Values are not echoed unless they are small.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -89,8 +89,10 @@ class Request:
         return values[-1]
 
 
-def read_submission(body: bytes | str, limits: ServerLimits, *required: str) -> Submission:
-    """What a client hands in; *required* must be there, and not null.
+def read_submission(
+    body: bytes | str, limits: ServerLimits, *required: str, fields: Iterable[str] = tuple(_FIELDS)
+) -> Submission:
+    """What a client hands in, as far as it is in *fields*; *required* must be there, and not null.
 
     Raises:
         Refusal: it is no JSON object, something is missing, or has a wrong type.
@@ -103,7 +105,7 @@ def read_submission(body: bytes | str, limits: ServerLimits, *required: str) -> 
         text = "Input should be a valid dictionary or object to extract fields from"
         raise _invalid(_error("model_attributes_type", ["body"], text))
     wrong: list[dict[str, Any]] = []
-    for name in dict.fromkeys((*required, *_FIELDS)):
+    for name in fields:
         value, kind = said.get(name), _FIELDS[name]
         is_kind = isinstance(value, kind) and not isinstance(value, bool)
         if name in required and name not in said:
@@ -114,7 +116,7 @@ def read_submission(body: bytes | str, limits: ServerLimits, *required: str) -> 
             wrong.append(_error(problem, ["body", name], text, small))
     if wrong:
         raise _invalid(*wrong)
-    known: dict[str, Any] = {name: said.get(name) for name in (*_FIELDS, "event_data")}
+    known: dict[str, Any] = {name: said.get(name) for name in (*fields, "event_data")}
     return Submission(**known)
 
 
