@@ -581,6 +581,13 @@ def test_leaving_a_job_that_goes_on_cancels_it() -> None:
     assert carried.left == 1
 
 
+def test_a_message_with_a_long_name_is_told_of_in_few_words() -> None:
+    carried = at(JobState.RUNNING)
+    carried.receive({"msg": "x" * 100_000})
+    (odd,) = [event for event in carried.said if isinstance(event, Anomaly)]
+    assert len(odd.what) < 100
+
+
 # Streaming inputs
 
 

@@ -609,6 +609,8 @@ def test_a_message_for_nobody_is_an_anomaly() -> None:
         "a message for no job: None",
         "a message for no job: 'process_starts'",
     ]
+    talk.send(stream, {"msg": "x" * 100_000})
+    assert len(talk.of(Anomaly)[-1].what) < 100
 
 
 # Silence

@@ -11,6 +11,7 @@ Rule 3: edits are applied when the application takes the ``Output``, not when th
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
@@ -213,7 +214,7 @@ class Job:
 
     def _puzzled(self, message: Message, *, known: bool) -> None:
         what = "a message that may not come now" if known else "a message of an unknown kind"
-        what = f"{what}: {message.get('msg')!r}"
+        what = f"{what}: {reprlib.repr(message.get('msg'))}"
         if self.context.strict:
             self.fail(RemoteProtocolError(what, phase="job"))
             return

@@ -19,6 +19,7 @@ asked for the stream, the job is lost there: of each, something is in line befor
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -159,7 +160,7 @@ class SessionStream:
             return
         told, event_id = name_given(answer)
         if event_id in self._jobs:
-            raise RemoteProtocolError(f"another job has the event_id {event_id!r} already")
+            raise RemoteProtocolError("another job has this event_id already")
         job.event_id = event_id
         del self._joining[job.id]
         self._known = True
@@ -274,7 +275,8 @@ class SessionStream:
             case kind if kind in SESSION_MSGS:
                 self._find_lost()  # the stream's end itself says what close_stream announces
             case kind:
-                self._context.anomaly(f"a message for no job: {kind!r}", message=message)
+                what = f"a message for no job: {reprlib.repr(kind)}"
+                self._context.anomaly(what, message=message)
 
     def _find_lost(self) -> None:
         idle = self._context.timeouts.stream_idle
