@@ -32,6 +32,7 @@ from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.requests import Request
 from sansio_gradio.server.runs import Runs
 from sansio_gradio.wire import json
+from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.websocket import TextReceived
 
 IDLE: Final = 5.0  # seconds between two requests (uvicorn's timeout_keep_alive)
@@ -49,7 +50,8 @@ class CloseConnection:
 class ServerEngine(Runs):
     """Serves one app on any number of connections.
 
-    ``entropy(n)`` gives n random bytes; ``now + wall_offset`` is POSIX time, for the Date field.
+    ``entropy(n)`` gives n random bytes; ``now + wall_offset`` is POSIX time, for the Date field
+    (None: not known, and no such field).
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class ServerEngine(Runs):
         app: App,
         *,
         entropy: Callable[[int], bytes],
-        wall_offset: float = 0.0,
+        wall_offset: float | None = None,
         limits: ServerLimits | None = None,
     ) -> None:
         self._limits = limits or ServerLimits()
@@ -175,8 +177,10 @@ class ServerEngine(Runs):
                 self._read(connection, b"")
 
     def _do(self, connection: Connection, command: Command) -> None:
-        date = formatdate(self._deadlines.now + self._wall_offset, usegmt=True)
-        heads = (("date", date), ("server", "uvicorn"))
+        heads: Headers = (("server", "uvicorn"),)
+        if self._wall_offset is not None:
+            date = formatdate(self._deadlines.now + self._wall_offset, usegmt=True)
+            heads = (("date", date), *heads)
         match command:
             case Answer():
                 kind = command.content_type
