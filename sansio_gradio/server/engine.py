@@ -32,7 +32,6 @@ from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.requests import Request
 from sansio_gradio.server.runs import Runs
 from sansio_gradio.wire import json
-from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.websocket import TextReceived
 
 IDLE: Final = 5.0  # seconds between two requests (uvicorn's timeout_keep_alive)
@@ -177,10 +176,9 @@ class ServerEngine(Runs):
                 self._read(connection, b"")
 
     def _do(self, connection: Connection, command: Command) -> None:
-        heads: Headers = (("server", "uvicorn"),)
-        if self._wall_offset is not None:
-            date = formatdate(self._deadlines.now + self._wall_offset, usegmt=True)
-            heads = (("date", date), *heads)
+        now, offset = self._deadlines.now, self._wall_offset
+        date = () if offset is None else (("date", formatdate(now + offset, usegmt=True)),)
+        heads = (*date, ("server", "uvicorn"))
         match command:
             case Answer():
                 kind = command.content_type
