@@ -59,7 +59,6 @@ def test_each_hint_has_its_component(hint: Any, component: Component) -> None:
 def test_a_choice_is_a_dropdown(hint: Any) -> None:
     component = component_of(hint)
     assert component.kind == "dropdown"
-    assert component.title == "Dropdown"
     assert component.schema == {"enum": ["red", "blue"], "type": "string"}
     assert component.python_type == "Literal['red', 'blue']"
     assert component.example == "red"

@@ -35,11 +35,6 @@ class Component:
     example: Any = None
     serializer: str = "SimpleSerializable"  # 3.x's name for how values travel
 
-    @property
-    def title(self) -> str:
-        """As in ``/info``'s ``component``."""
-        return self.kind.capitalize()
-
 
 TEXTBOX: Final = Component(
     kind="textbox",

@@ -77,11 +77,10 @@ class Conversation(Clients):
         session.streams.remove(exchange)
         session.messages = None
         for job in session.newest_jobs():
-            if job.exchange is not None:
-                continue
-            if job.stage is Stage.WAITING and self.app.does(Manner.CLEARS_DROPPED):
-                session.pending.discard(job.event_id)
-            self._queue.kill(job)
+            if job.exchange is None:
+                if job.stage is Stage.WAITING and self.app.does(Manner.CLEARS_DROPPED):
+                    session.pending.discard(job.event_id)
+                self._queue.kill(job)
 
     def stop(self, now: float) -> None:
         """The server goes down: every stream of a session is told, everything open ended."""

@@ -32,6 +32,7 @@ from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.requests import Request
 from sansio_gradio.server.runs import Runs
 from sansio_gradio.wire import json
+from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.websocket import TextReceived
 
 IDLE: Final = 5.0  # seconds between two requests (uvicorn's timeout_keep_alive)
@@ -176,17 +177,14 @@ class ServerEngine(Runs):
                 self._read(connection, b"")
 
     def _do(self, connection: Connection, command: Command) -> None:
-        now, offset = self._deadlines.now, self._wall_offset
-        date = () if offset is None else (("date", formatdate(now + offset, usegmt=True)),)
-        heads = (*date, ("server", "uvicorn"))
         match command:
             case Answer():
                 kind = command.content_type
                 content = () if kind is None else (("content-type", kind),)
-                connection.respond(command.status, (*heads, *content), command.data)
+                connection.respond(command.status, (*self._heads(), *content), command.data)
                 self._end(connection)
             case Open():
-                connection.open(heads)
+                connection.open(self._heads())
             case Send():
                 connection.send(json.dumps(command.message))
             case End(clean=True):
@@ -197,6 +195,11 @@ class ServerEngine(Runs):
                 self._close(connection)
             case _:
                 connection.send(b"ALIVE")
+
+    def _heads(self) -> Headers:
+        now, offset = self._deadlines.now, self._wall_offset
+        date = () if offset is None else (("date", formatdate(now + offset, usegmt=True)),)
+        return (*date, ("server", "uvicorn"))
 
     def _end(self, connection: Connection) -> None:
         """The exchange on this connection is over."""
