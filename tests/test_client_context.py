@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conversation_driver import Talk, app, config
 
-from sansio_gradio.client.context import Context
+from sansio_gradio.client.context import Context, name_given
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.errors import (
     AppError,
@@ -207,6 +207,28 @@ def test_a_lost_session_tells_whether_state_is_lost_with_it(kind: str | None, lo
     talk = Talk(AppInfo.from_config(said))
     context_of(talk).session_lost()
     assert talk.of(SessionLost) == [SessionLost(session=0, state_lost=lost)]
+
+
+def test_what_is_random_is_made_of_the_entropy_that_was_given() -> None:
+    asked: list[int] = []
+
+    def entropy(count: int) -> bytes:
+        asked.append(count)
+        return b"\xff" * count
+
+    context = context_of(Talk(app(), entropy=entropy))
+    assert context.new_hash() == "ff" * 8
+    assert context.random() == 1.0
+    assert set(asked) == {8, 4}
+
+
+@pytest.mark.parametrize("body", [{}, {"hash": 7}, {"event_id": "e"}, [], "hash", None])
+def test_a_server_that_takes_a_job_names_it(body: Any) -> None:
+    url = URL.parse("http://app.example/")
+    said = Answer(200, (), json.dumps({"hash": "h", "more": 1}).encode(), url)
+    assert name_given(said, "hash") == ({"hash": "h", "more": 1}, "h")
+    with pytest.raises(RemoteProtocolError, match="no hash"):
+        name_given(Answer(200, (), json.dumps(body).encode(), url), "hash")
 
 
 def test_a_refusal_names_where_the_answer_came_from() -> None:

@@ -222,6 +222,16 @@ def test_all_can_be_aborted_at_once() -> None:
     assert [ear.told_of for ear in ears] == [[], [], []]
 
 
+def test_an_answer_is_read_by_the_parser_that_was_given() -> None:
+    url = URL.parse(HERE)
+    assert Answer(200, (), b'{"a":1}', url).read() == {"a": 1}
+    assert Answer(200, (), b'{"a":1}', url).json == {"a": 1}
+    assert Answer(200, (), b"anything", url, len).json == 8
+    assert Answer(200, (), b"no JSON", url).json is None
+    with pytest.raises(RemoteProtocolError):
+        Answer(200, (), b"no JSON", url).read()
+
+
 # Bounds
 
 

@@ -361,10 +361,11 @@ class Exchanges:
     def _check(self, exchange: _Exchange) -> None:
         idle, heard = self._timeouts.stream_idle, exchange.last_heard
         assert idle is not None
-        if heard is not None:
-            self._watch(exchange, heard + idle - self._timers.now)
-        elif exchange.silent is not None:
+        assert exchange.silent is not None
+        if heard is None:
             exchange.silent()
+        else:
+            self._watch(exchange, heard + idle - self._timers.now)
 
     def _give_up(self, exchange: _Exchange, error: GradioError) -> None:
         """Fail an exchange that its surroundings are still busy with."""
