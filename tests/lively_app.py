@@ -37,10 +37,11 @@ class Endless:
 
 
 class Lively:
-    """The app, and ``go_on`` to let held functions go."""
+    """The app, and ``go_on`` and ``steps`` to let functions go that wait for the test."""
 
     def __init__(self, **options: Any) -> None:
         self.go_on = threading.Event()
+        self.steps = threading.Semaphore(0)
         self._watched: dict[str, Endless] = {}
         self.app = App(concurrency_limit=None, show_error=True, **options)
         for function in (
@@ -49,6 +50,7 @@ class Lively:
             self.add,
             self.chat,
             self.flood,
+            self.stepped,
             self.held,
             self.endless,
             self.boom,
@@ -99,6 +101,12 @@ class Lively:
         """Returns when the test says so."""
         assert self.go_on.wait(PATIENCE)
         return value
+
+    def stepped(self, count: int) -> Iterator[int]:
+        """Yields once for each of ``steps`` that the test allows."""
+        for number in range(count):
+            assert self.steps.acquire(timeout=PATIENCE)
+            yield number
 
     def new_endless(self) -> Endless:
         endless = Endless(str(len(self._watched)))
