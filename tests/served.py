@@ -19,7 +19,6 @@ from transcripts import Recording
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
 from sansio_gradio.errors import AppError
-from sansio_gradio.protocol.protocols import Handover
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import JSON, NUMBER, STATE, TEXTBOX, Component
 from sansio_gradio.server.conversation import Conversation
@@ -374,9 +373,7 @@ class Talk:
     def try_join(
         self, *data: Any, fn_index: int | None = 0, session: str | None = "s"
     ) -> tuple[int, Any]:
-        asked = self.conversation.app.traits.handover is Handover.ASKED
-        given = {} if asked else {"data": data}
-        return self.post("queue/join", fn_index=fn_index, session_hash=session, **given)
+        return self.post("queue/join", data=data, fn_index=fn_index, session_hash=session)
 
     def stream(self, session: str = "s") -> int:
         return self.request("GET", f"queue/data?session_hash={session}")

@@ -373,11 +373,13 @@ def test_a_websocket_is_accepted_at_once_where_the_client_speaks_first() -> None
 
 def test_verbs_of_the_application_tell_the_time_to_connections_too() -> None:
     wire = wire_to()
+    wire.engine._wall_offset = 0.0
     conn = wire.ask("POST", "/gradio_api/run/f", {"data": ["hi"]})
     event = wire.event()
     assert isinstance(event, JobSubmitted)
     wire.engine.complete(event.job, ["ho"], now=50)
     wire.settle()
+    assert b"date: Thu, 01 Jan 1970 00:00:50 GMT" in wire.received[conn]
     assert wire.engine.next_deadline() == 55  # it may be used again until then
 
 

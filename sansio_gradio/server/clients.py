@@ -1,4 +1,4 @@
-"""What clients ask, request by request.
+"""What clients ask, request by request (gradio routes.py of each version).
 
 Rule: how a protocol goes is asked of its row, what a release does of its manners; no name of a
 protocol is compared.

@@ -1,8 +1,9 @@
 """The two documents in which an app describes itself: ``/config`` and ``/info``.
 
 Rule: which keys they have is data, in the order of real servers, each with the releases that have
-it (gradio blocks.py: get_config, get_api_info; recordings for the spans: a first and a last release
-seen). Keys that only a browser's page needs are left out.
+it, and with its value where that never changes (gradio blocks.py: get_config, get_api_info;
+recordings for the spans: a first and a last release seen). Keys that only a browser's page needs
+are left out.
 """
 
 from __future__ import annotations

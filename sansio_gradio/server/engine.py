@@ -12,6 +12,9 @@ Rule 1: the network verbs never raise for what a peer did. They answer it, or cl
 
 Rule 2: ``conn`` is a number of the caller's. After ``CloseConnection`` the caller sends what
 ``data_to_send`` still gives, and closes; whatever it tells of that connection then is ignored.
+
+Rule 3: what the application's verbs send is worked out when somebody asks what there is to do
+(``next_...``, ``connections_with_data``, ``data_to_send``): ask after every step.
 """
 
 from __future__ import annotations
