@@ -302,6 +302,13 @@ def test_not_every_other_answer_is_the_fault_of_the_password(
     assert (error.phase, error.status) == ("login", status)
 
 
+def test_a_date_to_come_back_is_understood_before_the_app_is_known() -> None:
+    talk = Talk(wall_offset=784111777.0 - 1000.0)  # RFC 9110's example
+    headers = (("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT"),)
+    talk.answer(talk.request("/config"), b"", status=429, headers=headers)
+    assert failure(talk).retry_after == 60.0
+
+
 def to_https(path: str) -> tuple[tuple[str, str], ...]:
     return (("location", f"https://app.example{path}"),)
 

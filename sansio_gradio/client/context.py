@@ -16,7 +16,6 @@ from sansio_gradio.events import Anomaly, Event, SessionLost
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol import requests
 from sansio_gradio.protocol.app_info import AppInfo
-from sansio_gradio.protocol.failures import refusal
 from sansio_gradio.protocol.fields import said
 from sansio_gradio.protocol.messages import Message, message_of
 from sansio_gradio.protocol.protocols import Traits
@@ -120,20 +119,12 @@ class Context:
 
     def session_lost(self) -> None:
         """Tell that the server has forgotten the session, and its State if the app has any."""
-        has_state = any(c.type in ("state", "variable") for c in self.app.components.values())
+        has_state = any(part.is_state for part in self.app.components.values())
         self.emit(SessionLost(session=self.session, state_lost=has_state))
 
     def refusal(self, answer: Answer, phase: str) -> GradioError:
         """What an unwanted *answer* means."""
-        error = refusal(
-            answer.status,
-            answer.headers,
-            answer.body,
-            loads=answer.loads,
-            version=self.app.version,
-            wall_now=self.timers.wall_now,
-        )
-        return error.located(phase=phase, url=answer.url.public)
+        return answer.refusal(self.app.version).located(phase=phase)
 
 
 def name_given(answer: Answer, key: str = "event_id") -> tuple[JSON, str]:

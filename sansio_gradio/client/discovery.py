@@ -17,7 +17,7 @@ from sansio_gradio.client.context import Context
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.errors import AuthenticationError, GradioError, RemoteProtocolError
 from sansio_gradio.protocol.app_info import AppInfo, Parts, config_in_page
-from sansio_gradio.protocol.failures import excerpt, refusal
+from sansio_gradio.protocol.failures import excerpt
 from sansio_gradio.protocol.fields import said
 from sansio_gradio.protocol.requests import HTTPRequest
 from sansio_gradio.wire.json import JSON
@@ -75,7 +75,8 @@ class Discovery:
         self._ask(request, "info", self._got_info, base=base)
 
     def know(self, app: AppInfo) -> None:
-        """The app is known from elsewhere."""
+        """The app is known, from its config or from elsewhere."""
+        self._on_app(app)
         self._app = app
 
     def rendered(self, render: dict[str, JSON]) -> None:
@@ -144,7 +145,7 @@ class Discovery:
                 f"the app refused the login: {excerpt(answer.body)}", status=answer.status
             )
         if answer.status not in (_OK, _FOUND):
-            raise refusal(answer.status, answer.headers, answer.body, loads=answer.loads)
+            raise answer.refusal()
         # Where a redirect to https has led holds for all that follows, as it does for the config.
         self.page = attrs.evolve(self.page, scheme=answer.url.scheme, port=answer.url.port)
         self._request_config()
@@ -175,8 +176,7 @@ class Discovery:
     def _know_config(self, config: JSON, page: URL) -> None:
         app = AppInfo.from_config(config)
         self.page = page
-        self._on_app(app)
-        self._app = app
+        self.know(app)
         if self._wants_info:
             self.request_info()
 
@@ -191,12 +191,11 @@ class Discovery:
         self._tell()
 
     def _json(self, answer: Answer) -> JSON:
-        where = answer.url.public
         if answer.status != _OK:
-            error = refusal(answer.status, answer.headers, answer.body, loads=answer.loads)
-            raise error.located(url=where)
+            raise answer.refusal()
         try:
             return answer.read()
         except RemoteProtocolError as error:
             what = f"this is not a Gradio app, or not its address: {error.message}"
+            where = answer.url.public
             raise RemoteProtocolError(what, url=where, status=answer.status) from error

@@ -28,6 +28,8 @@ from sansio_gradio.client.redirects import redirected
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import ConnectionLost, DeadlineExceeded, GradioError, RemoteProtocolError
 from sansio_gradio.limits import Limits, Timeouts
+from sansio_gradio.protocol.failures import refusal
+from sansio_gradio.protocol.features import Version
 from sansio_gradio.protocol.requests import HTTPRequest
 from sansio_gradio.wire.cookies import CookieJar
 from sansio_gradio.wire.headers import Headers, header, overlaid
@@ -47,6 +49,7 @@ class Answer:
     body: bytes
     url: URL  # where it came from, after redirects
     loads: Loads = loads
+    wall_now: float | None = None  # POSIX seconds, when it was complete
 
     def read(self) -> JSON:
         """What it says.
@@ -63,6 +66,11 @@ class Answer:
             return self.read()
         except RemoteProtocolError:
             return None
+
+    def refusal(self, version: Version = ()) -> GradioError:
+        """What it means, from a server of this *version*, where another answer was wanted."""
+        what = (self.status, self.headers, self.body, version, self.wall_now)
+        return refusal(*what, loads=self.loads).located(url=self.url.public)
 
 
 OnAnswer: TypeAlias = Callable[[Answer], None]
@@ -274,9 +282,9 @@ class Exchanges:
             self._fail(exchange, error)
             return
         self._drop(exchange)
-        body = b"".join(exchange.parts)
+        body, now = b"".join(exchange.parts), self._timers.wall_now
         exchange.on_answer(
-            Answer(exchange.status, exchange.headers, body, exchange.url, self._loads)
+            Answer(exchange.status, exchange.headers, body, exchange.url, self._loads, now)
         )
 
     def failed(self, id: int, error: BaseException) -> None:

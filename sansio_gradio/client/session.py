@@ -127,7 +127,6 @@ class Session:
             self._discovery.start()
         else:
             self._discovery.know(app)
-            self._connected(app)
         timers.ask_for_time()
 
     @property

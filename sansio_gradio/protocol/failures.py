@@ -63,9 +63,9 @@ def refusal(
     status: int,
     headers: Headers,
     body: bytes,
-    *,
     version: Version = (),
     wall_now: float | None = None,
+    *,
     loads: Loads = loads,
 ) -> GradioError:
     """What an HTTP answer other than the expected one means.
