@@ -47,13 +47,13 @@ _VERSIONS = {
 _FEATURES = {
     Feature.HELLO: 'the WebSocket waits for `{"hash": ...}` before it says anything',
     Feature.STEPS: "past the queue, each POST gets the next output of a generator",
+    Feature.LOST_IN_LINE: "jobs that wait are asked for their data twice at once, and hang",
     Feature.SEND_HASH: "the WebSocket asks who is there (`send_hash`)",
     Feature.QUEUES_ALL: "the queue takes functions that are not queued, too",
     Feature.RESET_BY_EVENT: '`POST /reset {"event_id"}` stops a job',
     Feature.CALL: "`POST /call/{api_name}`",
     Feature.HEARTBEAT: "`GET /heartbeat/{session_hash}`",
     Feature.CANCEL: "`POST /cancel` stops a job",
-    Feature.STREAMING_INPUT: "`POST /stream/{event_id}`",
     Feature.CALL_BY_NAME: "`POST /call/v2/{api_name}`",
     Feature.CALL_ERRORS: "`/call` says what went wrong",
 }
