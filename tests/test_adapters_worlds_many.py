@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from memory import Memory, known_jobs
 from places import open_files
 from worlds import WORLDS, wait_for
 
-from sansio_gradio.client.job import Job
 from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio.server.app import App
 from sansio_gradio_adapters._history import KEPT_WAITING
-from sansio_gradio_adapters._jobs import JobRecord
 from sansio_gradio_adapters.server import serve_in_thread
 
 MANY = 1000
@@ -58,26 +55,6 @@ def _nothing_is_collected() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
-
-
-class Memory:
-    """What there is in this process: how many objects of each class, and how many blocks."""
-
-    def __init__(self) -> None:
-        gc.collect()
-        self._objects = Counter(type(thing) for thing in gc.get_objects())
-        self._blocks = sys.getallocatedblocks()
-
-    def growth(self) -> tuple[int, int]:
-        """How many more there are by now: of the class that has grown most, and blocks."""
-        now = Memory()
-        most = max((now._objects - self._objects).values(), default=0)
-        return most, now._blocks - self._blocks
-
-
-def known_jobs() -> int:
-    """How many jobs are still known to somebody."""
-    return sum(isinstance(thing, JobRecord | Job) for thing in gc.get_objects())
 
 
 @pytest.mark.parametrize("name", WORLDS)
