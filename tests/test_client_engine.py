@@ -26,7 +26,7 @@ from wsproto.connection import ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Pong, TextMessage
 
 from sansio_gradio.client import commands
-from sansio_gradio.client.commands import OpenConnection, StartTLS
+from sansio_gradio.client.commands import OpenConnection, PauseReading, StartTLS
 from sansio_gradio.client.conversation import Conversation
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.client.session import Session
@@ -396,6 +396,24 @@ def test_a_connection_is_read_again_when_it_has_served_a_paused_job() -> None:
     assert world.session.pause(job) is False
     world.driver.lose(conn)
     world.driver.settle()
+
+
+def test_a_job_may_be_paused_before_its_stream_has_a_connection() -> None:
+    engine = Engine(entropy=counted_entropy())
+    session = engine.session(SRC, app=app())
+    job = session.submit("x", fn_index=ECHO, isolated=True)
+    engine.handle_timer(0.0)
+    assert engine.next_command() == OpenConnection(1, "app.example", 80)
+    engine.connection_made(1, 0.0)
+    engine.data_to_send(1)
+    engine.receive_data(1, reply({"event_id": "a"}), 0.0)
+    assert b"/queue/data" in engine.data_to_send(1)
+    assert session.pause(job)
+    engine.connection_lost(1, None, 0.0)  # it is asked once more, on a new connection
+    assert engine.next_command() == OpenConnection(2, "app.example", 80)
+    engine.connection_made(2, 0.0)
+    assert engine.next_command() == PauseReading(2)
+    assert b"/queue/data" in engine.data_to_send(2)
 
 
 def test_the_connection_of_a_paused_job_may_break() -> None:

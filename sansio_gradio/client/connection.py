@@ -38,6 +38,7 @@ class Exchange:
     handed_out: bool = False  # the last byte of the request
     answered: bool = False  # with at least one byte
     aborted: bool = False
+    is_read: bool = True  # it is not paused
 
     @property
     def key(self) -> tuple[int, int]:

@@ -24,7 +24,7 @@ from sansio_gradio.wire.json import JSON
 from sansio_gradio.wire.url import URL, api_base
 
 _OK: Final = 200
-_NO_LOGIN: Final = frozenset({400, 401, 403, 404})
+_NO_LOGIN: Final = frozenset({400, 401, 403, 404, 422})  # 422: an empty field
 _FOUND: Final = 302
 _NOT_FOUND: Final = 404
 _RENDERS: Final = 100  # functions whose components are known at a time

@@ -121,8 +121,7 @@ class Engine:
     def data_to_send(self, conn: int, max_bytes: int = 65536) -> bytes:
         """Bytes to send on a connection, all of them; none: there is nothing now."""
         connection = self._connections.get(conn)
-        data = b"" if connection is None else connection.take(max_bytes)
-        if connection is None or not data:
+        if connection is None or not (data := connection.take(max_bytes)):
             return b""
         if not connection.has_data:
             self._writable.pop(conn, None)
@@ -329,22 +328,26 @@ class Engine:
     def _carry_out(self, conversation: Conversation, command: ConversationCommand) -> None:
         key = conversation.id, command.id
         if isinstance(command, commands.SendRequest | commands.OpenWebSocket):
-            exchange = Exchange(conversation, command, URL.parse(command.url))
-            self._exchanges[key] = exchange
+            url = URL.parse(command.url)
+            exchange = self._exchanges[key] = Exchange(conversation, command, url)
             is_request = isinstance(command, commands.SendRequest)
             (self._pool.want if is_request else self._open)(exchange)
         elif key in self._exchanges:
             connection = self._carriers.get(exchange := self._exchanges[key])
             if isinstance(command, commands.Abort):
                 self._abort(exchange, connection)
-            elif connection is not None and isinstance(command, commands.SendText):
+            elif isinstance(command, commands.SendText):
+                assert connection is not None  # it was open when this was asked
                 connection.send_text(command.text)
                 self._note_data(connection)
-            elif connection is not None:
-                self._set_reading(connection, isinstance(command, commands.Resume))
+            else:
+                exchange.is_read = isinstance(command, commands.Resume)
+                if connection is not None:
+                    self._set_reading(connection, exchange.is_read)
 
     def _send(self, exchange: Exchange, connection: Connection) -> None:
         self._carriers[exchange] = connection
+        self._set_reading(connection, exchange.is_read)
         connection.begin(exchange)
         self._note_data(connection)
 
