@@ -114,9 +114,9 @@ MUTANTS = [
     ),
     Mutant(
         "credentials follow a redirect to another origin",
-        "client/exchanges.py",
-        "if new.origin != old.origin and not (upgraded and new.host == old.host):",
-        "if False:",
+        "client/redirects.py",
+        "if is_secured or new.origin == url.origin:",
+        "if True:",
         "tests/test_client_exchanges.py",
     ),
     Mutant(
@@ -207,7 +207,7 @@ MUTANTS = [
     Mutant(
         "a request is repeated as often as its connection breaks",
         "client/engine.py",
-        "            exchange.attempts += 1\n",
+        "            exchange.attempts += not connection.is_used\n",
         "",
         "tests/test_client_engine.py",
     ),
