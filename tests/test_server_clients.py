@@ -187,6 +187,15 @@ def test_cancelling_takes_running_siblings_along_in_silence() -> None:
     assert talk.kinds(stream) == []  # the silent sibling keeps it open
 
 
+def test_cancelling_ends_the_streams_of_those_that_have_their_own() -> None:
+    talk = Talk(app_with(version="6.31.0", protocol="sse", concurrency_limit=2))
+    named, sibling = talk.job_stream(["1"]), talk.job_stream(["2"])
+    jobs = [talk.started(), talk.started()]
+    talk.cancel(talk_event_id(talk, jobs[0]))
+    assert [talk.event(), talk.event()] == [JobCancelled(job=job) for job in reversed(jobs)]
+    assert [talk.kinds(stream)[-1] for stream in (named, sibling)] == ["end", "end"]
+
+
 def test_cancelling_leaves_waiting_siblings_alone() -> None:
     talk = Talk(app_with())
     event_id = talk.join("1")

@@ -131,6 +131,7 @@ class Clients(Runs):
             of_function = job.function is not None and job.function.fn_index == named.fn_index
             if job.event_id == named.event_id or (of_function and job.is_at_work):
                 self._queue.kill(job)
+                self._channels.end_of(job)
         session = self._sessions.get(named.session_hash)
         if session is not None and named.event_id in session.pending:
             # How servers from 4.31 on end a job that was cancelled: completed, of nothing.
