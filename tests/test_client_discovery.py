@@ -534,6 +534,12 @@ def test_what_is_rendered_anew_takes_the_place_of_what_was_there() -> None:
     assert names(talk) == before
 
 
+def test_a_new_session_without_renders_changes_nothing_of_the_app() -> None:
+    talk = Talk(app())
+    talk.conversation.reset()
+    assert len(talk.of(Connected)) == 1
+
+
 def test_info_adds_to_what_was_rendered() -> None:
     talk = Talk(app())
     rendering(talk, render(0, "box", first=50))
