@@ -282,7 +282,7 @@ class Exchanges:
             self._fail(exchange, error)
             return
         self._drop(exchange)
-        body, now = b"".join(exchange.parts), self._timers.wall_now
+        body, now = b"".join(exchange.parts), self._timers.date
         exchange.on_answer(
             Answer(exchange.status, exchange.headers, body, exchange.url, self._loads, now)
         )

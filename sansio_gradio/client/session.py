@@ -53,9 +53,9 @@ class Session:
     nothing is asked. ``protocol``: speak this one, whatever the app announces. ``auth``: (user,
     password) for an app with a login. ``headers`` and ``cookies`` go to the app's origin and
     nowhere else. ``retry``: which failed jobs are handed in again; None: none. ``wall_offset``:
-    POSIX time minus monotonic time, in seconds; None: not known, then no cookie expires, no
-    Retry-After that is a date is understood, and a status has no time. ``strict``: what no known
-    server does is an error. ``json_loads``: another JSON parser, as ``orjson.loads``.
+    POSIX time minus monotonic time, in seconds; without it a status has monotonic time, and nothing
+    is compared with dates (of cookies, of Retry-After). ``strict``: what no known server does is an
+    error. ``json_loads``: another JSON parser, as ``orjson.loads``.
 
     Raises:
         LocalProtocolError: *src* is not an address, or a header cannot be sent.
@@ -76,7 +76,7 @@ class Session:
         retry: Retry | None = None,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
-        wall_offset: float | None = None,
+        wall_offset: float = 0.0,
         strict: bool = False,
         json_loads: Callable[[str | bytes], Any] | None = None,
         id: int = 0,

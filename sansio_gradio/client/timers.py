@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
+from typing import Final
 
 from sansio_gradio.deadlines import Action, Deadlines
+
+_EARLIEST: Final = 631_152_000.0  # 1990: clocks that show less count from the machine's start
 
 
 class Timers(Deadlines):
     """Deadlines that may begin before the time is known.
 
-    ``wall_offset``: POSIX time minus the time that is told, in seconds; None: not known.
+    ``wall_offset``: POSIX time minus the time that is told, in seconds.
     """
 
-    def __init__(self, wall_offset: float | None = None) -> None:
+    def __init__(self, wall_offset: float = 0.0) -> None:
         super().__init__(-math.inf)
         self._wall_offset = wall_offset
         self._unanchored: dict[Hashable, tuple[float, Action]] = {}
@@ -26,11 +29,14 @@ class Timers(Deadlines):
         self._stale = False
 
     @property
-    def wall_now(self) -> float | None:
-        """The last time told, in POSIX seconds; None: not known."""
-        if self._wall_offset is None or self.now == -math.inf:
-            return None
+    def wall_now(self) -> float:
+        """The last time told, in POSIX seconds if the offset was right."""
         return self.now + self._wall_offset
+
+    @property
+    def date(self) -> float | None:
+        """The same, to be compared with dates; None: it can be none."""
+        return self.wall_now if self.wall_now > _EARLIEST else None
 
     def start(self, name: Hashable, seconds: float | None, action: Action) -> None:
         """(Re)start the timer *name*; None or infinity stops it."""

@@ -63,12 +63,12 @@ class StatusUpdate(dict[str, Any]):
     """One change of a job's status: a JSON-serialisable dict whose keys are attributes, too.
 
     ``code`` (``Status``), ``msg`` (the message that told it, or None), ``rank`` (0 is next),
-    ``queue_size``, ``eta`` (seconds), ``success``, ``time`` (POSIX seconds; None where the wall
-    clock is not known), ``progress_data`` (a list of ``index length unit progress desc``, or None),
-    ``log`` (``[text, level]`` or None), ``title`` and ``duration`` (seconds) of a log.
+    ``queue_size``, ``eta`` (seconds), ``success``, ``time`` (POSIX seconds), ``progress_data`` (a
+    list of ``index length unit progress desc``, or None), ``log`` (``[text, level]`` or None),
+    ``title`` and ``duration`` (seconds) of a log.
     """
 
-    def __init__(self, code: Status, time: float | None, message: Message | None = None) -> None:
+    def __init__(self, code: Status, time: float, message: Message | None = None) -> None:
         # One literal, because one of these is made for every message.
         said: Message = {} if message is None else message
         text = said.get("log")
@@ -97,7 +97,7 @@ class StatusUpdate(dict[str, Any]):
         raise AttributeError("a StatusUpdate is read-only")
 
 
-def status_of(msg: Msg, message: Message, time: float | None) -> StatusUpdate:
+def status_of(msg: Msg, message: Message, time: float) -> StatusUpdate:
     """The status that *message*, of kind *msg*, tells at the POSIX time *time*."""
     return StatusUpdate(_CODES[msg], time, message)
 

@@ -10,8 +10,8 @@ the user's own are complained about.
 Rule 3: a Secure cookie does not come without TLS. Over http Gradio's login leaves the twin named
 ``access-token-unsecure-…``, which servers accept just as well.
 
-There is no clock: times are POSIX seconds. Whoever does not know the time passes None, and nothing
-runs out but what a server deletes.
+There is no clock: times are POSIX seconds. With monotonic ones nothing runs out by a date but what
+a server deletes, which it does by one of 1970.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class CookieJar:
             raise LocalProtocolError("This name or value cannot be that of a cookie.")
         self._keep(url, "/", name, value, inf)
 
-    def receive(self, url: URL, set_cookie_values: Iterable[str], now: float | None) -> None:
+    def receive(self, url: URL, set_cookie_values: Iterable[str], now: float) -> None:
         """Keep what the Set-Cookie fields of an answer from *url* say (RFC 6265bis section 5.6)."""
         for text in filter(SENDABLE.fullmatch, set_cookie_values):
             (name, value), *attributes = map(_pair, text.split(";"))
@@ -67,12 +67,12 @@ class CookieJar:
             if not path.startswith("/"):
                 path = url.path[: url.path.rindex("/")] or "/"
             expires = _expiry(said, now)
-            if _is_over(expires, now):
+            if expires <= now:
                 self._cookies.pop((url.origin, path, name), None)
             else:
                 self._keep(url, path, name, value, expires)
 
-    def header(self, url: URL, now: float | None, own: Iterable[str] = ()) -> str | None:
+    def header(self, url: URL, now: float, own: Iterable[str] = ()) -> str | None:
         """The value of the Cookie field of a request to *url*; None: there is none to send.
 
         It starts with *own*, the fields that the user has written, since there may be one only
@@ -81,7 +81,7 @@ class CookieJar:
         fitting = [
             (path, f"{name}={value}")
             for (origin, path, name), (value, expires) in self._cookies.items()
-            if origin == url.origin and _is_below(path, url.path) and not _is_over(expires, now)
+            if origin == url.origin and _is_below(path, url.path) and expires > now
         ]
         fitting.sort(key=lambda item: -len(item[0]))
         return "; ".join([*own, *(pair for _, pair in fitting)]) or None
@@ -102,15 +102,10 @@ def _is_below(path: str, target: str) -> bool:
     return target == path or target.startswith(path if path.endswith("/") else f"{path}/")
 
 
-def _is_over(expires: float, now: float | None) -> bool:
-    # Servers delete a cookie by a date of 1970, which is over also where the time is not known.
-    return expires <= (now or 0.0)
-
-
-def _expiry(said: dict[str, str], now: float | None) -> float:
+def _expiry(said: dict[str, str], now: float) -> float:
     """When a cookie runs out; Max-Age goes before Expires, and neither means never."""
     if _MAX_AGE.fullmatch(said.get("max-age", "")):
         age = float(said["max-age"])  # of any number of digits, unlike int()
-        return -inf if age <= 0 else inf if now is None else now + age
+        return -inf if age <= 0 else now + age
     expires = date(said.get("expires", ""))
     return inf if expires is None else expires
