@@ -31,7 +31,7 @@ class Timers(Deadlines):
     @property
     def wall_now(self) -> float:
         """The last time told, in POSIX seconds if the offset was right."""
-        return self.now + self._wall_offset
+        return max(self.now, 0.0) + self._wall_offset  # a job may end before any time is told
 
     @property
     def date(self) -> float | None:
