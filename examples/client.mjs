@@ -1,394 +1,400 @@
-// A Gradio client in JavaScript, made from docs/protocol.md: apps from 3.6 to 3.50 (WebSockets) and
-// from 4.9 on (event streams). Numbers in comments are the page's sections. Node 22 or a browser.
+#!/usr/bin/env node
+// A small client for Gradio apps, written from docs/protocol.md alone: Node 22 or later, no packages.
 //
-//   node client.mjs http://127.0.0.1:7860 /count 5        prints each output as a line of JSON
-//
-//   const client = await Client.connect("http://127.0.0.1:7860");
-//   for await (const output of client.submit("/count", [5])) ...
-//   const result = await client.predict("/add", [1, 2]);
+//     const client = await Client.connect("http://127.0.0.1:7860/");
+//     console.log(await client.predict("/add", [1, 2])); // the result
+//     for await (const output of client.submit("/count", [3])) console.log(output); // each yield
+//     client.close();
+// or: node client.mjs URL /endpoint '"an argument as JSON"' …
+// It follows sections 2 to 11 and 16 of that page: `ws`, `sse` and `sse_v1` to `sse_v3`, Gradio 3.1.5 to 6.
 
-const SILENCE = 60_000; // ms without a heartbeat (10.2)
-const OLD_SKIPPED = new Set(
-  "state variable row column tabs tab tabitem box form accordion group interpretation dataset".split(" "),
-); // 2.4
+import { realpathSync } from "node:fs";
+import { pathToFileURL } from "node:url";
 
-export class GradioError extends Error {}
-export class AppError extends GradioError {} // the function said no
-export class Cancelled extends GradioError {}
+const PATIENCE = 60_000; // ms to wait for an answer, or for a byte on a stream (a heartbeat comes every 15 s)
+const NEWS = new Set(["estimation", "process_starts", "progress", "log"]);
+const GIVES_UP = new Set(["unexpected_error", "server_stopped"]);
+const EARLY = 10_000; // messages that are kept for jobs whose number is not known yet
 
-export class Client {
-  static async connect(src) {
-    const page = src.replace(/\/*$/, "/");
-    const response = await fetch(page + "config");
-    let config;
-    if (response.ok) {
-      config = await response.json();
-    } else if (response.status === 401) {
-      throw new GradioError("the app wants a login");
-    } else {
-      const found = (await (await fetch(page)).text()).match(/window\.gradio_config = (.*?);<\/script>/s); // 2.1
-      if (!found) throw new GradioError(`no Gradio app: HTTP ${response.status}`);
-      config = JSON.parse(found[1]);
-    }
-    if (config.auth_required) throw new GradioError("the app wants a login");
-    return new Client(page, config);
-  }
+// ---- What can go wrong ----------------------------------------------------------------------------
+export class GradioError extends Error { name = this.constructor.name; }
+export class AppError extends GradioError {} // the function failed, and the app says why
+export class Cancelled extends GradioError {} // the job was cancelled, by us or by the app
 
-  constructor(page, config) {
-    this.version = (config.version ?? "").trim();
-    this.protocol = config.protocol ?? "ws"; // 2.2
-    if (this.protocol === "sse") throw new GradioError("Gradio 4.0 to 4.8 is not spoken here");
-    const prefix = (config.api_prefix ?? "").replace(/^\/|\/$/g, "");
-    this.base = prefix ? `${page}${prefix}/` : page; // 2.3
-    this.heartbeat = config.connect_heartbeat ?? false;
-    this.sessionHash = newHash();
-    const skipped = new Map(
-      config.components.map((part) => [part.id, part.skip_api ?? OLD_SKIPPED.has(part.type)]),
-    );
-    this.functions = config.dependencies.map((dependency, place) => ({
-      index: dependency.id ?? place,
-      name: typeof dependency.api_name === "string" ? dependency.api_name : null,
-      inputs: dependency.inputs.map((id) => skipped.get(id) ?? false),
-      outputs: dependency.outputs.map((id) => skipped.get(id) ?? false),
-      queued: dependency.queue ?? config.enable_queue ?? false,
-      callable: dependency.backend_fn !== false && dependency.api_visibility !== "private",
-      generator: dependency.types?.generator ?? true, // not told: it may be one
-    }));
-    this.jobs = new Map(); // event_id -> job (5.5)
-    this.early = new Map(); // event_id -> messages that came before the answer to the join (10.1)
-    this.joining = 0;
-    this.stream = null;
-    this.running = new Set(); // jobs on WebSockets
-    this.abandoned = new Set(); // functions that may still run in our session (5.3)
-  }
+const lost = (cause) => new GradioError("The connection was lost before the job ended", { cause });
 
-  find(name) {
-    const wanted = name.replace(/^\//, "");
-    const found = this.functions.find((fn) => fn.name === wanted && fn.callable);
-    if (!found) throw new GradioError(`the app has no function ${name}`);
-    return found;
-  }
-
-  /** Call a function; wait for its result: one value, or an array of several. */
-  async predict(name, args = []) {
-    return this.submit(name, args).result;
-  }
-
-  /** Begin to call a function: iterate over its outputs, or await its `result`. */
-  submit(name, args = []) {
-    const fn = this.find(name);
-    const wanted = fn.inputs.filter((skip) => !skip).length;
-    if (args.length !== wanted) throw new GradioError(`${name} takes ${wanted} arguments`);
-    const given = args[Symbol.iterator]();
-    const data = fn.inputs.map((skip) => (skip ? null : given.next().value)); // 3
-    const job = new Job(this, fn, data);
-    const way = !fn.queued && !(fn.generator && this.protocol !== "ws") ? "past the queue" : this.protocol;
-    const begin = { "past the queue": postOnce, ws: openSocket }[way] ?? join;
-    begin(this, job).catch((error) => job.fail(error));
-    return job;
-  }
-
-  async post(route, body) {
-    return fetch(this.base + route, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(body),
-    });
-  }
-
-  close() {
-    for (const job of [...this.jobs.values(), ...this.running]) job.cancel();
-    this.stream?.abort();
-    this.alive?.abort();
-  }
+/** What an app says went wrong, without the oddities of old servers (section 8.1). */
+function errorText(text, server) {
+  if (text == null || (text === "None" && !server.atLeast(4, 22))) return "The app hides its error";
+  const literal = !server.atLeast(5, 2) && /^(['"])((?:\\.|(?!\1)[^\\])*)\1$/s.exec(text);
+  if (!literal) return text;
+  const letters = { n: "\n", r: "\r", t: "\t" };
+  return literal[2].replace(/\\(?:x(..)|u(.{4})|U(.{8})|(.))/gs, (_, x, u, U, letter) =>
+    letter ? (letters[letter] ?? letter) : String.fromCodePoint(parseInt(x ?? u ?? U, 16)));
 }
 
-class Job {
-  constructor(client, fn, data) {
-    Object.assign(this, { client, fn, data, over: false, heard: false, reopened: false });
-    this.sessionHash = client.sessionHash;
-    this.updates = []; // what is not an output: queue position, progress, logs
-    this.values = null; // of the outputs, as they are now
-    this.waiting = []; // outputs that nobody has taken
-    this.result = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
-    this.result.catch(() => {}); // whoever iterates is told, too
-  }
+/** Throw what an answer says that is no success (sections 8.1, 8.3). */
+async function refused(response, server) {
+  const text = await response.text();
+  const { error, detail = text } = parse(text);
+  if (error !== undefined) throw new AppError(errorText(error, server));
+  const list = [detail].flat().map((each) => each.message ?? each.msg ?? each);
+  throw new GradioError(`${response.status}: ${list.join("; ")}`);
+}
 
-  get body() {
-    const { data, fn, sessionHash } = this;
-    return { data, fn_index: fn.index, session_hash: sessionHash, event_data: null, trigger_id: null };
-  }
+// ---- Reading what the server sends ----------------------------------------------------------------
+function parse(text) {
+  try { return JSON.parse(text); } catch { return {}; }
+}
 
-  /** A message of the server for this job (4, 8.1). */
-  receive(message) {
-    if (this.over) return;
-    this.heard = true;
-    const output = message.output;
-    switch (message.msg) {
-      case "process_generating":
-        this.apply(output.data);
-        this.waiting.push(shaped(this.fn, this.values));
-        this.wake?.();
-        break;
-      case "process_completed":
-        if (message.success !== false && Array.isArray(output?.data)) this.complete(output.data);
-        else if (output && "error" in output) this.fail(new AppError(text(output.error)));
-        else this.fail(new Cancelled("the server stopped the job"));
-        break;
-      case "queue_full":
-        this.fail(new AppError("the queue is full"));
-        break;
-      case "unexpected_error":
-      case "server_stopped":
-        this.fail(new GradioError(message.message ?? "the server stopped"));
-        break;
-      default:
-        this.updates.push(message);
+/** The messages of an event stream (section 7.1). `touch` is called whenever something arrives. */
+async function* events(response, touch = () => {}) {
+  let rest = "", data = [];
+  for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
+    touch();
+    rest += text;
+    if (!/[\r\n]/.test(text)) continue; // a long line comes in many pieces: look at it once
+    const lines = rest.split(/\r\n|\n|\r(?!$)/);
+    rest = lines.pop();
+    for (const line of lines) {
+      if (line.startsWith("data:")) data.push(line.slice(5));
+      if (line === "" && data.length) yield parse(data.splice(0).join("\n"));
     }
   }
-
-  apply(data) {
-    const whole = ["ws", "sse_v1"].includes(this.client.protocol); // 6
-    const edited = !whole && this.values !== null;
-    this.values = edited ? data.map((edits, place) => applyEdits(this.values[place], edits)) : data;
-  }
-
-  complete(data) {
-    this.finish();
-    this.resolve(shaped(this.fn, data));
-  }
-
-  fail(error) {
-    if (this.over) return;
-    this.error = error;
-    this.finish();
-    this.reject(error);
-  }
-
-  finish() {
-    this.over = true;
-    this.client.jobs.delete(this.eventId);
-    this.client.running.delete(this);
-    this.socket?.close();
-    this.wake?.();
-  }
-
-  /** Give it up, and have the server stop it where that stops nothing else (9). */
-  cancel() {
-    if (this.over) return false;
-    const { client, fn, eventId } = this;
-    const siblings = [...client.jobs.values()].filter((job) => job !== this && job.fn === fn);
-    this.fail(new Cancelled("cancelled"));
-    if (this.socket) client.abandoned.add(fn.index);
-    else if (eventId && !siblings.length) {
-      const body = { session_hash: this.sessionHash, fn_index: fn.index, event_id: eventId };
-      client.post("cancel", body).catch(() => {});
-    }
-    return true;
-  }
-
-  async *[Symbol.asyncIterator]() {
-    for (;;) {
-      while (this.waiting.length) yield this.waiting.shift();
-      if (this.over) break;
-      await new Promise((wake) => (this.wake = wake));
-    }
-    await this.result; // raises what went wrong
-  }
 }
 
-// 5.5, 5.6: a POST for each job, one stream for all of them.
-
-async function join(client, job) {
-  client.joining += 1;
-  let answer;
-  try {
-    const response = await client.post("queue/join", job.body);
-    if (!response.ok) throw await refusal(response);
-    answer = await response.json();
-  } finally {
-    client.joining -= 1;
-  }
-  const id = answer.event_id;
-  if (job.over) {
-    await client.post("cancel", { session_hash: job.sessionHash, fn_index: job.fn.index, event_id: id });
-    return;
-  }
-  job.eventId = id;
-  client.jobs.set(id, job);
-  for (const message of client.early.get(id) ?? []) job.receive(message);
-  client.early.delete(id);
-  if (!client.joining) client.early.clear();
-  if (!job.over) listen(client);
-  if (client.heartbeat && !client.alive) beat(client);
-}
-
-async function listen(client) {
-  if (client.stream) return; // never two at once (10.1)
-  const stream = (client.stream = new AbortController());
-  for (const job of client.jobs.values()) job.heard = false;
-  let silence;
-  const watch = () => {
-    clearTimeout(silence);
-    silence = setTimeout(() => stream.abort(new GradioError("the stream fell silent")), SILENCE);
-    silence.unref?.();
-  };
-  let error = new GradioError("the stream ended before the job did");
-  try {
-    watch();
-    const target = `queue/data?session_hash=${encodeURIComponent(client.sessionHash)}`;
-    const headers = { accept: "text/event-stream" };
-    const response = await fetch(client.base + target, { headers, signal: stream.signal });
-    if (!response.ok) throw await refusal(response);
-    for await (const data of events(response.body)) {
-      watch();
-      route(client, JSON.parse(data));
-    }
-  } catch (caught) {
-    error = caught; // also an unclean end: what was said before it counts (7.1)
-  }
-  clearTimeout(silence);
-  client.stream = null;
-  for (const job of [...client.jobs.values()]) {
-    if (job.heard || job.reopened) job.fail(error); // 10.2
-    else job.reopened = true;
-  }
-  if (client.jobs.size) listen(client);
-}
-
-function route(client, message) {
-  const id = message.event_id;
-  if (client.jobs.has(id)) client.jobs.get(id).receive(message);
-  else if (id && client.joining) client.early.set(id, [...(client.early.get(id) ?? []), message]);
-  else if (!id && message.msg === "unexpected_error") {
-    const unknown = message.session_not_found || message.message?.startsWith("404"); // 8.2
-    for (const job of [...client.jobs.values()]) if (job.heard || !unknown) job.receive(message);
-  }
-}
-
-async function beat(client) {
-  client.alive = new AbortController(); // 10.3
-  try {
-    const url = `${client.base}heartbeat/${client.sessionHash}`;
-    const response = await fetch(url, { signal: client.alive.signal });
-    for await (const _ of response.body);
-  } catch {} // no job depends on it
-  client.alive = null;
-}
-
-// 5.3: a WebSocket for each job.
-
-async function openSocket(client, job) {
-  const { fn } = job;
-  const busy = [...client.running].some((other) => other.fn === fn);
-  if (fn.generator && (busy || client.abandoned.has(fn.index))) job.sessionHash = newHash();
-  client.running.add(job);
-  const socket = (job.socket = new WebSocket(client.base.replace(/^http/, "ws") + "queue/join"));
-  socket.onmessage = ({ data }) => {
-    const message = JSON.parse(data);
-    if (message.msg === "send_hash") {
-      socket.send(JSON.stringify({ fn_index: fn.index, session_hash: job.sessionHash }));
-    } else if (message.msg === "send_data") {
-      socket.send(JSON.stringify(job.body));
-    } else {
-      job.receive(message);
-    }
-  };
-  socket.onerror = () => job.fail(new GradioError("the WebSocket failed"));
-  socket.onclose = () => job.fail(new GradioError("the server closed the job's WebSocket"));
-}
-
-// 11: past the queue, generators of 3.x step by step.
-
-async function postOnce(client, job) {
-  let last = null;
-  for (;;) {
-    const response = await client.post("api/predict", job.body);
-    if (!response.ok) throw await refusal(response);
-    const output = await response.json();
-    if (job.over) return;
-    if (!output.is_generating || client.protocol !== "ws") {
-      return job.complete(last ?? output.data);
-    }
-    last = output.data;
-    job.receive({ msg: "process_generating", output });
-  }
-}
-
-// 6: what changed since the yield before.
-
+/** The value that comes of `value` by these edits (section 6); `value` itself stays as it is. */
 export function applyEdits(value, edits) {
-  const root = { value: structuredClone(value) };
+  const root = structuredClone({ value });
   for (const [action, path, item] of edits) {
     const steps = ["value", ...path];
     const last = steps.pop();
-    const place = steps.reduce((inner, step) => inner[step], root);
-    if (action === "append") place[last] += item;
-    else if (action === "replace" || !Array.isArray(place)) {
-      if (action === "delete") delete place[last];
-      else place[last] = item;
-    } else if (action === "add") place.push(item); // whatever the index says
-    else place.pop();
+    const place = steps.reduce((at, step) => {
+      if (Object.hasOwn(at, step)) return at[step];
+      throw new GradioError(`An edit does not fit: ${JSON.stringify(path)}`);
+    }, root);
+    // The length of a list changes at its end only, whatever index the server names.
+    if (Array.isArray(place) && action === "add") place.push(item);
+    else if (Array.isArray(place) && action === "delete") place.pop();
+    else if (action === "delete") delete place[last];
+    else if (last === "__proto__") throw new GradioError("An edit of a prototype");
+    else place[last] = action === "append" ? place[last] + item : item;
   }
   return root.value;
 }
 
-// 7.1: the data of each event.
+// ---- A job: one call of one function --------------------------------------------------------------
+export class Job {
+  outputs = []; // what it yielded so far; stays empty for functions that only return
+  values = []; // the newest values, one for each output
+  updates = []; // the messages about its progress
+  done = false;
+  #end = Promise.withResolvers();
+  #stop = new AbortController();
+  #wake = Promise.withResolvers();
+  #raw = null; // the last yield as the server has it; undefined when we lost track of it
+  result = this.#end.promise;
+  signal = this.#stop.signal; // aborted when the job is cancelled: whoever runs it tells the server
 
-async function* events(body) {
-  const decoder = new TextDecoder();
-  let text = "";
-  for await (const chunk of body) {
-    text += decoder.decode(chunk, { stream: true }).replaceAll("\r\n", "\n");
-    const parts = text.split("\n\n");
-    text = parts.pop();
-    for (const part of parts) {
-      const lines = part.split("\n").filter((line) => line.startsWith("data:"));
-      if (lines.length) yield lines.map((line) => line.slice(5).replace(/^ /, "")).join("\n");
+  constructor(fn, data, session, server) {
+    Object.assign(this, { fn, data, server });
+    const rest = [...data];
+    const all = fn.inputs.map((shown) => (shown ? rest.shift() : null)); // the server knows the hidden ones
+    this.body = { data: all, fn_index: fn.id, session_hash: session, event_data: null, trigger_id: null };
+    this.result.catch(() => {}); // who only iterates hears of it there
+  }
+
+  /** Give up. False if there is nothing left to give up. */
+  cancel(reason = new Cancelled("The job was cancelled")) {
+    if (this.done) return false;
+    this.fail(reason);
+    this.#stop.abort();
+    return true;
+  }
+
+  /** Each yield; of a function that does not yield, its result. Fails when the job fails. */
+  async *[Symbol.asyncIterator]() {
+    for (let at = 0; at < this.outputs.length || !this.done; ) {
+      if (at < this.outputs.length) yield this.outputs[at++];
+      else await this.#wake.promise;
+    }
+    const result = await this.result;
+    if (!this.outputs.length) yield result;
+  }
+
+  /** Take a message (section 4). After the last one, all are ignored. */
+  receive(message) {
+    const { msg, output } = message;
+    if (this.done) return;
+    if (msg === "process_generating" || msg === "process_streaming") this.#yield(output?.data, msg);
+    else if (msg === "queue_full") this.fail(new GradioError("The queue is full"));
+    else if (GIVES_UP.has(msg)) this.fail(new GradioError(message.message ?? msg));
+    else if (NEWS.has(msg)) this.updates.push(message);
+    else if (msg !== "process_completed") return;
+    else if (!message.success) this.fail(new AppError(errorText(output?.error, this.server)));
+    else if (!output?.data) this.fail(new Cancelled("The job was cancelled"));
+    else this.#end.resolve(this.#shown(output.data));
+    this.done ||= msg === "process_completed";
+    this.#wake.resolve();
+    this.#wake = Promise.withResolvers();
+  }
+
+  fail(error) {
+    if (!this.done) this.#end.reject(error);
+    this.done = true;
+    this.#wake.resolve();
+  }
+
+  #yield(data, msg) {
+    if (this.#raw === undefined) return;
+    try {
+      const edits = this.server.edits && this.#raw && msg === "process_generating";
+      this.#raw = edits ? this.#raw.map((value, at) => applyEdits(value, data[at])) : data;
+      this.outputs.push(this.#shown(this.#raw));
+    } catch {
+      this.#raw = undefined; // the result will be whole again
     }
   }
-}
 
-// 8: what went wrong.
-
-async function refusal(response) {
-  const said = await response.text();
-  let answer = null;
-  try {
-    answer = JSON.parse(said);
-  } catch {} // not everything is JSON
-  if (answer && "error" in answer) return new AppError(text(answer.error));
-  if (response.status === 503) return new AppError(answer?.detail ?? "the queue is full");
-  const invalid = Array.isArray(answer?.detail) ? answer.detail.filter((one) => one.is_valid === false) : [];
-  if (invalid.length) return new AppError(invalid.map((one) => one.message).join("; "));
-  return new GradioError(`HTTP ${response.status}: ${said.slice(0, 200)}`);
-}
-
-function text(error) {
-  if (error === null || error === "None") return "the app does not show what went wrong";
-  const quoted = /^'([^'\\]*)'$|^"([^"\\]*)"$/.exec(error); // the repr of 3.x and 4.x (8.1)
-  return quoted ? (quoted[1] ?? quoted[2]) : String(error);
-}
-
-function shaped(fn, values) {
-  const visible = values.filter((_, place) => !fn.outputs[place]);
-  return visible.length === 1 ? visible[0] : visible;
-}
-
-function newHash() {
-  return Math.random().toString(36).slice(2);
-}
-
-if (globalThis.process?.argv[1] && import.meta.url.endsWith(process.argv[1].split("/").pop())) {
-  const [, , src, name, ...args] = process.argv;
-  const client = await Client.connect(src);
-  const job = client.submit(name, args.map((arg) => JSON.parse(arg)));
-  try {
-    for await (const output of job) console.log(JSON.stringify(output));
-    console.log(JSON.stringify(await job.result));
-  } catch (error) {
-    console.error(`${error.constructor.name}: ${error.message}`);
-    process.exitCode = 1;
+  #shown(data) {
+    this.values = data.filter((_, at) => this.fn.outputs[at] ?? true);
+    return this.values.length === 1 ? this.values[0] : this.values;
   }
-  client.close();
+}
+
+// ---- The ways to run a job: hand it the server's messages, tell the server if it is cancelled -----
+/** Past the queue (section 11): a POST gets the result; before 4.0, the next yield of a generator. */
+async function plain(client, job) {
+  for (let last; ; ) {
+    const output = await client.post("api/predict", job.body, job.signal);
+    const over = !output.is_generating || client.atLeast(4, 0);
+    if (over) return job.receive({ msg: "process_completed", success: true, output: last ?? output });
+    job.receive({ msg: "process_generating", output: (last = output) }); // the answer after it has no data
+  }
+}
+
+/** 3.x (sections 5.2, 5.3): a WebSocket for each job. To cancel, close it. */
+async function ws(client, job) {
+  const { fn_index, session_hash } = job.body;
+  const socket = new WebSocket(client.base.replace(/^http/, "ws") + "queue/join", { headers: client.headers });
+  const say = (what) => socket.send(JSON.stringify(what));
+  job.signal.addEventListener("abort", () => socket.close());
+  socket.onopen = () => client.atLeast(3, 2) || say({ hash: session_hash });
+  socket.onmessage = ({ data }) => {
+    const message = parse(data);
+    if (message.msg === "send_hash") say({ fn_index, session_hash });
+    else if (message.msg === "send_data") say(job.body);
+    else job.receive(message);
+    if (job.done) socket.close();
+  };
+  socket.onclose = ({ code }) => job.fail(code === 1000 ? new Cancelled("The job was cancelled") : lost());
+}
+
+/** 4.0 to 4.8 (section 5.4): an event stream for each job; the data is sent when asked for. */
+async function sse(client, job) {
+  const { fn_index, session_hash } = job.body;
+  let event_id;
+  const reset = () => event_id && client.post("reset", { event_id }).catch(() => {});
+  job.signal.addEventListener("abort", reset);
+  const stream = await client.open(`queue/join?fn_index=${fn_index}&session_hash=${session_hash}`);
+  for await (const message of events(stream)) {
+    event_id ??= message.event_id;
+    if (message.msg !== "send_data") job.receive(message);
+    else if (job.done) reset();
+    else client.post("queue/data", { ...job.body, event_id }).catch((error) => job.fail(error));
+  }
+  job.fail(lost());
+}
+
+/** 4.9 and later (sections 5.5, 5.6, 10): one event stream carries all jobs of a session. */
+class Session {
+  #jobs = new Map(); // by event_id
+  #joining = 0; // joins that are not answered yet
+  #early = []; // messages of jobs that these may be about
+  #listening = false;
+
+  run = async (client, job) => {
+    this.#joining++;
+    const { event_id: id } = await client.post("queue/join", job.body).finally(() => this.#joining--);
+    const stop = () => this.#stop(client, job, id);
+    if (job.done) return stop();
+    job.signal.addEventListener("abort", stop);
+    this.#jobs.set(id, job);
+    const early = Object.groupBy(this.#early, ({ event_id }) => (event_id === id ? "own" : "others"));
+    this.#early = (this.#joining && early.others) || [];
+    for (const message of early.own ?? []) this.#dispatch(message);
+    if (this.#jobs.size && !this.#listening) this.#listen(client, job.body.session_hash); // never two at once
+  };
+
+  async #listen(client, session) {
+    this.#listening = true;
+    const silence = new AbortController();
+    const watch = setTimeout(() => silence.abort(), PATIENCE);
+    const read = async () => { // to the end: `close_stream` only says that it is near
+      const stream = await client.open(`queue/data?session_hash=${session}`, silence.signal);
+      for await (const message of events(stream, () => watch.refresh())) this.#dispatch(message);
+    };
+    const why = await read().catch((error) => error).finally(() => clearTimeout(watch));
+    this.#listening = false;
+    for (const [id, job] of this.#jobs) {
+      if (job.heard || job.again) job.fail(lost(why));
+      if (job.done) this.#jobs.delete(id);
+      job.again = true; // it joined at the last moment, and deserves another stream, once
+    }
+    if (this.#jobs.size) this.#listen(client, session);
+  }
+
+  #dispatch(message) {
+    const { msg, event_id: id } = message;
+    const job = this.#jobs.get(id);
+    if (job) {
+      job.heard = true;
+      job.receive(message);
+      if (job.done) this.#jobs.delete(id);
+    } else if (id) {
+      if (this.#joining && this.#early.length < EARLY) this.#early.push(message);
+    } else if (GIVES_UP.has(msg)) {
+      for (const each of this.#jobs.values()) each.receive(message);
+      this.#jobs.clear();
+    }
+  }
+
+  // `cancel` stops every running job of the function in this session: ask only if it is alone (section 9).
+  #stop(client, job, event_id) {
+    this.#jobs.delete(event_id);
+    const alone = ![...client.jobs].some((other) => !other.done && other.fn === job.fn);
+    if (!client.atLeast(4, 31)) client.post("reset", { event_id }).catch(() => {});
+    else if (alone) client.post("cancel", { ...job.body, data: [], event_id }).catch(() => {});
+  }
+}
+
+// ---- The client -----------------------------------------------------------------------------------
+const randomHash = () => Math.random().toString(36).slice(2, 12);
+// Components that callers do not see, on servers that do not say so by `skip_api`.
+const SILENT = /^(state|variable|row|column|tabs|tab|tabitem|box|form|accordion|group|interpretation|dataset)$/;
+
+export class Client {
+  jobs = new Set();
+  #session = randomHash();
+  #queue = new Session();
+  #busy = new Set(); // 3.x: functions whose iterator in the shared session is in use
+  #closed = new AbortController();
+
+  /** Read the config of the app at `url` (section 2). */
+  static async connect(url) {
+    const src = String(url).replace(/\/*([?#].*)?$/, "/");
+    const response = await fetch(src + "config", { signal: AbortSignal.timeout(PATIENCE) });
+    const config = parse(await response.text());
+    if (response.status === 401 || config.auth_required) throw new GradioError("The app wants a login");
+    if (!config.dependencies) throw new GradioError(`No Gradio app at ${src} (${response.status})`);
+    return new Client(src, config, response.headers.getSetCookie());
+  }
+
+  constructor(src, config, cookies) {
+    this.version = config.version.trim();
+    this.protocol = config.protocol ?? (this.atLeast(3, 1, 5) ? "ws" : "push");
+    if (this.protocol === "push") throw new GradioError(`Gradio ${this.version} is too old`);
+    this.edits = !["ws", "sse", "sse_v1"].includes(this.protocol);
+    this.base = src + (config.api_prefix ?? "").replace(/^\/*(.*?)\/*$/, (_, prefix) => prefix && prefix + "/");
+    this.headers = cookies.length ? { cookie: cookies.map((cookie) => cookie.split(";")[0]).join("; ") } : {};
+    this.functions = readFunctions(config, this.atLeast(4, 0));
+  }
+
+  /** Is the server of this release, or a later one? */
+  atLeast(...release) {
+    const own = this.version.split(/\D+/).map(Number);
+    const at = release.findIndex((part, at) => part !== own[at]);
+    return at < 0 || own[at] > release[at];
+  }
+
+  predict(name, data, options) {
+    return this.submit(name, data, options).result;
+  }
+
+  /** Start a call. `timeout`: milliseconds after which to give up. */
+  submit(name, data = [], { timeout } = {}) {
+    const fn = this.functions.get(name.replace(/^\//, ""));
+    if (!fn) throw new GradioError(`No function ${name}; there are: ${[...this.functions.keys()].join(", ")}`);
+    if (!fn.backend) throw new GradioError(`${name} runs in the browser only`);
+    const wanted = fn.inputs.filter(Boolean).length;
+    if (data.length !== wanted) throw new GradioError(`${name} takes ${wanted} arguments`);
+    const job = new Job(fn, data, this.#sessionFor(fn), this);
+    const queued = fn.queued || (fn.generator && this.atLeast(4, 0));
+    const run = queued ? ({ ws, sse }[this.protocol] ?? this.#queue.run) : plain;
+    this.jobs.add(job);
+    job.result.then(() => this.#over(job), (error) => this.#over(job, error));
+    if (timeout) AbortSignal.timeout(timeout).onabort = () => job.cancel(new GradioError("Too late"));
+    run(this, job).catch((error) => job.fail(error));
+    return job;
+  }
+
+  /** Give up all jobs, and the connections. */
+  close() {
+    for (const job of this.jobs) job.cancel();
+    this.#closed.abort();
+  }
+
+  // Up to 3.50 the generators of one function in one session share one iterator (section 5.3).
+  #sessionFor(fn) {
+    if (this.atLeast(4, 0) || fn.generator === false) return this.#session;
+    if (this.#busy.has(fn)) return randomHash();
+    this.#busy.add(fn);
+    return this.#session;
+  }
+
+  #over(job, error) {
+    this.jobs.delete(job);
+    if (!error) job.fn.generator ??= job.outputs.length > 0; // old servers do not tell: learn it
+    const ended = !error || error instanceof AppError; // otherwise its iterator may live on
+    if (ended && job.body.session_hash === this.#session) this.#busy.delete(job.fn);
+  }
+
+  async post(path, body, signal = AbortSignal.timeout(PATIENCE)) {
+    const headers = { ...this.headers, "Content-Type": "application/json" };
+    const request = { method: "POST", headers, body: JSON.stringify(body), signal };
+    const response = await fetch(this.base + path, request);
+    return response.ok ? response.json() : refused(response, this);
+  }
+
+  async open(path, also = this.#closed.signal) {
+    const headers = { ...this.headers, Accept: "text/event-stream" };
+    const signal = AbortSignal.any([also, this.#closed.signal]);
+    const response = await fetch(this.base + path, { headers, signal });
+    return response.ok ? response : refused(response, this);
+  }
+}
+
+/** The functions of a config by name (section 2.1), and for each of their slots whether callers see it. */
+function readFunctions({ dependencies, components, enable_queue }, current) {
+  const hidden = new Set(components.filter((c) => c.skip_api ?? SILENT.test(c.type)).map((c) => c.id));
+  const functions = dependencies.map((dependency, position) => ({
+    name: dependency.api_name,
+    id: dependency.id ?? position,
+    backend: dependency.backend_fn ?? true,
+    inputs: dependency.inputs.map((component) => !hidden.has(component)),
+    outputs: dependency.outputs.map((component) => !hidden.has(component)),
+    queued: dependency.queue ?? enable_queue ?? current,
+    generator: dependency.types?.generator, // undefined: it may be one
+  }));
+  return new Map(functions.filter((fn) => fn.name).reverse().map((fn) => [fn.name, fn])); // the first of a name
+}
+
+// ---- The command line -----------------------------------------------------------------------------
+async function main([url, name, ...args]) {
+  if (!name) throw new GradioError("usage: client.mjs URL /endpoint [JSON]...");
+  const client = await Client.connect(url);
+  try {
+    const job = client.submit(name, args.map((arg) => JSON.parse(arg)));
+    for await (const output of job) console.log(JSON.stringify(output));
+    if (job.outputs.length) console.log(JSON.stringify(await job.result));
+  } finally {
+    client.close();
+  }
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(realpathSync(process.argv[1])).href) {
+  await main(process.argv.slice(2)).catch((error) => {
+    console.error(`${error.name}: ${error.message}`);
+    process.exitCode = 1;
+  });
 }

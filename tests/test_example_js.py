@@ -1,4 +1,4 @@
-"""The JavaScript client that was made from docs/protocol.md, against the server role."""
+"""The JavaScript client that was written from docs/protocol.md, against the server role."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATIENCE = 60.0  # seconds; only what is broken takes that long
 pytestmark = pytest.mark.skipif(NODE is None, reason="there is no Node 22 or later")
 
 
-@pytest.fixture(params=["6.31.0", "4.29.0", "4.19.2", "4.16.0", "3.50.2", "3.16.2"])
+@pytest.fixture(params=["6.31.0", "4.29.0", "4.19.2", "4.16.0", "4.8.0", "3.50.2", "3.16.2"])
 def served(request: pytest.FixtureRequest) -> Iterator[tuple[Lively, str]]:
     lively = Lively(version=request.param)
     with serve_in_thread(lively.app) as url:

@@ -514,7 +514,6 @@ NOT_FOR_IT = "a protocol that the example does not speak"
 @scenario(
     "[examples/client.mjs](../examples/client.mjs)",
     Lack(until=(3, 6), why=NOT_FOR_IT),
-    Lack(since=(4, 0), until=(4, 9), why=NOT_FOR_IT),
 )
 async def in_javascript(stage: Stage) -> None:
     assert NODE is not None, "there is no Node 22 or later"
