@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sansio_gradio.protocol.features import RELEASES, Feature
 from sansio_gradio.protocol.protocols import CALLS, PROTOCOLS, Channel, Handover, Naming, Traits
-from sansio_gradio.protocol.states import TRANSITIONS, JobState, Msg
+from sansio_gradio.protocol.states import TRANSITIONS, JobState
 
 PAGE = Path(__file__).with_name("protocol.md")
 
@@ -92,18 +92,6 @@ def job_states() -> str:
     return "\n".join([*lines, f"    {JobState.DONE.name} --> [*]", "```"])
 
 
-def transitions() -> str:
-    """The same as a table: a row a message, a column a state."""
-    states = [state for state in JobState if TRANSITIONS[state]]
-    head = " | ".join(f"in {state.name}" for state in states)
-    lines = [f"| `msg` | {head} |", "|---" * (len(states) + 1) + "|"]
-    for msg in Msg:
-        targets = [TRANSITIONS[state].get(msg) for state in states]
-        cells = [target.name if target else "" for target in targets]
-        lines.append(f"| `{msg.value}` | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
 def features() -> str:
     """Since when servers can do what."""
     lines = ["| what | first release | gone in |", "|---|---|---|"]
@@ -120,7 +108,6 @@ def _dotted(version: tuple[int, ...]) -> str:
 PARTS: Mapping[str, Callable[[], str]] = {
     "protocols": protocols,
     "job states": job_states,
-    "transitions": transitions,
     "features": features,
 }
 
