@@ -194,13 +194,13 @@ async function ws(client, job) {
 async function sse(client, job) {
   const { fn_index, session_hash } = job.body;
   let event_id;
-  const reset = () => event_id && client.post("reset", { event_id }).catch(() => {});
-  job.signal.addEventListener("abort", reset);
-  const stream = await client.open(`queue/join?fn_index=${fn_index}&session_hash=${session_hash}`);
+  const cut = new AbortController(); // a job that waits has no number yet: without its stream it never starts
+  const stop = () => (event_id ? client.post("reset", { event_id }).catch(() => {}) : cut.abort());
+  job.signal.addEventListener("abort", stop);
+  const stream = await client.open(`queue/join?fn_index=${fn_index}&session_hash=${session_hash}`, cut.signal);
   for await (const message of events(stream)) {
     event_id ??= message.event_id;
     if (message.msg !== "send_data") job.receive(message);
-    else if (job.done) reset();
     else client.post("queue/data", { ...job.body, event_id }).catch((error) => job.fail(error));
   }
   job.fail(lost());
@@ -345,14 +345,14 @@ export class Client {
   #over(job, error) {
     this.jobs.delete(job);
     if (!error) job.fn.generator ??= job.outputs.length > 0; // old servers do not tell: learn it
-    const ended = !error || error instanceof AppError; // otherwise its iterator may live on
+    const failed = error instanceof AppError && (job.fn.queued || !job.outputs.length); // section 11: past the queue
+    const ended = !error || failed; // otherwise its iterator may live on
     if (ended && job.body.session_hash === this.#session) this.#busy.delete(job.fn);
   }
 
   async post(path, body, signal = AbortSignal.timeout(PATIENCE)) {
     const headers = { ...this.headers, "Content-Type": "application/json" };
-    const request = { method: "POST", headers, body: JSON.stringify(body), signal };
-    const response = await fetch(this.base + path, request);
+    const response = await fetch(this.base + path, { method: "POST", headers, body: JSON.stringify(body), signal });
     return response.ok ? response.json() : refused(response, this);
   }
 
