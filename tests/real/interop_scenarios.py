@@ -508,12 +508,12 @@ async def component_functions(stage: Stage) -> None:
         assert "no server function" in error.message
 
 
-NOT_FOR_IT = "a protocol that the example does not speak"
-
-
 @scenario(
     "[examples/client.mjs](../examples/client.mjs)",
-    Lack(until=(3, 6), why=NOT_FOR_IT),
+    Lack(
+        until=(3, 3),
+        why="the example does not speak `push`; 3.1.5 to 3.2 have no generators for it",
+    ),
 )
 async def in_javascript(stage: Stage) -> None:
     assert NODE is not None, "there is no Node 22 or later"
