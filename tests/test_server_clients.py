@@ -10,6 +10,7 @@ from served import Talk
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import TEXTBOX
 from sansio_gradio.server.events import Answer, JobCancelled, JobSubmitted
+from sansio_gradio.server.limits import ServerLimits
 
 TEXT = Slot(name="x", component=TEXTBOX)
 
@@ -427,6 +428,62 @@ def test_a_plain_call_gets_the_first_yield_only() -> None:
     assert talk.event() == JobCancelled(job=job)
     talk.conversation.generate(job, ["second"], 2)
     assert talk.told(exchange) == []
+
+
+def test_a_plain_call_gets_a_generator_s_steps_one_by_one() -> None:
+    talk = Talk(app_with(version="3.50.2"))
+    exchange = call(talk, "f", "hi")
+    job = talk.started()
+    talk.conversation.generate(job, ["first"], 1)
+    status, body = talk.answer(exchange)
+    assert (status, body["data"], body["is_generating"]) == (200, ["first"], True)
+    talk.conversation.generate(job, ["second"], 2)  # ahead of who asks
+    _, body = call(talk, "f", "hi")
+    assert (body["data"], body["is_generating"]) == (["second"], True)
+    exchange = call(talk, "f", "hi")  # ahead of the function
+    talk.conversation.generate(job, ["third"], 3)
+    assert talk.answer(exchange)[1]["data"] == ["third"]
+    talk.conversation.complete(job, now=4)
+    _, body = call(talk, "f", "hi")
+    assert (body["data"], body["is_generating"]) == ([None], False)
+    assert isinstance(call(talk, "f", "hi"), int)  # a new run
+    assert talk.submitted().job != job
+
+
+def test_steps_that_fail_end_with_one_more() -> None:
+    talk = Talk(app_with(version="3.50.2"))
+    exchange = call(talk, "f", "hi")
+    job = talk.started()
+    talk.conversation.generate(job, ["first"], 1)
+    assert talk.answer(exchange)[0] == 200
+    talk.conversation.fail(job, ValueError("secret"), now=2)
+    assert call(talk, "f", "hi") == (500, {"error": None})
+    assert call(talk, "f", "hi")[1]["data"] == [None]
+    assert isinstance(call(talk, "f", "hi"), int)
+
+
+def test_steps_are_those_of_a_session_and_a_function() -> None:
+    talk = Talk(app_with("f", "g", version="3.50.2"))
+    exchange = call(talk, "f", "hi")
+    job = talk.started()
+    talk.conversation.generate(job, ["first"], 1)
+    talk.answer(exchange)
+    others = [call(talk, "g", "hi"), call(talk, "f", "hi", session_hash="other")]
+    assert all(isinstance(other, int) for other in others)
+    assert talk.submitted().job != job
+    assert talk.submitted().job != job
+
+
+def test_steps_that_nobody_asks_for_have_a_limit() -> None:
+    talk = Talk(app_with(version="3.50.2"), limits=ServerLimits(messages=2))
+    exchange = call(talk, "f", "hi")
+    job = talk.started()
+    for number in range(5):
+        talk.conversation.generate(job, [number], number)
+    assert talk.answer(exchange)[1]["data"] == [0]
+    assert talk.event() == JobCancelled(job=job)
+    assert [call(talk, "f", "hi")[1]["data"] for _ in range(3)] == [[1], [2], [3]]
+    assert isinstance(call(talk, "f", "hi"), int)
 
 
 def test_a_plain_call_whose_client_leaves_is_stopped() -> None:

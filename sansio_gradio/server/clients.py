@@ -202,6 +202,12 @@ class Clients(Runs):
             raise Refusal(404, {"detail": CLOSED})
         if function.cancels:
             return self._call_cancels(request, function, submission)
+        for job in self._sessions.jobs_of(submission.session_hash):
+            if job.function is function and not job.queued and job.exchange is None:
+                job.exchange = request.exchange  # the next step of it (3.3 to 3.50)
+                self._channels.owners[request.exchange] = job
+                self._hand_out(job)
+                return None
         job = self._queue.new_job(request.headers, request.exchange, queued=False)
         self._queue.describe(job, function, submission)
         self._queue.ready(job)

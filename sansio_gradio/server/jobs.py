@@ -50,6 +50,9 @@ class Job:
     began: float = 0.0  # of the run
     step_began: float = 0.0  # of what the next output is the result of
     last: Output | None = None  # the newest output, data whole
+    # Plain calls
+    answers: deque[tuple[int, Any]] = attrs.field(factory=deque[tuple[int, Any]])  # not asked for
+    has_answered: bool = False  # to the end
     # Streaming input
     run_time: float = 0.0
     first_step: float | None = None

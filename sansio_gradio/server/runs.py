@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.protocol.diff import Edit, compute_diff
+from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.states import Msg
 from sansio_gradio.server.app import Function
@@ -111,9 +112,13 @@ class Runs:
             return
         function = _function_of(found)
         if not found.queued:
-            # The first yield is all that a plain call gets, and nobody asks for another one.
-            self._answer(found, 200, self._output(found, data, is_generating=True))
-            self._queue.events.append(JobCancelled(job=job))
+            found.last = self._output(found, data, is_generating=True)
+            steps = found.session is not None and has(self.app.version, Feature.STEPS)
+            steps = steps and len(found.answers) < self._queue.limits.messages
+            self._answer(found, 200, found.last, last=not steps)
+            if not steps:
+                # The first yield is all that such a call gets, and nobody asks for another one.
+                self._queue.events.append(JobCancelled(job=job))
         elif function.streaming:
             self._answer_chunk(found, function, data)
         else:
@@ -135,8 +140,10 @@ class Runs:
         # else it is said once more, up to 4.16
         if found.queued:
             self._end_with(found, output)
-        else:
+        elif found.last is None:
             self._answer(found, 200, output)
+        else:
+            self._end_steps(found)
 
     def fail(self, job: int, error: BaseException | None = None, *, now: float) -> None:
         """The job has raised. An ``AppError`` is for the client to see; anything else is hidden
@@ -150,11 +157,14 @@ class Runs:
             self._channels.tell(found, message)
             self._queue.finish(found)
         else:
-            self._answer(found, 500, messages.error_output(error))
+            self._answer(found, 500, messages.error_output(error), last=not generating)
+            if generating:
+                self._end_steps(found)
 
     def _find(self, job: int, now: float) -> Job | None:
         self._deadlines.now = now
-        return self._queue.find(job)
+        found = self._queue.find(job)
+        return None if found is None or found.has_answered else found
 
     def _queued(self, job: int) -> Job | None:
         """The job, if it is one that messages can be sent for."""
@@ -197,12 +207,24 @@ class Runs:
         self._channels.say(job, Msg.PROCESS_COMPLETED, output=output, **(times if measured else {}))
         self._queue.finish(job)
 
-    def _answer(self, job: Job, status: int, body: Any) -> None:
-        """The result of a plain call."""
-        assert job.exchange is not None
-        self._channels.put(Answer(job.exchange, status, body))
-        self._channels.leave(job.exchange)
-        self._queue.remove(job)
+    def _answer(self, job: Job, status: int, body: Any, *, last: bool = True) -> None:
+        """What a plain call gives, or a step of it: for the request that asks, or for the next."""
+        job.answers.append((status, body))
+        job.has_answered = last
+        self._hand_out(job)
+
+    def _end_steps(self, job: Job) -> None:
+        """A generator has ended, and with it the iterator that a server keeps for its session."""
+        nothing = [None] * len(_function_of(job).returns)
+        self._answer(job, 200, self._output(job, nothing, is_generating=False))
+
+    def _hand_out(self, job: Job) -> None:
+        if job.exchange is not None and job.answers:
+            self._channels.put(Answer(job.exchange, *job.answers.popleft()))
+            self._channels.leave(job.exchange)
+            job.exchange = None
+        if job.has_answered and not job.answers:
+            self._queue.remove(job)
 
     # Streaming input (gradio queueing.py: process_events)
 
