@@ -26,5 +26,8 @@ class Memory:
 
 
 def known_jobs() -> int:
-    """How many jobs are still known to somebody: twice those that are not over."""
+    """How many jobs are still known to somebody: twice those that are not over.
+
+    Those that others have left to the garbage collector are not counted, if it has run.
+    """
     return sum(isinstance(thing, JobRecord | Job) for thing in gc.get_objects())

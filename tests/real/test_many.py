@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -32,13 +33,14 @@ def test_memory_and_descriptors_are_back_to_where_they_were(
     async def play() -> None:
         async with world.client(server.url):
             pass  # what the world itself keeps is there now
+        gc.collect()  # what tests before this one have left
         files, others = open_files(), known_jobs()
         async with world.client(server.url) as client:
             await crowd(client)
-            await wait_for(world, lambda: known_jobs() == others)
+            await wait_for(world, lambda: known_jobs() <= others)
             memory = Memory()
             await crowd(client)
-            await wait_for(world, lambda: known_jobs() == others)
+            await wait_for(world, lambda: known_jobs() <= others)
             objects, blocks = memory.growth()
             assert objects < MANY // 2
             # The last ids are remembered, and the ledger of these tests keeps a number for each.
