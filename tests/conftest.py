@@ -57,6 +57,9 @@ sys.addaudithook(_loopback_only)
 
 keep_books()
 
+# What a test module asserts by these is shown like its own.
+pytest.register_assert_rewrite("listings", "lively_app", "loopback", "replay", "served", "worlds")
+
 
 @pytest.fixture(autouse=True)
 def jobs_end() -> Iterator[None]:
