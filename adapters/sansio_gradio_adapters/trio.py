@@ -10,7 +10,7 @@ import math
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import attrs
@@ -41,8 +41,6 @@ __all__ = [
 
 class Client(TaskClient):
     __doc__ = TaskClient.__doc__
-
-    _manager: AbstractAsyncContextManager[trio.Nursery]
 
     async def __aenter__(self) -> Self:
         if self._world is not None:
