@@ -16,10 +16,10 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
+from patience import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 TEXT = Path(__file__).parent / "data" / "documentation_examples.md"
-PATIENCE = 60.0  # seconds; only what is broken takes that long
 
 IMPORTS = """\
 import asyncio, threading, time

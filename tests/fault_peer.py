@@ -26,12 +26,12 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 import attrs
+from patience import PATIENCE
 
 SSE_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 )
 LAST_CHUNK = b"0\r\n\r\n"
-PATIENCE = 20.0  # seconds; only what is broken takes that long
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 

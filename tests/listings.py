@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 ROOT = Path(__file__).parent.parent
-PATIENCE = 60.0  # seconds; only what is broken takes that long
 
 
 def listings(page: str, language: str = "py") -> list[str]:

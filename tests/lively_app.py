@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from patience import PATIENCE
+
 from sansio_gradio.errors import AppError
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import JSON, STATE, TEXTBOX
 from sansio_gradio.server.run import Run
-
-PATIENCE = 10.0  # seconds; only what is broken takes that long
 
 
 class Endless:

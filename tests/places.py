@@ -11,7 +11,8 @@ from typing import Any
 
 import attrs
 import pytest
-from lively_app import PATIENCE, Lively
+from lively_app import Lively
+from patience import PATIENCE
 from worlds import CANCELLING, WORLDS, World, wait_for
 
 from sansio_gradio_adapters.server import serve_in_thread

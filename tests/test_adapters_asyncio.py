@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from listings import ROOT
-from lively_app import PATIENCE, Lively
+from lively_app import Lively
+from patience import PATIENCE
 from worlds import CANCELLING, wait_for
 
 from sansio_gradio.errors import ConnectFailed, LocalProtocolError

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import trio
-from lively_app import PATIENCE
 from worlds import CANCELLING, CancellingWorld, wait_for
 
 import sansio_gradio_adapters.asyncio as for_asyncio
@@ -105,7 +104,7 @@ def test_what_the_peer_does_not_read_is_not_taken(name: str) -> None:
                 assert machine.left == waiting  # and none is taken while it is full
                 reader = threading.Thread(target=read_all, args=(peer,))
                 reader.start()
-                await wait_for(world, lambda: count == PIECES * len(PIECE), PATIENCE)
+                await wait_for(world, lambda: count == PIECES * len(PIECE))
                 reader.join()
 
         world.run(lambda: in_a_world(machine, play, name, ClientCore("http://127.0.0.1:1")))
@@ -161,7 +160,7 @@ def test_the_last_bytes_arrive_at_a_peer_that_reads_late(name: str) -> None:
                 await world.sleep(0.05)
                 reader = threading.Thread(target=read_all, args=(peer,))
                 reader.start()
-                await wait_for(world, lambda: not reader.is_alive(), PATIENCE)
+                await wait_for(world, lambda: not reader.is_alive())
 
         world.run(lambda: in_a_world(machine, play, name, ClientCore("http://127.0.0.1:1")))
     assert sum(map(len, parts)) == len(LAST)
@@ -185,6 +184,6 @@ def test_a_peer_that_does_not_read_the_last_bytes_is_left(
             peer, _ = server.accept()
             with peer:
                 own.close(1, LAST)
-                await wait_for(world, lambda: len(own.rest) == others, PATIENCE)
+                await wait_for(world, lambda: len(own.rest) == others)
 
         world.run(lambda: in_a_world(machine, play, name, ClientCore("http://127.0.0.1:1")))

@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 from test_adapters_history import LIMIT, generating, more, ready, status, whole
 
 from sansio_gradio.client.call import Call
@@ -86,7 +87,7 @@ def test_no_notification_is_missed_between_threads() -> None:
             gate = threading.Lock()
             gate.acquire()
             if signal.subscribe(gate.release, seen):
-                assert gate.acquire(timeout=10)
+                assert gate.acquire(timeout=PATIENCE)
         thread.join()
     finally:
         sys.setswitchinterval(interval)

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from lively_app import PATIENCE, Lively
+from lively_app import Lively
+from patience import PATIENCE
 
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.errors import LocalProtocolError

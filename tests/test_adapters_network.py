@@ -11,13 +11,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 import pytest
+from patience import PATIENCE
 
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError
 from sansio_gradio_adapters import _network, resolve
 from sansio_gradio_adapters._network import READ_SIZE, Network
 from sansio_gradio_adapters.resolve import Address
-
-PATIENCE = 10.0  # seconds; only what is broken takes that long
 
 
 class Told:

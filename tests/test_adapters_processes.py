@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from lively_app import PATIENCE, Lively
+from lively_app import Lively
+from patience import PATIENCE
 
 from sansio_gradio_adapters.server import serve_in_thread
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import pytest
+from patience import PATIENCE
 
 from sansio_gradio.errors import AppError, JobCancelledError
 from sansio_gradio.server.app import App, Slot
@@ -24,8 +25,6 @@ from sansio_gradio.server.components import TEXTBOX, State
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.run import Run
 from sansio_gradio_adapters.server import Server, serve_in_thread
-
-PATIENCE = 10.0  # seconds after which a test has failed; nothing here takes that long
 
 
 class Caller:
@@ -459,6 +458,8 @@ def test_serving_on_the_loop_that_one_has() -> None:
 
 
 PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run without
 from sansio_gradio.server.app import App
 from sansio_gradio_adapters.server import serve
 import sansio_gradio_adapters.server as module

@@ -11,7 +11,7 @@ import time
 from urllib.parse import urlsplit
 
 import pytest
-from lively_app import PATIENCE
+from patience import PATIENCE
 
 from sansio_gradio.server.app import App
 from sansio_gradio_adapters.server import Server, serve_in_thread

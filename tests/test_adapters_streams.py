@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from lively_app import PATIENCE
+from patience import PATIENCE
 
 from sansio_gradio.errors import AppError, ConnectFailed, LocalProtocolError
 from sansio_gradio.limits import Timeouts

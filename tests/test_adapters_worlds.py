@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any
 
 import pytest
-from lively_app import PATIENCE, Lively
+from lively_app import Lively
+from patience import PATIENCE
 from places import SERVERS, Place, in_every_world, keep, serve
 from test_adapters_sockets import tls_in_front_of
 from test_adapters_tls import client_context, server_context

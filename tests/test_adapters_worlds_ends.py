@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from lively_app import PATIENCE, Lively
+from lively_app import Lively
+from patience import PATIENCE
 from places import SERVERS, Place, in_every_world, open_files, serve
 from test_adapters_sockets import answering, free_port
 from worlds import WORLDS, World, wait_for

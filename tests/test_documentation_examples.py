@@ -14,13 +14,13 @@ import attrs
 import documentation
 import pytest
 from documentation import examples, missing
+from patience import PATIENCE
 
 from sansio_gradio.errors import AppError
 from sansio_gradio.server.app import App
 from sansio_gradio.server.run import Run
 from sansio_gradio_adapters.server import serve_in_thread
 
-PATIENCE = 20.0  # seconds; only what is broken takes that long
 WEBSOCKET = "3.50.2"
 NEWEST = "6.31.0"
 BOTH = (WEBSOCKET, NEWEST)

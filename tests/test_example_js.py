@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from javascript import NODE
 from lively_app import Lively
+from patience import PATIENCE
 
 from sansio_gradio_adapters.server import serve_in_thread
 
 TESTS = Path(__file__).parent
 CLIENT = TESTS.parent / "examples" / "client.mjs"
-PATIENCE = 60.0  # seconds; only what is broken takes that long
 
 pytestmark = pytest.mark.skipif(NODE is None, reason="there is no Node 22 or later")
 

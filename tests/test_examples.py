@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 from test_adapters_sockets import tls_in_front_of
 from test_adapters_tls import server_context
 
@@ -18,7 +19,6 @@ from sansio_gradio_adapters.server import serve_in_thread
 
 ROOT = Path(__file__).parent.parent
 CERTIFICATES = ROOT / "tests" / "data" / "tls"
-PATIENCE = 20.0  # seconds; only what is broken takes that long
 
 
 def chat(text: str) -> Iterator[str]:

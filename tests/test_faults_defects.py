@@ -18,7 +18,6 @@ import pytest
 from conversation_driver import config
 from fault_peer import (
     LAST_CHUNK,
-    PATIENCE,
     SSE_HEAD,
     FaultServer,
     Script,
@@ -33,6 +32,7 @@ from fault_peer import (
     stream,
     wait,
 )
+from patience import PATIENCE
 
 from sansio_gradio.errors import (
     AppError,

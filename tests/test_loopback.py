@@ -8,6 +8,7 @@ import socket
 from urllib.parse import urlsplit
 
 from loopback import Loopback
+from patience import PATIENCE
 from replay import ReplayServer, bytewise
 from transcripts import load
 
@@ -22,7 +23,7 @@ def test_a_recorded_job_over_a_real_socket() -> None:
     (job,) = recording.expected["jobs"]
     with Loopback(ReplayServer(recording, slicer=bytewise)) as server:
         address = urlsplit(server.url).netloc
-        connection = http.client.HTTPConnection(address, timeout=10)
+        connection = http.client.HTTPConnection(address, timeout=PATIENCE)
         asked = {"data": job["data"], "fn_index": job["fn_index"], "session_hash": "mine"}
         headers = {"content-type": "application/json"}
         connection.request("POST", "/gradio_api/queue/join", json.dumps(asked), headers)
@@ -40,7 +41,7 @@ def test_a_stream_that_waits_for_a_request_goes_on_when_nothing_moves() -> None:
     recording = load("6.31.0", "cancel")
     (job,) = recording.expected["jobs"]
     with Loopback(ReplayServer(recording)) as server:
-        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=10)
+        connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=PATIENCE)
         asked = {"data": job["data"], "fn_index": job["fn_index"], "session_hash": "mine"}
         headers = {"content-type": "application/json"}
         connection.request("POST", "/gradio_api/queue/join", json.dumps(asked), headers)
@@ -53,7 +54,7 @@ def test_a_stream_that_waits_for_a_request_goes_on_when_nothing_moves() -> None:
 def test_what_the_server_cut_ends_for_the_client() -> None:
     with (
         Loopback(ReplayServer(load("6.31.0", "bad_requests"))) as server,
-        socket.create_connection(address_of(server), timeout=10) as client,
+        socket.create_connection(address_of(server), timeout=PATIENCE) as client,
     ):
         client.sendall(b"GET /gradio_api/queue/data?session_hash=never HTTP/1.1\r\nHost: x\r\n\r\n")
         got = b""
@@ -64,7 +65,7 @@ def test_what_the_server_cut_ends_for_the_client() -> None:
 
 def test_nothing_is_left_open_when_it_ends() -> None:
     with Loopback(ReplayServer(load("6.31.0", "add"))) as server:
-        client = socket.create_connection(address_of(server), timeout=10)
+        client = socket.create_connection(address_of(server), timeout=PATIENCE)
         client.sendall(b"GET /gradio_api/heartbeat/mine HTTP/1.1\r\nHost: x\r\n\r\n")
         got = b""
         while b"ALIVE" not in got:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from listings import PATIENCE, ROOT, listings, printed_by
+from listings import ROOT, listings, printed_by
 from lively_app import Lively
+from patience import PATIENCE
 from places import SERVERS, serve
 
 SELECTORS, QT, HTTPX, FETCH = listings("other_loops")

@@ -24,6 +24,7 @@ from functools import partial
 from typing import Any, Protocol, Self
 
 import trio
+from patience import PATIENCE
 
 import sansio_gradio_adapters.asyncio
 import sansio_gradio_adapters.sockets
@@ -93,7 +94,9 @@ class Suspensions:
                 go_on = partial(coroutine.throw, error)
 
 
-async def wait_for(world: World, happened: Callable[[], object], patience: float = 10) -> None:
+async def wait_for(
+    world: World, happened: Callable[[], object], patience: float = PATIENCE
+) -> None:
     for _ in range(int(patience / 0.01)):
         if happened():
             return
