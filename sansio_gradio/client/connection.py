@@ -199,15 +199,14 @@ class RequestConnection(Connection):
     def tell(self, event: Any, now: float) -> bool:
         assert self.exchange is not None
         owner, id = self.exchange.owner, self.exchange.command.id
-        match event:
-            case BodyReceived(data):
-                owner.data(id, data, now)
-            case ResponseStarted(status, headers):
-                owner.response(id, status, headers, now)
-            case _:
-                assert isinstance(event, MessageEnded)
-                owner.ended(id, now)
-                return True
+        if isinstance(event, BodyReceived):
+            owner.data(id, event.data, now)
+        elif isinstance(event, ResponseStarted):
+            owner.response(id, event.status, event.headers, now)
+        else:
+            assert isinstance(event, MessageEnded)
+            owner.ended(id, now)
+            return True
         return False
 
     def end(self) -> None:

@@ -24,7 +24,7 @@ from sansio_gradio.client.connection import (
     RequestConnection,
 )
 from sansio_gradio.client.conversation import Conversation
-from sansio_gradio.client.pool import Assign, Open, Pool
+from sansio_gradio.client.pool import Assign, Close, Open, Pool
 from sansio_gradio.client.session import Session, SessionOptions
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import (
@@ -106,7 +106,8 @@ class Engine:
 
     def next_command(self) -> EngineCommand | None:
         """What to do with connections next; None: nothing for now."""
-        self._work()
+        if not self._commands:
+            self._work()
         if not self._commands:
             return None
         command = self._commands.popleft()
@@ -138,7 +139,6 @@ class Engine:
                 if type(event) is SessionClosed:
                     del self._sessions[conversation.id]
                     self._timers.stop(conversation)
-                    self._work()
                 self._tell_observer(None, "event", event)
                 return event
             del self._eventful[conversation.id]
@@ -146,9 +146,8 @@ class Engine:
 
     def next_deadline(self) -> float | None:
         """When ``handle_timer`` is due, in monotonic seconds; it may have passed already."""
-        deadlines = [conversation.next_deadline() for conversation in self._touched.values()]
-        deadlines.append(self._timers.next_deadline())
-        return min((when for when in deadlines if when is not None), default=None)
+        # What was asked of a session is to be done at once.
+        return 0.0 if self._touched else self._timers.next_deadline()
 
     # What the network tells.
 
@@ -206,7 +205,8 @@ class Engine:
     def handle_timer(self, now: float) -> None:
         """The time is *now*."""
         self._timers.tell(now)
-        self._work()
+        for conversation in list(self._touched.values()):
+            conversation.handle_timer(now)
         self._timers.fire()
         self._work()
 
@@ -259,12 +259,13 @@ class Engine:
             self._release(connection)
         elif was_open:
             self._pool.lost(connection)
+            self._close(connection)
         else:
             self._pool.not_opened(connection)
+            self._close(connection)
             exchange = connection.opened_for
             if exchange.key not in self._exchanges or exchange in self._carriers:
                 exchange = None  # another connection was there before this one
-        self._close(connection)
         if exchange is None or exchange.aborted:
             return
         if was_open and exchange.may_be_repeated:
@@ -318,8 +319,8 @@ class Engine:
                     self._send(exchange, connection)
                 case Open(exchange):
                     self._open(exchange)
-                case _:
-                    self._close(step.connection)
+                case Close(connection):
+                    self._close(connection)
 
     def _wake(self, conversation: Conversation) -> None:
         conversation.handle_timer(self._timers.now)
@@ -356,18 +357,18 @@ class Engine:
         exchange.aborted = True
         if connection is not None:
             self._release(connection)
-            # The whole answer may have come, though not all of it was told.
-            if not connection.is_reusable:
-                self._close(connection)
 
     def _release(self, connection: Connection) -> None:
-        """The connection carries its exchange no longer; it may serve another one."""
+        """The connection carries its exchange no longer; it serves another one, or is closed."""
         exchange, connection.exchange = connection.exchange, None
         assert exchange is not None
         self._carriers.pop(exchange, None)
+        self._pool.released(connection, exchange, self._timers.now)
+        # Of one that was aborted the whole answer may have come, though not all of it was told.
         if connection.is_reusable:
             self._set_reading(connection, True)
-        self._pool.released(connection, exchange, self._timers.now)
+        else:
+            self._close(connection)
 
     def _deliver(self, connection: Connection, event: object, now: float) -> None:
         exchange = connection.exchange
@@ -378,8 +379,6 @@ class Engine:
         if connection.tell(event, now):
             del self._exchanges[exchange.key]
             self._release(connection)
-            if not connection.is_reusable:
-                self._close(connection)
         # What the owner says to this may abort what else came with it.
         while (command := owner.next_command()) is not None:
             self._carry_out(owner, command)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import attrs
 
@@ -24,23 +24,20 @@ from sansio_gradio.limits import Limits
 MAX_IDLE: Final = 4.0  # seconds
 
 
-@attrs.frozen
-class Assign:
+class Assign(NamedTuple):
     """Send this exchange on this connection."""
 
     exchange: Exchange
     connection: Connection
 
 
-@attrs.frozen
-class Open:
+class Open(NamedTuple):
     """Open a connection to the exchange's origin; it is not bound to carry this very one."""
 
     exchange: Exchange
 
 
-@attrs.frozen
-class Close:
+class Close(NamedTuple):
     """Close this idle connection."""
 
     connection: Connection
@@ -63,6 +60,11 @@ class _Lane:
         while self.waiting and self.waiting[0].aborted:
             self.waiting.popleft()
         return self.waiting[0] if self.waiting and self.room != 0 else None
+
+    @property
+    def wanted(self) -> Iterator[Exchange]:
+        """Those whose turn it would be, if there were connections enough."""
+        return islice((exchange for exchange in self.waiting if not exchange.aborted), self.room)
 
     @property
     def room(self) -> int | None:
@@ -126,26 +128,26 @@ class Pool:
         """An idle connection is gone."""
         self._host(connection.origin).idle.remove(connection)
 
-    def plan(self, now: float) -> Iterator[Plan]:
-        """What to do after all that was told since the last time; act on each before the next."""
+    def plan(self, now: float) -> list[Plan]:
+        """What to do after all that was told since the last time."""
+        plans: list[Plan] = []
         while self._changed:
             _, host = self._changed.popitem()
-            for lane in host.lanes.values():
-                yield from self._assign(host, lane, now)
-            wanted = [exchange for lane in host.lanes.values() for exchange in _wanted(lane)]
+            lanes = [lane for lane in host.lanes.values() if lane.waiting]
+            for lane in lanes:
+                while host.idle and (exchange := lane.next) is not None:
+                    connection = host.idle.pop()
+                    if now - connection.idle_since > MAX_IDLE and not exchange.is_safe:
+                        plans.append(Close(connection))
+                        continue
+                    lane.busy += 1
+                    lane.waiting.popleft()
+                    plans.append(Assign(exchange, connection))
+            wanted = [exchange for lane in lanes for exchange in lane.wanted]
             for exchange in wanted[host.opening :]:
                 host.opening += 1
-                yield Open(exchange)
-
-    def _assign(self, host: _Host, lane: _Lane, now: float) -> Iterator[Plan]:
-        while host.idle and (exchange := lane.next) is not None:
-            connection = host.idle.pop()
-            if now - connection.idle_since > MAX_IDLE and not exchange.is_safe:
-                yield Close(connection)
-                continue
-            lane.busy += 1
-            lane.waiting.popleft()
-            yield Assign(exchange, connection)
+                plans.append(Open(exchange))
+        return plans
 
     def _host(self, origin: Origin) -> _Host:
         host = self._hosts.get(origin)
@@ -154,8 +156,3 @@ class Pool:
             host = self._hosts[origin] = _Host(lanes)
         self._changed[origin] = host
         return host
-
-
-def _wanted(lane: _Lane) -> Iterator[Exchange]:
-    waiting = (exchange for exchange in lane.waiting if not exchange.aborted)
-    return islice(waiting, lane.room)
