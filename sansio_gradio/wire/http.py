@@ -143,7 +143,7 @@ class HTTPConnection(WireConnection):
         if self._h11.our_state is h11.DONE:
             self._h11.start_next_cycle()
         sent = self._send_head(h11.Request, headers, body, method=method, target=target)
-        return sent + self.send_body(body or b"") + self.end_body()
+        return sent + (self.send_body(body) if body else b"") + self.end_body()
 
     def send_response(self, status: int, headers: Headers, body: bytes | None = None) -> bytes:
         """The bytes of an answer (101, or 200 and up), whole, or its head if *body* is None.
@@ -239,13 +239,13 @@ class HTTPConnection(WireConnection):
             except h11.RemoteProtocolError as exc:
                 self._break(str(exc), exc)
                 break
-            if isinstance(event, type):  # NEED_DATA or PAUSED
+            if isinstance(event, h11.Data):
+                body.append(event.data)
+            elif isinstance(event, type):  # NEED_DATA or PAUSED
                 done = event is h11.PAUSED and self._h11.their_state is h11.DONE
                 if done and self.role is Role.CLIENT:
                     self._break("The answer is followed by bytes that belong to no answer.")
                 break
-            if isinstance(event, h11.Data):
-                body.append(event.data)
             elif isinstance(event, h11.EndOfMessage):
                 ended = [MessageEnded()]
             elif isinstance(event, h11.ConnectionClosed):
@@ -258,10 +258,8 @@ class HTTPConnection(WireConnection):
 
     def _read_head(self, head: h11.Event, events: list[Event]) -> None:
         assert isinstance(head, h11.Request | h11.Response | h11.InformationalResponse)
-        headers = tuple(
-            # A list: a generator costs more.
-            [(str(name, "latin-1").lower(), str(value, "latin-1")) for name, value in head.headers]
-        )
+        raw = head.headers.raw_items()  # lists: generators and h11's own iterator cost more
+        headers = tuple([(str(key, "latin-1").lower(), str(text, "latin-1")) for key, text in raw])
         if not head.http_version.startswith(b"1."):
             self._break("This is not HTTP/1.")
         elif header(headers, "transfer-encoding") and header(headers, "content-length"):
