@@ -109,6 +109,7 @@ class _Exchange:
     on_error: OnError
     expect: Expect = Expect.ANSWER
     listener: Listener | None = None
+    stream: Listener | None = None  # the same, once it gets what it asked for
     websocket: bool = False
     is_paused: bool = False
     silent: Callable[[], None] | None = None
@@ -243,17 +244,18 @@ class Exchanges:
             self._give_up(exchange, RemoteProtocolError(f"the answer is encoded, as {coding!r}"))
         elif exchange.listener is not None and self._is_wanted(exchange):
             self._timers.stop(exchange)
+            exchange.stream = exchange.listener
             exchange.phase = "stream"  # whatever it was that asked for it
             self._watch(exchange, self._timeouts.stream_idle)
-            exchange.listener.opened()
+            exchange.stream.opened()
 
     def data(self, id: int, chunk: bytes) -> None:
         exchange = self._running.get(id)
         if exchange is None:
             return
-        if exchange.listener is not None and self._is_wanted(exchange):
+        if exchange.stream is not None:
             exchange.last_heard = self._timers.now
-            exchange.listener.received(chunk)
+            exchange.stream.received(chunk)
             return
         exchange.parts.append(chunk)
         exchange.size += len(chunk)
@@ -271,9 +273,9 @@ class Exchanges:
         exchange = self._running.get(id)
         if exchange is None:
             return
-        if exchange.listener is not None and self._is_wanted(exchange):
+        if exchange.stream is not None:
             self._drop(exchange)
-            exchange.listener.ended()
+            exchange.stream.ended()
             return
         try:
             if self._redirect(exchange):

@@ -57,6 +57,7 @@ class SessionStream:
         self, context: Context, session_hash: str, on_lost: Callable[[SessionStream], None]
     ) -> None:
         self.session_hash = session_hash
+        self._request = requests.session_stream(session_hash)
         self._context = context
         self._on_lost = on_lost
         self._jobs: dict[str, Job] = {}  # joined, not over, by event_id
@@ -207,7 +208,7 @@ class SessionStream:
         self._overlaps = bool(self._joining)
         self._stream = self._context.exchanges.listen(
             self._context.base,
-            requests.session_stream(self.session_hash),
+            self._request,
             phase="stream",
             listener=self,
         )
