@@ -370,5 +370,5 @@ class Network:
                 self._discard(connection)
 
     def _silence_bell(self, _now: float) -> None:
-        self._bell.recv(READ_SIZE)
+        self._bell.recv_into(self._buffer)
         self._woken = False

@@ -95,8 +95,9 @@ class Worker:
         core, loop = self._core, self._loop
         try:
             while not core.is_closed:
+                loop.wait()
                 self._read_notes()
-                loop.run_once()
+                loop.step()
                 core.publish()
         except BaseException as error:
             core.break_down(error)

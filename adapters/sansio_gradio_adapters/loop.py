@@ -52,10 +52,18 @@ class Loop:
 
         It returns when something has happened, which need not have made an event.
         """
+        self.wait(timeout)
+        self.step()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """The first half of ``run_once``: wait, and read what has come."""
         patience = self.patience()
         if timeout is None or (patience is not None and patience < timeout):
             timeout = patience
         self._network.wait(timeout)
+
+    def step(self) -> None:
+        """The other half: carry out what was asked, and hand out events."""
         self._driver.step(time.monotonic())
 
     def poll(self) -> None:
