@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import attrs
@@ -156,6 +155,8 @@ class AppInfo:
         for endpoint in there:
             if name in (None, endpoint.api_name) and fn_index in (None, endpoint.fn_index):
                 return endpoint
+        from difflib import get_close_matches  # noqa: PLC0415  # slow to import, for mistakes only
+
         close = get_close_matches(name or "", [e.api_name for e in there if e.api_name], 1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise LocalProtocolError(
