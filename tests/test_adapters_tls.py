@@ -163,7 +163,7 @@ def test_a_connection_that_is_cut_is_lost() -> None:
 
 def test_what_cannot_be_deciphered_is_lost() -> None:
     client, _ = connected()
-    with pytest.raises(ConnectionLost, match="mac"):
+    with pytest.raises(ConnectionLost, match=r"TLS: .*(mac|record)"):
         client.receive(b"\x17\x03\x03\x00\x20" + b"?" * 32)
 
 
