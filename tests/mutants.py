@@ -186,8 +186,8 @@ MUTANTS = [
     Mutant(
         "an open stream still has the deadline of its opening",
         "client/exchanges.py",
-        "            self._timers.stop(exchange)\n            exchange.phase",
-        "            exchange.phase",
+        "            self._timers.stop(exchange)\n            exchange.stream",
+        "            exchange.stream",
         "tests/test_client_exchanges.py",
     ),
     Mutant(
@@ -200,8 +200,8 @@ MUTANTS = [
     Mutant(
         "a connection that is in the middle of an aborted answer is kept",
         "client/engine.py",
-        "            if not connection.is_reusable:\n                self._close(connection)\n\n",
-        "\n",
+        "(connection, True)\n        else:\n            self._close(connection)\n",
+        "(connection, True)\n",
         "tests/test_client_engine.py",
     ),
     Mutant(
