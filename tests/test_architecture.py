@@ -23,7 +23,7 @@ Sources = Mapping[str, str]  # path, relative to the project -> text
 Check = Callable[[Sources], list[str]]
 
 ROOT = Path(__file__).parent.parent
-MAX_CORE = 5350  # lines of code, of all but the server role
+MAX_CORE = 5345  # lines of code, of all but the server role
 MAX_SERVER = 2010  # of the server role; both together were to stay below 5000, and do not yet
 MAX_MODULE = 400  # lines
 # What is one world's alone stays small: how to connect, read, write, wait and start tasks.

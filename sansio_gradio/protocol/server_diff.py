@@ -7,9 +7,7 @@ any order. All releases agree on everything but the paths of ``delete``: see the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
-
-import attrs
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.protocol.features import Version, version_numbers
@@ -20,8 +18,7 @@ Edit: TypeAlias = "list[Any]"
 ``delete``; the path is a list of list indices and dict keys, empty for the value as a whole."""
 
 
-@attrs.frozen
-class _Numbering:
+class _Numbering(NamedTuple):
     """What a release does to the deletes of a list, once all edits inside it are known."""
 
     since: Version
