@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from sansio_gradio.client.call_stream import CallStream
@@ -33,7 +33,7 @@ class Dispatch:
         self._main: SessionStream | None = None
         self._given_up: set[int] = set()  # functions that may still run in the shared session
 
-    def start(self, job: Job, others: Collection[Job]) -> None:
+    def start(self, job: Job, others: Iterable[Job]) -> None:
         """Start *job*, beside *others* that are under way."""
         context, channel = self._context, self._context.traits.channel
         own = self._wants_own_session(job, others)
@@ -75,7 +75,7 @@ class Dispatch:
             job.endpoint.is_generator and has(self._context.app.version, Feature.QUEUES_ALL)
         )
 
-    def _wants_own_session(self, job: Job, others: Collection[Job]) -> bool:
+    def _wants_own_session(self, job: Job, others: Iterable[Job]) -> bool:
         """Whether *job* must not share a session: its generator would be mixed up with another's.
 
         Servers before 4.0 keep one iterator for each function and session

@@ -361,7 +361,8 @@ class Session:
     # Jobs.
 
     def _hand_in(self, job: Job) -> None:
-        others = [other for other in self._jobs.values() if other.id not in self._waiting]
+        # Looked at in some protocols only: in the others a job must not cost what all others do.
+        others = (other for other in self._jobs.values() if other.id not in self._waiting)
         self._dispatch.start(job, others)
 
     def _running(self, job: int) -> Job:
