@@ -276,6 +276,14 @@ def test_a_connection_that_the_server_closes_after_its_answer_is_not() -> None:
     assert world.driver.links == {}
 
 
+def test_a_connection_on_which_the_server_crashed_is_not() -> None:
+    world = World(lambda asked: reply(b"Internal Server Error", 500))
+    for _ in range(2):
+        assert isinstance(world.end(world.submit()), JobFailed)
+    assert [asked.conn for asked in world.new()] == [1, 2]
+    assert world.driver.links == {}
+
+
 def test_an_answer_may_end_with_its_connection() -> None:
     world = World()
     job = world.submit()

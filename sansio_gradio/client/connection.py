@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -25,6 +25,8 @@ from sansio_gradio.wire.url import URL
 
 Origin: TypeAlias = tuple[str, str, int]
 """Scheme (http or https), host and port."""
+
+_CRASHED: Final = 500
 
 
 @attrs.define(eq=False)
@@ -168,6 +170,7 @@ class RequestConnection(Connection):
     """Carries requests, one after the other."""
 
     wire: HTTPConnection = attrs.field(kw_only=True)
+    _crashed: bool = attrs.field(default=False, init=False)
 
     @classmethod
     def make(cls, id: int, exchange: Exchange, limits: Limits) -> RequestConnection:
@@ -176,7 +179,7 @@ class RequestConnection(Connection):
 
     @property
     def is_reusable(self) -> bool:
-        return self.wire.is_reusable
+        return self.wire.is_reusable and not self._crashed
 
     @property
     def error(self) -> RemoteProtocolError | None:
@@ -202,6 +205,9 @@ class RequestConnection(Connection):
         if isinstance(event, BodyReceived):
             owner.data(id, event.data, now)
         elif isinstance(event, ResponseStarted):
+            # A server may hang up behind "Internal Server Error" without a word (Gradio 6.31.0),
+            # and the next POST would meet its end.
+            self._crashed = event.status == _CRASHED
             owner.response(id, event.status, event.headers, now)
         else:
             assert isinstance(event, MessageEnded)
