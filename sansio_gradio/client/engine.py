@@ -139,6 +139,7 @@ class Engine:
                 if type(event) is SessionClosed:
                     del self._sessions[conversation.id]
                     self._timers.stop(conversation)
+                    self._work()
                 self._tell_observer(None, "event", event)
                 return event
             del self._eventful[conversation.id]
