@@ -24,7 +24,7 @@ from sansio_gradio.client.connection import (
     RequestConnection,
 )
 from sansio_gradio.client.conversation import Conversation
-from sansio_gradio.client.pool import Assign, Close, Open, Pool
+from sansio_gradio.client.pool import Assign, Open, Pool
 from sansio_gradio.client.session import Session, SessionOptions
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import (
@@ -320,8 +320,8 @@ class Engine:
                     self._send(exchange, connection)
                 case Open(exchange):
                     self._open(exchange)
-                case Close(connection):
-                    self._close(connection)
+                case _:
+                    self._close(step.connection)
 
     def _wake(self, conversation: Conversation) -> None:
         conversation.handle_timer(self._timers.now)
