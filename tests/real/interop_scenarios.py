@@ -24,6 +24,7 @@ from sansio_gradio.errors import (
     GradioError,
     JobCancelledError,
     LocalProtocolError,
+    RemoteProtocolError,
 )
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.status import Status, StatusUpdate
@@ -253,6 +254,15 @@ async def errors(stage: Stage) -> None:
         hidden = await fails(client.submit("x", api_name="/fail_hidden"), AppError)
         assert "does not show" in hidden.message
         assert await client.predict("x", api_name="/echo") == "x"
+
+
+@scenario("the calls after a crash of the server")
+async def crash(stage: Stage) -> None:
+    async with stage.client() as client:
+        for _ in range(3):
+            await fails(client.submit(api_name="/broken"), RemoteProtocolError)
+            assert await client.predict("x", api_name="/echo_unqueued") == "x"
+            assert await client.predict("x", api_name="/echo") == "x"
 
 
 async def swallowed(stage: Stage) -> None:

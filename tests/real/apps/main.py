@@ -172,6 +172,10 @@ def slow_steps():
     return RUNNING.steps
 
 
+def broken():
+    return "a\ud800b"  # which is no UTF-8: the server fails as it writes it
+
+
 if hasattr(gr, "Progress"):  # 3.16
 
     def progress(outer, inner, bar=gr.Progress()):  # noqa: B008 (this is how Gradio asks for it)
@@ -233,6 +237,7 @@ with gr.Blocks() as demo:
     endpoint(echo, [text], [text], api_name="echo_unqueued", queue=False)
     endpoint(slow_running, [], [number], queue=False)
     endpoint(slow_steps, [], [number], queue=False)
+    endpoint(broken, [], [text], queue=False)
     if VERSION >= (3, 3):  # generators
         endpoint(count, [number], [text])
         endpoint(both, [number], [other, text])
