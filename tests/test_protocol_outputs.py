@@ -334,12 +334,12 @@ def test_to_look_at_it_time_and_again_costs_no_more_than_to_look_once(
 
 def test_a_look_from_before_the_oldest_were_dropped_is_of_no_use() -> None:
     outputs = Outputs(diffs=True, limit=10 * OVERHEAD)
-    outputs.add(([["replace", [], 0]],), 0)
-    assert outputs[0] == (0,)
-    for n in range(1, 20):
-        outputs.add(([["replace", [], n]],), 0)
+    outputs.add(whole("a"), 0)
+    assert outputs[0] == ("a",)
+    for _ in range(20):
+        outputs.add(more("b"), 0)
     assert outputs.skipped > 1
-    assert outputs[0] == (outputs.skipped,)
+    assert outputs[0] == ("a" + "b" * outputs.skipped,)
 
 
 def test_several_threads_may_look_at_once() -> None:
