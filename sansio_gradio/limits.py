@@ -55,6 +55,10 @@ class Limits:
     """Calls past the queue (a count) under way at one host; more wait. Precedent: a server runs 40
     functions at a time (gradio@6.31.0 blocks.py: launch, ``max_threads``)."""
 
+    websockets: int = attrs.field(default=200, validator=gt(0))
+    """Jobs (a count) of one session under way on WebSockets of their own; more wait their turn, in
+    order. Precedent: gradio_client has 40 at once; a process may often open 1024 files."""
+
 
 @attrs.frozen(kw_only=True)
 class Timeouts:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from lively_app import Lively
 from patience import PATIENCE
+from worlds import WORLDS
 
 from sansio_gradio_adapters.server import serve_in_thread
 
@@ -183,3 +184,26 @@ def test_ctrl_c_interrupts_connecting(served: tuple[Lively, str]) -> None:
         process.send_signal(signal.SIGINT)
         _, complaints = process.communicate(timeout=PATIENCE)
     assert complaints.rstrip().endswith("KeyboardInterrupt")
+
+
+CROWD = f"""
+import resource
+limits = resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+resource.setrlimit(*limits)
+sys.path.append({str(ROOT / "tests")!r})
+from worlds import WORLDS
+
+async def play():
+    async with WORLDS[name].client(url) as client:
+        jobs = [client.submit(str(n), api_name="/echo") for n in range(400)]
+        print(*[await job for job in jobs])
+
+WORLDS[name].run(play)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
+@pytest.mark.parametrize("world", WORLDS)
+def test_jobs_with_a_websocket_each_do_not_run_out_of_files(world: str) -> None:
+    with serve_in_thread(Lively(version="3.50.2").app) as url:
+        assert run(CROWD, url, world).split() == [str(number) for number in range(400)]

@@ -38,7 +38,7 @@ from sansio_gradio.events import (
     SessionClosed,
     SessionLost,
 )
-from sansio_gradio.limits import Timeouts
+from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo
 
 JOIN, DATA, CANCEL = "/queue/join", "/queue/data", "/cancel"
@@ -297,6 +297,92 @@ def test_where_jobs_get_lost_in_line_they_wait_here(version: str) -> None:
     talk.conversation.close()
     assert talk.new() == [Abort(socket.id)]
     assert isinstance(talk.last_of(fourth), JobCancelled)
+
+
+def crowd(count: int, **options: Any) -> tuple[Talk, list[int], list[OpenWebSocket]]:
+    """So many jobs on a server with WebSockets, two of which may be open at once."""
+    talk = Talk(app(None, "3.16.2"), limits=Limits(websockets=2))
+    jobs = [talk.conversation.submit("x", fn_index=ECHO, **options) for _ in range(count)]
+    return talk, jobs, opened(talk)
+
+
+def opened(talk: Talk) -> list[OpenWebSocket]:
+    return [command for command in talk.new() if isinstance(command, OpenWebSocket)]
+
+
+def test_no_more_websockets_are_opened_at_once_than_the_limit_says() -> None:
+    talk, jobs, sockets = crowd(5)
+    assert len(sockets) == 2
+    for number, job in enumerate(jobs):
+        talk.open(socket := sockets.pop(0))
+        talk.send(socket, starts(), completed(number))
+        assert talk.data_of(job) == (number,)  # in order
+        sockets += opened(talk)
+        assert len(sockets) == min(2, len(jobs) - number - 1)
+
+
+def test_a_job_is_given_up_while_it_waits_for_a_websocket() -> None:
+    talk, (first, _, third, fourth), (socket, _) = crowd(4)
+    assert talk.conversation.cancel(third)
+    assert isinstance(talk.last_of(third), JobCancelled)
+    assert opened(talk) == []
+    assert talk.conversation.cancel(third) is False
+    talk.open(socket)
+    talk.send(socket, starts(), completed(1))
+    assert talk.data_of(first) == (1,)
+    (following,) = opened(talk)
+    talk.lose(following)
+    assert isinstance(talk.failure_of(fourth), ConnectionLost)
+
+
+def test_the_deadline_of_a_job_passes_while_it_waits_for_a_websocket() -> None:
+    talk = Talk(app(None, "3.16.2"), limits=Limits(websockets=1))
+    talk.conversation.submit("x", fn_index=ECHO)
+    late = talk.conversation.submit("x", fn_index=ECHO, timeout=5.0)
+    (socket,) = opened(talk)
+    talk.open(socket)
+    talk.sleep(5.1)
+    error = talk.failure_of(late)
+    assert isinstance(error, DeadlineExceeded)
+    assert error.phase == "job"
+    talk.send(socket, starts(), completed(1))
+    assert opened(talk) == []
+
+
+@pytest.mark.parametrize("end", ["completed", "lost", "refused", "closed", "cancelled"])
+def test_each_end_of_a_job_lets_the_next_one_go(end: str) -> None:
+    talk, (first, *_), (socket, _) = crowd(3)
+    if end == "refused":
+        talk.answer(socket, {}, status=403)
+    elif end == "cancelled":
+        talk.conversation.cancel(first)
+    elif end == "lost":
+        talk.lose(socket)
+    else:
+        talk.open(socket)
+        if end == "completed":
+            talk.send(socket, starts(), completed(1))
+        else:
+            talk.end(socket)
+    assert talk.last_of(first)
+    assert len(opened(talk)) == 1
+
+
+def test_a_job_whose_deadline_passes_lets_the_next_one_go() -> None:
+    talk, jobs, _ = crowd(2, timeout=5.0)
+    talk.conversation.submit("x", fn_index=ECHO)
+    asked = talk.sleep(5.1)
+    for job in jobs:
+        assert isinstance(talk.failure_of(job), DeadlineExceeded)
+    assert len([one for one in asked if isinstance(one, OpenWebSocket)]) == 1
+
+
+def test_closing_opens_no_further_websocket() -> None:
+    talk, jobs, _ = crowd(4)
+    talk.conversation.close()
+    assert opened(talk) == []
+    for job in jobs:
+        assert isinstance(talk.last_of(job), JobCancelled)
 
 
 def test_past_the_queue_and_on_other_servers_nobody_waits_for_others() -> None:

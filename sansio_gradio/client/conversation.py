@@ -12,10 +12,26 @@ Time is told with ``now`` (monotonic seconds) to any of the verbs below, at leas
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypedDict
 
 from sansio_gradio.client.commands import ConversationCommand
+from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.session import Session
 from sansio_gradio.events import Event
+from sansio_gradio.protocol.app_info import AppInfo
+from sansio_gradio.wire.headers import Fields
+
+
+class SessionOptions(TypedDict, total=False):
+    """What a session may be told of the app and of who asks; see ``Session``."""
+
+    app: AppInfo | None
+    session_hash: str | None
+    headers: Fields
+    cookies: Fields
+    auth: tuple[str, str] | None
+    protocol: str | None
+    retry: Retry | None
 
 
 class Conversation(Session):

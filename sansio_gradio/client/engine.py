@@ -23,9 +23,9 @@ from sansio_gradio.client.connection import (
     Exchange,
     RequestConnection,
 )
-from sansio_gradio.client.conversation import Conversation
+from sansio_gradio.client.conversation import Conversation, SessionOptions
 from sansio_gradio.client.pool import Assign, Open, Pool
-from sansio_gradio.client.session import Session, SessionOptions
+from sansio_gradio.client.session import Session
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import (
     DeadlineExceeded,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
 import attrs
 
@@ -15,6 +15,7 @@ from sansio_gradio.client.discovery import Discovery
 from sansio_gradio.client.dispatch import Dispatch
 from sansio_gradio.client.exchanges import Exchanges
 from sansio_gradio.client.job import Job
+from sansio_gradio.client.line import Line
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import DeadlineExceeded, GradioError, LocalProtocolError
@@ -22,7 +23,7 @@ from sansio_gradio.events import Connected, ConnectingFailed, JobCancelled, JobF
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.features import Feature, has
-from sansio_gradio.protocol.protocols import PROTOCOLS, Handover, detect, spoken
+from sansio_gradio.protocol.protocols import PROTOCOLS, Channel, Handover, detect, spoken
 from sansio_gradio.wire.headers import Fields, Headers, checked, overlaid, pairs
 from sansio_gradio.wire.json import loads
 from sansio_gradio.wire.url import api_base, app_base
@@ -32,18 +33,6 @@ _OWN_HEADERS: Final[Headers] = (
     ("accept", "*/*"),
     ("accept-encoding", "identity"),
 )
-
-
-class SessionOptions(TypedDict, total=False):
-    """What a session may be told of the app and of who asks; see ``Session``."""
-
-    app: AppInfo | None
-    session_hash: str | None
-    headers: Fields
-    cookies: Fields
-    auth: tuple[str, str] | None
-    protocol: str | None
-    retry: Retry | None
 
 
 class Session:
@@ -115,10 +104,10 @@ class Session:
         self._context.hand_in = self._hand_in
         self._context.exchanges.give_cookies(page, pairs(cookies))
         self._jobs: dict[int, Job] = {}
-        self._waiting: dict[int, Job] = {}
+        self._line = Line(limits.websockets)
         self._last_job = 0
         self._dispatch = Dispatch(self._context, session_hash)
-        self._closing = self._one_at_a_time = False
+        self._closing = False
         self._discovery = Discovery(
             self._context, auth=auth, on_app=self._connected, on_error=self._not_connected
         )
@@ -184,9 +173,8 @@ class Session:
         self._jobs[job.id] = job
         seconds = self._context.timeouts.job if call.timeout is None else call.timeout
         self._context.timers.start(("job", job.id), seconds, lambda: self._expire(job))
-        self._waiting[job.id] = job
         self._asked()
-        self._start_waiting()
+        self._start(job)
         return job.id
 
     def call_component(
@@ -216,7 +204,7 @@ class Session:
         if found is None:
             return False
         self._asked()
-        if self._waiting.pop(job, None) is not None:
+        if job in self._line:
             self._context.emit(JobCancelled(session=self.id, job=job, stopped_on_server=False))
             self._over(found)
             return True
@@ -252,7 +240,7 @@ class Session:
     def endpoint_of(self, job: int) -> Endpoint | None:
         """The endpoint that a job under way calls; None as long as the app is not known."""
         found = self._jobs.get(job)
-        return found.endpoint if found is not None and job not in self._waiting else None
+        return found.endpoint if found is not None and job not in self._line else None
 
     def pause(self, job: int, *, on: bool = True) -> bool:
         """Leave what a job yields with the server, or (not *on*) take it again; False: impossible.
@@ -282,7 +270,7 @@ class Session:
         """
         self._demand_open()
         for job in list(self._jobs.values()):
-            if job.id not in self._waiting:
+            if job.id not in self._line:
                 job.cancel()
         self._dispatch.renew()
         self._discovery.forget_renders()
@@ -315,45 +303,51 @@ class Session:
         if self.app is None:
             self.protocol = self._forced or detect(app.protocol_name, app.version)
             context.traits = spoken(self.protocol)
-            self._one_at_a_time = has(app.version, Feature.LOST_IN_LINE)
+            if has(app.version, Feature.LOST_IN_LINE):
+                self._line.at_once = 1
             context.base = api_base(self._discovery.page, app.api_prefix)
             if (name := app.protocol_name) is not None and name not in PROTOCOLS:
                 context.anomaly(f"an unknown protocol, spoken to as the newest: {name!r}")
         self.app = context.app = app
         context.emit(Connected(session=self.id, app=app))
-        self._start_waiting()
+        for job in self._line.unknown:
+            self._start(job)
 
     def _not_connected(self, error: GradioError) -> None:
         self._context.emit(ConnectingFailed(session=self.id, error=error))
-        for job in list(self._waiting.values()):
+        for job in self._line.unknown:
             self._fail_unstarted(job, error)
 
-    def _start_waiting(self) -> None:
-        """Start the jobs of which everything is known by now."""
-        for job in list(self._waiting.values()):
-            call = job.call
-            if self.app is None:
-                self._discovery.start()
+    def _start(self, job: Job) -> None:
+        """Start *job* if everything is known by now, and if it is its turn."""
+        call = job.call
+        if self.app is None:
+            self._line.wait(job)
+            self._discovery.start()
+            return
+        traits = self._context.traits
+        try:
+            endpoint = call.endpoint_of(self.app)
+            by_name = traits.handover is Handover.JOINING_BY_NAME
+            needs_info = by_name or endpoint.needs_info(call.args, call.kwargs)
+            if needs_info and not self.app.has_info:
+                self._line.wait(job)
+                self._discovery.request_info()
                 return
-            try:
-                endpoint = call.endpoint_of(self.app)
-                if self._one_at_a_time and endpoint.queue and len(self._jobs) > len(self._waiting):
-                    continue
-                by_name = self._context.traits.handover is Handover.JOINING_BY_NAME
-                needs_info = by_name or endpoint.needs_info(call.args, call.kwargs)
-                if needs_info and not self.app.has_info:
-                    self._discovery.request_info()
-                    continue
-                data = endpoint.bind(call.args, call.kwargs, call.options)
-            except LocalProtocolError as error:
-                self._fail_unstarted(job, error)
-                continue
-            del self._waiting[job.id]
+            data = endpoint.bind(call.args, call.kwargs, call.options)
+        except LocalProtocolError as error:
+            self._fail_unstarted(job, error)
+            return
+        has_turns = traits.channel is Channel.WEBSOCKET and endpoint.queue
+        if self._line.lets_go(job, has_turns=has_turns):
             job.begin(self._context, endpoint, data, self._over)
             self._hand_in(job)
 
+    def _start_next(self) -> None:
+        while (job := self._line.next) is not None:
+            self._start(job)
+
     def _fail_unstarted(self, job: Job, error: GradioError) -> None:
-        del self._waiting[job.id]
         own = error.for_job(job.id).located(phase="submit", url=self._context.base.public)
         self._context.emit(JobFailed(session=self.id, job=job.id, error=own))
         self._over(job)
@@ -362,7 +356,7 @@ class Session:
 
     def _hand_in(self, job: Job) -> None:
         # Looked at in some protocols only: in the others a job must not cost what all others do.
-        others = (other for other in self._jobs.values() if other.id not in self._waiting)
+        others = (other for other in self._jobs.values() if other.id not in self._line)
         self._dispatch.start(job, others)
 
     def _running(self, job: int) -> Job:
@@ -372,7 +366,7 @@ class Session:
         return found
 
     def _expire(self, job: Job) -> None:
-        if job.id in self._waiting:
+        if job.id in self._line:
             self._fail_unstarted(job, DeadlineExceeded(phase="job"))
         else:
             job.expire()
@@ -380,9 +374,10 @@ class Session:
     def _over(self, job: Job) -> None:
         self._context.timers.stop(("job", job.id))
         del self._jobs[job.id]
+        self._line.leave(job)
         self._dispatch.over(job)
-        if self._one_at_a_time and not self._closing:
-            self._context.timers.start("next", 0.0, self._start_waiting)
+        if self._line.next is not None and not self._closing:
+            self._context.timers.start("next", 0.0, self._start_next)
         if self._closing and not self._jobs:
             self._leave()
 

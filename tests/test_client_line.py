@@ -1,0 +1,72 @@
+"""Who waits in a session, and who goes next."""
+
+from __future__ import annotations
+
+from sansio_gradio.client.call import Call
+from sansio_gradio.client.job import Job
+from sansio_gradio.client.line import Line
+
+
+def jobs(count: int) -> list[Job]:
+    return [Job(number, Call()) for number in range(1, count + 1)]
+
+
+def gone(line: Line, waiting: list[Job]) -> list[int]:
+    return [job.id for job in waiting if line.lets_go(job, has_turns=True)]
+
+
+def following(line: Line) -> int | None:
+    return None if line.next is None else line.next.id
+
+
+def test_so_many_go_at_once_and_the_rest_wait() -> None:
+    line, crowd = Line(2), jobs(5)
+    assert gone(line, crowd) == [1, 2]
+    assert [job.id in line for job in crowd] == [False, False, True, True, True]
+    assert following(line) is None
+
+
+def test_who_comes_later_overtakes_nobody() -> None:
+    line, crowd = Line(1), jobs(3)
+    gone(line, crowd[:2])
+    line.leave(crowd[0])
+    assert gone(line, [crowd[2]]) == []
+    assert following(line) == 2
+    assert gone(line, [crowd[1]]) == [2]
+    assert following(line) is None
+    line.leave(crowd[1])
+    assert following(line) == 3
+
+
+def test_who_has_no_turns_neither_waits_nor_counts() -> None:
+    line, (first, second, third, fourth) = Line(1), jobs(4)
+    assert line.lets_go(first, has_turns=False)
+    assert line.lets_go(second, has_turns=True)
+    assert not line.lets_go(third, has_turns=True)
+    assert line.lets_go(fourth, has_turns=False)
+    line.leave(first)
+    line.leave(fourth)
+    assert following(line) is None
+
+
+def test_who_leaves_the_line_is_not_next() -> None:
+    line, crowd = Line(1), jobs(3)
+    gone(line, crowd)
+    line.leave(crowd[1])
+    line.leave(crowd[0])
+    assert crowd[1].id not in line
+    assert following(line) == 3
+
+
+def test_who_is_not_known_enough_holds_up_nobody() -> None:
+    line, (first, second) = Line(1), jobs(2)
+    line.wait(first)
+    assert first.id in line
+    assert line.unknown == [first]
+    assert gone(line, [second]) == [2]
+    assert gone(line, [first]) == []
+    line.wait(first)
+    line.leave(second)
+    assert following(line) is None
+    assert gone(line, [first]) == [1]
+    assert line.unknown == []
