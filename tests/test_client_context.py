@@ -133,10 +133,16 @@ def test_what_went_wrong_on_the_way_is_told_too() -> None:
 
 @pytest.mark.parametrize(
     ("now", "wall_offset", "wait"),
-    [(1000.0, 784111777.0 - 1000.0, 60.0), (784111777.0, 0.0, 60.0), (1000.0, 0.0, None)],
+    [
+        (1000.0, 784111777.0 - 1000.0, 60.0),
+        (784111777.0, 0.0, 60.0),
+        (784111777.0, None, None),
+        # A clock that starts in 1970 is one, too: of a simulation, or of a machine not yet set.
+        (1000.0, 0.0, 784111837.0 - 1000.0),
+    ],
 )
 def test_dates_are_compared_with_the_wall_clock_if_it_is_known(
-    now: float, wall_offset: float, wait: float | None
+    now: float, wall_offset: float | None, wait: float | None
 ) -> None:
     talk = Talk(app(), wall_offset=wall_offset)
     talk.now = now
@@ -149,10 +155,15 @@ def test_dates_are_compared_with_the_wall_clock_if_it_is_known(
 
 @pytest.mark.parametrize(
     ("now", "wall_offset", "sent"),
-    [(1000.0, 784111777.0 - 1000.0, False), (784111777.0, 0.0, False), (1000.0, 0.0, True)],
+    [
+        (1000.0, 784111777.0 - 1000.0, False),
+        (784111777.0, 0.0, False),
+        (1000.0, 0.0, True),  # it is 1970
+        (1000.0, None, True),
+    ],
 )
 def test_cookies_expire_by_the_wall_clock_if_it_is_known(
-    now: float, wall_offset: float, sent: bool
+    now: float, wall_offset: float | None, sent: bool
 ) -> None:
     talk = Talk(app(), wall_offset=wall_offset)
     talk.now = now

@@ -41,12 +41,12 @@ def test_nothing_to_wait_for_is_no_deadline() -> None:
     assert timers.next_deadline() is None
 
 
-@pytest.mark.parametrize(("offset", "date"), [(0.0, None), (1e9, 1e9 + 5.0)])
-def test_a_time_that_cannot_be_a_date_is_none(offset: float, date: float | None) -> None:
+@pytest.mark.parametrize(("offset", "date"), [(None, None), (0.0, 5.0), (1e9, 1e9 + 5.0)])
+def test_without_an_offset_there_are_no_dates(offset: float | None, date: float | None) -> None:
     timers = Timers(offset)
-    assert timers.wall_now == offset
+    assert timers.wall_now == (offset or 0.0)
     timers.tell(5.0)
-    assert timers.wall_now == offset + 5.0
+    assert timers.wall_now == (offset or 0.0) + 5.0
     assert timers.date == date
 
 

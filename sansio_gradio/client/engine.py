@@ -61,7 +61,7 @@ class Engine:
         self,
         *,
         entropy: Callable[[int], bytes],
-        wall_offset: float = 0.0,
+        wall_offset: float | None = None,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
         observe: Observe | None = None,

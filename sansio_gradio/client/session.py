@@ -42,8 +42,8 @@ class Session:
     nothing is asked. ``protocol``: speak this one, whatever the app announces. ``auth``: (user,
     password) for an app with a login. ``headers`` and ``cookies`` go to the app's origin and
     nowhere else. ``retry``: which failed jobs are handed in again; None: none. ``wall_offset``:
-    POSIX time minus monotonic time, in seconds; without it a status has monotonic time, and nothing
-    is compared with dates (of cookies, of Retry-After). ``strict``: what no known server does is an
+    POSIX time minus monotonic time, in seconds (0.0 if ``now`` is POSIX time); None: not known. Then
+    a status has monotonic time, and nothing is compared with dates (of cookies, of Retry-After). ``strict``: what no known server does is an
     error. ``json_loads``: another JSON parser, as ``orjson.loads``.
 
     Raises:
@@ -65,7 +65,7 @@ class Session:
         retry: Retry | None = None,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
-        wall_offset: float = 0.0,
+        wall_offset: float | None = None,
         strict: bool = False,
         json_loads: Callable[[str | bytes], Any] | None = None,
         id: int = 0,

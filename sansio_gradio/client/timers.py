@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from typing import Final
 
 from sansio_gradio.deadlines import Action, Deadlines
-
-_EARLIEST: Final = 631_152_000.0  # 1990: clocks that show less count from the machine's start
 
 
 class Timers(Deadlines):
     """Deadlines that may begin before the time is known.
 
-    ``wall_offset``: POSIX time minus the time that is told, in seconds.
+    ``wall_offset``: POSIX time minus the time that is told, in seconds; None: not known.
     """
 
-    def __init__(self, wall_offset: float = 0.0) -> None:
+    def __init__(self, wall_offset: float | None = None) -> None:
         super().__init__(-math.inf)
         self._wall_offset = wall_offset
         self._unanchored: dict[Hashable, tuple[float, Action]] = {}
@@ -30,13 +27,14 @@ class Timers(Deadlines):
 
     @property
     def wall_now(self) -> float:
-        """The last time told, in POSIX seconds if the offset was right."""
-        return max(self.now, 0.0) + self._wall_offset  # a job may end before any time is told
+        """The last time told: in POSIX seconds, or as it was told if the offset is not known."""
+        # A job may end before any time is told.
+        return max(self.now, 0.0) + (self._wall_offset or 0.0)
 
     @property
     def date(self) -> float | None:
-        """The same, to be compared with dates; None: it can be none."""
-        return self.wall_now if self.wall_now > _EARLIEST else None
+        """The last time told in POSIX seconds, to be compared with dates; None: not known."""
+        return None if self._wall_offset is None else self.wall_now
 
     def start(self, name: Hashable, seconds: float | None, action: Action) -> None:
         """(Re)start the timer *name*; None or infinity stops it."""
