@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from html import unescape
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import unquote_plus, urlencode
 
 import attrs
 
@@ -17,17 +18,21 @@ from sansio_gradio.client.context import Context
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.errors import AuthenticationError, GradioError, RemoteProtocolError
 from sansio_gradio.protocol.app_info import AppInfo, Parts, config_in_page
-from sansio_gradio.protocol.failures import excerpt
-from sansio_gradio.protocol.fields import said
+from sansio_gradio.protocol.failures import Login, is_page
+from sansio_gradio.protocol.fields import plain, said
 from sansio_gradio.protocol.requests import HTTPRequest
+from sansio_gradio.wire.headers import header
 from sansio_gradio.wire.json import JSON
 from sansio_gradio.wire.url import URL, api_base
 
 _OK: Final = 200
-_NO_LOGIN: Final = frozenset({400, 401, 403, 404, 422})  # 422: an empty field
+_REFUSED: Final = frozenset({400, 403, 422})  # 422: an empty field
+_UNAUTHORIZED: Final = 401
+_NO_LOGIN: Final = frozenset({404, 405})
 _FOUND: Final = 302
 _NOT_FOUND: Final = 404
 _RENDERS: Final = 100  # functions whose components are known at a time
+_LONGEST: Final = 200  # of what the app says to a login
 _FORM: Final = (("content-type", "application/x-www-form-urlencoded"),)
 
 
@@ -140,10 +145,19 @@ class Discovery:
 
     def _logged_in(self, answer: Answer) -> None:
         # 302 up to 3.16; later 200, and 400 for a wrong password (gradio routes.py: login).
-        if answer.status in _NO_LOGIN:
+        exchanges, status = self._context.exchanges, answer.status
+        if status in _NO_LOGIN:
             raise AuthenticationError(
-                f"the app refused the login: {excerpt(answer.body)}", status=answer.status
+                "This app has no login: leave out auth=, or correct the address.", status=status
             )
+        by_a_proxy = header(answer.headers, "www-authenticate") or is_page(answer.body)
+        if status in _REFUSED or (status == _UNAUTHORIZED and not by_a_proxy):
+            raise AuthenticationError(
+                f"The app refused the login of auth={self._words_of(answer)}", status=status
+            )
+        # An app without a login of Gradio's own answers 302, too, but sets no cookie.
+        took = header(answer.headers, "set-cookie") is not None
+        exchanges.login = Login.TAKEN if took else Login.NO_USE
         if answer.status not in (_OK, _FOUND):
             raise answer.refusal()
         # Where a redirect to https has led holds for all that follows, as it does for the config.
@@ -155,25 +169,32 @@ class Discovery:
 
     def _got_config(self, answer: Answer) -> None:
         # If there is a config, a redirect to it holds for all that follows.
-        page = attrs.evolve(answer.url, target=answer.url.path.removesuffix("config"))
+        page = _page_of(answer.url)
         if self._auth is not None and page.origin != self.page.origin:
             # A redirect to https, to which cookies of the login over http do not go.
             self.page = page
             self._log_in(*self._auth)
             return
-        is_missing = answer.status == _NOT_FOUND or answer.body.lstrip().startswith(b"<")
+        is_missing = answer.status == _NOT_FOUND or is_page(answer.body)
         if answer.status in (_OK, _NOT_FOUND) and is_missing:
             then = partial(self._got_page, answer, page)
             self._ask(HTTPRequest("GET", ""), "config", then, base=page)
         else:
-            self._know_config(self._json(answer), page)
+            self._know_config(answer, page)
 
     def _got_page(self, instead_of: Answer, page: URL, answer: Answer) -> None:
+        if answer.status == _UNAUTHORIZED:
+            raise answer.refusal()
         config = config_in_page(answer.body) if answer.status == _OK else None
-        found = instead_of if config is None else attrs.evolve(answer, body=config)
-        self._know_config(self._json(found), page)
+        if config is None:
+            self._know_config(instead_of, page)
+        else:
+            self._know_config(attrs.evolve(answer, body=config), _page_of(answer.url))
 
-    def _know_config(self, config: JSON, page: URL) -> None:
+    def _know_config(self, answer: Answer, page: URL) -> None:
+        config = self._json(answer)
+        if said(config, "auth_required", bool):
+            raise answer.refusal()
         app = AppInfo.from_config(config)
         self.page = page
         self.know(app)
@@ -190,6 +211,17 @@ class Discovery:
         self._app = self._app.with_info(info)
         self._tell()
 
+    def _words_of(self, answer: Answer) -> str:
+        """What the app says to a login that it refuses, unless that repeats the password."""
+        assert self._auth is not None
+        password = self._auth[1]
+        told = answer.json
+        text = answer.body.decode("utf-8", "replace") if told is None else said(told, "detail", str)
+        forms = (text or "", unquote_plus(text or ""), unescape(text or ""))
+        if not text or (password and any(password in form for form in forms)):
+            return "."
+        return f": {plain(text, _LONGEST)}"
+
     def _json(self, answer: Answer) -> JSON:
         if answer.status != _OK:
             raise answer.refusal()
@@ -199,3 +231,13 @@ class Discovery:
             what = f"this is not a Gradio app, or not its address: {error.message}"
             where = answer.url.public
             raise RemoteProtocolError(what, url=where, status=answer.status) from error
+
+
+def _page_of(config: URL) -> URL:
+    """The page of the app whose config, or whose page itself, lies at *config*.
+
+    Proxies put a slash behind it, or write it in another case.
+    """
+    path = config.path.rstrip("/")
+    head, _, last = path.rpartition("/")
+    return attrs.evolve(config, target=f"{head if last.casefold() == 'config' else path}/")

@@ -28,7 +28,7 @@ from sansio_gradio.client.redirects import redirected
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import ConnectionLost, DeadlineExceeded, GradioError, RemoteProtocolError
 from sansio_gradio.limits import Limits, Timeouts
-from sansio_gradio.protocol.failures import refusal
+from sansio_gradio.protocol.failures import Login, is_page, login_wanted, refusal
 from sansio_gradio.protocol.features import Version
 from sansio_gradio.protocol.requests import HTTPRequest
 from sansio_gradio.wire.cookies import CookieJar
@@ -50,6 +50,7 @@ class Answer:
     url: URL  # where it came from, after redirects
     loads: Loads = loads
     wall_now: float | None = None  # POSIX seconds, when it was complete
+    login: Login = Login.NOT_GIVEN  # with which it was asked
 
     def read(self) -> JSON:
         """What it says.
@@ -70,7 +71,14 @@ class Answer:
     def refusal(self, version: Version = ()) -> GradioError:
         """What it means, from a server of this *version*, where another answer was wanted."""
         what = (self.status, self.headers, self.body, version, self.wall_now)
-        return refusal(*what, loads=self.loads).located(url=self.url.public)
+        error = refusal(*what, loads=self.loads, login=self.login)
+        return error.located(url=self.url.public)
+
+    def login_wanted(self) -> GradioError:
+        """What it means where it is known to want a login."""
+        page = is_page(self.body)
+        error = login_wanted(self.headers, self.json, in_html=page, login=self.login)
+        return error.located(url=self.url.public, status=self.status)
 
 
 OnAnswer: TypeAlias = Callable[[Answer], None]
@@ -139,6 +147,8 @@ class Exchanges:
         self.commands: deque[ConversationCommand] = deque()
         self.cookies = CookieJar()
         self.headers = headers
+        self.login = Login.NOT_GIVEN
+        """Found out while the app is discovered."""
         self._own_cookies: list[tuple[str, str]] = []
         self._loads = loads
         self._timers = timers
@@ -284,10 +294,8 @@ class Exchanges:
             self._fail(exchange, error)
             return
         self._drop(exchange)
-        body, now = b"".join(exchange.parts), self._timers.date
-        exchange.on_answer(
-            Answer(exchange.status, exchange.headers, body, exchange.url, self._loads, now)
-        )
+        what = (exchange.status, exchange.headers, b"".join(exchange.parts), exchange.url)
+        exchange.on_answer(Answer(*what, self._loads, self._timers.date, self.login))
 
     def failed(self, id: int, error: BaseException) -> None:
         exchange = self._running.get(id)

@@ -13,7 +13,6 @@ from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.client.job import Job
 from sansio_gradio.client.plain_call import PlainCall
 from sansio_gradio.errors import (
-    AuthenticationError,
     ConnectionLost,
     GradioError,
     LocalProtocolError,
@@ -124,7 +123,7 @@ class JobChannel:
         error = self._context.refusal(answer, "join")
         if self._is_websocket and answer.status == _FORBIDDEN:
             # Gradio 3.x refuses the upgrade to whoever has no cookie of its login.
-            error = AuthenticationError(phase="join", url=answer.url.public, status=answer.status)
+            error = answer.login_wanted().located(phase="join")
         elif self._is_websocket and isinstance(error, RemoteProtocolError):
             # Something on the way lets no WebSocket through.
             self._context.anomaly("no WebSocket: called past the queue", job=self._job.id)

@@ -42,9 +42,10 @@ class Session:
     nothing is asked. ``protocol``: speak this one, whatever the app announces. ``auth``: (user,
     password) for an app with a login. ``headers`` and ``cookies`` go to the app's origin and
     nowhere else. ``retry``: which failed jobs are handed in again; None: none. ``wall_offset``:
-    POSIX time minus monotonic time, in seconds (0.0 if ``now`` is POSIX time); None: not known. Then
-    a status has monotonic time, and nothing is compared with dates (of cookies, of Retry-After). ``strict``: what no known server does is an
-    error. ``json_loads``: another JSON parser, as ``orjson.loads``.
+    POSIX time minus monotonic time, in seconds (0.0 if ``now`` is POSIX time); None: not known.
+    Then a status has monotonic time, and nothing is compared with dates (of cookies, of
+    Retry-After). ``strict``: what no known server does is an error. ``json_loads``: another JSON
+    parser, as ``orjson.loads``.
 
     Raises:
         LocalProtocolError: *src* is not an address, or a header cannot be sent.

@@ -12,9 +12,10 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import attrs
 
-from sansio_gradio.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
+from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
 from sansio_gradio.protocol.components import Component
 from sansio_gradio.protocol.endpoints import Endpoint, Visibility, with_slash
+from sansio_gradio.protocol.failures import login_wanted
 from sansio_gradio.protocol.features import Version, version_numbers
 from sansio_gradio.protocol.fields import plain, said
 from sansio_gradio.wire.json import JSON
@@ -64,8 +65,7 @@ class AppInfo:
         if not isinstance(config, dict):
             raise RemoteProtocolError("The config of a Gradio app is a JSON object; this is none.")
         if config.get("auth_required"):
-            message = said(config, "auth_message", str)
-            raise AuthenticationError(f"The app wants a login: {message}" if message else None)
+            raise login_wanted((), config)
         if "allow_flagging" in config:
             raise RemoteProtocolError("The app runs Gradio 2; the oldest known here is Gradio 3.")
         if None in (said(config, "components", list), said(config, "dependencies", list)):

@@ -6,6 +6,7 @@ a server that refuses, in an HTTP status with JSON, HTML or text.
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -23,12 +24,23 @@ from sansio_gradio.errors import (
 from sansio_gradio.protocol.features import Version
 from sansio_gradio.protocol.fields import plain, said
 from sansio_gradio.wire.headers import Headers, date, header
-from sansio_gradio.wire.json import Loads, loads
+from sansio_gradio.wire.json import JSON, Loads, loads
 
 # str(gr.Error) was its repr until 5.2 (gradio exceptions.py); "None" stood for a hidden error in
 # generators from 3.50.2 to 4.21.
 _UNQUOTED_SINCE: Final[Version] = (5, 2)
 _HIDDEN_IS_NULL_SINCE: Final[Version] = (4, 29)
+
+# What servers say with a 400 to a request of the wrong form: then it is not the app that refuses.
+_OF_THE_SERVER: Final = frozenset(
+    {
+        "No session hash provided.",
+        "Session hash not found.",
+        "No function index provided.",
+        "Invalid JSON body.",
+        "Invalid content type.",
+    }
+)
 
 # What Python's repr makes of a text that UTF-8 can carry.
 _ESCAPE: Final = (
@@ -37,6 +49,17 @@ _ESCAPE: Final = (
 _REPR: Final = re.compile(rf"""'(?:[^\\'\n]++|{_ESCAPE})*+'|"(?:[^\\"\n]++|{_ESCAPE})*+\"""")
 
 _EXCERPT: Final = 200
+_LONGEST_MESSAGE: Final = 300
+_LONGEST_SCHEME: Final = 20
+_NOT_LOGGED_IN: Final = "Not authenticated"  # Gradio's word for it, which tells nothing more
+
+
+class Login(enum.Enum):
+    """What is known of the login that ``auth=`` asks for."""
+
+    NOT_GIVEN = enum.auto()
+    TAKEN = enum.auto()  # the app took it
+    NO_USE = enum.auto()  # the app has no such login
 
 
 def app_error(output: Mapping[str, Any], version: Version, title: str | None = None) -> AppError:
@@ -44,8 +67,8 @@ def app_error(output: Mapping[str, Any], version: Version, title: str | None = N
     text = output.get("error")
     if not isinstance(text, str) or (text == "None" and _is_before(version, _HIDDEN_IS_NULL_SINCE)):
         text = None
-    elif _is_before(version, _UNQUOTED_SINCE) and _REPR.fullmatch(text):
-        text = text[1:-1].encode("latin-1", "backslashreplace").decode("unicode_escape")
+    elif _is_before(version, _UNQUOTED_SINCE):
+        text = _unquoted(text)
     own_title, duration = output.get("title"), output.get("duration")
     return AppError(
         text,
@@ -53,6 +76,13 @@ def app_error(output: Mapping[str, Any], version: Version, title: str | None = N
         duration=duration if type(duration) in (int, float) else None,
         visible=output.get("visible") is not False,
     )
+
+
+def _unquoted(text: str) -> str:
+    """The text that *text* is the repr of; one that is no repr stays."""
+    if not _REPR.fullmatch(text):
+        return text
+    return text[1:-1].encode("latin-1", "backslashreplace").decode("unicode_escape")
 
 
 def _is_before(version: Version, first: Version) -> bool:
@@ -67,20 +97,17 @@ def refusal(
     wall_now: float | None = None,
     *,
     loads: Loads = loads,
+    login: Login = Login.NOT_GIVEN,
 ) -> GradioError:
     """What an HTTP answer other than the expected one means.
 
     ``wall_now`` (POSIX seconds) turns a Retry-After date into seconds.
     """
-    try:
-        said_so = loads(body)
-    except RemoteProtocolError:
-        said_so = None
-    answer = said_so if isinstance(said_so, dict) else {}
+    answer = _read(body, loads)
     detail = said(answer, "detail", str)
     error: GradioError
     if status == 401 or "auth_required" in answer:
-        error = AuthenticationError()
+        error = login_wanted(headers, answer, in_html=is_page(body), login=login)
     elif status == 429:
         error = TooManyRequestsError(retry_after=_retry_after(headers, wall_now))
     elif status == 422 and (invalid := _invalid(said(answer, "detail", list) or [])):
@@ -88,12 +115,72 @@ def refusal(
     elif status == 503 and detail is not None:
         kind = QueueFullError if "full" in detail.lower() else ServerStoppedError
         error = kind(detail)
+    elif status == 400 and detail is not None and detail not in _OF_THE_SERVER:
+        # A validator raised (5.45 and later): str() of what it raised, for a gr.Error its repr.
+        error = AppError(_unquoted(detail))
     elif status >= 400 and "error" in answer:
         error = app_error(answer, version)
     else:
         error = RemoteProtocolError(f"the server answered {status}: {excerpt(body)}")
     error.status = status
     return error
+
+
+def login_wanted(
+    headers: Headers, answer: JSON, *, in_html: bool = False, login: Login = Login.NOT_GIVEN
+) -> AuthenticationError:
+    """The error of an *answer* that wants a login: which login, and what to pass.
+
+    ``in_html``: it is a page instead of JSON.
+    """
+    detail = said(answer, "detail", dict) or {}
+    message = said(answer, "auth_message", str) or said(detail, "auth_message", str)
+    reason = said(answer, "detail", str) or ""
+    scheme = (header(headers, "www-authenticate") or "").partition(" ")[0]
+    if scheme:
+        text = (
+            f"A login by HTTP ({plain(scheme, _LONGEST_SCHEME)}) is wanted, by a proxy or by the"
+            " app: pass its Authorization in headers=; auth= is for Gradio's own login only."
+        )
+    elif in_html:
+        text = (
+            "A page in HTML wants a login, so it is not the app's answer: pass what the proxy or"
+            " the gateway there wants in headers= or cookies=."
+        )
+    elif reason and reason != _NOT_LOGGED_IN:
+        text = (
+            f"The server says: {plain(reason, _LONGEST_MESSAGE)}. If it wants a login, pass"
+            " auth=(user, password), or what else it wants in headers= or cookies=."
+        )
+    elif login is Login.NO_USE:
+        text = (
+            "The app wants a login that auth= cannot make: it has one of its own"
+            " (auth_dependency). Pass the headers= or cookies= that it wants."
+        )
+    elif login is Login.TAKEN:
+        text = (
+            "The app took the login of auth=, but does not know it here: it has restarted,"
+            " another replica has answered, or a proxy drops the cookies."
+        )
+    else:
+        text = AuthenticationError.default_message
+    if message is not None:
+        text = f"The app wants a login: {plain(message, _LONGEST_MESSAGE)} ({text.rstrip('.')})"
+    return AuthenticationError(text)
+
+
+def _read(body: bytes, loads: Loads) -> dict[str, Any]:
+    """The JSON object that a body is; empty: it is none."""
+    try:
+        answer = loads(body)
+    except RemoteProtocolError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def is_page(body: bytes) -> bool:
+    """Whether a body looks like HTML."""
+    return body.lstrip().startswith(b"<")
 
 
 def excerpt(body: bytes) -> str:

@@ -148,12 +148,13 @@ class URL:
 def app_base(src: str) -> URL:
     """The address of an app's page, with one slash at its end, from what the user calls it.
 
-    The query (``?__theme=dark``) is the browser's affair and is dropped.
+    Blanks around it are dropped, as they come with copying; so is the query (``?__theme=dark``),
+    which is the browser's affair.
 
     Raises:
         LocalProtocolError: *src* is not an http or https URL.
     """
-    url = URL.parse(src)
+    url = URL.parse(src.strip())
     if url.scheme.startswith("ws"):
         raise LocalProtocolError("The address of an app starts with http:// or https://.")
     return attrs.evolve(url, target=url.path.rstrip("/") + "/")

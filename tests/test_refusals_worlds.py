@@ -1,0 +1,313 @@
+"""What a refusal says: who refused, why, and what to do about it, in every world."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from conversation_driver import config
+from fault_peer import FaultServer, Script, answer, end, html, page
+from worlds import WORLDS, World
+
+from sansio_gradio.errors import (
+    AppError,
+    AuthenticationError,
+    GradioError,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
+
+PASSWORD = 'hunter2 & "co"'
+
+
+@pytest.fixture(params=WORLDS)
+def world(request: pytest.FixtureRequest) -> World:
+    return WORLDS[request.param]
+
+
+def refused(
+    world: World,
+    pages: Mapping[str, Script],
+    *call: Any,
+    src: str = "{}",
+    options: dict[str, Any] | None = None,
+    **how: Any,
+) -> GradioError:
+    """The error of a call to a server with these *pages*."""
+
+    async def play() -> None:
+        with pytest.raises(GradioError) as caught:
+            async with world.client(src.format(server.url), **(options or {})) as client:
+                await client.predict(*(call or ("x",)), **(how or {"api_name": "/echo"}))
+        errors.append(caught.value)
+
+    errors: list[GradioError] = []
+    with FaultServer(pages) as server:
+        world.run(play)
+    (error,) = errors
+    assert PASSWORD not in str(error)
+    return error
+
+
+# The app says no
+
+
+JOINS = {
+    "queue": ("sse_v3", "6.31.0", "/queue/join", "/echo"),
+    "past the queue": ("sse_v3", "6.31.0", "/api/predict", "/plain"),
+    "simple": ("call", "6.31.0", "/call/echo", "/echo"),
+    "old": ("sse_v2", "4.19.2", "/queue/join", "/echo"),
+}
+
+
+@pytest.mark.parametrize("way", JOINS)
+@pytest.mark.parametrize(
+    ("detail", "message"),
+    [
+        ("'too \"big\"'", 'too "big"'),
+        ("too big", "too big"),
+        ("it's", "it's"),
+        (r"'it\'s'", "it's"),
+        ("''", AppError.default_message),
+    ],
+)
+def test_a_validator_that_raises_is_the_app_saying_no(
+    world: World, way: str, detail: str, message: str
+) -> None:
+    protocol, version, path, api_name = JOINS[way]
+    options = {"protocol": protocol} if protocol == "call" else {}
+    announced = "sse_v3" if protocol == "call" else protocol
+    pages = {"/config": page(config(announced, version)), path: page({"detail": detail}, 400)}
+    error = refused(world, pages, options=options, api_name=api_name)
+    assert type(error) is AppError
+    assert (error.message, error.status) == (message, 400)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        page({"detail": "Session hash not found."}, 400),
+        page({"detail": ["no"]}, 400),
+        page({"detail": {"loc": []}}, 400),
+        answer(400, b"Invalid host header", "content-type: text/plain"),
+        html(400),
+    ],
+)
+def test_other_bad_requests_are_not_the_app_s_word(world: World, body: bytes) -> None:
+    error = refused(world, {"/config": page(config()), "/queue/join": body})
+    assert type(error) is RemoteProtocolError
+    assert error.status == 400
+
+
+# Redirects
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    ("to", "base"),
+    [
+        ("/config/", "/"),
+        ("/config//", "/"),
+        ("/config/?x=1", "/"),
+        ("/config?token=1", "/"),
+        ("/Config", "/"),
+        ("/app/config/", "/app/"),
+        ("/app/config", "/app/"),
+        ("/app", "/app/"),
+        ("/app/", "/app/"),
+    ],
+)
+def test_where_the_config_was_redirected_to_the_rest_is_asked(
+    world: World, status: int, to: str, base: str
+) -> None:
+    moved = answer(status, b"", f"location: {to}")
+    path = to.partition("?")[0]
+    found = page(config()) if path != "/config" else None
+    pages: dict[str, Script] = {path: found or b""}
+    if found is None:
+        once = iter([moved, page(config())])
+        pages = {"/config": lambda visit: visit.say(next(once))}
+    else:
+        pages["/config"] = moved
+    pages[f"{base}api/predict"] = page({"data": ["said"]})
+    results: list[str] = []
+
+    async def play() -> None:
+        async with world.client(server.url) as client:
+            results.append(await client.predict("x", api_name="/plain"))
+
+    with FaultServer(pages) as server:
+        world.run(play)
+    assert results == ["said"]
+
+
+def test_a_page_that_lies_elsewhere_has_the_rest_beside_it(world: World) -> None:
+    script = f"<html><script>window.gradio_config = {json.dumps(config())};</script>"
+    pages: dict[str, Script] = {
+        "/config": html(404),
+        "/": answer(302, b"", "location: /app"),
+        "/app": html(200, script),
+        "/app/api/predict": page({"data": ["said"]}),
+    }
+    results: list[str] = []
+
+    async def play() -> None:
+        async with world.client(server.url) as client:
+            results.append(await client.predict("x", api_name="/plain"))
+
+    with FaultServer(pages) as server:
+        world.run(play)
+    assert results == ["said"]
+
+
+# Logins
+
+NOT_LOGGED_IN = page({"detail": "Not authenticated"}, 401)
+AUTH = {"auth": ("me", PASSWORD)}
+LOGGED_IN = page({"success": True}, 200, "set-cookie: access-token-unsecure-x=1; Path=/")
+NO_LOGIN = answer(302, b"", "location: /")
+
+
+@pytest.mark.parametrize(
+    ("path", "auth"),
+    [
+        ("/login", AUTH),
+        *((path, auth) for path in ("/config", "/queue/join") for auth in ({}, AUTH)),
+    ],
+)
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        (answer(401, b"", 'www-authenticate: Basic realm="x"'), "HTTP (Basic)"),
+        (answer(401, b"<html>", "www-authenticate: Bearer"), "HTTP (Bearer)"),
+        (page({"detail": "Not authenticated"}, 401, "www-authenticate: Basic"), "HTTP (Basic)"),
+        (html(401, "\n<html>Sign in</html>"), "A page in HTML"),
+    ],
+)
+def test_a_login_that_is_not_gradio_s_own(
+    world: World, asked: bytes, text: str, auth: dict[str, Any], path: str
+) -> None:
+    pages = {"/login": LOGGED_IN, "/config": page(config()), path: asked}
+    error = refused(world, pages, options=auth)
+    assert type(error) is AuthenticationError
+    assert error.status == 401
+    assert text in error.message
+    assert "headers=" in error.message
+    assert "pass auth=" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"detail": "Not authenticated"}, []),
+        ({"detail": {"error": "Not authenticated", "auth_message": None}}, []),
+        ({"detail": {"error": "Not authenticated", "auth_message": "Members only."}}, ["Members"]),
+        ({"auth_required": True, "auth_message": "Members\nonly"}, ["Members only"]),
+        ({"detail": "The token has expired"}, ["The token has expired"]),
+    ],
+)
+@pytest.mark.parametrize("path", ["/config", "/queue/join"])
+def test_a_login_that_was_not_given(world: World, body: Any, words: list[str], path: str) -> None:
+    error = refused(world, {"/config": page(config()), path: page(body, 401)})
+    assert type(error) is AuthenticationError
+    for word in [*words, "auth=(user, password)", "headers="]:
+        assert word in error.message
+
+
+def test_an_app_that_says_it_on_its_page(world: World) -> None:
+    for auth, word in (({}, "pass auth="), (AUTH, "took the login of auth=")):
+        wanted = page({"auth_required": True, "auth_message": "Members only"})
+        error = refused(world, {"/login": LOGGED_IN, "/config": wanted}, options=auth)
+        assert type(error) is AuthenticationError
+        assert "Members only" in error.message
+        assert word in error.message
+
+
+def test_a_login_that_the_app_took_and_does_not_know(world: World) -> None:
+    for path in ("/config", "/queue/join"):
+        pages = {"/login": LOGGED_IN, "/config": page(config()), path: NOT_LOGGED_IN}
+        error = refused(world, pages, options=AUTH)
+        assert type(error) is AuthenticationError
+        assert "took the login of auth=" in error.message
+        assert "pass auth=" not in error.message
+
+
+def test_an_app_whose_login_auth_cannot_make(world: World) -> None:
+    """``auth_dependency``: ``/login`` redirects to the page, and nobody is logged in."""
+    for login in (NO_LOGIN, html(200), page({"detail": "ok"})):
+        error = refused(world, {"/login": login, "/config": NOT_LOGGED_IN}, options=AUTH)
+        assert type(error) is AuthenticationError
+        assert (error.phase, error.status) == ("config", 401)
+        assert "auth_dependency" in error.message
+        assert "pass auth=" not in error.message
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_an_app_without_a_login_is_not_said_to_refuse_it(world: World, status: int) -> None:
+    error = refused(world, {"/login": html(status)}, options=AUTH)
+    assert type(error) is AuthenticationError
+    assert (error.phase, error.status) == ("login", status)
+    assert "has no login" in error.message
+    assert "refused" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "text"),
+    [
+        (400, {"detail": "Incorrect credentials."}, "refused the login of auth=: Incorrect"),
+        (400, {"detail": f"{PASSWORD} is wrong"}, "refused the login of auth=."),
+        (422, {"detail": [{"input": PASSWORD}]}, "refused the login of auth=."),
+        (403, b"<p>hunter2 &amp; &quot;co&quot;</p>", "refused the login of auth=."),
+        (403, b"password=hunter2+%26+%22co%22", "refused the login of auth=."),
+        (403, b"<p>Forbidden</p>", "refused the login of auth=: <p>Forbidden</p>"),
+        (401, b"", "refused the login of auth=."),
+    ],
+)
+def test_a_refused_login_never_repeats_the_password(
+    world: World, status: int, body: Any, text: str
+) -> None:
+    said = answer(status, body) if isinstance(body, bytes) else page(body, status)
+    error = refused(world, {"/login": said}, options=AUTH)
+    assert type(error) is AuthenticationError
+    assert text in error.message
+    assert "hunter2" not in str(error)
+
+
+def test_a_page_may_want_a_login_where_there_is_no_config(world: World) -> None:
+    asked = answer(401, b"", "www-authenticate: Basic")
+    error = refused(world, {"/config": html(404), "/": asked})
+    assert type(error) is AuthenticationError
+    assert "(Basic)" in error.message
+
+
+def test_a_websocket_that_wants_a_login(world: World) -> None:
+    ws = config(None, "3.50.2")
+    error = refused(world, {"/config": page(ws), "/queue/join": [answer(403, b""), end]})
+    assert type(error) is AuthenticationError
+    assert "pass auth=" in error.message
+    forbidden: Script = [answer(403, b""), end]
+    pages = {"/login": LOGGED_IN, "/config": page(ws), "/queue/join": forbidden}
+    error = refused(world, pages, options=AUTH)
+    assert type(error) is AuthenticationError
+    assert "pass auth=" not in error.message
+
+
+# Addresses
+
+
+@pytest.mark.parametrize("src", [" {}", "{}\n", "\t{}/ \r\n", "\u00a0{}/?x=1 "])
+def test_blanks_around_an_address_are_dropped(world: World, src: str) -> None:
+    pages = {"/config": page(config()), "/api/predict": page({"error": "no"}, 500)}
+    error = refused(world, pages, src=src, api_name="/plain")
+    assert type(error) is AppError
+
+
+@pytest.mark.parametrize(
+    "src", ["http://a b.example", "http://a.example/a\nb", "http://\ta.example"]
+)
+def test_blanks_inside_an_address_are_a_mistake(world: World, src: str) -> None:
+    error = refused(world, {}, src=src)
+    assert type(error) is LocalProtocolError
+    assert "no part of a URL" in error.message
