@@ -66,6 +66,23 @@ def test_what_is_heard_is_read_within_the_limits() -> None:
             assert talk.data_of(job) == tuple(data)
 
 
+def test_a_parser_of_ones_own_reads_what_is_heard_and_what_is_refused() -> None:
+    texts: list[str | bytes] = []
+
+    def parse(text: str | bytes) -> Any:
+        texts.append(text)
+        return json.loads(text)
+
+    talk, job, stream = joined(json_loads=parse)
+    events(talk, stream, ("complete", ["heard"]))
+    assert talk.data_of(job) == ("heard",)
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    _, again = talk.new()
+    talk.answer(again, {"error": "refused"}, status=500)
+    assert talk.failure_of(job).message == "refused"
+    assert texts == ['{"event_id": "e"}', '["heard"]', '{"error": "refused"}']
+
+
 def test_a_job_is_joined_by_its_name_and_heard_on_its_own_stream() -> None:
     talk = talk_to()
     job = talk.conversation.submit("hello", api_name="/echo", headers={"X-Mine": "1"})

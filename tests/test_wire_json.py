@@ -100,7 +100,24 @@ def test_what_is_shown_is_short_and_where_the_mistake_is() -> None:
     assert len(refused.value.message) < 200
 
 
-@pytest.mark.parametrize("json_loads", [None, orjson.loads])
+def _with_tuples(text: str | bytes) -> Any:
+    return {"a": (1, "x")}
+
+
+def test_a_parser_may_make_other_containers() -> None:
+    value: Any = loads('{"a": [1, "x"]}', json_loads=_with_tuples)
+    assert value == {"a": (1, "x")}
+
+
+@pytest.mark.parametrize("text", ["NaN", "-Infinity", "1e999", f"-1{'0' * 400}.0"])
+def test_a_text_that_is_no_finite_number_is_null_with_every_parser(text: str) -> None:
+    for json_loads in (None, orjson.loads, json.loads):
+        assert loads(text, json_loads=json_loads) is None
+        value = loads(f'[{{"a": {text}, "b": {{"c": [{text}]}}}}]', json_loads=json_loads)
+        assert value == [{"a": None, "b": {"c": [None]}}]
+
+
+@pytest.mark.parametrize("json_loads", [None, orjson.loads, json.loads])
 @pytest.mark.parametrize(
     "text", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", f"1{'0' * 400}.0"]
 )

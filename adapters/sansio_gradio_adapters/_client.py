@@ -62,6 +62,7 @@ class ClientCore:
         retry: Retry | None = None,
         observe: Observe | None = None,
         strict: bool = False,
+        json_loads: Callable[[str | bytes], Any] | None = None,
         cancelled_error: type[JobCancelledError] = JobCancelledError,
     ) -> None:
         self.engine = Engine(
@@ -71,6 +72,7 @@ class ClientCore:
             timeouts=timeouts,
             observe=observe,
             strict=strict,
+            json_loads=json_loads,
         )
         self.session = self.engine.session(
             _address(src),

@@ -60,8 +60,8 @@ def loads(
     ``max_size`` counts bytes, or characters of a ``str``. ``max_depth`` counts nested containers
     (a scalar has depth 0, ``[]`` 1); the default leaves half of Python's recursion limit to the
     application and is far beyond what components nest. ``json_loads`` is a faster parser for what
-    it can read, such as ``orjson.loads``; what it makes of numbers is its own affair (orjson turns
-    integers beyond 64 bits into floats).
+    it can read, such as ``orjson.loads``. An infinity or NaN that it makes becomes null, too; what
+    else it makes of numbers is its own affair (orjson turns integers beyond 64 bits into floats).
 
     Raises:
         RemoteProtocolError: not UTF-8, not JSON, too large, nested too deeply, or an integer of
@@ -77,7 +77,7 @@ def loads(
             text = _SURROGATES.sub(lambda m: "\\ufffd" if m["lone"] else m[0], text)
         value: JSON
         try:
-            value = (json_loads or _decode)(text)
+            value = _decode(text) if json_loads is None else _finite(json_loads(text))
         except ValueError:
             value = _decode(text)  # which knows NaN
         # Only a text with more openings than levels can be too deep, and most have a handful.
@@ -154,6 +154,17 @@ def _levels(value: object) -> Iterator[list[_Container]]:
             # Two tests, since the first is fast and most items are scalars.
             if type(item) not in _SCALARS and _is_container(item)
         ]
+
+
+def _finite(value: Any) -> JSON:
+    """*value*, which another parser has made, with None in place of each infinity and NaN."""
+    holder: list[JSON] = [value]  # so that the value itself is an item of a container, too
+    for part in chain.from_iterable(_levels(holder)):
+        if isinstance(part, list | dict):
+            for step, item in part.items() if isinstance(part, dict) else enumerate(part):
+                if isinstance(item, float) and not isfinite(item):
+                    part[step] = None
+    return holder[0]
 
 
 def _place(value: object, around: str = " at ") -> str:
