@@ -1,44 +1,45 @@
-"""Deadlines without a clock: the time is told by whoever knows it."""
+"""Deadlines without a clock: the caller tells the time."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Hashable
-from typing import Final, TypeAlias
+from collections.abc import Hashable
+from typing import Final, Generic, TypeVar
 
-_SPARE: Final = 64  # of those that were stopped; few are not worth looking for
+_SPARE: Final = 64  # stopped deadlines that are not worth removing
 
-Action: TypeAlias = Callable[[], None]
+Name = TypeVar("Name", bound=Hashable)
 
 
-class Deadlines:
-    """Named deadlines, each with the action to take when it passes.
+class Deadlines(Generic[Name]):
+    """Deadlines by name. ``now`` is the time last told, in monotonic seconds.
 
-    ``now`` is the time last told, in monotonic seconds.
+    A name has one deadline at a time. ``next_due`` gives the names whose deadline has passed, so a
+    name says what is to be done.
     """
 
     def __init__(self, now: float = 0.0) -> None:
         self.now = now
         self._last = 0
-        self._numbers: dict[Hashable, int] = {}  # of those that run, by name
-        self._running: dict[int, tuple[Hashable, Action]] = {}
-        # Those that were stopped stay until they surface or outnumber those that run: as numbers,
-        # without what they held.
+        self._numbers: dict[Name, int] = {}  # of those that run
+        self._running: dict[int, Name] = {}
+        # Stopped deadlines stay here, as bare numbers, until they surface or outnumber the others.
         self._heap: list[tuple[float, int]] = []
 
-    def start(self, name: Hashable, seconds: float, action: Action) -> None:
-        """(Re)start the deadline *name*, so many seconds from now."""
-        self.start_at(name, self.now + seconds, action)
+    def start(self, name: Name, seconds: float) -> None:
+        """(Re)start the deadline *name*: so many seconds from now."""
+        self.start_at(name, self.now + seconds)
 
-    def start_at(self, name: Hashable, when: float, action: Action) -> None:
-        """(Re)start the deadline *name*, at *when* (monotonic seconds)."""
+    def start_at(self, name: Name, when: float) -> None:
+        """(Re)start the deadline *name*: at *when*, in monotonic seconds."""
         self.stop(name)
         self._last += 1
         self._numbers[name] = self._last
-        self._running[self._last] = (name, action)
+        self._running[self._last] = name
         heapq.heappush(self._heap, (when, self._last))
 
-    def stop(self, name: Hashable) -> None:
+    def stop(self, name: Name) -> None:
+        """Stop the deadline *name*, if it runs."""
         number = self._numbers.pop(name, None)
         if number is not None:
             del self._running[number]
@@ -47,16 +48,16 @@ class Deadlines:
                 heapq.heapify(self._heap)
 
     def next_deadline(self) -> float | None:
-        """When ``fire`` is next of use, in monotonic seconds; None: never."""
+        """When ``next_due`` has the next name, in monotonic seconds; None: never."""
         while self._heap and self._heap[0][1] not in self._running:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
-    def fire(self) -> None:
-        """Take the actions of all deadlines that have passed."""
-        while self._heap and self._heap[0][0] <= self.now:
-            _, number = heapq.heappop(self._heap)
-            if number in self._running:
-                name, action = self._running[number]
-                self.stop(name)
-                action()
+    def next_due(self) -> Name | None:
+        """The next name whose deadline has passed, which is stopped by that; None: no more."""
+        when = self.next_deadline()
+        if when is None or when > self.now:
+            return None
+        name = self._running[heapq.heappop(self._heap)[1]]
+        self.stop(name)
+        return name

@@ -20,24 +20,24 @@ from wsproto.frame_protocol import FrameProtocol, Opcode
 
 from sansio_gradio.errors import AppError
 from sansio_gradio.server.app import App, Slot
-from sansio_gradio.server.components import JSON, NUMBER, STATE, TEXTBOX, Component
-from sansio_gradio.server.conversation import Conversation
+from sansio_gradio.server.components import JSON, NUMBER, STATE, TEXTBOX, ComponentKind
+from sansio_gradio.server.conversation import ServerConversation
 from sansio_gradio.server.engine import ServerEngine
 from sansio_gradio.server.events import (
-    Answer,
     ChunkReceived,
-    Command,
-    End,
-    Event,
+    EndChannel,
     InputEnded,
-    JobCancelled,
+    JobAbandoned,
     JobSubmitted,
-    Open,
-    Send,
+    OpenChannel,
     SendAlive,
+    SendMessage,
+    SendResponse,
+    ServerCommand,
+    ServerEvent,
 )
 from sansio_gradio.server.limits import ServerLimits
-from sansio_gradio.server.requests import WEBSOCKET, Request
+from sansio_gradio.server.requests import Request
 
 # A function is a generator of what it does: a number of seconds that it sleeps, a list that it
 # yields, or a call of one of the engine's verbs. What it returns is its result.
@@ -60,7 +60,7 @@ class Clockwork:
     def __init__(self, engine: ServerEngine, functions: dict[str, Callable[..., Steps]]) -> None:
         self.engine = engine
         self.now = 0.0
-        self.events: list[Event] = []
+        self.events: list[ServerEvent] = []
         self._functions = functions
         self._running: dict[int, Steps] = {}
         self._fed: dict[int, Callable[..., Steps]] = {}
@@ -97,7 +97,7 @@ class Clockwork:
                 self._running[event.job] = self._fed[event.job](*event.data)
                 self._advance(event.job)
             else:
-                assert isinstance(event, JobCancelled | InputEnded)
+                assert isinstance(event, JobAbandoned | InputEnded)
                 self._running.pop(event.job, None)
 
     def _advance(self, job: int) -> None:
@@ -248,7 +248,7 @@ def recorded_second_app(version: str) -> App:
     return app
 
 
-CHATBOT = Component(kind="chatbot", schema={"type": "array"}, python_type="list")
+CHATBOT = ComponentKind(kind="chatbot", schema={"type": "array"}, python_type="list")
 
 
 def recorded_app(version: str, **options: Any) -> App:
@@ -282,17 +282,17 @@ def recorded_app(version: str, **options: Any) -> App:
     return app
 
 
-def in_a_word(command: Command) -> str:
+def in_a_word(command: ServerCommand) -> str:
     match command:
-        case Send():
+        case SendMessage():
             return str(command.message.get("msg"))
-        case Open():
+        case OpenChannel():
             return "open"
         case SendAlive():
             return "alive"
-        case End():
+        case EndChannel():
             return "end" if command.clean else "cut"
-        case Answer():
+        case SendResponse():
             return "answer"
 
 
@@ -301,19 +301,19 @@ class Talk:
 
     def __init__(self, app: App, limits: ServerLimits | None = None) -> None:
         ids = itertools.count()
-        self.conversation = Conversation(
+        self.conversation = ServerConversation(
             app, entropy=lambda count: next(ids).to_bytes(count), limits=limits
         )
         self.now = 0.0
-        self.events: list[Event] = []
+        self.events: list[ServerEvent] = []
         self._count = 0
-        self._told: dict[int, list[Command]] = {}
+        self._told: dict[int, list[ServerCommand]] = {}
 
     def exchange(self) -> int:
         self._count += 1
         return self._count
 
-    def told(self, exchange: int) -> list[Command]:
+    def told(self, exchange: int) -> list[ServerCommand]:
         """What the exchange was told since the last time."""
         while (command := self.conversation.next_command()) is not None:
             self._told.setdefault(command.exchange, []).append(command)
@@ -324,15 +324,17 @@ class Talk:
         return [in_a_word(command) for command in self.told(exchange)]
 
     def messages(self, exchange: int) -> list[Any]:
-        return [command.message for command in self.told(exchange) if isinstance(command, Send)]
+        return [
+            command.message for command in self.told(exchange) if isinstance(command, SendMessage)
+        ]
 
     def answer(self, exchange: int) -> tuple[int, Any]:
         """The status and the body of the one answer that the exchange got."""
         (answer,) = self.told(exchange)
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, SendResponse)
         return answer.status, answer.body
 
-    def event(self) -> Event:
+    def event(self) -> ServerEvent:
         """The next event, which there must be."""
         event = self.conversation.next_event()
         assert event is not None
@@ -358,12 +360,19 @@ class Talk:
         return str(body["event_id"])
 
     def request(
-        self, method: str, path: str, said: Any = None, headers: tuple[tuple[str, str], ...] = ()
+        self,
+        method: str,
+        path: str,
+        said: Any = None,
+        headers: tuple[tuple[str, str], ...] = (),
+        *,
+        is_websocket: bool = False,
     ) -> int:
         """The number of a request's exchange; *said* is JSON."""
         exchange, target = self.exchange(), f"{self.conversation.app.api_prefix}/{path}"
         body = b"" if said is None else json.dumps(said).encode()
-        self.conversation.request(Request(exchange, method, target, headers, body), self.now)
+        request = Request(exchange, method, target, headers, body, is_websocket)
+        self.conversation.request(request, self.now)
         return exchange
 
     def post(self, path: str, **said: Any) -> tuple[int, Any]:
@@ -391,9 +400,9 @@ class Talk:
 
     def socket(self) -> int:
         """A WebSocket that is accepted."""
-        exchange = self.request(WEBSOCKET, "queue/join")
+        exchange = self.request("GET", "queue/join", is_websocket=True)
         opened, *told = self.told(exchange)
-        assert opened == Open(exchange)
+        assert opened == OpenChannel(exchange)
         self._told[exchange] = told
         return exchange
 
@@ -561,7 +570,7 @@ class Wire:
     def post(self, target: str, said: Any = None) -> Seen:
         return self.seen(self.ask("POST", target, said), "POST")
 
-    def event(self) -> Event:
+    def event(self) -> ServerEvent:
         event = self.engine.next_event()
         assert event is not None
         return event

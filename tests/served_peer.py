@@ -13,7 +13,7 @@ from engine_driver import counted_entropy
 
 from sansio_gradio.server.app import App
 from sansio_gradio.server.engine import ServerEngine
-from sansio_gradio.server.events import JobCancelled, JobSubmitted
+from sansio_gradio.server.events import JobAbandoned, JobSubmitted
 
 Call: TypeAlias = Callable[..., Iterator[list[Any]]]
 """What it yields are outputs; the last one is the result, too."""
@@ -61,7 +61,7 @@ class SteppedPeer:
                 self.engine.start(event.job, self._now)
                 call = self._calls[event.function.api_name]
                 self._running.append((event, call(*event.data)))
-            elif isinstance(event, JobCancelled):
+            elif isinstance(event, JobAbandoned):
                 gone = [one for one in self._running if one[0].job == event.job]
                 for one in gone:
                     self._running.remove(one)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sansio_gradio.server.app import App
 from sansio_gradio.server.engine import ServerEngine
-from sansio_gradio.server.events import JobCancelled, JobSubmitted
+from sansio_gradio.server.events import JobAbandoned, JobSubmitted
 
 # What edits can express and every server version computes right: see docs/protocol.md 6.
 scalars = st.one_of(st.none(), st.integers(2, 5), st.text("ab", max_size=3))
@@ -55,7 +55,7 @@ class ServedPeer:
         while (event := self.engine.next_event()) is not None:
             if isinstance(event, JobSubmitted):
                 self.running[event.job] = event
-            elif isinstance(event, JobCancelled):
+            elif isinstance(event, JobAbandoned):
                 self.running.pop(event.job, None)
 
     def outputs(self) -> list[tuple[int, bytes]]:
@@ -78,7 +78,7 @@ class ServedPeer:
 
     def streams(self) -> dict[str, int]:
         """How many streams each session has."""
-        sessions = self.engine._conversation.queue.sessions
+        sessions = self.engine._conversation._queue.sessions
         return {name: len(found.streams) for name, found in sessions._sessions.items()}
 
 

@@ -221,6 +221,53 @@ def _elements(node: ast.expr) -> list[ast.expr]:
             return []
 
 
+def names_of_the_server_are_its_own(sources: Sources) -> list[str]:
+    """No public class of the server role has the name of one elsewhere in the core."""
+    server: dict[str, str] = {}
+    others: set[str] = set()
+    for path, text in sources.items():
+        names = {
+            node.name
+            for node in ast.parse(text).body
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        }
+        if path.startswith("sansio_gradio/server/"):
+            server.update(dict.fromkeys(names, path))
+        elif in_core(path):
+            others |= names
+    return [
+        f"{path}: {name} means something else, too"
+        for name, path in server.items()
+        if name in others
+    ]
+
+
+def server_modules_name_what_is_public(sources: Sources) -> list[str]:
+    """Each module of the server role has an ``__all__``, sorted and of names that it defines."""
+    complaints: list[str] = []
+    for path, text in sources.items():
+        if not path.startswith("sansio_gradio/server/") or path.endswith("/__init__.py"):
+            continue
+        tree = ast.parse(text)
+        listed = [
+            [element.value for element in node.value.elts if isinstance(element, ast.Constant)]
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.List)
+            and ast.unparse(node.targets[0]) == "__all__"
+        ]
+        if not listed:
+            complaints.append(f"{path} has no __all__")
+            continue
+        classes = {
+            node.name
+            for node in tree.body
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        }
+        complaints += [f"{path}: {name} is not in __all__" for name in classes - set(listed[0])]
+    return complaints
+
+
 # Run on the code, and on what must not pass.
 
 BAD_SAMPLES: list[tuple[Check, dict[str, str]]] = [
@@ -252,6 +299,15 @@ BAD_SAMPLES: list[tuple[Check, dict[str, str]]] = [
     (protocols_are_data, {"adapters/a/x.py": "match p:\n    case 'ws' | 'sse': pass"}),
     (protocols_are_data, {"sansio_gradio/client/x.py": "p.startswith('sse')"}),
     (protocols_are_data, {"sansio_gradio/client/x.py": "f = {'ws': 1, 'sse': 2}[p]"}),
+    (
+        names_of_the_server_are_its_own,
+        {"sansio_gradio/client/x.py": "class A: ...", "sansio_gradio/server/x.py": "class A: ..."},
+    ),
+    (server_modules_name_what_is_public, {"sansio_gradio/server/x.py": "class A: ..."}),
+    (
+        server_modules_name_what_is_public,
+        {"sansio_gradio/server/x.py": "__all__ = ['B']\nclass A: ..."},
+    ),
 ]
 CHECKS = list(dict.fromkeys(check for check, _ in BAD_SAMPLES))
 

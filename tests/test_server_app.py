@@ -146,7 +146,7 @@ def test_arguments_that_clients_could_not_name_are_refused() -> None:
     def places(value: int, /) -> None: ...
 
     for function in (many, keys, places):
-        with pytest.raises(LocalProtocolError, match="by position or in bulk"):
+        with pytest.raises(LocalProtocolError, match="cannot be given by its name"):
             describe(function)
 
 

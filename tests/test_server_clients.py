@@ -9,7 +9,7 @@ from served import Talk
 
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import TEXTBOX
-from sansio_gradio.server.events import Answer, JobCancelled, JobSubmitted
+from sansio_gradio.server.events import JobAbandoned, JobSubmitted, SendResponse
 from sansio_gradio.server.limits import ServerLimits
 
 TEXT = Slot(name="x", component=TEXTBOX)
@@ -104,7 +104,7 @@ def test_a_client_that_leaves_its_stream_loses_its_jobs_and_its_session() -> Non
     talk.join("2")
     running = talk.started()
     talk.leave(talk.stream())
-    assert talk.event() == JobCancelled(job=running)
+    assert talk.event() == JobAbandoned(job=running)
     assert talk.idle()  # the second one never gets its turn
     assert talk.kinds(talk.stream()) == ["open", "unexpected_error", "cut"]
     # The dead one is pending for ever, and keeps later streams open.
@@ -165,7 +165,7 @@ def test_a_running_job_that_is_cancelled_completes_with_nothing() -> None:
     job = talk.started()
     stream = talk.stream()
     talk.cancel(event_id)
-    assert talk.event() == JobCancelled(job=job)
+    assert talk.event() == JobAbandoned(job=job)
     messages = talk.messages(stream)
     assert [message["msg"] for message in messages[2:]] == ["process_completed", "close_stream"]
     assert messages[2]["output"] == {}
@@ -181,7 +181,7 @@ def test_cancelling_takes_running_siblings_along_in_silence() -> None:
     jobs = [talk.started(), talk.started()]
     stream = talk.stream()
     talk.cancel(named)
-    assert [talk.event(), talk.event()] == [JobCancelled(job=job) for job in reversed(jobs)]
+    assert [talk.event(), talk.event()] == [JobAbandoned(job=job) for job in reversed(jobs)]
     ends = [m for m in talk.messages(stream) if m["msg"] == "process_completed"]
     assert [end["event_id"] for end in ends] == [named]
     assert sibling != named
@@ -193,7 +193,7 @@ def test_cancelling_ends_the_streams_of_those_that_have_their_own() -> None:
     named, sibling = talk.job_stream(["1"]), talk.job_stream(["2"])
     jobs = [talk.started(), talk.started()]
     talk.cancel(talk_event_id(talk, jobs[0]))
-    assert [talk.event(), talk.event()] == [JobCancelled(job=job) for job in reversed(jobs)]
+    assert [talk.event(), talk.event()] == [JobAbandoned(job=job) for job in reversed(jobs)]
     assert [talk.kinds(stream)[-1] for stream in (named, sibling)] == ["end", "end"]
 
 
@@ -203,7 +203,7 @@ def test_cancelling_leaves_waiting_siblings_alone() -> None:
     talk.join("2")
     running = talk.started()
     talk.cancel(event_id)
-    assert talk.event() == JobCancelled(job=running)
+    assert talk.event() == JobAbandoned(job=running)
     assert talk.submitted().data == ["2"]
 
 
@@ -213,7 +213,7 @@ def test_cancelling_leaves_other_functions_alone() -> None:
     talk.join("2", fn_index=1)
     first, _ = talk.started(), talk.started()
     talk.cancel(event_id)
-    assert talk.event() == JobCancelled(job=first)
+    assert talk.event() == JobAbandoned(job=first)
     assert talk.idle()
 
 
@@ -256,14 +256,14 @@ def test_reset_stops_a_job_in_silence_and_later_does_nothing() -> None:
     stream = talk.stream()
     assert not talk.reset("nothing")
     assert talk.reset(event_id)
-    assert talk.event() == JobCancelled(job=job)
+    assert talk.event() == JobAbandoned(job=job)
     assert talk.kinds(stream) == ["open", "estimation", "process_starts"]
 
     last = Talk(app_with(version="4.34.0"))
     job_id = last.join("1")
     stopped = last.started()
     assert last.reset(job_id)
-    assert last.event() == JobCancelled(job=stopped)
+    assert last.event() == JobAbandoned(job=stopped)
 
     newer = Talk(app_with(version="4.44.1"))
     event_id = newer.join("1")
@@ -279,7 +279,7 @@ def test_reset_ends_the_stream_of_a_job_of_its_own() -> None:
     stream = talk.job_stream(data=["1"])
     job = talk.started()
     assert talk.reset(talk_event_id(talk, job))
-    assert talk.event() == JobCancelled(job=job)
+    assert talk.event() == JobAbandoned(job=job)
     assert talk.kinds(stream)[-1] == "end"
 
 
@@ -302,7 +302,7 @@ def test_a_function_that_cancels_stopped_jobs_on_the_server_until_432(
     assert status == answer
     if answer == 200:
         assert body["data"] == []
-        assert talk.event() == JobCancelled(job=slow)
+        assert talk.event() == JobAbandoned(job=slow)
     else:
         assert body == {"error": None}
     assert talk.idle()
@@ -315,7 +315,7 @@ def test_a_websocket_that_is_cancelled_by_a_function_is_closed() -> None:
     talk.text(socket, data=["1"], fn_index=0, session_hash="s")
     job = talk.started()
     assert call(talk, fn_index=2)[0] == 200
-    assert talk.event() == JobCancelled(job=job)
+    assert talk.event() == JobAbandoned(job=job)
     assert talk.kinds(socket)[-1] == "end"
 
 
@@ -384,7 +384,7 @@ def call(talk: Talk, name: str = "f", *data: Any, session_hash: str = "s", **sai
     if not found:
         return exchange
     (answer,) = found
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, SendResponse)
     return answer.status, answer.body
 
 
@@ -425,7 +425,7 @@ def test_a_plain_call_gets_the_first_yield_only() -> None:
     talk.conversation.generate(job, ["first"], 1)
     status, body = talk.answer(exchange)
     assert (status, body["data"], body["is_generating"]) == (200, ["first"], True)
-    assert talk.event() == JobCancelled(job=job)
+    assert talk.event() == JobAbandoned(job=job)
     talk.conversation.generate(job, ["second"], 2)
     assert talk.told(exchange) == []
 
@@ -481,7 +481,7 @@ def test_steps_that_nobody_asks_for_have_a_limit() -> None:
     for number in range(5):
         talk.conversation.generate(job, [number], number)
     assert talk.answer(exchange)[1]["data"] == [0]
-    assert talk.event() == JobCancelled(job=job)
+    assert talk.event() == JobAbandoned(job=job)
     assert [call(talk, "f", "hi")[1]["data"] for _ in range(3)] == [[1], [2], [3]]
     assert isinstance(call(talk, "f", "hi"), int)
 
@@ -491,7 +491,7 @@ def test_a_plain_call_whose_client_leaves_is_stopped() -> None:
     exchange = call(talk)
     job = talk.started()
     talk.leave(exchange)
-    assert talk.event() == JobCancelled(job=job)
+    assert talk.event() == JobAbandoned(job=job)
 
 
 def test_queued_functions_may_be_closed_to_plain_calls() -> None:

@@ -14,7 +14,7 @@ from sansio_gradio.server.components import (
     NUMBER,
     STATE,
     TEXTBOX,
-    Component,
+    ComponentKind,
     State,
     component_of,
     hints_of,
@@ -27,7 +27,7 @@ class Color(enum.StrEnum):
     BLUE = "blue"
 
 
-OWN = Component(kind="chatbot", schema={"type": "array"}, python_type="list")
+OWN = ComponentKind(kind="chatbot", schema={"type": "array"}, python_type="list")
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ OWN = Component(kind="chatbot", schema={"type": "array"}, python_type="list")
         (Annotated[list[Any], OWN], OWN),
     ],
 )
-def test_each_hint_has_its_component(hint: Any, component: Component) -> None:
+def test_each_hint_has_its_component(hint: Any, component: ComponentKind) -> None:
     assert component_of(hint) == component
 
 
@@ -80,7 +80,7 @@ def test_a_choice_is_a_dropdown(hint: Any) -> None:
         (Any, True, (JSON,)),
     ],
 )
-def test_results(hint: Any, generator: bool, components: tuple[Component, ...]) -> None:
+def test_results(hint: Any, generator: bool, components: tuple[ComponentKind, ...]) -> None:
     assert results_of(hint, generator=generator) == components
 
 

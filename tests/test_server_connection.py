@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from served import request
 
-from sansio_gradio.server.connection import Connection, Incoming
+from sansio_gradio.server.connection import Incoming, ServerConnection
 from sansio_gradio.server.limits import ServerLimits
-from sansio_gradio.server.requests import WEBSOCKET, Request
+from sansio_gradio.server.requests import Request
 from sansio_gradio.wire.websocket import TextReceived
 
 HANDSHAKE = request(
@@ -23,14 +23,14 @@ TEXT = b"\x81\x82\0\0\0\0hi"  # a frame whose mask is zero
 CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
 
 
-def connection(**limits: int) -> Connection:
-    return Connection(1, ServerLimits(**limits))
+def connection(**limits: int) -> ServerConnection:
+    return ServerConnection(1, ServerLimits(**limits))
 
 
 def words(came: list[Incoming]) -> list[str]:
     return [
         "handshake"
-        if isinstance(one, Request) and one.method == WEBSOCKET
+        if isinstance(one, Request) and one.is_websocket
         else f"{one.method} {one.target} {one.body.decode()}".strip()
         if isinstance(one, Request)
         else one.text

@@ -10,7 +10,7 @@ from served import Talk
 from sansio_gradio.protocol.protocols import PROTOCOLS, Channel, Handover, Naming, Traits
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import TEXTBOX
-from sansio_gradio.server.events import InputEnded, JobCancelled
+from sansio_gradio.server.events import InputEnded, JobAbandoned
 
 TEXT = Slot(name="x", component=TEXTBOX)
 
@@ -104,7 +104,7 @@ def test_a_job_stays_in_the_session_that_its_client_named_first() -> None:
     talk.text(socket, data=["hi"], fn_index=0, session_hash="second")
     submitted = talk.submitted()
     assert submitted.session_hash == "first"
-    sessions = talk.conversation.queue.sessions
+    sessions = talk.conversation._queue.sessions
     assert [len(sessions.jobs_of(name)) for name in ("first", "second")] == [1, 0]
     talk.conversation.complete(submitted.job, ["ho"], now=1)
     assert sessions.jobs_of("first") == []
@@ -152,7 +152,7 @@ def test_a_client_that_leaves_its_websocket_stops_its_job() -> None:
     job = talk.started()
     assert talk.kinds(next_one) == ["send_hash", "estimation"]
     talk.leave(socket)
-    assert talk.event() == JobCancelled(job=job)
+    assert talk.event() == JobAbandoned(job=job)
     assert talk.kinds(next_one) == ["send_data"]
     talk.leave(socket)  # again: nothing
     talk.leave(next_one)
@@ -193,7 +193,7 @@ def test_a_server_that_stops_tells_streams_and_ends_everything() -> None:
     talk.conversation.stop(5)
     assert talk.kinds(stream)[-2:] == ["unexpected_error", "cut"]
     assert talk.kinds(heartbeat)[-1] == "cut"
-    assert talk.event() == JobCancelled(job=job)
+    assert talk.event() == JobAbandoned(job=job)
 
 
 # Protocols that nobody has made

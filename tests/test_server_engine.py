@@ -19,7 +19,7 @@ from sansio_gradio.protocol.protocols import Channel
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import TEXTBOX
 from sansio_gradio.server.engine import ServerEngine
-from sansio_gradio.server.events import JobCancelled, JobSubmitted
+from sansio_gradio.server.events import JobAbandoned, JobSubmitted
 from sansio_gradio.server.limits import ServerLimits
 
 # What differs from run to run of the same server.
@@ -277,7 +277,7 @@ def test_a_stream_that_is_not_read_is_cut_and_its_job_stopped() -> None:
     wire.engine.start(job, 0)
     for number in range(20):
         wire.engine.generate(job, ["x" * 1000 * number], 0)
-    assert wire.event() == JobCancelled(job=job)
+    assert wire.event() == JobAbandoned(job=job)
     assert wire.engine.data_to_send(7) == b""
     command = wire.engine.next_command()
     assert command is not None
@@ -320,7 +320,7 @@ def test_a_client_that_goes_takes_its_job_along(how: str) -> None:
     else:
         wire.engine.connection_lost(stream, OSError(), 0)
         wire.settle()
-    assert wire.event() == JobCancelled(job=job)
+    assert wire.event() == JobAbandoned(job=job)
     assert (stream in wire.closed) == (how != "lost")
     wire.engine.connection_lost(stream, None, 0)
     wire.engine.connection_lost(99, None, 0)
@@ -426,7 +426,7 @@ def test_two_frames_at_once_and_nonsense_after_them() -> None:
     assert isinstance(event, JobSubmitted)
     assert event.data == ["hi"]
     wire.send(conn, b"\x81\x00" + frame(hello))
-    assert wire.event() == JobCancelled(job=event.job)
+    assert wire.event() == JobAbandoned(job=event.job)
     assert wire.closed == {conn}
 
 
@@ -446,7 +446,7 @@ def test_stopping_closes_everything() -> None:
     wire.settle()
     assert wire.seen(stream).messages[-1]["message"] == "Server stopped unexpectedly."
     assert {stream, idle} <= wire.closed
-    assert wire.event() == JobCancelled(job=job)
+    assert wire.event() == JobAbandoned(job=job)
     assert wire.engine.next_deadline() is None
 
 
@@ -529,7 +529,7 @@ def drive(version: str, seed: int, reached: Counter[str]) -> None:
             if conn not in open_conns:
                 engine.connection_made(conn, now)
                 open_conns.add(conn)
-            known = [*engine._conversation.queue._by_event, EVENT_ID]
+            known = [*engine._conversation._queue._by_event, EVENT_ID]
             data = sent(rng, app.api_prefix, socket)
             data = data.replace(EVENT_ID.encode(), rng.choice(known).encode())
             engine.receive_data(conn, data, now)
@@ -552,7 +552,7 @@ def drive(version: str, seed: int, reached: Counter[str]) -> None:
             open_conns.discard(command.conn)
             engine.connection_lost(command.conn, None, now)
         assert len(engine._connections) <= 4
-        assert len(engine._conversation.queue._jobs) <= 2 + 4  # some have a connection instead
+        assert len(engine._conversation._queue._jobs) <= 2 + 4  # some have a connection instead
 
 
 def work(engine: ServerEngine, job: int, what: int, now: float) -> None:
@@ -582,7 +582,7 @@ def test_those_clients_reach_what_they_try_to_break(version: str) -> None:
     reached: Counter[str] = Counter()
     for seed in range(40):
         drive(version, seed, reached)
-    words = ["JobSubmitted", "JobCancelled", "process_completed"]
+    words = ["JobSubmitted", "JobAbandoned", "process_completed"]
     if version.startswith("3"):
         words.append("\x88\x02\x03\xe8")
     else:

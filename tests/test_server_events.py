@@ -11,7 +11,7 @@ from sansio_gradio.server import events
 from sansio_gradio.server.app import Function
 
 
-@pytest.mark.parametrize("kind", get_args(events.Event))
+@pytest.mark.parametrize("kind", get_args(events.ServerEvent))
 def test_each_event_names_its_job_and_compares_by_value(kind: type) -> None:
     needed = {"function": Function(fn_index=0, api_name="f"), "data": [1], "session_hash": None}
     given = {field.name for field in attrs.fields(kind)} & needed.keys()
@@ -20,12 +20,12 @@ def test_each_event_names_its_job_and_compares_by_value(kind: type) -> None:
     assert kind(job=1, **arguments) != kind(job=2, **arguments)
 
 
-@pytest.mark.parametrize("kind", get_args(events.Command))
+@pytest.mark.parametrize("kind", get_args(events.ServerCommand))
 def test_each_command_names_its_exchange_first(kind: type) -> None:
     assert attrs.fields(kind)[0].name == "exchange"
 
 
 def test_a_body_is_json_unless_it_is_a_text_of_another_kind() -> None:
-    assert events.Answer(1, 200, {"a": None}).data == b'{"a":null}'
-    assert events.Answer(1, 500, "ü", events.TEXT).data == "ü".encode()
-    assert events.Answer(1, 404, "", None).data == b""
+    assert events.SendResponse(1, 200, {"a": None}).data == b'{"a":null}'
+    assert events.SendResponse(1, 500, "ü", events.TEXT).data == "ü".encode()
+    assert events.SendResponse(1, 404, "", None).data == b""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from sansio_gradio.server.jobs import Job, Line, Session, Sessions, Stage, Times
+from sansio_gradio.server.jobs import ServerJob, ServerSession, Sessions, Stage
+from sansio_gradio.server.line import Times, WaitingLine
 
 
-def line_of(limit: int | None, *, running: int, waiting: int, took: float | None = None) -> Line:
-    line = Line(limit)
+def line_of(
+    limit: int | None, *, running: int, waiting: int, took: float | None = None
+) -> WaitingLine:
+    line = WaitingLine(limit)
     for number in range(running + waiting):
-        line.waiting[number] = Job(id=number, event_id=str(number))
+        line.waiting[number] = ServerJob(id=number, event_id=str(number))
     for _ in range(running):
         job = line.next()
         assert job is not None
@@ -94,32 +97,31 @@ def test_the_wait_until_410(
 
 
 def test_the_application_has_a_job_from_when_it_is_told_to_the_end() -> None:
-    at_work = [stage for stage in Stage if Job(id=0, event_id="e", stage=stage).is_at_work]
+    at_work = [stage for stage in Stage if ServerJob(id=0, event_id="e", stage=stage).is_at_work]
     assert at_work == [Stage.READY, Stage.RUNNING]
 
 
 def test_the_newest_jobs_come_first() -> None:
-    session = Session("s")
+    session = ServerSession("s")
     for number in range(3):
-        session.jobs[number] = Job(id=number, event_id=str(number))
+        session.jobs[number] = ServerJob(id=number, event_id=str(number))
     assert [job.id for job in session.newest_jobs()] == [2, 1, 0]
 
 
 def test_sessions_are_made_found_and_forgotten() -> None:
-    forgotten: list[str] = []
-    sessions = Sessions(2, lambda session: forgotten.append(session.session_hash))
+    sessions = Sessions(2)
     assert sessions.get("a") is None
     assert sessions.get(None) is None
     assert sessions.jobs_of("a") == []
     first = sessions.use("a")
-    first.jobs[7] = Job(id=7, event_id="7")
+    first.jobs[7] = ServerJob(id=7, event_id="7")
     assert [job.id for job in sessions.jobs_of("a")] == [7]
-    sessions.use("b")
+    second = sessions.use("b")
+    assert sessions.take_surplus() is None
     assert sessions.use("a") is first  # and so the other one is the longest unused
     sessions.use("c")
-    assert forgotten == ["b"]
-    assert sessions.get("a") is first
-    sessions.drop(first)
-    sessions.drop(first)
-    assert forgotten == ["b", "a"]
+    assert sessions.take_surplus() is second
+    assert sessions.get("b") is None
+    assert sessions.remove(first)
+    assert not sessions.remove(first)
     assert sessions.get("a") is None

@@ -9,7 +9,7 @@ from served import Talk
 
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import TEXTBOX
-from sansio_gradio.server.events import JobCancelled
+from sansio_gradio.server.events import JobAbandoned
 from sansio_gradio.server.limits import ServerLimits
 
 TEXT = Slot(name="x", component=TEXTBOX)
@@ -93,8 +93,8 @@ def test_the_longest_unused_session_is_forgotten() -> None:
     talk.join("a2", session="a")
     talk.join("c", session="c")
     jobs = [talk.event(), talk.event(), talk.event()]
-    assert JobCancelled(job=job_b) in jobs
-    assert JobCancelled(job=job_a) not in jobs
+    assert JobAbandoned(job=job_b) in jobs
+    assert JobAbandoned(job=job_a) not in jobs
     assert talk.kinds(reader)[-2:] == ["unexpected_error", "cut"]
     assert talk.kinds(talk.stream("b")) == ["open", "unexpected_error", "cut"]
     assert talk.kinds(talk.stream("a"))[:2] == ["open", "estimation"]
@@ -120,7 +120,7 @@ def test_messages_that_nobody_reads_are_kept_up_to_a_limit() -> None:
     assert talk.idle()
     assert talk.conversation.next_deadline() == talk.now
     talk.pass_time(0)
-    assert talk.event() == JobCancelled(job=job)
+    assert talk.event() == JobAbandoned(job=job)
     talk.conversation.log(job, "more")
     assert talk.kinds(talk.stream()) == ["open", "unexpected_error", "cut"]
 
@@ -150,6 +150,6 @@ def test_a_plain_call_survives_the_stream_of_its_session() -> None:
     exchange = talk.call("f0", "b", session_hash="s")
     called = talk.submitted()
     talk.leave(talk.stream())
-    assert talk.event() == JobCancelled(job=0)
+    assert talk.event() == JobAbandoned(job=0)
     talk.conversation.complete(called.job, ["B"], now=1)
     assert talk.answer(exchange)[0] == 200

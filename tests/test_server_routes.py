@@ -13,7 +13,6 @@ from served import Wire
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import TEXTBOX
 from sansio_gradio.server.events import JobSubmitted
-from sansio_gradio.server.routes import ROUTES
 
 TEXT = Slot(name="x", component=TEXTBOX)
 NOT_FOUND = (404, {"detail": "Not Found"})
@@ -180,9 +179,3 @@ def test_a_plain_call_by_either_path() -> None:
         wire.engine.complete(event.job, ["y"], now=1)
         wire.settle()
         assert wire.seen(conn, "POST").body["data"] == ["y"]
-
-
-def test_each_route_has_one_place() -> None:
-    always = [(one.method, one.path, one.channel) for one in ROUTES if not one.releases]
-    assert len(set(always)) == len(always)
-    assert all(route.path.startswith("/") or not route.path for route in ROUTES)

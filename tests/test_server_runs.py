@@ -12,7 +12,7 @@ from sansio_gradio.errors import AppError, LocalProtocolError
 from sansio_gradio.protocol.diff import apply_diff
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import JSON, STATE, TEXTBOX
-from sansio_gradio.server.events import ChunkReceived, InputEnded, JobCancelled
+from sansio_gradio.server.events import ChunkReceived, InputEnded, JobAbandoned
 
 TEXT = Slot(name="x", component=TEXTBOX)
 
@@ -386,6 +386,6 @@ def test_a_streaming_job_can_fail_and_be_cancelled() -> None:
     talk, job, stream, event_id = streaming()
     talk.conversation.generate(job, ["one"], 1)
     talk.cancel(event_id)
-    assert talk.event() == JobCancelled(job=job)
+    assert talk.event() == JobAbandoned(job=job)
     talk.pass_time(60)
     assert talk.kinds(stream) == ["process_streaming", "process_completed", "close_stream", "end"]

@@ -1,6 +1,6 @@
-"""Running an app's Python functions: async ones on the loop, plain ones in threads.
+"""Runs an app's Python functions: async ones on the loop, plain ones in threads.
 
-Nothing here knows sockets. What a function gives goes to the engine; whoever owns that steps it.
+Nothing here knows sockets. The results go to the engine, and then its owner takes a step.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Any, Final, cast
 
 from sansio_gradio.errors import AppError, JobCancelledError, LocalProtocolError
 from sansio_gradio.server.engine import ServerEngine
-from sansio_gradio.server.events import ChunkReceived, Event, JobSubmitted
+from sansio_gradio.server.events import ChunkReceived, JobSubmitted, ServerEvent
 from sansio_gradio.server.run import Logged, Run, Said
 
 _log: Final = logging.getLogger(__name__)
 
 
 class Runner:
-    """Runs what the engine's events ask for; everything but the functions happens on the loop.
+    """Runs what the engine's events ask for. Everything but the functions happens on the loop.
 
     ``step`` is called when the engine has been told something.
     """
@@ -45,7 +45,7 @@ class Runner:
         self._working: dict[int, _Working] = {}
         self._idle = asyncio.Event()
 
-    def handle(self, event: Event) -> None:
+    def handle(self, event: ServerEvent) -> None:
         """Do what an event asks for."""
         if isinstance(event, JobSubmitted):
             self._working[event.job] = _Working(self, event)
@@ -72,7 +72,7 @@ class Runner:
 
 
 class _Threads:
-    """Daemon threads, one a call, so many at once; further calls wait."""
+    """Daemon threads: one for each call, up to a limit. Further calls wait."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -136,7 +136,7 @@ class _Working:
             self._runner.threads.call(partial(self._run_in_thread, call))
 
     def cancel(self) -> None:
-        """Nobody waits for it any more."""
+        """Stop the run: nobody waits for it any more."""
         self._cancelled.set()
         for task in self._tasks:
             task.cancel()
@@ -279,7 +279,7 @@ class _Working:
         self._runner.step()
 
     def _results(self, value: Any) -> list[Any]:
-        """What a function gave, as one item a result."""
+        """One item for each result of the function."""
         count = len(self._function.returns)
         if count == 1:
             return [value]

@@ -9,9 +9,9 @@
     async with Server(app) as server:          # or: with serve_in_thread(app) as url
         print(server.url)
 
-Functions may be plain or async, generators too. Plain ones run in threads; what they say goes to
-the loop and is waited for, so a fast generator cannot run ahead of the server. A run that is
-cancelled ends at its next yield, or where it next says something.
+Functions may be plain or async, and generators. Plain functions run in threads. Each output is
+handed to the loop before the function goes on, so a fast generator cannot run ahead of the server.
+A cancelled run ends at its next yield, or when it next uses its ``Run``.
 """
 
 from __future__ import annotations
@@ -32,15 +32,17 @@ from sansio_gradio.server.engine import ServerEngine
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio_adapters._running import Runner
 
+__all__ = ["Server", "serve", "serve_in_thread"]
+
 _WRITE: Final = 256 * 1024
 
 
 class Server:
     """Serves *app* on *host* and *port* (0: a free one) while its ``async with`` is open.
 
-    ``max_threads`` plain functions run at once; further ones wait. On leaving, runs are cancelled
-    and waited for up to ``grace`` seconds: a plain function that neither yields nor says anything
-    cannot be stopped, and is left to its daemon thread.
+    Up to ``max_threads`` plain functions run at once; the others wait. At the end runs are
+    cancelled and get up to ``grace`` seconds to stop. A plain function that neither yields nor
+    uses its ``Run`` cannot be stopped: it goes on in its daemon thread.
     """
 
     def __init__(
@@ -79,8 +81,8 @@ class Server:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # No more is accepted, and what was becomes known, in the steps that asyncio takes: a task,
-        # a transport, us. Closed at once, asyncio (3.11) would leave the socket of such a one open.
+        # Accept no more. Connections that were accepted reach us after three steps of asyncio: a
+        # task, a transport, us. Without the wait asyncio (3.11) would leave their sockets open.
         with contextlib.suppress(NotImplementedError):  # Windows
             for sock in self._listener.sockets:
                 asyncio.get_running_loop().remove_reader(sock.fileno())
@@ -94,7 +96,7 @@ class Server:
 def serve_in_thread(
     app: App, host: str = "127.0.0.1", port: int = 0, **options: Any
 ) -> Generator[str]:
-    """Serve *app* in a thread while the ``with`` is open; gives its address.
+    """Serve *app* in a thread while the ``with`` is open. Gives its address.
 
     ``options`` are those of ``Server``.
     """
@@ -164,12 +166,12 @@ class _Peer(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._can_write = True
-        # Not at once: asyncio calls this in the middle of sending, and would close a second time
-        # what is closed here (selector_events.py: _write_ready).
+        # Not now: asyncio calls this in the middle of sending, and would close the transport a
+        # second time (selector_events.py: _write_ready).
         asyncio.get_running_loop().call_soon(self.write)
 
     def write(self) -> None:
-        """Send what the engine has for us, as long as the transport takes it."""
+        """Send what the engine has for this connection, while the transport takes it."""
         while self._can_write and (data := self._core.engine.data_to_send(self._conn, _WRITE)):
             self._transport.write(data)
         if self._closes and self._can_write:
@@ -185,7 +187,7 @@ class _Peer(asyncio.Protocol):
 
 
 class _Core:
-    """The engine, its connections and its runs, stepped together on the loop."""
+    """The engine, its connections and its runs, all on the loop."""
 
     def __init__(
         self,
@@ -218,7 +220,7 @@ class _Core:
         self.step()
 
     def step(self) -> None:
-        """Do what the engine wants by now."""
+        """Do what the engine asks for."""
         while (event := self.engine.next_event()) is not None:
             self._runner.handle(event)
         for conn in self.engine.connections_with_data():
@@ -238,7 +240,7 @@ class _Core:
         await self._runner.close(grace)
         for peer in list(self._peers.values()):
             peer.abort()
-        await asyncio.sleep(0)  # lets the transports say that they are closed
+        await asyncio.sleep(0)  # the transports report that they are closed
         if self._timer is not None:
             self._timer.cancel()
 

@@ -7,23 +7,32 @@ What a user asks carries none, so a timer started by it counts from the next ``n
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from typing import TypeAlias
 
-from sansio_gradio.deadlines import Action, Deadlines
+from sansio_gradio.deadlines import Deadlines
+
+Action: TypeAlias = Callable[[], None]
 
 
-class Timers(Deadlines):
+class Timers:
     """Deadlines that may begin before the time is known.
 
     ``wall_offset``: POSIX time minus the time that is told, in seconds; None: not known.
     """
 
     def __init__(self, wall_offset: float | None = None) -> None:
-        super().__init__(-math.inf)
+        self._deadlines = Deadlines[Hashable](-math.inf)
+        self._actions: dict[Hashable, Action] = {}
         self._wall_offset = wall_offset
         self._unanchored: dict[Hashable, tuple[float, Action]] = {}
         self._absolute: dict[Hashable, float] = {}  # of those of ``start_by``
         self._stale = False
+
+    @property
+    def now(self) -> float:
+        """The last time told, in monotonic seconds."""
+        return self._deadlines.now
 
     @property
     def wall_now(self) -> float:
@@ -45,11 +54,12 @@ class Timers(Deadlines):
     def start_by(self, name: Hashable, when: float, action: Action) -> None:
         """Have the timer *name* pass at *when* (monotonic seconds), if it would not sooner."""
         if when < self._absolute.get(name, math.inf):
-            self.start_at(name, when, action)
+            self._start_at(name, when, action)
             self._absolute[name] = when
 
     def stop(self, name: Hashable) -> None:
-        super().stop(name)
+        self._deadlines.stop(name)
+        self._actions.pop(name, None)
         self._unanchored.pop(name, None)
         self._absolute.pop(name, None)
 
@@ -61,12 +71,23 @@ class Timers(Deadlines):
         """Note the time (None: not known, nothing happens); it never runs backwards."""
         if now is None:
             return
-        self.now = max(self.now, now)
+        self._deadlines.now = max(self.now, now)
         self._stale = False
         for name, (seconds, action) in list(self._unanchored.items()):
-            self.start_at(name, self.now + seconds, action)
+            self._start_at(name, self.now + seconds, action)
 
     def next_deadline(self) -> float | None:
         if self._stale or self._unanchored:
             return self.now if self.now > -math.inf else 0.0
-        return super().next_deadline()
+        return self._deadlines.next_deadline()
+
+    def fire(self) -> None:
+        """Take the actions of all timers that have passed."""
+        while (name := self._deadlines.next_due()) is not None:
+            self._absolute.pop(name, None)
+            self._actions.pop(name)()
+
+    def _start_at(self, name: Hashable, when: float, action: Action) -> None:
+        self.stop(name)
+        self._deadlines.start_at(name, when)
+        self._actions[name] = action

@@ -6,8 +6,8 @@
     def greet(name: str, excited: bool = False) -> str:
         return f"Hello, {name}{'!' if excited else '.'}"
 
-Parameters and results become components by their type hints. Nothing here runs a function: the
-conversation asks for a run, and whoever drives it (the adapter, a test) does it.
+Parameters and results become components by their type hints. Nothing here runs a function: that is
+done by ``sansio_gradio_adapters.server``, or by you, when a ``JobSubmitted`` event asks for it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ from sansio_gradio.protocol.protocols import Traits, traits_of
 from sansio_gradio.server.components import (
     JSON,
     STATE,
-    Component,
+    ComponentKind,
     component_of,
     hints_of,
     results_of,
 )
 from sansio_gradio.server.run import Run
 from sansio_gradio.server.versions import Manner, covers, protocol_of, typical
+
+__all__ = ["App", "Function", "Slot", "describe"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,7 +42,7 @@ class Slot:
     """One parameter or one result of a function."""
 
     name: str
-    component: Component = JSON
+    component: ComponentKind = JSON
     has_default: bool = False
     default: Any = None
 
@@ -53,11 +55,11 @@ class Slot:
 class Function:
     """One function of the app, as clients see it.
 
-    ``concurrency_limit``: runs at once, None without bound. ``streaming``: it takes its input in
-    pieces (5.0 and later), up to ``time_limit`` seconds of run time. ``scripted``: what it yields
-    are whole messages, to be sent as they stand. ``cancels``: the functions whose jobs it stops
-    instead of doing something itself. ``call`` is what does the work, and ``run_parameter`` the
-    name of its parameter that takes a ``Run``; nothing here looks at either.
+    ``concurrency_limit``: runs at once (None: no limit). ``streaming``: it takes its input in
+    pieces (5.0 and later), up to ``time_limit`` seconds of run time. ``scripted``: it yields whole
+    messages, which are sent as they stand. ``cancels``: it does nothing but stop the jobs of these
+    functions. ``call``: the Python function. ``run_parameter``: the name of its parameter that
+    takes a ``Run``. The core uses neither of the last two.
     """
 
     fn_index: int
@@ -77,12 +79,13 @@ class Function:
 
 
 class App:
-    """A Gradio app: what it offers and what it poses as.
+    """A Gradio app: its functions, and the Gradio release that it poses as.
 
-    ``version`` is the Gradio release it poses as, ``protocol`` the protocol that it speaks; either
-    follows from the other. ``show_error``: whether clients are told what an exception was.
-    ``concurrency_limit``: runs at once, of each function where none is given with it (before 4.0:
-    of all functions together). ``max_size``: jobs that may wait, None without bound.
+    ``version`` is that release, ``protocol`` the protocol that it speaks: give one, and the other
+    follows. ``show_error``: clients are told what an exception was. ``concurrency_limit``: runs at
+    once of each function that has no limit of its own (before 4.0: of all functions together).
+    ``max_size``: jobs that may wait (None: no limit). ``api_open``: queued functions may be called
+    past the queue, too.
 
     Raises:
         ValueError: there is no such protocol, or *version* is none.
@@ -113,11 +116,11 @@ class App:
 
     @property
     def api_prefix(self) -> str:
-        """What comes before every route but ``/config`` and the page."""
+        """The start of every path but those of ``/config`` and the page."""
         return "/gradio_api" if self.does(Manner.API_PREFIX) else ""
 
     def does(self, manner: Manner) -> bool:
-        """Whether the release that it poses as does so."""
+        """Whether the release that it poses as has this manner."""
         return covers(manner.value, self.version)
 
     @overload
@@ -127,9 +130,10 @@ class App:
     def endpoint(self, api_name: F | str | None = None, **options: Any) -> F | Callable[[F], F]:
         """Offer a function: its name, parameters and results are read from it.
 
-        As a decorator, with or without arguments; ``options`` are those of ``add``. The type hints
-        of the parameters say which components they are (see ``components``); one of type ``Run`` is
-        given the run, for progress, logs and headers. A function that raises ``AppError`` shows it.
+        A decorator, with or without arguments. ``options`` are those of ``add``. The type hints of
+        the parameters say which components they are (see ``components``). A parameter of type
+        ``Run`` gets the run, for progress, logs and headers. To show the user an error, raise
+        ``AppError``.
         """
         if callable(api_name):
             return self.endpoint()(api_name)
@@ -159,9 +163,9 @@ class App:
         queue: bool = True,
         **options: Any,
     ) -> Function:
-        """Offer something that needs no Python function: who drives the app answers for it.
+        """Offer an endpoint without a Python function: you answer its ``JobSubmitted`` events.
 
-        ``cancels`` names functions whose jobs it stops. The other ``options`` are fields of
+        ``cancels`` names the functions whose jobs it stops. The other ``options`` are fields of
         ``Function``.
 
         Raises:
@@ -169,7 +173,9 @@ class App:
         """
         api_name = api_name.strip("/")
         if any(function.api_name == api_name for function in self.functions):
-            raise LocalProtocolError(f"There is an endpoint /{api_name} already.")
+            raise LocalProtocolError(
+                f"There is an endpoint /{api_name} already: choose another api_name."
+            )
         options.setdefault("concurrency_limit", self.concurrency_limit)
         function = Function(
             fn_index=len(self.functions),
@@ -193,22 +199,26 @@ class App:
         for function in self.functions:
             if function.api_name == wanted:
                 return function
-        raise LocalProtocolError(f"There is no endpoint /{wanted}.")
+        known = ", ".join(f"/{function.api_name}" for function in self.functions) or "none"
+        raise LocalProtocolError(f"There is no endpoint /{wanted}. There are: {known}.")
 
 
 def describe(function: Callable[..., Any]) -> dict[str, Any]:
-    """What the signature and the docstring of *function* say, as arguments of ``App.add``.
+    """Read the signature and the docstring of *function*. Returns arguments for ``App.add``.
 
-    A result that is a State is the one of the parameter at the same place among the States.
+    The first State among the results is the first State among the parameters, and so on.
 
     Raises:
-        LocalProtocolError: a parameter has no name of its own by which it could be given.
+        LocalProtocolError: a parameter is positional-only, ``*args`` or ``**kwargs``.
     """
     hints = hints_of(function)
     slots: list[Slot] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise LocalProtocolError(f"A served function takes {name} by position or in bulk.")
+            raise LocalProtocolError(
+                f"{function.__name__}: the parameter {name} cannot be given by its name. A served"
+                " function takes no *args, no **kwargs and no positional-only parameters."
+            )
         component = component_of(hints.get(name, Any))
         if parameter.default is parameter.empty:
             slots.append(Slot(name=name, component=component))

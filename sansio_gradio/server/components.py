@@ -1,7 +1,7 @@
-"""What components a served function's parameters and results are, from their type hints.
+"""The components of a served function's parameters and results, by their type hints.
 
-Each has what ``/config`` and ``/info`` say of it; values are those of Gradio's own components
-(``api_info`` of each; python types as gradio_client names them).
+Each has what ``/config`` and ``/info`` say of it, as Gradio's own components do (``api_info`` of
+each, Python types as gradio_client names them).
 """
 
 from __future__ import annotations
@@ -15,18 +15,32 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import attrs
 
+__all__ = [
+    "CHECKBOX",
+    "JSON",
+    "NUMBER",
+    "STATE",
+    "TEXTBOX",
+    "ComponentKind",
+    "State",
+    "component_of",
+    "dropdown",
+    "hints_of",
+    "results_of",
+]
+
 
 class State:
     """Marks a value that stays on the server: ``Annotated[int, State]``.
 
-    Slots of one name are one State, shared by all functions of the app, with one value a session.
-    Clients neither send nor get it.
+    Slots of the same name are one State. All functions of the app share it, and each session has a
+    value of its own. Clients neither send nor get it.
     """
 
 
 @attrs.frozen(kw_only=True)
-class Component:
-    """A kind of component: what the documents say of its values."""
+class ComponentKind:
+    """A kind of component, and what the documents say of its values."""
 
     kind: str  # as in config.components[].type
     schema: Mapping[str, Any]  # the JSON schema of a value
@@ -36,28 +50,28 @@ class Component:
     serializer: str = "SimpleSerializable"  # 3.x's name for how values travel
 
 
-TEXTBOX: Final = Component(
+TEXTBOX: Final = ComponentKind(
     kind="textbox",
     schema={"type": "string"},
     python_type="str",
     example="Hello!!",
     serializer="StringSerializable",
 )
-NUMBER: Final = Component(
+NUMBER: Final = ComponentKind(
     kind="number",
     schema={"type": "number"},
     python_type="float",
     example=3,
     serializer="NumberSerializable",
 )
-CHECKBOX: Final = Component(
+CHECKBOX: Final = ComponentKind(
     kind="checkbox",
     schema={"type": "boolean"},
     python_type="bool",
     example=True,
     serializer="BooleanSerializable",
 )
-JSON: Final = Component(
+JSON: Final = ComponentKind(
     kind="json",
     schema={"type": {}, "description": "any valid json"},
     python_type="str | float | bool | list | dict",
@@ -65,9 +79,9 @@ JSON: Final = Component(
     example={"foo": "bar"},
     serializer="JSONSerializable",
 )
-STATE: Final = Component(kind="state", schema={"type": {}}, python_type="Any")
+STATE: Final = ComponentKind(kind="state", schema={"type": {}}, python_type="Any")
 
-_SCALARS: Final[Mapping[Any, Component]] = {
+_SCALARS: Final[Mapping[Any, ComponentKind]] = {
     str: TEXTBOX,
     int: NUMBER,
     float: NUMBER,
@@ -76,8 +90,9 @@ _SCALARS: Final[Mapping[Any, Component]] = {
 _NONE: Final = type(None)
 
 
-def dropdown(choices: tuple[Any, ...]) -> Component:
-    return Component(
+def dropdown(choices: tuple[Any, ...]) -> ComponentKind:
+    """A choice of one of these texts."""
+    return ComponentKind(
         kind="dropdown",
         schema={"enum": list(choices), "type": "string"},
         python_type=f"Literal[{', '.join(map(repr, choices))}]",
@@ -85,13 +100,13 @@ def dropdown(choices: tuple[Any, ...]) -> Component:
     )
 
 
-def component_of(hint: Any) -> Component:
-    """The component of a type hint; what is not known better travels as JSON."""
+def component_of(hint: Any) -> ComponentKind:
+    """The component of a type hint. Unknown types are JSON."""
     if get_origin(hint) is Annotated:
         inner, *marks = get_args(hint)
         if State in marks:
             return STATE
-        given = [mark for mark in marks if isinstance(mark, Component)]
+        given = [mark for mark in marks if isinstance(mark, ComponentKind)]
         return given[0] if given else component_of(inner)
     if get_origin(hint) is Literal and all(isinstance(choice, str) for choice in get_args(hint)):
         return dropdown(get_args(hint))
@@ -103,9 +118,11 @@ def component_of(hint: Any) -> Component:
     return _SCALARS.get(hint, JSON) if isinstance(hint, collections.abc.Hashable) else JSON
 
 
-def results_of(hint: Any, *, generator: bool) -> tuple[Component, ...]:
-    """The components of what a function returns, or a *generator* yields: none for ``None``, one
-    for each item of a ``tuple[...]``, else one."""
+def results_of(hint: Any, *, generator: bool) -> tuple[ComponentKind, ...]:
+    """The components of a function's results, or of what a *generator* yields.
+
+    ``None`` has none, a ``tuple[...]`` one for each item, anything else one.
+    """
     if generator and get_args(hint):  # Iterator[...], AsyncGenerator[..., None] and their like
         hint = get_args(hint)[0]
     if hint is None or hint is _NONE:
@@ -117,7 +134,7 @@ def results_of(hint: Any, *, generator: bool) -> tuple[Component, ...]:
 
 
 def hints_of(function: Any) -> dict[str, Any]:
-    """The type hints of *function*, marks included; of those that cannot be resolved, none."""
+    """The type hints of *function*, with their marks. Empty if one cannot be resolved."""
     try:
         return typing.get_type_hints(function, include_extras=True)
     except (NameError, TypeError, AttributeError):

@@ -1,7 +1,7 @@
 """One connection of a server: HTTP requests one after the other, or a WebSocket.
 
-Bytes in, requests and texts out; answers, events and texts in, bytes out. What a client sends after
-a request waits until that is answered.
+It turns bytes into requests and texts, and answers, events and texts into bytes. What a client
+sends after a request waits until that is answered.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import attrs
 from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.server.events import TEXT
 from sansio_gradio.server.limits import ServerLimits
-from sansio_gradio.server.requests import WEBSOCKET, Request
+from sansio_gradio.server.requests import Request
 from sansio_gradio.wire.headers import Headers, header
 from sansio_gradio.wire.http import BodyReceived, HTTPConnection, MessageEnded, RequestStarted, Role
 from sansio_gradio.wire.outbox import Outbox
 from sansio_gradio.wire.websocket import HandshakeRequested, TextReceived, WebSocketConnection
 
-# What uvicorn says to what is no HTTP; h11 would not let it be said through a broken connection.
+__all__ = ["Gone", "Incoming", "ServerConnection"]
+
+# What uvicorn answers to bytes that are no HTTP. h11 sends nothing through a broken connection.
 _BAD_REQUEST: Final = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"connection: close\r\ncontent-length: 30\r\n\r\nInvalid HTTP request received."
@@ -30,18 +32,18 @@ _TOO_LARGE: Final = (("content-type", TEXT), ("connection", "close"))
 
 @attrs.define
 class Gone:
-    """Nothing more comes, and nothing more is to be said: close the connection."""
+    """Close the connection: the client is done, or has broken the rules."""
 
 
 Incoming: TypeAlias = Request | TextReceived | Gone
 
 
 @attrs.define(eq=False)
-class Connection:
-    """The connection that the caller calls ``id``.
+class ServerConnection:
+    """The connection that the caller knows by the number ``id``.
 
-    ``is_busy``: a request is to be answered, or a stream or WebSocket is open. ``is_idle``: it was
-    used, and nothing has come since.
+    ``is_busy``: a request is to be answered, or a stream or WebSocket is open. ``is_idle``: a
+    request was answered, and nothing has come since. ``out``: the bytes to be sent.
     """
 
     id: int
@@ -63,12 +65,12 @@ class Connection:
 
     @property
     def awaits_close(self) -> bool:
-        """Whether it is a WebSocket whose client has not said goodbye."""
+        """Whether it is a WebSocket on which no Close has come."""
         return self._socket is not None and not self._socket.is_closed
 
     @property
     def is_reusable(self) -> bool:
-        """Whether another request may follow what was answered."""
+        """Whether another request may follow the one that was answered."""
         return self._http.is_reusable
 
     @property
@@ -79,7 +81,10 @@ class Connection:
     # Receiving
 
     def receive(self, data: bytes) -> list[Incoming]:
-        """What *data* completes; no bytes: what was held back while a request was answered."""
+        """Take bytes. Returns the requests and texts that they complete.
+
+        Call it without bytes when a request is answered: the next one may be here already.
+        """
         if self._socket is not None:
             return self._receive_frames(self._socket, data)
         if self._head is None:
@@ -125,7 +130,8 @@ class Connection:
         came: list[Incoming] = []
         for event in events:
             if isinstance(event, HandshakeRequested):
-                came.append(Request(self.id, WEBSOCKET, event.target, event.headers, b""))
+                asked = Request(self.id, "GET", event.target, event.headers, b"", is_websocket=True)
+                came.append(asked)
             elif isinstance(event, TextReceived):
                 came.append(event)
         self.out.put(socket.data_to_send())
@@ -150,12 +156,12 @@ class Connection:
             self.out.put(self._socket.accept(headers))
 
     def send(self, data: bytes) -> None:
-        """One event of a stream, or a text; *data* is a single line."""
+        """Send an event of a stream, or a text. *data* is a single line."""
         if self._socket is None:
             self.out.put(self._http.send_body(b"data: %b\n\n" % data))
         else:
             self.out.put(self._socket.send_text(data.decode()))
 
     def end(self) -> None:
-        """End an event stream, or say goodbye on a WebSocket."""
+        """End an event stream, or send a Close on a WebSocket."""
         self.out.put(self._http.end_body() if self._socket is None else self._socket.send_close())

@@ -1,78 +1,142 @@
-"""A Gradio server at the altitude of HTTP messages: no bytes, no clock.
+"""A Gradio server in HTTP messages: no bytes, no clock.
 
-Told what clients ask, it gives commands for those who carry messages and events for those who run
-the functions. What the application answers is in ``Runs``: ``start``, ``progress``, ``log``,
-``generate``, ``complete``, ``fail``, or ``send`` with a message of its own making.
+You bring an HTTP server. Tell the conversation what clients ask, carry out its commands, and run
+the functions that its events ask for:
 
-    conversation = Conversation(app, entropy=os.urandom)
+    conversation = ServerConversation(app, entropy=os.urandom)
     conversation.request(Request(1, "GET", "/config", headers, b""), now)
     while command := conversation.next_command():
-        ...                                  # Answer, Open, Send, SendAlive or End of an exchange
+        ...            # SendResponse, OpenChannel, SendMessage, SendAlive or EndChannel
     while event := conversation.next_event():
-        ...                                  # JobSubmitted, JobCancelled, ChunkReceived, InputEnded
+        ...            # JobSubmitted, JobAbandoned, ChunkReceived or InputEnded
 
-A WebSocket is a request of the method ``WEBSOCKET``; ``Open`` accepts it.
+Rule 1: a job may be over at any time, since its client may leave. Verbs for a job that is over do
+nothing. A number that no job ever had is a ``LocalProtocolError``.
+
+Rule 2: a value that JSON cannot express is a ``LocalProtocolError``. It leaves the job as it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, cast
 
+from sansio_gradio.deadlines import Deadlines
+from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.states import Msg
 from sansio_gradio.server.app import App
-from sansio_gradio.server.clients import Clients
-from sansio_gradio.server.documents import Documents
-from sansio_gradio.server.events import Answer, Command, Send
-from sansio_gradio.server.jobs import Job, Session, Stage
+from sansio_gradio.server.calls import PlainCalls
+from sansio_gradio.server.channels import Channels
+from sansio_gradio.server.events import ServerCommand, ServerEvent
+from sansio_gradio.server.jobs import ServerJob, ServerSession, Stage
 from sansio_gradio.server.limits import ServerLimits
+from sansio_gradio.server.messages import Messages
 from sansio_gradio.server.queue import Queue
-from sansio_gradio.server.requests import Refusal, Request
-from sansio_gradio.server.routes import find
+from sansio_gradio.server.requests import Request
+from sansio_gradio.server.results import RunResults, function_of
+from sansio_gradio.server.routes import Routes
+from sansio_gradio.server.streaming_input import StreamingInputs
+from sansio_gradio.server.values import plain
 from sansio_gradio.server.versions import Manner
+from sansio_gradio.server.websockets import WebSocketJobs
+
+__all__ = ["ServerConversation"]
 
 
-class Conversation(Clients):
+class ServerConversation:
     """A Gradio server without its wire.
 
-    ``entropy(n)`` gives n random bytes. ``exchange`` is the caller's number for one request of a
-    client, or a WebSocket; it is free again when that is over.
+    ``entropy(n)`` gives n random bytes. ``now`` is monotonic seconds. ``exchange`` is your number
+    for one request, or for the WebSocket that it became. It may be used again when that is over.
     """
 
     def __init__(
         self, app: App, *, entropy: Callable[[int], bytes], limits: ServerLimits | None = None
     ) -> None:
-        queue = Queue(app, entropy, limits or ServerLimits())
-        super().__init__(queue, Documents(app, app_id=int.from_bytes(entropy(8))))
-        self.queue = queue
+        self.app = app
+        limits = limits or ServerLimits()
+        # What is due: a job, a session, or the exchange of a stream (see there).
+        deadlines = self._deadlines = Deadlines[Hashable]()
+        messages = self._messages = Messages(app)
+        channels = self._channels = Channels(app.traits, messages, deadlines, limits.messages)
+        queue = self._queue = Queue(app, channels, deadlines, limits, entropy)
+        results = self._results = RunResults(app, messages, deadlines)
+        self._calls = PlainCalls(app, queue, channels, messages, results)
+        self._inputs = StreamingInputs(queue, channels, results, deadlines)
+        self._sockets = WebSocketJobs(app, queue, channels, deadlines)
+        self._routes = Routes(
+            app,
+            queue=queue,
+            channels=channels,
+            messages=messages,
+            calls=self._calls,
+            inputs=self._inputs,
+            sockets=self._sockets,
+            app_id=int.from_bytes(entropy(8)),
+        )
 
-    def next_command(self) -> Command | None:
-        """What the transport is to do next, None for now."""
-        commands = self._channels.commands
-        return commands.popleft() if commands else None
+    # What is to be done
+
+    def next_command(self) -> ServerCommand | None:
+        """What to send next; None for now."""
+        return self._channels.next_command()
+
+    def next_event(self) -> ServerEvent | None:
+        """What to run or stop next; None for now."""
+        return self._queue.next_event()
+
+    def next_deadline(self) -> float | None:
+        """When to call ``handle_timer``, in monotonic seconds; None: not needed."""
+        return self._deadlines.next_deadline()
+
+    def handle_timer(self, now: float) -> None:
+        """Time has passed. Call it when ``next_deadline`` is over."""
+        self._deadlines.now = now
+        while (due := self._deadlines.next_due()) is not None:
+            if isinstance(due, ServerJob):
+                self._job_is_due(due)
+            elif isinstance(due, ServerSession):
+                self._queue.forget(due)
+            else:
+                self._channels.beat(cast("int", due))
+
+    def _job_is_due(self, job: ServerJob) -> None:
+        if job.stage is Stage.GREETING:
+            self._sockets.break_off(job)
+        elif job.stage is Stage.ASKED:
+            self._queue.data_is_late(job)
+        else:
+            self._inputs.is_late(job)
+
+    # What clients do
 
     def request(self, request: Request, now: float) -> None:
         """A client asks for something."""
         self._deadlines.now = now
-        try:
-            answer = find(self.app, request)(self, request)
-        except Refusal as refusal:
-            answer = Answer(request.exchange, *refusal.args)
+        answer = self._routes.answer(request)
         if answer is not None:
-            self._channels.put(answer)
+            self._channels.answer(answer)
+
+    def text(self, exchange: int, text: str, now: float) -> None:
+        """A text has come on a WebSocket."""
+        self._deadlines.now = now
+        job = self._channels.owner(exchange)
+        if isinstance(job, ServerJob):
+            self._sockets.receive(job, text)
 
     def closed(self, exchange: int, now: float) -> None:
-        """The client of this exchange is gone."""
+        """The client of this exchange has gone."""
         self._deadlines.now = now
         owner = self._channels.leave(exchange)
-        if isinstance(owner, Job):
+        if isinstance(owner, ServerJob):
             self._queue.kill(owner)
-        elif isinstance(owner, Session):
+        elif isinstance(owner, ServerSession):
             self._reader_gone(owner, exchange)
         else:
-            for job in self._sessions.jobs_of(owner):
-                self._end_input(job)
+            for job in self._queue.sessions.jobs_of(owner):
+                self._inputs.end(job)
 
-    def _reader_gone(self, session: Session, exchange: int) -> None:
+    def _reader_gone(self, session: ServerSession, exchange: int) -> None:
         """Clean up as if the client had left for good (gradio queueing.py: clean_events)."""
         session.streams.remove(exchange)
         session.messages = None
@@ -83,18 +147,126 @@ class Conversation(Clients):
                 self._queue.kill(job)
 
     def stop(self, now: float) -> None:
-        """The server goes down: every stream of a session is told, everything open ended."""
-        for exchange, owner in list(self._channels.owners.items()):
-            if isinstance(owner, Session):
+        """Go down: tell every stream of a session, and end everything that is open."""
+        for exchange in self._channels.exchanges():
+            if isinstance(self._channels.owner(exchange), ServerSession):
                 text = "Server stopped unexpectedly."
-                stopped = self._queue.messages.make(Msg.UNEXPECTED_ERROR, message=text)
-                self._channels.put(Send(exchange, stopped))
+                stopped = self._messages.make(Msg.UNEXPECTED_ERROR, message=text)
+                self._channels.tell_channel(exchange, stopped)
             self.closed(exchange, now)
             self._channels.end(exchange, clean=False)
 
-    def text(self, exchange: int, text: str, now: float) -> None:
-        """What came on a WebSocket."""
+    # What the application says of its jobs
+
+    def start(self, job: int, now: float) -> None:
+        """The job runs."""
+        found = self._find(job, now)
+        if found is None or found.stage is not Stage.READY:
+            return
+        found.stage = Stage.RUNNING
+        found.began = found.step_began = now
+        if found.queued:
+            eta = self._queue.expected_seconds(found)
+            self._channels.say(found, Msg.PROCESS_STARTS, eta=eta)
+
+    def progress(self, job: int, units: Sequence[Mapping[str, Any]]) -> None:
+        """How far the job is: ``index length unit progress desc`` of each nested loop, outermost
+        first."""
+        found = self._queued(job)
+        if found is not None:
+            keys = ("index", "length", "unit", "progress", "desc")
+            data = [{key: unit.get(key) for key in keys} for unit in plain(units)]
+            self._channels.say(found, Msg.PROGRESS, progress_data=data)
+
+    def log(
+        self,
+        job: int,
+        text: str,
+        *,
+        level: str = "info",
+        title: str | None = None,
+        duration: float | None = 10,
+        visible: bool = True,
+    ) -> None:
+        """Show the user a notice. ``duration``: seconds; None: until dismissed."""
+        found = self._queued(job)
+        if found is not None:
+            title = level.capitalize() if title is None else title
+            how = {"level": level, "title": title, "duration": duration, "visible": visible}
+            self._channels.say(found, Msg.LOG, **plain({"log": text, **how}))
+
+    def send(self, job: int, message: Mapping[str, Any]) -> None:
+        """Send a message of your own, as it stands.
+
+        ``event_id`` is added if the protocol has one. ``process_completed`` ends the job.
+        """
+        found = self._queued(job)
+        if found is None:
+            return
+        made: dict[str, Any] = plain(message)
+        if self._messages.names_jobs and "event_id" not in made:
+            kind = {"msg": made.pop("msg")} if "msg" in made else {}
+            made = {**kind, "event_id": found.event_id, **made}
+        self._channels.tell(found, cast("Message", made))
+        if made.get("msg") == Msg.PROCESS_COMPLETED:
+            self._queue.finish(found)
+
+    def generate(self, job: int, data: Sequence[Any], now: float) -> None:
+        """The job has yielded: one item for each result, whole."""
+        found = self._find(job, now)
+        if found is None:
+            return
+        if found.queued and function_of(found).streaming:
+            self._inputs.yielded(found, data)
+            return
+        before = found.last
+        output = found.last = self._results.output(found, data, is_generating=True)
+        if not found.queued:
+            self._calls.yielded(found, output)
+            return
+        if before is not None and self.app.traits.diffs:
+            output = self._results.changes(found, before, output)
+        self._channels.say(found, Msg.PROCESS_GENERATING, output=output)
+
+    def complete(self, job: int, data: Sequence[Any] | None = None, *, now: float) -> None:
+        """The job has worked. *data* None: its result is what it yielded last."""
+        found = self._find(job, now)
+        if found is None:
+            return
+        output = found.last
+        if data is not None or output is None or self.app.traits.diffs:
+            last = output["data"] if output else self._results.empty(found)
+            given = last if data is None else data
+            output = self._results.output(found, given, is_generating=False)
+        # Otherwise the last output is sent once more, as up to 4.16.
+        if found.queued:
+            self._queue.complete(found, output)
+        else:
+            self._calls.completed(found, output)
+
+    def fail(self, job: int, error: BaseException | None = None, *, now: float) -> None:
+        """The job has raised. An ``AppError`` is shown to the client. Anything else is hidden,
+        unless the app shows errors."""
+        found = self._find(job, now)
+        if found is None:
+            return
+        if not found.queued:
+            self._calls.failed(found, error)
+            return
+        generating = found.last is not None
+        message = self._messages.failed(found.event_id, error, generating=generating)
+        self._channels.tell(found, message)
+        self._queue.finish(found)
+
+    def _find(self, job: int, now: float) -> ServerJob | None:
+        """The job, if it is not over for the application."""
         self._deadlines.now = now
-        job = self._channels.owners.get(exchange)
-        if isinstance(job, Job):
-            self._hear(job, text)
+        found = self._queue.find(job)
+        if found is not None and found.answers is not None and found.answers.is_complete:
+            return None
+        return found
+
+    def _queued(self, job: int) -> ServerJob | None:
+        """The job, if messages can be sent for it."""
+        found = self._queue.find(job)
+        return found if found is not None and found.queued else None

@@ -1,9 +1,8 @@
 """The two documents in which an app describes itself: ``/config`` and ``/info``.
 
-Rule: which keys they have is data, in the order of real servers, each with the releases that have
-it, and with its value where that never changes (gradio blocks.py: get_config, get_api_info;
-recordings for the spans: a first and a last release seen). Keys that only a browser's page needs
-are left out.
+Rule: which keys they have is data, in the order of real servers. Each key has the releases that
+know it, and its value if that never changes (gradio blocks.py: get_config, get_api_info; the
+releases from recordings). Keys that only a browser's page needs are left out.
 """
 
 from __future__ import annotations
@@ -16,9 +15,11 @@ import attrs
 from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.protocols import detect
 from sansio_gradio.server.app import App, Function, Slot
-from sansio_gradio.server.components import STATE, TEXTBOX, Component
+from sansio_gradio.server.components import STATE, TEXTBOX, ComponentKind
 from sansio_gradio.server.values import plain
 from sansio_gradio.server.versions import Manner, filled, template
+
+__all__ = ["Document", "Documents"]
 
 Document = dict[str, Any]
 
@@ -62,9 +63,9 @@ _BUTTON: Final = attrs.evolve(TEXTBOX, kind="button")
 
 
 class Documents:
-    """Writes the documents of one app; components and dependencies are numbered once.
+    """Writes the documents of one app, which has all its functions by now.
 
-    ``app_id`` tells one start of the server from the next: 64 bits.
+    ``app_id``: 64 bits that are different after each start of the server.
     """
 
     def __init__(self, app: App, *, app_id: int) -> None:
@@ -75,7 +76,7 @@ class Documents:
         self._dependencies = [self._dependency(function) for function in app.functions]
 
     def config(self, root: str) -> Document:
-        """``/config``; *root* is the address that the client used, without a slash at its end."""
+        """``/config``. *root*: the address that the client used, without a slash at its end."""
         app = self._app
         ids = [component["id"] for component in self._components]
         layout = {"id": 0, "children": [{"id": number} for number in ids]}
@@ -102,7 +103,7 @@ class Documents:
         return document
 
     def info(self) -> Document:
-        """``/info``: every endpoint, without the slots that clients do not see."""
+        """``/info``: every endpoint, without its State."""
         named = {
             f"/{function.api_name}": self._endpoint(function)
             for function in self._app.functions
@@ -110,8 +111,8 @@ class Documents:
         }
         return {"named_endpoints": named, "unnamed_endpoints": {}}
 
-    def _component(self, component: Component, props: Mapping[str, Any]) -> int:
-        """Add a component; its number."""
+    def _component(self, component: ComponentKind, props: Mapping[str, Any]) -> int:
+        """Add a component. Returns its number."""
         number = len(self._components) + 1
         hidden = component is STATE or component is _BUTTON
         keys = template(_HIDDEN_COMPONENT if hidden else _COMPONENT, self._app.version)

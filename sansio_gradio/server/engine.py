@@ -5,38 +5,48 @@
     engine.receive_data(conn, data, now)              # b"" is the peer's end
     for conn in engine.connections_with_data():
         send(conn, engine.data_to_send(conn))
-    while event := engine.next_event():               # JobSubmitted, JobCancelled, ...
+    while event := engine.next_event():               # JobSubmitted, JobAbandoned, ...
         ...                                           # engine.start(job, now), engine.complete(...)
+    while command := engine.next_command():           # Disconnect
+        ...
 
 Rule 1: the network verbs never raise for what a peer did. They answer it, or close its connection.
 
-Rule 2: ``conn`` is a number of the caller's. After ``CloseConnection`` the caller sends what
-``data_to_send`` still gives, and closes; whatever it tells of that connection then is ignored.
+Rule 2: ``conn`` is a number of yours. After ``Disconnect`` send what ``data_to_send`` still gives,
+then close the connection. Calls for it are ignored from then on.
 
-Rule 3: what the application's verbs send is worked out when somebody asks what there is to do
-(``next_...``, ``connections_with_data``, ``data_to_send``): ask after every step.
+Rule 3: after every step ask what there is to do (``next_...``, ``connections_with_data``,
+``data_to_send``). The engine works out what to send when you ask.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import formatdate
-from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
+from sansio_gradio.deadlines import Deadlines
 from sansio_gradio.server.app import App
-from sansio_gradio.server.connection import Connection
-from sansio_gradio.server.conversation import Conversation
-from sansio_gradio.server.events import Answer, Command, End, Event, Open, Send
+from sansio_gradio.server.connection import ServerConnection
+from sansio_gradio.server.conversation import ServerConversation
+from sansio_gradio.server.events import (
+    EndChannel,
+    OpenChannel,
+    SendMessage,
+    SendResponse,
+    ServerCommand,
+    ServerEvent,
+)
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.requests import Request
-from sansio_gradio.server.runs import Runs
 from sansio_gradio.wire import json
 from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.websocket import TextReceived
+
+__all__ = ["Disconnect", "ServerEngine"]
 
 IDLE: Final = 5.0  # seconds between two requests (uvicorn's timeout_keep_alive)
 REQUEST_WITHIN: Final = 60.0  # seconds for a connection's first request to arrive whole
@@ -44,17 +54,21 @@ CLOSE_WITHIN: Final = 20.0  # seconds for the answer to a Close (websockets' clo
 
 
 @attrs.frozen
-class CloseConnection:
-    """Send what ``data_to_send`` still has, then close; no ``connection_lost`` is expected."""
+class Disconnect:
+    """Send what ``data_to_send`` still has, then close. No ``connection_lost`` is expected."""
 
     conn: int
 
 
-class ServerEngine(Runs):
+class ServerEngine:
     """Serves one app on any number of connections.
 
-    ``entropy(n)`` gives n random bytes; ``now + wall_offset`` is POSIX time, for the Date field
-    (None: not known, and no such field).
+    ``entropy(n)`` gives n random bytes. ``now`` is monotonic seconds. ``now + wall_offset`` is
+    POSIX time, for the Date field (None: not known, no such field).
+
+    The verbs for jobs may be called at any time. A job may be over, since its client may leave:
+    verbs for it then do nothing. A number that no job ever had is a ``LocalProtocolError``. So is a
+    value that JSON cannot express; it leaves the job as it was.
     """
 
     def __init__(
@@ -65,29 +79,31 @@ class ServerEngine(Runs):
         wall_offset: float | None = None,
         limits: ServerLimits | None = None,
     ) -> None:
+        self.app = app
         self._limits = limits or ServerLimits()
         self._wall_offset = wall_offset
         # A connection serves one exchange at a time, so both have the same number.
-        self._conversation = Conversation(app, entropy=entropy, limits=self._limits)
-        super().__init__(self._conversation.queue)
-        self._connections: dict[int, Connection] = {}
+        self._conversation = ServerConversation(app, entropy=entropy, limits=self._limits)
+        self._deadlines = Deadlines[ServerConnection]()  # a connection is due to be closed
+        self._connections: dict[int, ServerConnection] = {}
         self._with_data: set[int] = set()
-        self._answered: deque[Connection] = deque()  # what came behind their request is to be read
-        self._closing: deque[CloseConnection] = deque()
+        self._answered: deque[ServerConnection] = deque()  # their next request may be here already
+        self._closing: deque[Disconnect] = deque()
 
     # The network
 
     def connection_made(self, conn: int, now: float) -> None:
+        """A client has connected."""
         self._carry_out()  # or this one would get what was meant for an older one of its number
         self._deadlines.now = now
-        connection = self._connections[conn] = Connection(conn, self._limits)
+        connection = self._connections[conn] = ServerConnection(conn, self._limits)
         if len(self._connections) > self._limits.connections:
             self._close(connection)
         else:
-            self._close_after(connection, REQUEST_WITHIN)
+            self._deadlines.start(connection, REQUEST_WITHIN)
 
     def receive_data(self, conn: int, data: bytes, now: float) -> None:
-        """Bytes have come; none are the peer's end."""
+        """Bytes have come. No bytes: the client has ended the connection."""
         self._deadlines.now = now
         connection = self._connections.get(conn)
         if connection is None or connection.is_closing:
@@ -97,20 +113,16 @@ class ServerEngine(Runs):
             return
         if connection.is_idle:
             connection.is_idle = False
-            self._close_after(connection, REQUEST_WITHIN)
+            self._deadlines.start(connection, REQUEST_WITHIN)
         self._read(connection, data)
 
-    def connection_lost(self, conn: int, error: BaseException | None, now: float) -> None:  # noqa: ARG002  # as in the client's engine, which tells it on
-        """The connection is closed; nothing can be sent there any more."""
+    def connection_lost(self, conn: int, error: BaseException | None, now: float) -> None:  # noqa: ARG002  # the verb of the client's engine, which passes it on
+        """The connection is closed. Nothing can be sent there any more."""
         self._deadlines.now = now
         connection = self._connections.pop(conn, None)
         if connection is not None and not connection.is_closing:
             self._leave(connection)
         self._with_data.discard(conn)
-
-    def next_deadline(self) -> float | None:
-        self._carry_out()
-        return super().next_deadline()
 
     def connections_with_data(self) -> list[int]:
         """The connections that have something to be sent."""
@@ -118,7 +130,7 @@ class ServerEngine(Runs):
         return list(self._with_data)
 
     def data_to_send(self, conn: int, max_bytes: int = 65536) -> bytes:
-        """What is to be sent on that connection now: up to *max_bytes*, all of which must be."""
+        """Take up to *max_bytes* to be sent on that connection. All of them must be sent."""
         self._carry_out()
         connection = self._connections.get(conn)
         if connection is None:
@@ -130,30 +142,95 @@ class ServerEngine(Runs):
                 del self._connections[conn]
         return data
 
-    def next_command(self) -> CloseConnection | None:
+    def next_command(self) -> Disconnect | None:
+        """The next connection to close; None for now."""
         self._carry_out()
         return self._closing.popleft() if self._closing else None
 
-    # The application: see Runs
-
-    def next_event(self) -> Event | None:
-        self._carry_out()
-        return super().next_event()
-
     def stop(self, now: float) -> None:
-        """Go down: every stream is told, every connection closed."""
+        """Go down: tell every stream, and close every connection."""
         self._deadlines.now = now
         self._conversation.stop(now)
         self._carry_out()
         for connection in list(self._connections.values()):
             self._close(connection)
 
+    # Time
+
+    def next_deadline(self) -> float | None:
+        """When to call ``handle_timer``, in monotonic seconds; None: not needed."""
+        self._carry_out()
+        own, theirs = self._deadlines.next_deadline(), self._conversation.next_deadline()
+        return min((when for when in (own, theirs) if when is not None), default=None)
+
+    def handle_timer(self, now: float) -> None:
+        """Time has passed. Call it when ``next_deadline`` is over."""
+        self._deadlines.now = now
+        self._conversation.handle_timer(now)
+        while (connection := self._deadlines.next_due()) is not None:
+            self._close(connection)
+
+    # The application
+
+    def next_event(self) -> ServerEvent | None:
+        """What to run or stop next; None for now."""
+        self._carry_out()
+        return self._conversation.next_event()
+
+    def start(self, job: int, now: float) -> None:
+        """The job runs."""
+        self._deadlines.now = now
+        self._conversation.start(job, now)
+
+    def progress(self, job: int, units: Sequence[Mapping[str, Any]]) -> None:
+        """How far the job is: ``index length unit progress desc`` of each nested loop, outermost
+        first."""
+        self._conversation.progress(job, units)
+
+    def log(
+        self,
+        job: int,
+        text: str,
+        *,
+        level: str = "info",
+        title: str | None = None,
+        duration: float | None = 10,
+        visible: bool = True,
+    ) -> None:
+        """Show the user a notice. ``duration``: seconds; None: until dismissed."""
+        self._conversation.log(
+            job, text, level=level, title=title, duration=duration, visible=visible
+        )
+
+    def send(self, job: int, message: Mapping[str, Any]) -> None:
+        """Send a message of your own, as it stands.
+
+        ``event_id`` is added if the protocol has one. ``process_completed`` ends the job.
+        """
+        self._conversation.send(job, message)
+
+    def generate(self, job: int, data: Sequence[Any], now: float) -> None:
+        """The job has yielded: one item for each result, whole."""
+        self._deadlines.now = now
+        self._conversation.generate(job, data, now)
+
+    def complete(self, job: int, data: Sequence[Any] | None = None, *, now: float) -> None:
+        """The job has worked. *data* None: its result is what it yielded last."""
+        self._deadlines.now = now
+        self._conversation.complete(job, data, now=now)
+
+    def fail(self, job: int, error: BaseException | None = None, *, now: float) -> None:
+        """The job has raised. An ``AppError`` is shown to the client. Anything else is hidden,
+        unless the app shows errors."""
+        self._deadlines.now = now
+        self._conversation.fail(job, error, now=now)
+
     # Between connections and conversation
 
-    def _read(self, connection: Connection, data: bytes) -> None:
+    def _read(self, connection: ServerConnection, data: bytes) -> None:
         """Tell the conversation what has come."""
         came = connection.receive(data)
-        self._settle(connection)
+        self._note_data(connection)
         now = self._deadlines.now
         for incoming in came:
             if isinstance(incoming, Request):
@@ -166,34 +243,34 @@ class ServerEngine(Runs):
                 self._close(connection)
 
     def _carry_out(self) -> None:
-        """Do what the conversation wants by now."""
+        """Carry out the commands of the conversation."""
         while True:
             while (command := self._conversation.next_command()) is not None:
                 connection = self._connections.get(command.exchange)
                 if connection is not None and connection.is_busy:
                     self._do(connection, command)
-                    self._settle(connection)
+                    self._note_data(connection)
             if not self._answered:
                 return
             connection = self._answered.popleft()
             if not connection.is_closing:
                 self._read(connection, b"")
 
-    def _do(self, connection: Connection, command: Command) -> None:
+    def _do(self, connection: ServerConnection, command: ServerCommand) -> None:
         match command:
-            case Answer():
+            case SendResponse():
                 kind = command.content_type
                 content = () if kind is None else (("content-type", kind),)
                 connection.respond(command.status, (*self._heads(), *content), command.data)
                 self._end(connection)
-            case Open():
+            case OpenChannel():
                 connection.open(self._heads())
-            case Send():
+            case SendMessage():
                 connection.send(json.dumps(command.message))
-            case End(clean=True):
+            case EndChannel(clean=True):
                 connection.end()
                 self._end(connection)
-            case End():
+            case EndChannel():
                 connection.is_busy = False
                 self._close(connection)
             case _:
@@ -204,20 +281,20 @@ class ServerEngine(Runs):
         date = () if offset is None else (("date", formatdate(now + offset, usegmt=True)),)
         return (*date, ("server", "uvicorn"))
 
-    def _end(self, connection: Connection) -> None:
+    def _end(self, connection: ServerConnection) -> None:
         """The exchange on this connection is over."""
         connection.is_busy = False
         if connection.awaits_close:
-            self._close_after(connection, CLOSE_WITHIN)
+            self._deadlines.start(connection, CLOSE_WITHIN)
         elif connection.is_reusable:
-            self._close_after(connection, IDLE)
+            self._deadlines.start(connection, IDLE)
             connection.is_idle = True
             self._answered.append(connection)
         else:
             self._close(connection)
 
-    def _settle(self, connection: Connection) -> None:
-        """See what a connection has to be sent by now."""
+    def _note_data(self, connection: ServerConnection) -> None:
+        """Note whether a connection has something to be sent."""
         if connection.is_overrun and not connection.is_closing:
             connection.out.clear()
             self._close(connection)
@@ -228,21 +305,18 @@ class ServerEngine(Runs):
 
     # The end of a connection
 
-    def _close_after(self, connection: Connection, seconds: float) -> None:
-        self._deadlines.start(connection, seconds, partial(self._close, connection))
-
-    def _leave(self, connection: Connection) -> None:
-        """Tell the conversation that this client is gone."""
+    def _leave(self, connection: ServerConnection) -> None:
+        """Tell the conversation that this client has gone."""
         connection.is_closing = True
         self._deadlines.stop(connection)
         if connection.is_busy:
             connection.is_busy = False
             self._conversation.closed(connection.id, self._deadlines.now)
 
-    def _close(self, connection: Connection) -> None:
+    def _close(self, connection: ServerConnection) -> None:
         """Close a connection, whatever it is used for."""
         if not connection.is_closing:
             self._leave(connection)
-            self._closing.append(CloseConnection(connection.id))
+            self._closing.append(Disconnect(connection.id))
             if not connection.out:
                 del self._connections[connection.id]

@@ -1,9 +1,8 @@
-"""What the application behind a served app is told, and what is to be done for the clients.
+"""Events and commands of the server role.
 
-Events go up, to whoever runs the functions; commands go down, to whoever carries the messages.
-``job`` is the number by which the application's verbs name a job; ``exchange`` the number that the
-transport gave to a request of a client, whatever becomes of it: a short answer, an event stream, a
-WebSocket.
+Events tell the application what to run. Commands tell the transport what to send. ``job`` is the
+number by which the application's verbs name a job. ``exchange`` is the number that the transport
+gave to a request; it stays the same if the request becomes an event stream or a WebSocket.
 """
 
 from __future__ import annotations
@@ -17,6 +16,23 @@ from sansio_gradio.server.app import Function
 from sansio_gradio.wire import json
 from sansio_gradio.wire.headers import Headers
 
+__all__ = [
+    "HTML",
+    "JSON",
+    "TEXT",
+    "ChunkReceived",
+    "EndChannel",
+    "InputEnded",
+    "JobAbandoned",
+    "JobSubmitted",
+    "OpenChannel",
+    "SendAlive",
+    "SendMessage",
+    "SendResponse",
+    "ServerCommand",
+    "ServerEvent",
+]
+
 JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
 HTML: Final = "text/html; charset=utf-8"
@@ -24,10 +40,10 @@ HTML: Final = "text/html; charset=utf-8"
 
 @attrs.frozen(kw_only=True)
 class JobSubmitted:
-    """A job's turn has come and its data is here: ``start`` it.
+    """Run a job: its turn has come and its data is complete. Call ``start`` first.
 
-    ``data`` has one item a parameter, State slots filled in. ``queued``: False for a plain call,
-    which has no messages but its result. ``headers``: those of the client's request.
+    ``data`` has one item for each parameter; State slots are filled in. ``queued`` is False for a
+    plain call: its result is its only message. ``headers`` are those of the client's request.
     """
 
     job: int
@@ -41,15 +57,15 @@ class JobSubmitted:
 
 
 @attrs.frozen(kw_only=True)
-class JobCancelled:
-    """Nobody waits for this job any more: stop it. Verbs for it have no effect from now on."""
+class JobAbandoned:
+    """Stop a job: nobody waits for it any more. Further verbs for it have no effect."""
 
     job: int
 
 
 @attrs.frozen(kw_only=True)
 class ChunkReceived:
-    """The next piece of a streaming input: answer it by ``generate``."""
+    """The next piece of a streaming input has come: answer it by ``generate``."""
 
     job: int
     data: list[Any]
@@ -57,18 +73,20 @@ class ChunkReceived:
 
 @attrs.frozen(kw_only=True)
 class InputEnded:
-    """A streaming input is over, and its job with it."""
+    """A streaming input has ended, and its job with it."""
 
     job: int
 
 
-Event: TypeAlias = JobSubmitted | JobCancelled | ChunkReceived | InputEnded
+ServerEvent: TypeAlias = JobSubmitted | JobAbandoned | ChunkReceived | InputEnded
 
 
 @attrs.frozen
-class Answer:
-    """Answer a request: ``body`` is to be JSON, unless it is a text of another ``content_type``
-    (None: an empty one)."""
+class SendResponse:
+    """Answer a request. ``body`` is sent as JSON, or as it is if ``content_type`` is another one.
+
+    ``content_type`` None: an empty body.
+    """
 
     exchange: int
     status: int
@@ -77,20 +95,20 @@ class Answer:
 
     @property
     def data(self) -> bytes:
-        """The body as it is sent."""
+        """The body in bytes."""
         return json.dumps(self.body) if self.content_type == JSON else self.body.encode()
 
 
 @attrs.frozen
-class Open:
-    """Answer a request with an event stream, which stays open, or accept a WebSocket."""
+class OpenChannel:
+    """Answer a request with an event stream, or accept a WebSocket."""
 
     exchange: int
 
 
 @attrs.define
-class Send:
-    """Send a message on an event stream or a WebSocket."""
+class SendMessage:
+    """Send a message on an open event stream or WebSocket."""
 
     exchange: int
     message: Message
@@ -98,17 +116,18 @@ class Send:
 
 @attrs.frozen
 class SendAlive:
-    """Send the sign of life on a heartbeat stream, which is no message."""
+    """Send the sign of life of a heartbeat stream."""
 
     exchange: int
 
 
 @attrs.frozen
-class End:
-    """End an event stream or a WebSocket: properly, or as a server that fails (not *clean*)."""
+class EndChannel:
+    """End an event stream or a WebSocket. Not *clean*: without its proper end, as a server that
+    fails."""
 
     exchange: int
     clean: bool = True
 
 
-Command: TypeAlias = Answer | Open | Send | SendAlive | End
+ServerCommand: TypeAlias = SendResponse | OpenChannel | SendMessage | SendAlive | EndChannel

@@ -1,4 +1,4 @@
-"""How much a server keeps for clients that it does not trust."""
+"""How much a server keeps for clients, which it does not trust."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import attrs
 from attrs.validators import gt
 
 from sansio_gradio.limits import MIB
+
+__all__ = ["ServerLimits"]
 
 
 @attrs.frozen(kw_only=True)
@@ -31,8 +33,8 @@ class ServerLimits:
     """Sessions (a count) that are remembered. Gradio's own number (queueing.py: LRUCache)."""
 
     jobs: int = attrs.field(default=10_000, validator=gt(0))
-    """Jobs (a count) that wait or run; plain calls, and WebSockets that have not said yet for which
-    function they are, count as connections only."""
+    """Jobs (a count) that wait or run. Plain calls, and WebSockets whose function is not known yet,
+    count as connections only."""
 
     messages: int = attrs.field(default=10_000, validator=gt(0))
-    """Messages (a count) of a session that nobody reads; the session is forgotten beyond."""
+    """Messages (a count) of a session that no stream takes. Beyond it the session is forgotten."""

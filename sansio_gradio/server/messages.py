@@ -1,10 +1,10 @@
-"""The messages of a server, each with the very keys of the version that it poses as.
+"""The messages of a server, with the very keys of the version that it poses as.
 
 Rule 1: nothing else in the server role makes a message.
 
-Rule 2: which keys a message has is data. The table lists them in the order in which servers write
-them, each with the releases that have it (gradio server_messages.py, queueing.py, utils.py:
-error_payload; for the rest the recordings of real servers).
+Rule 2: which keys a message has is data. The table lists them in the order of real servers, each
+with the releases that have it (gradio server_messages.py, queueing.py, utils.py: error_payload;
+the rest from recordings).
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from sansio_gradio.protocol.states import CLOSE_STREAM, HEARTBEAT, Msg
 from sansio_gradio.server.app import App
 from sansio_gradio.server.versions import Manner, filled, template
 
-Output: TypeAlias = dict[str, Any]
+__all__ = ["Messages", "OutputFields"]
+
+OutputFields: TypeAlias = dict[str, Any]
+"""The ``output`` of a message."""
 
 _YIELDED: Final = "msg event_id output success:true time_limit>=5.0"
 _KEYS: Final[Mapping[str, str]] = {
@@ -69,23 +72,25 @@ class Messages:
         self._error = template(_ERROR, app.version)
 
     def make(self, kind: str, /, **values: Any) -> Message:
-        """A message with those of the *values* that the version tells."""
+        """A message. Those of the *values* that the version does not send are left out."""
         return cast("Message", filled(self._templates[kind], values))
 
-    def output(self, **values: Any) -> Output:
-        """What a run has produced: ``data is_generating duration average_duration``, in seconds."""
+    def output(self, **values: Any) -> OutputFields:
+        """An output: ``data is_generating duration average_duration`` (seconds)."""
         return filled(self._output, values)
 
     def failed(self, event_id: str, error: BaseException | None, *, generating: bool) -> Message:
-        """The end of a job whose function raised; *generating*: after it had yielded."""
+        """The last message of a job that has raised. *generating*: it had yielded before."""
         output = self.error_output(error, generating=generating)
         title = None if generating else output.get("title", "Error")
         values = {"event_id": event_id, "output": output, "success": False, "title": title}
         return self.make(Msg.PROCESS_COMPLETED, **values)
 
-    def error_output(self, error: BaseException | None, *, generating: bool = False) -> Output:
-        """What a server tells of an error (None: nothing): all of an ``AppError``, of any other
-        only what ``show_error`` allows."""
+    def error_output(
+        self, error: BaseException | None, *, generating: bool = False
+    ) -> OutputFields:
+        """The output of an error. An ``AppError`` is told whole, any other only if ``show_error``
+        allows it. None: nothing is told."""
         if isinstance(error, AppError):
             quoted = self._app.does(Manner.QUOTED_ERROR)
             made = {
@@ -98,7 +103,7 @@ class Messages:
         if not self._app.show_error or error is None:
             hidden_as_text = generating and self._app.does(Manner.HIDDEN_ERROR_IS_NONE)
             return {"error": "None" if hidden_as_text else None}
-        shown: Output = {"error": str(error)}
+        shown: OutputFields = {"error": str(error)}
         if self._app.does(Manner.SHOWN_ERROR_IS_VISIBLE):
             shown["visible"] = True
         return shown

@@ -1,11 +1,10 @@
-"""The life of jobs: from the line that they wait in to their end, whoever brings it about."""
+"""The jobs of a server, from the line that they wait in to their end."""
 
 from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 from sansio_gradio.deadlines import Deadlines
@@ -14,103 +13,157 @@ from sansio_gradio.protocol.protocols import Channel
 from sansio_gradio.protocol.states import Msg
 from sansio_gradio.server.app import App, Function
 from sansio_gradio.server.channels import Channels
-from sansio_gradio.server.events import Event, JobCancelled, JobSubmitted
-from sansio_gradio.server.jobs import Job, Line, Session, Sessions, Stage, Times
+from sansio_gradio.server.events import JobAbandoned, JobSubmitted, ServerEvent
+from sansio_gradio.server.jobs import Answers, ServerJob, ServerSession, Sessions, Stage
 from sansio_gradio.server.limits import ServerLimits
-from sansio_gradio.server.messages import Messages
+from sansio_gradio.server.line import WaitingLine
+from sansio_gradio.server.messages import OutputFields
 from sansio_gradio.server.requests import Submission
 from sansio_gradio.server.versions import Manner
 from sansio_gradio.wire.headers import Headers
+
+__all__ = ["Queue"]
 
 DATA_WITHIN: Final = 60.0  # seconds (gradio@3.50.2 queueing.py: gather_event_data)
 DATA_WITHIN_STREAM: Final = 5.0  # gradio@4.0.2 queueing.py: Event.get_data
 
 
 class Queue:
-    """All jobs of a server that are not over, and the sessions that they belong to.
+    """All jobs that are not over, the lines that they wait in, and their sessions.
 
-    ``events`` are for the application. ``steps``: how long each function takes from one output to
-    the next.
+    Deadlines: a job that was asked for its data is due when the data is late.
     """
 
-    def __init__(self, app: App, entropy: Callable[[int], bytes], limits: ServerLimits) -> None:
-        self.app = app
-        self.events: deque[Event] = deque()
-        self.deadlines = Deadlines()
-        self.messages = Messages(app)
-        self.sessions = Sessions(limits.sessions, self._forget)
-        self.channels = Channels(
-            app.traits, self.messages, self.deadlines, limits.messages, self.sessions.drop
-        )
-        self.steps: dict[int, Times] = {}
+    def __init__(
+        self,
+        app: App,
+        channels: Channels,
+        deadlines: Deadlines[Hashable],
+        limits: ServerLimits,
+        entropy: Callable[[int], bytes],
+    ) -> None:
         self.limits = limits
+        self.sessions = Sessions(limits.sessions)
+        self._app = app
+        self._channels = channels
+        self._deadlines = deadlines
         self._entropy = entropy
-        self._lines: dict[int | None, Line] = {}
-        self._jobs: dict[int, Job] = {}
-        self._by_event: dict[str, Job] = {}
+        self._events: deque[ServerEvent] = deque()
+        self._lines: dict[int | None, WaitingLine] = {}
+        self._line_of: dict[int, WaitingLine] = {}
+        self._jobs: dict[int, ServerJob] = {}
+        self._by_event: dict[str, ServerJob] = {}
         self._count = 0
 
-    def new_job(self, headers: Headers, exchange: int | None = None, *, queued: bool = True) -> Job:
-        """A job, with the exchange that is its own, if any."""
+    def next_event(self) -> ServerEvent | None:
+        """What the application is told next; None for now."""
+        return self._events.popleft() if self._events else None
+
+    def tell(self, event: ServerEvent) -> None:
+        """Tell the application something."""
+        self._events.append(event)
+
+    # Jobs
+
+    def new_job(
+        self, headers: Headers, exchange: int | None = None, *, answers: Answers | None = None
+    ) -> ServerJob:
+        """Make a job. *exchange*: a channel of its own. *answers*: it is a plain call."""
         id, event_id = self._count, self._entropy(16).hex()
         self._count += 1
-        job = Job(id=id, event_id=event_id, queued=queued, headers=headers, exchange=exchange)
+        job = ServerJob(
+            id=id, event_id=event_id, headers=headers, exchange=exchange, answers=answers
+        )
         self._jobs[id] = self._by_event[event_id] = job
         if exchange is not None:
-            self.channels.owners[exchange] = job
+            self._channels.own(exchange, job)
         return job
 
-    def describe(self, job: Job, function: Function, submission: Submission) -> None:
-        """Note what the client has said of its job by now."""
+    def describe(self, job: ServerJob, function: Function, submission: Submission) -> None:
+        """Note what the client has said of its job so far."""
         job.function = function
         if job.session is None and submission.session_hash is not None:
-            job.session = self.sessions.use(submission.session_hash)
+            job.session = self.session(submission.session_hash)
             job.session.jobs[job.id] = job
         if submission.data is not None:
             job.submission = submission
 
-    def find(self, number: int) -> Job | None:
+    def find(self, number: int) -> ServerJob | None:
         """The job of that number; None if it is over.
 
         Raises:
             LocalProtocolError: there has never been one.
         """
         if not 0 <= number < self._count:
-            raise LocalProtocolError(f"There has never been a job {number}.")
+            raise LocalProtocolError(
+                f"There has never been a job {number}: use the number of a JobSubmitted event."
+            )
         return self._jobs.get(number)
 
-    def named(self, event_id: str | None) -> Job | None:
-        """The job of that event_id, if it is not over."""
+    def named(self, event_id: str | None) -> ServerJob | None:
+        """The job of that event_id; None if it is over or never was."""
         return None if event_id is None else self._by_event.get(event_id)
 
-    def why_full(self, *, asking: int = 0) -> str | None:
-        """What a client is told if no further job can wait, None if one can.
+    # Sessions
 
-        ``asking``: how many of the jobs counted are those that ask.
+    def session(self, session_hash: str) -> ServerSession:
+        """The session of that name. If it is new, an old one may be forgotten for it."""
+        session = self.sessions.use(session_hash)
+        surplus = self.sessions.take_surplus()
+        if surplus is not None:
+            self._end_session(surplus)
+        return session
+
+    def forget(self, session: ServerSession) -> None:
+        """Forget a session, and stop its jobs."""
+        if self.sessions.remove(session):
+            self._end_session(session)
+
+    def _end_session(self, session: ServerSession) -> None:
+        self._channels.close_streams(session)
+        for job in session.newest_jobs():
+            self.kill(job)
+            self._channels.end_of(job, clean=False)
+
+    # The line
+
+    def why_full(self, *, asking: int = 0) -> str | None:
+        """What a client is told if no further job may wait; None if one may.
+
+        ``asking``: how many of the counted jobs are those of the client that asks.
         """
         size = sum(len(line.waiting) for line in self._lines.values())
-        limit = self.app.max_size
+        limit = self._app.max_size
         if limit is None or size < limit:
             if len(self._jobs) - asking < self.limits.jobs:
                 return None
             limit = self.limits.jobs
         return f"Queue is full. Max size is {limit} and size is {size}."
 
-    def enter(self, job: Job) -> None:
+    def admit(self, job: ServerJob) -> None:
+        """Put a job with a channel of its own in line, or turn it away."""
+        if self.why_full(asking=1) is None:
+            self.enter(job)
+        else:
+            self._channels.say(job, Msg.QUEUE_FULL)
+            self.remove(job)
+            self._channels.end_of(job)
+
+    def enter(self, job: ServerJob) -> None:
         """Put a job in line."""
-        line = job.line = self._line(job.function)
+        line = self._line_of[job.id] = self._line(job.function)
         job.stage = Stage.WAITING
         line.waiting[job.id] = job
         self._estimate(line, len(line.waiting) - 1, job)
         self._advance(line)
 
-    def ready(self, job: Job) -> None:
-        """The job's turn has come and its data is here: tell the application to run it."""
+    def ready(self, job: ServerJob) -> None:
+        """Tell the application to run a job: its turn has come and its data is here."""
         assert job.function is not None
         assert job.submission is not None
-        self.deadlines.stop(job.event_id)
+        self._deadlines.stop(job)
         job.stage = Stage.READY
-        self.events.append(
+        self.tell(
             JobSubmitted(
                 job=job.id,
                 function=job.function,
@@ -123,45 +176,68 @@ class Queue:
             )
         )
 
-    def finish(self, job: Job) -> None:
-        """The job has had its last message, and so has the channel that was its own."""
-        self.remove(job)
-        on_socket = self.app.traits.channel is Channel.WEBSOCKET
-        if not (on_socket and self.app.does(Manner.LEAVES_SOCKET_OPEN)):
-            self.channels.end_of(job)
+    def expected_seconds(self, job: ServerJob) -> float | None:
+        """How long runs like this one took so far."""
+        line = self._line_of.get(job.id)
+        return None if line is None else line.times.average
 
-    def kill(self, job: Job) -> None:
-        """The job dies without a last message."""
+    def data_is_late(self, job: ServerJob) -> None:
+        """End a job whose data did not come: the job's deadline has passed."""
+        if self._app.traits.channel is not Channel.JOB_STREAM:
+            output = {"error": "Time out uploading data to server"}  # gradio@3.50.2 queueing.py
+            self._channels.say(job, Msg.PROCESS_COMPLETED, output=output, success=False)
+        self.finish(job)
+
+    # The end
+
+    def complete(self, job: ServerJob, output: OutputFields, *, measured: bool = True) -> None:
+        """End a job that has worked. Not *measured*: nothing ran to bring the end about."""
+        self._line_of[job.id].finished(self._deadlines.now - job.began)
+        times = {"cache_duration": output["duration"], "avg_time": output["average_duration"]}
+        self._channels.say(job, Msg.PROCESS_COMPLETED, output=output, **(times if measured else {}))
+        self.finish(job)
+
+    def finish(self, job: ServerJob) -> None:
+        """End a job that has had its last message, and the channel that was its own."""
+        self.remove(job)
+        on_socket = self._app.traits.channel is Channel.WEBSOCKET
+        if not (on_socket and self._app.does(Manner.LEAVES_SOCKET_OPEN)):
+            self._channels.end_of(job)
+
+    def kill(self, job: ServerJob) -> None:
+        """End a job without a last message."""
         if job.is_at_work:
-            self.events.append(JobCancelled(job=job.id))
+            self.tell(JobAbandoned(job=job.id))
         self.remove(job)
 
-    def remove(self, job: Job) -> None:
-        """Take a job away, unless that has happened: its WebSocket may outlive it."""
+    def remove(self, job: ServerJob) -> None:
+        """Take a job away. Ignored if that has happened: its WebSocket may outlive it."""
         if job.stage is Stage.OVER:
             return
         job.stage = Stage.OVER
-        self.deadlines.stop(job.event_id)
+        self._deadlines.stop(job)
         del self._jobs[job.id]
         del self._by_event[job.event_id]
         if job.session is not None:
             del job.session.jobs[job.id]
-        if job.line is not None:
-            job.line.leave(job)
-            self._advance(job.line)
+        line = self._line_of.pop(job.id, None)
+        if line is not None:
+            line.leave(job)
+            self._advance(line)
 
-    def _line(self, function: Function | None) -> Line:
-        # Up to 3.5 a job waits before anybody knows which function it is for.
-        if function is None or self.app.does(Manner.ONE_LINE):
-            return self._lines.setdefault(None, Line(self.app.concurrency_limit))
-        return self._lines.setdefault(function.fn_index, Line(function.concurrency_limit))
+    def _line(self, function: Function | None) -> WaitingLine:
+        # Up to 3.5 a job waits before its function is known.
+        if function is None or self._app.does(Manner.ONE_LINE):
+            return self._lines.setdefault(None, WaitingLine(self._app.concurrency_limit))
+        line = WaitingLine(function.concurrency_limit)
+        return self._lines.setdefault(function.fn_index, line)
 
-    def _advance(self, line: Line) -> None:
-        """Let those run whose turn has come, and tell the others how far they are."""
+    def _advance(self, line: WaitingLine) -> None:
+        """Let the next jobs run, and tell the others how far they are."""
         moved = False
         while (job := line.next()) is not None:
             moved = True
-            job.began = self.deadlines.now
+            job.began = self._deadlines.now
             if job.submission is None:
                 self._ask(job)
             else:
@@ -170,34 +246,20 @@ class Queue:
             for rank, job in enumerate(list(line.waiting.values())):
                 self._estimate(line, rank, job)
 
-    def _estimate(self, line: Line, rank: int, job: Job) -> None:
-        short = self.app.does(Manner.SHORT_ESTIMATE)
-        estimate = line.estimate(rank, self.deadlines.now, short=short)
-        self.channels.say(job, Msg.ESTIMATION, **estimate)
+    def _estimate(self, line: WaitingLine, rank: int, job: ServerJob) -> None:
+        short = self._app.does(Manner.SHORT_ESTIMATE)
+        estimate = line.estimate(rank, self._deadlines.now, short=short)
+        self._channels.say(job, Msg.ESTIMATION, **estimate)
 
-    def _ask(self, job: Job) -> None:
+    def _ask(self, job: ServerJob) -> None:
         job.stage = Stage.ASKED
-        if self.app.traits.channel is Channel.JOB_STREAM:
-            self.deadlines.start(job.event_id, DATA_WITHIN_STREAM, partial(self.finish, job))
-        else:
-            self.deadlines.start(job.event_id, DATA_WITHIN, partial(self._data_late, job))
-        self.channels.say(job, Msg.SEND_DATA)
-
-    def _data_late(self, job: Job) -> None:
-        """The data did not come (gradio@3.50.2 queueing.py)."""
-        output = {"error": "Time out uploading data to server"}
-        self.channels.say(job, Msg.PROCESS_COMPLETED, output=output, success=False)
-        self.finish(job)
-
-    def _forget(self, session: Session) -> None:
-        self.channels.close_streams(session)
-        for job in session.newest_jobs():
-            self.kill(job)
-            self.channels.end_of(job, clean=False)
+        on_stream = self._app.traits.channel is Channel.JOB_STREAM
+        self._deadlines.start(job, DATA_WITHIN_STREAM if on_stream else DATA_WITHIN)
+        self._channels.say(job, Msg.SEND_DATA)
 
 
-def _with_states(data: list[Any], function: Function, session: Session | None) -> list[Any]:
-    """The data of a job, with the values of its session where the client may not send any."""
+def _with_states(data: list[Any], function: Function, session: ServerSession | None) -> list[Any]:
+    """The data of a job, with the session's value in each State slot."""
     data = list(data)
     states = {} if session is None else session.states
     for place, slot in enumerate(function.parameters[: len(data)]):

@@ -1,7 +1,7 @@
-"""What a client asks: a request, and its body, checked as a FastAPI server checks it.
+"""Requests of clients, and their bodies, checked as a FastAPI server checks them.
 
-A wrong body is answered by 422 with a list of what is wrong (pydantic's error objects, of which
-clients read ``loc`` and ``msg``). Values are not echoed unless they are small.
+A wrong body is answered by 422 with a list of pydantic's error objects. Clients read ``loc`` and
+``msg`` of each. Values are echoed only if they are small.
 """
 
 from __future__ import annotations
@@ -13,9 +13,16 @@ from urllib.parse import parse_qs
 import attrs
 
 from sansio_gradio.errors import RemoteProtocolError
+from sansio_gradio.server.app import App, Function
+from sansio_gradio.server.events import TEXT
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.wire import json
 from sansio_gradio.wire.headers import Headers, header
+
+__all__ = ["BROKEN", "Refusal", "Request", "Submission", "function_meant", "read_submission"]
+
+BROKEN: Final = (500, "Internal Server Error", TEXT)
+"""The refusal of a server whose code raised."""
 
 _FIELDS: Final[Mapping[str, type]] = {
     "data": list,
@@ -31,17 +38,13 @@ _WRONG: Final[Mapping[type, tuple[str, str]]] = {
 }
 
 
-WEBSOCKET: Final = "WEBSOCKET"
-"""The method of a request for a WebSocket."""
-
-
 class Refusal(Exception):
-    """A request is not granted; the arguments are those of an ``Answer`` behind its exchange."""
+    """A request is refused. The arguments are those of ``SendResponse`` after ``exchange``."""
 
 
 @attrs.frozen(kw_only=True)
 class Submission:
-    """What a client hands in: gradio data_classes.py, PredictBody."""
+    """What a client hands in (gradio data_classes.py: PredictBody)."""
 
     data: list[Any] | None = None
     fn_index: int | None = None
@@ -51,19 +54,23 @@ class Submission:
     trigger_id: int | None = None
 
 
-@attrs.define
+@attrs.frozen
 class Request:
-    """One request of a client, with its whole body; names of headers are in lower case."""
+    """One request of a client, with its whole body. Names of headers are in lower case.
+
+    ``is_websocket``: it asks for a WebSocket.
+    """
 
     exchange: int
     method: str
     target: str
     headers: Headers
     body: bytes
-    parts: tuple[str, ...] = ()  # what stood for the {} of the route
+    is_websocket: bool = False
 
     @property
     def path(self) -> str:
+        """The target without its query."""
         return self.target.partition("?")[0]
 
     @property
@@ -75,13 +82,14 @@ class Request:
 
     @property
     def query(self) -> Mapping[str, list[str]]:
+        """The values of each name in the query."""
         return parse_qs(self.target.partition("?")[2], keep_blank_values=True)
 
     def asked(self, name: str) -> str:
-        """A value of the query.
+        """The last value of *name* in the query.
 
         Raises:
-            Refusal: it is missing.
+            Refusal: there is none.
         """
         values = self.query.get(name)
         if not values:
@@ -92,10 +100,10 @@ class Request:
 def read_submission(
     body: bytes | str, limits: ServerLimits, *required: str, fields: Iterable[str] = tuple(_FIELDS)
 ) -> Submission:
-    """What a client hands in, as far as it is in *fields*; *required* must be there, and not null.
+    """Read the *fields* of a body. Those that are *required* must be there and not null.
 
     Raises:
-        Refusal: it is no JSON object, something is missing, or has a wrong type.
+        Refusal: the body is no JSON object, a field is missing, or has a wrong type.
     """
     try:
         said = json.loads(body, max_size=limits.request, max_depth=limits.json_depth)
@@ -118,6 +126,19 @@ def read_submission(
         raise _invalid(*wrong)
     known: dict[str, Any] = {name: said.get(name) for name in (*fields, "event_data")}
     return Submission(**known)
+
+
+def function_meant(app: App, submission: Submission, api_name: str | None = None) -> Function:
+    """The function that a client means: its index wins over its name.
+
+    Raises:
+        Refusal: there is no such function.
+    """
+    index = submission.fn_index
+    for function in app.functions:
+        if function.fn_index == index or (index is None and function.api_name == api_name):
+            return function
+    raise Refusal(*BROKEN)
 
 
 def _missing(place: str, name: str) -> dict[str, Any]:

@@ -1,31 +1,61 @@
-"""Which request means what: the table is the whole truth.
+"""Requests of clients: the table of routes, and what the server does for each.
 
-A route has the releases that have it, and may depend on what the protocol's row says (gradio
-routes.py of each version).
+Rule: a protocol's traits say how it goes, and a release's manners what it does. No name of a
+protocol is compared.
 """
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 from urllib.parse import unquote
 
 import attrs
 
 from sansio_gradio.protocol.protocols import Channel, Handover
+from sansio_gradio.protocol.states import Msg
 from sansio_gradio.server.app import App
-from sansio_gradio.server.clients import Clients
-from sansio_gradio.server.events import Answer
-from sansio_gradio.server.requests import WEBSOCKET, Refusal, Request
-from sansio_gradio.server.versions import covers
+from sansio_gradio.server.calls import PlainCalls
+from sansio_gradio.server.channels import Channels
+from sansio_gradio.server.documents import Documents
+from sansio_gradio.server.events import HTML, SendResponse
+from sansio_gradio.server.jobs import ServerJob, Stage
+from sansio_gradio.server.messages import Messages
+from sansio_gradio.server.queue import Queue
+from sansio_gradio.server.requests import (
+    BROKEN,
+    Refusal,
+    Request,
+    Submission,
+    function_meant,
+    read_submission,
+)
+from sansio_gradio.server.streaming_input import StreamingInputs
+from sansio_gradio.server.versions import Manner, covers
+from sansio_gradio.server.websockets import WebSocketJobs
+from sansio_gradio.wire import json
 
-Handler: TypeAlias = Callable[[Clients, Request], Answer | None]
+__all__ = ["Route", "Routes"]
+
+CLOSED: Final = (
+    "This API endpoint does not accept direct HTTP POST requests. "
+    "Please join the queue to use this API."
+)
+
+Handler: TypeAlias = Callable[[Any, Request, tuple[str, ...]], SendResponse | None]
+"""A method of ``Routes``. It is given the request and the parts of its path that stand for ``{}``.
+None: the answer comes later, or a channel was opened."""
 
 
 @attrs.frozen
 class Route:
-    """One row: ``{}`` in the path is one segment; ``prefixed``: below the app's api_prefix;
-    ``asked``: only where data is asked for."""
+    """One row of the table. ``{}`` in the path is one segment.
+
+    ``releases``: those that have the route. ``prefixed``: it is below the app's ``api_prefix``.
+    ``channel``: only protocols with this one have it. ``asked``: only protocols that ask for data.
+    """
 
     method: str
     path: str
@@ -34,9 +64,10 @@ class Route:
     prefixed: bool = True
     channel: Channel | None = None
     asked: bool = False
+    is_websocket: bool = False
 
     def match(self, app: App, path: str) -> tuple[str, ...] | None:
-        """What stands for each ``{}``; None: it is not meant, or the app has no such route."""
+        """The parts of *path* that stand for ``{}``; None if the route is not meant."""
         prefix = app.api_prefix if self.prefixed else ""
         own, theirs = f"{prefix}{self.path}".split("/"), path.rstrip("/").split("/")
         pairs = list(zip(own, theirs, strict=False))
@@ -51,42 +82,226 @@ class Route:
         return tuple(unquote(given) for mine, given in pairs if mine == "{}")
 
 
-def find(app: App, request: Request) -> Handler:
-    """Who deals with a request; it learns its ``parts``.
+class Routes:
+    """Does what a request asks for (gradio routes.py of each version)."""
 
-    Raises:
-        Refusal: nobody does.
-    """
-    status, text = 404, "Not Found"
-    for route in ROUTES:
-        parts = route.match(app, request.path)
-        if parts is not None and route.method == request.method:
-            request.parts = parts
-            return route.handler
-        if parts is not None and route.method != WEBSOCKET:
+    def __init__(
+        self,
+        app: App,
+        *,
+        queue: Queue,
+        channels: Channels,
+        messages: Messages,
+        calls: PlainCalls,
+        inputs: StreamingInputs,
+        sockets: WebSocketJobs,
+        app_id: int,
+    ) -> None:
+        self._app = app
+        self._queue = queue
+        self._sessions = queue.sessions
+        self._channels = channels
+        self._messages = messages
+        self._calls = calls
+        self._inputs = inputs
+        self._sockets = sockets
+        self._documents = Documents(app, app_id=app_id)
+
+    def answer(self, request: Request) -> SendResponse | None:
+        """Do what is asked. None: the answer comes later, or a channel was opened."""
+        try:
+            handler, parts = self._find(request)
+            return handler(self, request, parts)
+        except Refusal as refusal:
+            return SendResponse(request.exchange, *refusal.args)
+
+    def _find(self, request: Request) -> tuple[Handler, tuple[str, ...]]:
+        status, text = 404, "Not Found"
+        for route in self._TABLE:
+            parts = route.match(self._app, request.path)
+            if parts is None or route.is_websocket is not request.is_websocket:
+                continue
+            if route.method == request.method:
+                return route.handler, parts
             status, text = 405, "Method Not Allowed"
-    if request.method == WEBSOCKET:
-        raise Refusal(403, "", None)
-    raise Refusal(status, {"detail": text})
+        if request.is_websocket:
+            raise Refusal(403, "", None)
+        raise Refusal(status, {"detail": text})
 
+    # Documents
 
-ROUTES: Final = (
-    Route("GET", "/config", Clients.config, prefixed=False),
-    Route("GET", "", Clients.page, prefixed=False),
-    Route("HEAD", "", Clients.page, prefixed=False),
-    Route("GET", "/info", Clients.info, ">=3.26"),
-    Route("GET", "/app_id", Clients.app_id),
-    Route("POST", "/queue/join", Clients.join, channel=Channel.SESSION_STREAM),
-    Route("GET", "/queue/data", Clients.stream, channel=Channel.SESSION_STREAM),
-    Route("GET", "/queue/join", Clients.job_stream, channel=Channel.JOB_STREAM),
-    Route(WEBSOCKET, "/queue/join", Clients.socket, channel=Channel.WEBSOCKET),
-    Route("POST", "/queue/data", Clients.hand_over, channel=Channel.JOB_STREAM, asked=True),
-    Route("POST", "/queue/data", Clients.hand_over, channel=Channel.SESSION_STREAM, asked=True),
-    Route("POST", "/cancel", Clients.cancel, ">=4.31"),
-    Route("POST", "/reset", Clients.reset, ">=3.6"),
-    Route("GET", "/heartbeat/{}", Clients.heartbeat, ">=4.25"),
-    Route("POST", "/api/{}", Clients.call),
-    Route("POST", "/run/{}", Clients.call, ">=3.9"),
-    Route("POST", "/stream/{}", Clients.feed, ">=5.0"),
-    Route("POST", "/stream/{}/close", Clients.end_input, ">=5.0"),
-)
+    def _config(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        return SendResponse(request.exchange, 200, self._documents.config(request.root))
+
+    def _page(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        """A page of our own, with the config where old clients look for it."""
+        config = json.dumps(self._documents.config(request.root)).decode()
+        config = config.replace("<", "\\u003c")  # no text of the app ends the script
+        title = re.sub("[<>&]", "", self._app.title)
+        text = (
+            f"<!doctype html>\n<html><head><meta charset=utf-8><title>{title}</title>"
+            f"<script>window.gradio_config = {config};</script></head>"
+            f"<body><h1>{title}</h1><p>This app is spoken to by its API.</p></body></html>\n"
+        )
+        return SendResponse(request.exchange, 200, text, HTML)
+
+    def _info(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        return SendResponse(request.exchange, 200, self._documents.info())
+
+    def _app_id(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        return SendResponse(request.exchange, 200, {"app_id": self._documents.app_id})
+
+    # The queue
+
+    def _join(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        """A job for the session's stream."""
+        asked = self._app.traits.handover is Handover.ASKED
+        submission = self._submission(request, *([] if asked else ["data"]))
+        if submission.session_hash is None:
+            old = self._app.version < (4, 20)
+            text = "No session hash provided." if old else "Session hash not found."
+            raise Refusal(400, {"detail": text})
+        if submission.fn_index is None:
+            raise Refusal(400, {"detail": "No function index provided."})
+        if full := self._queue.why_full():
+            raise Refusal(503, {"detail": full})
+        function = function_meant(self._app, submission)
+        job = self._queue.new_job(request.headers)
+        session = self._queue.session(submission.session_hash)
+        if asked:
+            submission = attrs.evolve(submission, data=None)
+        self._queue.describe(job, function, submission)
+        if session.messages is None:
+            session.messages = deque()
+        session.pending.add(job.event_id)
+        self._queue.enter(job)
+        return SendResponse(request.exchange, 200, {"event_id": job.event_id})
+
+    def _stream(self, request: Request, _: tuple[str, ...]) -> None:
+        """The event stream of a session."""
+        session = self._sessions.get(request.asked("session_hash"))
+        self._channels.open_session_stream(request.exchange, session)
+
+    def _job_stream(self, request: Request, _: tuple[str, ...]) -> None:
+        """The event stream of one job (4.0 to 4.8)."""
+        fn_index, session_hash = request.asked("fn_index"), request.asked("session_hash")
+        data = request.query.get("data", ["null"])[-1]
+        said = read_submission(f'{{"data":{data}}}', self._queue.limits)
+        index = int(fn_index) if re.fullmatch("[0-9]{1,9}", fn_index) else None
+        submission = attrs.evolve(said, fn_index=index, session_hash=session_hash)
+        function = function_meant(self._app, submission)
+        job = self._queue.new_job(request.headers, request.exchange)
+        self._queue.describe(job, function, submission)
+        self._channels.open_stream(request.exchange, job)
+        self._queue.admit(job)
+
+    def _hand_over(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        """The data that a job was asked for."""
+        submission = self._submission(request, "data")
+        job = self._queue.named(submission.event_id)
+        if job is None or job.stage is not Stage.ASKED or job.function is None:
+            raise Refusal(*BROKEN)
+        self._queue.describe(job, job.function, submission)
+        self._queue.ready(job)
+        return SendResponse(request.exchange, 200, None)
+
+    def _cancel(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        """Servers cancel by function: its other running jobs in that session die silently."""
+        fields = ("session_hash", "fn_index", "event_id")
+        named = read_submission(request.body, self._queue.limits, *fields, fields=fields)
+        for job in self._sessions.jobs_of(named.session_hash):
+            of_function = job.function is not None and job.function.fn_index == named.fn_index
+            if job.event_id == named.event_id or (of_function and job.is_at_work):
+                self._stop(job)
+        session = self._sessions.get(named.session_hash)
+        if session is not None and named.event_id in session.pending:
+            # Servers from 4.31 on complete a job that was cancelled, with an empty output.
+            message = self._messages.make(Msg.PROCESS_COMPLETED, event_id=named.event_id, output={})
+            self._channels.tell_session(session, message)
+        return SendResponse(request.exchange, 200, {"success": True})
+
+    def _reset(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        """From 4.0 to 4.34 it stops a job, without a word."""
+        stops = self._app.does(Manner.RESET_STOPS)
+        named = read_submission(request.body, self._queue.limits, fields=["event_id"])
+        job = self._queue.named(named.event_id)
+        if stops and job is not None:
+            self._stop(job)
+        return SendResponse(request.exchange, 200, {"success": not stops or job is not None})
+
+    def _heartbeat(self, request: Request, parts: tuple[str, ...]) -> None:
+        self._channels.open_stream(request.exchange, parts[0])
+
+    def _socket(self, request: Request, _: tuple[str, ...]) -> None:
+        self._sockets.request(request)
+
+    # Plain calls and streaming input
+
+    def _call(self, request: Request, parts: tuple[str, ...]) -> SendResponse | None:
+        """A run without the queue."""
+        submission = self._submission(request, "data")
+        function = function_meant(self._app, submission, parts[0])
+        if function.queue and not self._app.api_open:
+            raise Refusal(404, {"detail": CLOSED})
+        if function.cancels:
+            return self._call_cancels(request, function.cancels, submission)
+        self._calls.request(request, function, submission)
+        return None
+
+    def _call_cancels(
+        self, request: Request, cancels: tuple[int, ...], said: Submission
+    ) -> SendResponse:
+        """Stop the jobs of these functions. Since 4.32 only browsers do so."""
+        if not self._app.does(Manner.BACKEND_CANCELS):
+            raise Refusal(500, self._messages.error_output(None))
+        for job in self._sessions.jobs_of(said.session_hash):
+            if job.function is not None and job.function.fn_index in cancels:
+                self._queue.kill(job)
+                if self._app.traits.channel is Channel.WEBSOCKET:
+                    self._channels.end_of(job)
+        output = self._messages.output(data=[], duration=0.0, average_duration=0.0)
+        return SendResponse(request.exchange, 200, output)
+
+    def _feed(self, request: Request, parts: tuple[str, ...]) -> SendResponse:
+        """The next piece of a streaming input (5.0 and later)."""
+        data = self._submission(request, "data").data
+        self._inputs.receive(self._fed(parts), data)
+        return SendResponse(request.exchange, 200, {"msg": "success"})
+
+    def _end_input(self, request: Request, parts: tuple[str, ...]) -> SendResponse:
+        self._inputs.end(self._fed(parts))
+        return SendResponse(request.exchange, 200, {"msg": "success"})
+
+    def _fed(self, parts: tuple[str, ...]) -> ServerJob:
+        job = self._queue.named(parts[0])
+        if job is None:
+            raise Refusal(404, "", None)
+        return job
+
+    def _stop(self, job: ServerJob) -> None:
+        self._queue.kill(job)
+        self._channels.end_of(job)
+
+    def _submission(self, request: Request, *required: str) -> Submission:
+        return read_submission(request.body, self._queue.limits, *required)
+
+    _TABLE: ClassVar = (
+        Route("GET", "/config", _config, prefixed=False),
+        Route("GET", "", _page, prefixed=False),
+        Route("HEAD", "", _page, prefixed=False),
+        Route("GET", "/info", _info, ">=3.26"),
+        Route("GET", "/app_id", _app_id),
+        Route("POST", "/queue/join", _join, channel=Channel.SESSION_STREAM),
+        Route("GET", "/queue/data", _stream, channel=Channel.SESSION_STREAM),
+        Route("GET", "/queue/join", _job_stream, channel=Channel.JOB_STREAM),
+        Route("GET", "/queue/join", _socket, channel=Channel.WEBSOCKET, is_websocket=True),
+        Route("POST", "/queue/data", _hand_over, channel=Channel.JOB_STREAM, asked=True),
+        Route("POST", "/queue/data", _hand_over, channel=Channel.SESSION_STREAM, asked=True),
+        Route("POST", "/cancel", _cancel, ">=4.31"),
+        Route("POST", "/reset", _reset, ">=3.6"),
+        Route("GET", "/heartbeat/{}", _heartbeat, ">=4.25"),
+        Route("POST", "/api/{}", _call),
+        Route("POST", "/run/{}", _call, ">=3.9"),
+        Route("POST", "/stream/{}", _feed, ">=5.0"),
+        Route("POST", "/stream/{}/close", _end_input, ">=5.0"),
+    )

@@ -1,6 +1,6 @@
 """What a function of an app may say while it runs.
 
-A function that wants to takes a parameter annotated ``Run``; clients do not see it:
+Give the function a parameter annotated ``Run``. Clients do not see it:
 
     @app.endpoint("/work")
     def work(steps: int, run: Run) -> str:
@@ -18,19 +18,21 @@ import attrs
 
 from sansio_gradio.wire.headers import Headers
 
+__all__ = ["Logged", "Progressed", "Run", "Said"]
+
 T = TypeVar("T")
 
 
 @attrs.frozen
 class Progressed:
-    """How far the nested loops of a run are, outermost first."""
+    """How far a run is: one dict for each nested loop, outermost first."""
 
     units: tuple[dict[str, Any], ...]
 
 
 @attrs.frozen(kw_only=True)
 class Logged:
-    """A notice for the user: what ``gr.Info`` and its like show."""
+    """A notice for the user, as ``gr.Info`` shows it."""
 
     text: str
     level: str
@@ -44,9 +46,9 @@ Said: TypeAlias = Progressed | Logged
 
 @attrs.define(eq=False, kw_only=True)
 class Run:
-    """One run of a function: who asked, and a way to tell them how far it is.
+    """One run of a function: its client's session and headers, and what to tell that client.
 
-    ``say`` carries what is told to the server; it may be called from any thread.
+    ``say`` takes what is told to the server. It may be called from any thread.
     """
 
     session_hash: str | None
@@ -64,8 +66,8 @@ class Run:
         unit: str = "steps",
         desc: str | None = None,
     ) -> None:
-        """Tell how far the run is: a fraction, or *index* of *length*; inside ``track``, beneath
-        the loops under way."""
+        """Tell how far the run is: a fraction, or *index* of *length*. Inside ``track`` it is shown
+        below the running loops."""
         own = {"index": index, "length": length, "unit": unit, "progress": progress, "desc": desc}
         self._say(Progressed((*map(dict, self._loops), own)))
 
@@ -77,7 +79,7 @@ class Run:
         unit: str = "steps",
         desc: str | None = None,
     ) -> Iterator[T]:
-        """Loop over *items*, telling how far the loop is; loops may be nested."""
+        """Loop over *items* and tell how far the loop is. Loops may be nested."""
         if length is None and isinstance(items, Sized):
             length = len(items)
         loop = {"index": 0, "length": length, "unit": unit, "progress": None, "desc": desc}
@@ -91,15 +93,16 @@ class Run:
             self._loops.remove(loop)
 
     def info(self, text: str, **how: Any) -> None:
-        """Show a notice; ``title``, ``duration`` (seconds, None: until dismissed), ``visible``."""
+        """Show a notice. Options: ``title``, ``duration`` (seconds; None: until dismissed),
+        ``visible``."""
         self._log(text, "info", **how)
 
     def warning(self, text: str, **how: Any) -> None:
-        """Show a warning; as ``info``."""
+        """Show a warning. Options as for ``info``."""
         self._log(text, "warning", **how)
 
     def success(self, text: str, **how: Any) -> None:
-        """Show that something worked (servers from 5.10 on); as ``info``."""
+        """Show that something worked (Gradio 5.10 and later). Options as for ``info``."""
         self._log(text, "success", **how)
 
     def _log(

@@ -1,28 +1,30 @@
-"""Python values as a server sends them: JSON, and a copy.
+"""Python values as a server sends them: a copy, made of what JSON knows.
 
-What a function returns is its own, and it may go on changing it: a chat's history that grows
-between two yields must not change under the diff that is taken from it.
+A function may go on changing what it has yielded, as a chat's history that grows. The copy keeps
+the value for the next diff.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, TypeGuard, cast
+from typing import Any, Final, TypeGuard, cast
 
 from sansio_gradio.errors import LocalProtocolError
 
-_MAX_DEPTH = 256
+__all__ = ["plain"]
+
+_MAX_DEPTH: Final = 256
 
 
 def plain(value: Any, _depth: int = 0) -> Any:
     """A copy of *value* in lists, dicts and scalars.
 
-    Tuples become lists; what JSON has no number for (NaN, infinities) becomes None, as in Gradio's
-    ORJSONResponse; an enum member becomes its value where it is a ``str`` or ``int``.
+    Tuples become lists. NaN and the infinities become None, as in Gradio's ORJSONResponse. Members
+    of a ``str`` or ``int`` enum become their values.
 
     Raises:
-        LocalProtocolError: it holds something that no JSON can say, or is nested too deeply.
+        LocalProtocolError: JSON has no such value, or it is nested too deeply.
     """
     if value is None or value is True or value is False:
         return value
@@ -33,12 +35,14 @@ def plain(value: Any, _depth: int = 0) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if _depth > _MAX_DEPTH:
-        raise LocalProtocolError("A value is nested too deeply to be sent.")
+        raise LocalProtocolError(
+            f"A value is nested too deeply for JSON: more than {_MAX_DEPTH} levels."
+        )
     if isinstance(value, list | tuple):
         return [plain(item, _depth + 1) for item in cast("list[Any]", value)]
     if _is_mapping(value):
         return {_key(key): plain(item, _depth + 1) for key, item in value.items()}
-    raise LocalProtocolError(f"A value of type {type(value).__name__} cannot be sent as JSON.")
+    raise LocalProtocolError(_cannot_send("value", value))
 
 
 def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
@@ -48,4 +52,9 @@ def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
 def _key(key: Any) -> str:
     if isinstance(key, str):
         return str.__str__(key)
-    raise LocalProtocolError(f"A key of type {type(key).__name__} cannot be sent as JSON.")
+    raise LocalProtocolError(_cannot_send("key", key))
+
+
+def _cannot_send(what: str, value: object) -> str:
+    kind = type(value).__name__
+    return f"A {what} of type {kind} cannot be sent as JSON: return str, numbers, lists, dicts."

@@ -1,11 +1,10 @@
 """Which Gradio the server role poses as, and what that one does, as data.
 
-A protocol's row says what its transport is. What is here changed *within* a protocol, from one
-release to the next: a key more in a message, a route that came or went. PROTOCOL.md's feature table
-and the recordings of real servers are the sources.
+A protocol's traits say how it travels. The data here changed within a protocol, from one release
+to the next: a new key in a message, a route that came or went. It is taken from recordings of real
+servers.
 
-Releases are written as ``>=3.1.5<3.17``: from the first on, up to but without the second. Either
-may be missing.
+Releases are written as ``>=3.1.5<3.17``: from 3.1.5 on, before 3.17. Either part may be missing.
 """
 
 from __future__ import annotations
@@ -18,6 +17,16 @@ from typing import Any, Final
 
 from sansio_gradio.protocol.features import Version, version_numbers
 from sansio_gradio.wire import json
+
+__all__ = [
+    "NEWEST_VERSION",
+    "Manner",
+    "covers",
+    "filled",
+    "protocol_of",
+    "template",
+    "typical",
+]
 
 _RELEASES: Final = re.compile(r"(?:>=([\d.]+))?(?:<([\d.]+))?")
 _KEY: Final = re.compile(r"(\w+)([<>=\d.]*)(?::(\S+))?")
@@ -33,10 +42,10 @@ def covers(releases: str, version: Version) -> bool:
 
 
 def template(keys: str, version: Version) -> dict[str, Any]:
-    """The object that servers of *version* write, before anybody has given it values.
+    """The object that servers of *version* write, with its constant values only.
 
-    *keys* are in the order of servers, each with the releases that have it and with its value where
-    that is always the same: ``msg theme<3.17 css is_space>=3.1.5<3.17:false``.
+    *keys* are in the order of servers: ``msg theme<3.17 css is_space>=3.1.5<3.17:false``. A key may
+    have the releases that know it, and its value if that is always the same.
     """
     made: dict[str, Any] = {}
     for word in keys.split():
@@ -49,7 +58,7 @@ def template(keys: str, version: Version) -> dict[str, Any]:
 
 
 def filled(template: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of *template* with those of the *values* that it has a key for."""
+    """A copy of *template* with those *values* for which it has a key."""
     return {key: values.get(key, value) for key, value in template.items()}
 
 
@@ -89,14 +98,15 @@ def protocol_of(version: Version) -> str:
     """The protocol that servers of *version* speak.
 
     Raises:
-        ValueError: there is no such version.
+        ValueError: there is no such version, or it is older than 3.0.
     """
     for name, (first, _) in _SPOKEN.items():
         if version >= first:
             return name
-    raise ValueError(f"not a version of Gradio from 3.0 on: {version}")
+    text = ".".join(map(str, version))
+    raise ValueError(f"not a version of Gradio from 3.0 on: {text or 'no numbers'}")
 
 
 def typical(protocol: str | None) -> str:
-    """A release that speaks *protocol*; the newest where none does."""
+    """A release that speaks *protocol*. The newest release if none does."""
     return _SPOKEN[protocol][1] if protocol in _SPOKEN else NEWEST_VERSION
