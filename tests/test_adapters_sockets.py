@@ -97,11 +97,13 @@ def test_parameters_that_are_called_like_options_get_their_arguments() -> None:
     app.add_function(slow)
     with serve_in_thread(app) as url, Client(url) as client:
         assert client.predict("x", 8, timeout=PATIENCE, api_name="/slow") == "x 8 no"
-        assert client.predict("x", isolated="yes", api_name="/slow") == "x 7 yes"
+        assert client.predict("x", 7, "yes", api_name="/slow") == "x 7 yes"
         with pytest.raises(LocalProtocolError, match="'timeout' is an option of every call"):
             client.predict("x", timeout=120, api_name="/slow")
         with pytest.raises(LocalProtocolError, match="'isolated' is an option of every call"):
             client.submit("x", isolated=True, api_name="/slow").result()
+        with pytest.raises(LocalProtocolError, match="'isolated' is an option of every call"):
+            client.predict("x", isolated=True, api_name="/slow")
 
 
 def test_state_is_kept_between_calls_and_not_shown(client: Client) -> None:

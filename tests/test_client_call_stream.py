@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from conversation_driver import COUNT, ECHO, PLAIN, STATE, TEXT, Talk, app, config
 
+from sansio_gradio.client.call import Call
 from sansio_gradio.client.commands import Abort, Pause, Resume, SendRequest
 from sansio_gradio.errors import (
     AppError,
@@ -19,7 +20,7 @@ from sansio_gradio.errors import (
     ServerStoppedError,
     ValidationError,
 )
-from sansio_gradio.events import Anomaly, JobCancelled, MessageReceived, SessionClosed
+from sansio_gradio.events import Accepted, Anomaly, JobCancelled, MessageReceived, SessionClosed
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo
 
@@ -359,10 +360,49 @@ def test_a_job_that_the_server_stops_for_another_s_sake_has_failed() -> None:
     assert type(talk.failure_of(job)) is ServerStoppedError
 
 
-def test_streaming_inputs_are_not_for_this_api() -> None:
+def test_a_streaming_input_is_handed_over_in_pieces() -> None:
     talk, job, stream = joined()
+    talk.conversation.send(job, "more", headers={"X-Mine": "1"})
+    assert talk.new() == []  # before it is asked for
+    events(talk, stream, ("generating", [1]))
+    piece = talk.request(f"{BASE}/stream/e")
+    assert ("x-mine", "1") in piece.headers
+    sent = json.loads(piece.body or b"")
+    assert (sent["data"], sent["session_hash"], sent["simple_format"]) == (["more"], "e", True)
+    talk.answer(piece, {"msg": "success"})
+    answers = [(receipt.chunk, receipt.answer) for receipt in talk.of(Accepted)]
+    assert answers == [(0, {"event_id": "e"}), (1, {"msg": "success"})]
+    talk.conversation.end_input(job)
+    events(talk, stream, ("generating", [2]))
+    end = talk.request(f"{BASE}/stream/e/close")
+    assert end.body is None
+    talk.answer(end, {"msg": "success"})
+    events(talk, stream, ("complete", [2]))
+    assert talk.data_of(job) == (2,)
+    assert talk.values == [(1,), (2,)]
+
+
+def test_an_input_that_is_whole_ends_behind_its_one_piece() -> None:
+    talk = talk_to()
+    job = talk.conversation.begin(Call(args=("x",), fn_index=ECHO, whole_input=True))
+    talk.answer(talk.request(f"{BASE}/call/echo"), {"event_id": "e"})
+    stream = talk.request(f"{BASE}/call/echo/e")
+    talk.open(stream)
+    events(talk, stream, ("generating", [1]))
+    talk.answer(talk.request(f"{BASE}/stream/e/close"), {"msg": "success"})
+    events(talk, stream, ("complete", [1]))
+    assert talk.data_of(job) == (1,)
+
+
+def test_a_piece_that_cannot_be_handed_over_ends_the_job() -> None:
+    talk, job, stream = joined()
+    talk.conversation.send(job, "more")
+    events(talk, stream, ("generating", [1]))
+    talk.answer(talk.request(f"{BASE}/stream/e"), b"", status=500)
+    assert talk.failure_of(job).phase == "send"
+
+
+def test_an_endpoint_that_takes_its_input_all_at_once_takes_no_pieces() -> None:
+    talk, job, _ = joined(fn_index=COUNT)
     with pytest.raises(LocalProtocolError, match="in pieces"):
         talk.conversation.send(job, "chunk")
-    events(talk, stream, ("generating", [1]))
-    assert talk.ends_of(job) == []
-    assert talk.new() == []

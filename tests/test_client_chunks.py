@@ -119,3 +119,22 @@ def test_what_takes_no_pieces_is_given_none(
 def endpoint(inputs: list[int], connection: str | None = "stream") -> Endpoint:
     dependency: Any = {"inputs": inputs, "api_name": "f", "connection": connection}
     return AppInfo.from_config(sample_apps.config(dependency)).endpoints[0]
+
+
+def test_an_input_that_is_whole_ends_at_once_where_it_could_go_on() -> None:
+    handed: list[Chunk] = []
+    given = StreamingInput(is_whole=True)
+    given.begin(endpoint([1]), handed.append)
+    given.begin(endpoint([1]), handed.append)  # handed in again
+    for _ in range(2):
+        given.asked()
+    assert handed == [Chunk(1, None, ())]
+    with pytest.raises(LocalProtocolError, match="ended"):
+        given.add(["one"])
+    ended = StreamingInput(is_whole=True)
+    ended.add(None)
+    ended.begin(endpoint([1]), handed.append)
+    ended.asked()
+    ended.asked()
+    assert handed == [Chunk(1, None, ())] * 2
+    StreamingInput(is_whole=True).begin(endpoint([1]), None)  # there is one way, and no end to tell

@@ -457,6 +457,18 @@ def test_an_endpoint_that_takes_its_input_all_at_once_takes_no_pieces() -> None:
     assert talk.data_of(job) == (1,)
 
 
+def test_a_piece_is_refused_at_once_where_only_the_arguments_are_not_known_yet() -> None:
+    talk = Talk(app())
+    job = talk.conversation.submit(number=1, fn_index=COUNT)
+    for verb in (lambda: talk.conversation.send(job, 1), lambda: talk.conversation.end_input(job)):
+        with pytest.raises(LocalProtocolError, match="in pieces"):
+            verb()
+    assert talk.ends_of(job) == []
+    job = talk.conversation.submit(text="x", fn_index=ECHO)
+    assert talk.conversation.send(job, "y") == 1
+    talk.conversation.end_input(job)
+
+
 def test_a_job_whose_endpoint_turns_out_to_take_no_pieces_is_not_handed_in() -> None:
     talk = Talk()
     request = talk.request("/config")

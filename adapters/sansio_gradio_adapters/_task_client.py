@@ -131,12 +131,17 @@ class TaskClient:
         fn_index: int | None = None,
         headers: Fields | None = None,
         timeout: float | None = None,
+        isolated: bool = False,
+        event_data: Any = None,
+        trigger_id: int | None = None,
         **kwargs: Any,
     ) -> Any:
         """Call an endpoint and wait for what it returns: one value, or a tuple of several.
 
-        ``headers`` go with this call only. ``timeout``: seconds until the job is given up. A task
-        that is cancelled here gives it up, too.
+        ``headers`` go with this call only. ``timeout``: seconds until the job is given up.
+        ``isolated``, ``event_data`` and ``trigger_id``: as for ``submit``. Where the endpoint takes
+        its input in pieces, these arguments are all of it. A task that is cancelled here gives the
+        job up, too.
 
         Raises:
             AppError: the app said no.
@@ -151,7 +156,11 @@ class TaskClient:
                 fn_index=fn_index,
                 headers=headers,
                 timeout=timeout,
+                isolated=isolated,
+                event_data=event_data,
+                trigger_id=trigger_id,
                 want=Want.RESULT,
+                whole_input=True,
             )
         )
 
@@ -212,6 +221,9 @@ class TaskClient:
         fn_index: int | None = None,
         headers: Fields | None = None,
         timeout: float | None = None,
+        isolated: bool = False,
+        event_data: Any = None,
+        trigger_id: int | None = None,
         in_flight: int = 8,
         ordered: bool = True,
         on_error: OnError = "raise",
@@ -221,7 +233,8 @@ class TaskClient:
         At most *in_flight* calls are held at a time, and no input is asked for before it has room.
         The results come in the order of the inputs, or without ``ordered`` as they are ready. A
         call that fails raises, which gives up the rest; ``on_error="return"`` gives its error in
-        the place of its result, ``"skip"`` nothing. ``timeout``: seconds for each call.
+        the place of its result, ``"skip"`` nothing. ``timeout``: seconds for each call. The other
+        options are those of ``predict``, for each call.
         """
         world = self._open_world()
 
@@ -234,7 +247,11 @@ class TaskClient:
             fn_index=fn_index,
             headers=headers,
             timeout=timeout,
+            isolated=isolated,
+            event_data=event_data,
+            trigger_id=trigger_id,
             want=Want.RESULT,
+            whole_input=True,
         )
         calls = Calls(
             self._core, run, call, inputs, in_flight=in_flight, ordered=ordered, on_error=on_error

@@ -150,11 +150,16 @@ class Client:
         fn_index: int | None = None,
         headers: Fields | None = None,
         timeout: float | None = None,
+        isolated: bool = False,
+        event_data: Any = None,
+        trigger_id: int | None = None,
         **kwargs: Any,
     ) -> Any:
         """Call an endpoint and wait for what it returns: one value, or a tuple of several.
 
         ``headers`` go with this call only. ``timeout``: seconds until the job is given up.
+        ``isolated``, ``event_data`` and ``trigger_id``: as for ``submit``. Where the endpoint takes
+        its input in pieces, these arguments are all of it.
 
         Raises:
             AppError: the app said no.
@@ -170,7 +175,11 @@ class Client:
                 fn_index=fn_index,
                 headers=headers,
                 timeout=timeout,
+                isolated=isolated,
+                event_data=event_data,
+                trigger_id=trigger_id,
                 want=Want.RESULT,
+                whole_input=True,
             )
         )
         try:
@@ -236,6 +245,9 @@ class Client:
         fn_index: int | None = None,
         headers: Fields | None = None,
         timeout: float | None = None,
+        isolated: bool = False,
+        event_data: Any = None,
+        trigger_id: int | None = None,
         in_flight: int = 8,
         ordered: bool = True,
         on_error: OnError = "raise",
@@ -245,7 +257,8 @@ class Client:
         At most *in_flight* calls are held at a time, and no input is asked for before it has room.
         The results come in the order of the inputs, or without ``ordered`` as they are ready. A
         call that fails raises, which gives up the rest; ``on_error="return"`` gives its error in
-        the place of its result, ``"skip"`` nothing. ``timeout``: seconds for each call.
+        the place of its result, ``"skip"`` nothing. ``timeout``: seconds for each call. The other
+        options are those of ``predict``, for each call.
         """
         self._check_open()
         call = Call(
@@ -253,7 +266,11 @@ class Client:
             fn_index=fn_index,
             headers=headers,
             timeout=timeout,
+            isolated=isolated,
+            event_data=event_data,
+            trigger_id=trigger_id,
             want=Want.RESULT,
+            whole_input=True,
         )
         calls = Calls(
             self._core,

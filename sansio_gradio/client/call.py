@@ -43,6 +43,8 @@ class Call:
     trigger_id: int | None = None
     extra: Mapping[str, Any] | None = None
     want: Want = Want.ALL
+    whole_input: bool = False
+    """A streaming input ends behind the arguments."""
 
     def __attrs_post_init__(self) -> None:
         if not _is_time(self.timeout):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from sansio_gradio.client.chunks import Chunk
 from sansio_gradio.client.context import name_given
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.client.job import Job
@@ -64,6 +65,19 @@ class CallStream(JobChannel):
         else:
             super().stop(job, then)
 
+    def send_chunk(self, job: Job, chunk: Chunk) -> None:
+        """Hand over the next piece of a streaming input."""
+        # Whole values, as the first piece brings them.
+        more = {"data": chunk.data, "simple_format": True}
+        body = None if chunk.data is None else {**job.body, **more}
+        self._context.ask(
+            requests.next_chunk(job.event_id or "", body, chunk.headers),
+            phase="send",
+            deadline="send",
+            then=lambda answer: job.accepted(answer.json, chunk.number),
+            failed=job.fail,
+        )
+
     # Joining.
 
     def _joined(self, answer: Answer) -> None:
@@ -92,7 +106,9 @@ class CallStream(JobChannel):
         self._context.exchanges.watch(self._connection, self._silent)
 
     def _take(self, event: ServerSentEvent) -> None:
-        message = of_call(event.event, event.data, self._context.app.version, self._context.loads)
+        version, loads = self._context.app.version, self._context.loads
+        streaming = self._job.endpoint.streaming
+        message = of_call(event.event, event.data, version, loads, streaming=streaming)
         if message is not None:
             self._job.receive(message)
 

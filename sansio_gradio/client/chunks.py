@@ -26,10 +26,20 @@ class Chunk:
     headers: Headers
 
 
+def no_pieces() -> LocalProtocolError:
+    """What to tell of a piece for a job that takes none."""
+    return LocalProtocolError(
+        "Only a job of a streaming event takes its input in pieces: this endpoint gets all of it"
+        " with the call."
+    )
+
+
 class StreamingInput:
     """The pieces that wait until their turn has come."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_whole: bool = False) -> None:
+        """*is_whole*: it ends behind the piece that goes with the job."""
+        self._is_whole = is_whole
         self._endpoint: Endpoint | None = None
         self._hand_over: Callable[[Chunk], None] | None = None
         self._waiting: deque[Chunk] = deque()
@@ -70,14 +80,19 @@ class StreamingInput:
             self._waiting = deque(
                 attrs.evolve(chunk, data=self._bound(chunk.data)) for chunk in self._waiting
             )
+            if self._is_whole and self._takes_pieces(endpoint) and not self._has_ended:
+                self.add(None)
 
     def _bound(self, data: list[Any] | None) -> list[Any] | None:
         """A piece as on the wire, of what the caller gave."""
         if self._endpoint is None:
             return data
-        if self._hand_over is None or not self._endpoint.streaming:
-            raise LocalProtocolError("Only a job of a streaming event takes its input in pieces.")
+        if not self._takes_pieces(self._endpoint):
+            raise no_pieces()
         return None if data is None else self._endpoint.bind(data, {})
+
+    def _takes_pieces(self, endpoint: Endpoint) -> bool:
+        return endpoint.streaming and self._hand_over is not None
 
     def asked(self) -> None:
         """The server wants the next one."""

@@ -20,7 +20,6 @@ _CARRIERS: Final[Mapping[Channel, Callable[[Context, Job], Carrier]]] = {
     Channel.POLL: Polling,
     Channel.WEBSOCKET: JobChannel,
     Channel.JOB_STREAM: JobChannel,
-    Channel.CALL_STREAM: CallStream,
 }
 
 
@@ -42,6 +41,9 @@ class Dispatch:
             job.start(PlainCall(context, job))
         elif channel in _CARRIERS:
             job.start(_CARRIERS[channel](context, job))
+        elif channel is Channel.CALL_STREAM:
+            call = CallStream(context, job)
+            job.start(call, call.send_chunk)
         elif not own:
             self._main = self._main or SessionStream(context, self.session_hash, self._lost)
             job.start(self._main, self._main.send_chunk)

@@ -94,7 +94,7 @@ class Job:
         """The server had taken it before it was asked for that connection."""
         self.reopened = False
         """A second connection was opened for it already."""
-        self.input = StreamingInput()
+        self.input = StreamingInput(is_whole=call.whole_input)
         self._state = JobState.JOINING
         self._cancelling = False
         self._taken = False  # by the server

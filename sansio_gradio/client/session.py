@@ -10,6 +10,7 @@ from typing import Any, Final
 import attrs
 
 from sansio_gradio.client.call import Call, Want
+from sansio_gradio.client.chunks import no_pieces
 from sansio_gradio.client.context import Context
 from sansio_gradio.client.discovery import Discovery
 from sansio_gradio.client.dispatch import Dispatch
@@ -222,9 +223,9 @@ class Session:
         Raises:
             LocalProtocolError: the job is over, its input was ended, it takes none in pieces, the
                 piece does not fit, or a header cannot be sent. A job of which that is only known
-                with the app ends in this error.
+                with the app, or with its ``/info``, ends in this error.
         """
-        found, sent = self._running(job), checked(headers or ())
+        found, sent = self._taking_pieces(job), checked(headers or ())
         number = found.input.add(list(chunk), latest=latest, headers=sent)
         self._asked()
         return number
@@ -235,7 +236,7 @@ class Session:
         Raises:
             LocalProtocolError: as ``send``.
         """
-        self._running(job).input.add(None)
+        self._taking_pieces(job).input.add(None)
         self._asked()
 
     def endpoint_of(self, job: int) -> Endpoint | None:
@@ -364,6 +365,14 @@ class Session:
         found = self._jobs.get(job)
         if found is None or found.is_over:
             raise LocalProtocolError(f"job {job} is over, or was never there")
+        return found
+
+    def _taking_pieces(self, job: int) -> Job:
+        found = self._running(job)
+        # One that has begun knows by itself.
+        app = self.app if job in self._line else None
+        if app is not None and not found.call.endpoint_of(app).streaming:
+            raise no_pieces()
         return found
 
     def _expire(self, job: Job) -> None:

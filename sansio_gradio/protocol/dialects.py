@@ -51,10 +51,13 @@ def _told(text: JSON, loads: Loads) -> dict[str, JSON]:
     return inner if isinstance(inner, dict) and "error" in inner else {"error": text}
 
 
-def of_call(event: str, text: str, version: Version, loads: Loads = loads) -> Message | None:
+def of_call(
+    event: str, text: str, version: Version, loads: Loads = loads, *, streaming: bool = False
+) -> Message | None:
     """What an event of ``/call`` says; None: only that the connection is alive.
 
-    One that is not known is a message of an unknown kind.
+    *streaming*: the job takes its input in pieces, and what it yields asks for the next one. An
+    event that is not known is a message of an unknown kind.
 
     Raises:
         RemoteProtocolError: its data is not what such an event has, or no JSON.
@@ -67,7 +70,8 @@ def of_call(event: str, text: str, version: Version, loads: Loads = loads) -> Me
     match event, data:
         case "generating", list():
             output = {"data": data, "is_generating": True}
-            return {"msg": Msg.PROCESS_GENERATING.value, "output": output, "success": True}
+            kind = Msg.PROCESS_STREAMING if streaming else Msg.PROCESS_GENERATING
+            return {"msg": kind.value, "output": output, "success": True}
         case "complete", list():
             return {"msg": Msg.PROCESS_COMPLETED.value, "output": {"data": data}, "success": True}
         case "complete", None:  # the output of a job that was cancelled is empty

@@ -47,6 +47,33 @@ def test_a_piece_is_answered_before_the_next_is_given(client: Client, version: s
         job.send(5)
 
 
+@pytest.mark.parametrize("protocol", [None, "call", "call_v2"])
+def test_predict_and_map_give_one_piece_and_end_the_input(
+    server: RealServer, version: str, protocol: str | None
+) -> None:
+    if version.startswith(("3.", "4.")) or (protocol == "call_v2" and version.startswith("5.")):
+        pytest.skip("this server has no such thing")
+    with Client(server.url, strict=True, protocol=protocol) as client:
+        assert client.predict(1, api_name=TOTAL) == last_of(version, 1, 1)
+        expected = [last_of(version, number, number) for number in (2, 3)]
+        assert list(client.map([2, 3], TOTAL, isolated=True)) == expected
+
+
+def test_pieces_are_handed_over_by_the_simple_rest_api_too(
+    server: RealServer, version: str
+) -> None:
+    if version.startswith(("3.", "4.")):
+        pytest.skip("before Gradio 5.0 no input comes in pieces")
+    with Client(server.url, strict=True, protocol="call") as client:
+        job = client.submit(1, api_name=TOTAL)
+        outputs = iter(job)
+        assert next(outputs) == 1
+        job.send(2)
+        assert next(outputs) == 3
+        job.end_input()
+        assert job.result() == last_of(version, 3, 2)
+
+
 def test_pieces_given_ahead_wait_for_their_turn(client: Client, version: str) -> None:
     job = client.submit(1, api_name=TOTAL)
     for piece in range(2, 21):
