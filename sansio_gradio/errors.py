@@ -181,3 +181,14 @@ class JobCancelledError(GradioError):
     """The job was cancelled by its own client."""
 
     default_message = "The job was cancelled."
+
+
+def unforeseen(error: Exception) -> RemoteProtocolError:
+    """What ends in place of the client when *error*, which nobody foresaw, is raised within."""
+    try:
+        said = f"{type(error).__name__}: {error}"
+    except Exception:  # an error that cannot say what it is
+        said = type(error).__name__
+    broken = RemoteProtocolError(f"what came could not be dealt with: {said[:200]}")
+    broken.__cause__ = error
+    return broken

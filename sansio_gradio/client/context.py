@@ -11,7 +11,7 @@ import attrs
 from sansio_gradio.client.exchanges import Answer, Exchanges, OnAnswer, OnError
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.timers import Timers
-from sansio_gradio.errors import GradioError, RemoteProtocolError
+from sansio_gradio.errors import GradioError, RemoteProtocolError, unforeseen
 from sansio_gradio.events import Anomaly, Event, SessionLost
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol import requests
@@ -74,6 +74,15 @@ class Context:
 
     def anomaly(self, what: str, *, job: int | None = None, message: Message | None = None) -> None:
         self.emit(Anomaly(session=self.session, what=what, job=job, message=message))
+
+    def fault(self, error: Exception, *, job: int | None = None) -> RemoteProtocolError:
+        """What ends in place of the client where something raised what nobody foresaw.
+
+        It is a mistake of this library, or of a function that it was given (``json_loads``).
+        """
+        broken = unforeseen(error)
+        self.anomaly(broken.message, job=job)
+        return broken
 
     def ask(
         self,

@@ -11,12 +11,14 @@ Time is told with ``now`` (monotonic seconds) to any of the verbs below, at leas
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import TypedDict
 
 from sansio_gradio.client.commands import ConversationCommand
+from sansio_gradio.client.exchanges import Exchange
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.session import Session
+from sansio_gradio.errors import ConnectFailed, GradioError
 from sansio_gradio.events import Event
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.wire.headers import Fields
@@ -46,9 +48,13 @@ class Conversation(Session):
         """What the application should know next; None: nothing for now."""
         while self._context.events:
             item = self._context.events.popleft()
-            event = item() if callable(item) else item
-            if event is not None:
-                return event
+            try:
+                event = item() if callable(item) else item
+            except Exception as error:  # see ``fault``
+                self._context.fault(error)
+            else:
+                if event is not None:
+                    return event
         return None
 
     def next_deadline(self) -> float | None:
@@ -57,32 +63,87 @@ class Conversation(Session):
 
     def handle_timer(self, now: float) -> None:
         """The time is *now*."""
-        self._context.timers.tell(now)
-        self._context.timers.fire()
+        timers = self._context.timers
+        timers.tell(now)
+        for name, action in timers.due():
+            try:
+                action()
+            except Exception as error:  # see ``fault``
+                self._broke(name, error)
 
     def response(
         self, id: int, status: int, headers: Iterable[tuple[str, str]], now: float | None = None
     ) -> None:
         """The head of an answer; 101 means that a WebSocket is open."""
-        self._context.timers.tell(now)
-        self._context.exchanges.response(id, status, tuple(headers))
+        exchange = self._told_of(id, now)
+        try:
+            self._context.exchanges.response(id, status, tuple(headers))
+        except Exception as error:  # see ``fault``
+            self._broke(exchange, error)
 
     def data(self, id: int, chunk: bytes, now: float | None = None) -> None:
         """A piece of an answer's body."""
-        self._context.timers.tell(now)
-        self._context.exchanges.data(id, chunk)
+        exchange = self._told_of(id, now)
+        try:
+            self._context.exchanges.data(id, chunk)
+        except Exception as error:  # see ``fault``
+            self._broke(exchange, error)
 
     def text(self, id: int, text: str, now: float | None = None) -> None:
         """A text message on a WebSocket."""
-        self._context.timers.tell(now)
-        self._context.exchanges.text(id, text)
+        exchange = self._told_of(id, now)
+        try:
+            self._context.exchanges.text(id, text)
+        except Exception as error:  # see ``fault``
+            self._broke(exchange, error)
 
     def ended(self, id: int, now: float | None = None) -> None:
         """The answer is complete; a WebSocket was closed with 1000."""
-        self._context.timers.tell(now)
-        self._context.exchanges.ended(id)
+        exchange = self._told_of(id, now)
+        try:
+            self._context.exchanges.ended(id)
+        except Exception as error:  # see ``fault``
+            self._broke(exchange, error)
 
-    def failed(self, id: int, error: BaseException, now: float | None = None) -> None:
-        """The exchange broke off, or never came about."""
+    def failed(
+        self, id: int, error: BaseException, now: float | None = None, *, connected: bool = True
+    ) -> None:
+        """The exchange broke off, or never came about.
+
+        Not *connected*: no connection came about, so the server has seen nothing of the request,
+        and ``Retry`` may hand the job in again. A ``ConnectFailed`` says the same.
+        """
+        if not connected and not isinstance(error, GradioError):
+            refused = ConnectFailed(
+                f"no connection came about: {str(error) or type(error).__name__}", phase="connect"
+            )
+            refused.__cause__ = error
+            error = refused
+        exchange = self._told_of(id, now)
+        try:
+            self._context.exchanges.failed(id, error)
+        except Exception as fault:  # see ``fault``
+            self._broke(exchange, fault)
+
+    def fault(self, id: int | None, error: Exception) -> None:
+        """An exchange has met an exception that nobody foresaw: it ends, and an ``Anomaly`` tells.
+
+        What is raised within the verbs above ends so by itself; this is for what is raised around
+        them. *id* None: no exchange is to blame.
+        """
+        self._broke(None if id is None else self._context.exchanges.find(id), error)
+
+    def _told_of(self, id: int, now: float | None) -> Exchange | None:
         self._context.timers.tell(now)
-        self._context.exchanges.failed(id, error)
+        return self._context.exchanges.find(id)
+
+    def _broke(self, whose: Hashable, error: Exception) -> None:
+        """End what raised *error*: an exchange, or a job, by the name of its timer."""
+        broken = self._context.fault(error)
+        try:
+            if isinstance(whose, Exchange):
+                self._context.exchanges.break_off(whose, broken)
+            elif isinstance(whose, tuple):
+                self._fail_job(whose[-1], broken)
+        except Exception as further:  # the same again, most likely, in what was to end it
+            self._context.fault(further)

@@ -32,6 +32,7 @@ from sansio_gradio.errors import (
     GradioError,
     LocalProtocolError,
     RemoteProtocolError,
+    unforeseen,
 )
 from sansio_gradio.events import Event, SessionClosed
 from sansio_gradio.limits import Limits, Timeouts
@@ -41,7 +42,13 @@ from sansio_gradio.wire.url import URL
 class Engine:
     """Connections, exchanges and timers of any number of sessions.
 
-    ``observe`` is told all that passes; for the other options see ``Session``.
+    ``observe`` is told all that passes; once it raises it is told no more, and an ``Anomaly`` of
+    each session says so. For the other options see ``Session``.
+
+    No bytes of a peer, and no ``json_loads`` that raises, stop an engine: an exception that nobody
+    foresaw ends the one exchange in which it came up, in a ``RemoteProtocolError`` with that cause,
+    and an ``Anomaly`` tells. So does a ``MemoryError``. What is no ``Exception``, as a
+    ``KeyboardInterrupt``, passes through.
 
     After any verb, also one of a ``Session``, and when ``next_deadline`` has passed, the
     surroundings take one step, with ``now`` in monotonic seconds wherever it is wanted:
@@ -137,7 +144,7 @@ class Engine:
             event = conversation.next_event()
             if event is not None:
                 if type(event) is SessionClosed:
-                    del self._sessions[conversation.id]
+                    del self._sessions[conversation.id], self._eventful[conversation.id]
                     self._timers.stop(conversation)
                     self._work()
                 self._tell_observer(None, "event", event)
@@ -184,6 +191,9 @@ class Engine:
         except RemoteProtocolError as broke:
             # What the end has cut short was not wrong.
             error = broke if data else EOFError(broke.message)
+        except Exception as fault:  # it ends this exchange, and nothing beside it
+            self._fault(connection, fault)
+            error = None
         self._note_data(connection)
         if error is not None or not data:
             self._broken(connection, error)
@@ -208,7 +218,12 @@ class Engine:
         self._timers.tell(now)
         for conversation in list(self._touched.values()):
             conversation.handle_timer(now)
-        self._timers.fire()
+        for name, action in self._timers.due():
+            try:
+                action()
+            except Exception as fault:  # it ends what the deadline was for, and nothing beside it
+                if isinstance(name, Connection):
+                    self._fault(name, fault)
         self._work()
 
     # Connections.
@@ -306,8 +321,7 @@ class Engine:
         while self._touched:
             # In the order in which they were touched: no session overtakes another one.
             conversation = self._touched.pop(next(iter(self._touched)))
-            while (command := conversation.next_command()) is not None:
-                self._carry_out(conversation, command)
+            self._carry_out_all(conversation)
             # To be woken too early does no harm, and spares a timer for each step.
             if (due := conversation.next_deadline()) is not None:
                 self._timers.start_by(conversation, due, partial(self._wake, conversation))
@@ -326,6 +340,14 @@ class Engine:
     def _wake(self, conversation: Conversation) -> None:
         conversation.handle_timer(self._timers.now)
         self._touch(conversation)
+
+    def _carry_out_all(self, conversation: Conversation) -> None:
+        while (command := conversation.next_command()) is not None:
+            try:
+                self._carry_out(conversation, command)
+            except Exception as fault:  # it ends this exchange, and nothing beside it
+                self._exchanges.pop((conversation.id, command.id), None)
+                conversation.fault(command.id, fault)
 
     def _carry_out(self, conversation: Conversation, command: ConversationCommand) -> None:
         key = conversation.id, command.id
@@ -349,8 +371,12 @@ class Engine:
 
     def _send(self, exchange: Exchange, connection: Connection) -> None:
         self._carriers[exchange] = connection
+        connection.exchange = exchange
         self._set_reading(connection, exchange.is_read)
-        connection.begin(exchange)
+        try:
+            connection.begin(exchange)
+        except Exception as fault:  # it ends this exchange, and nothing beside it
+            self._fault(connection, fault)
         self._note_data(connection)
 
     def _abort(self, exchange: Exchange, connection: Connection | None) -> None:
@@ -381,8 +407,17 @@ class Engine:
             del self._exchanges[exchange.key]
             self._release(connection)
         # What the owner says to this may abort what else came with it.
-        while (command := owner.next_command()) is not None:
-            self._carry_out(owner, command)
+        self._carry_out_all(owner)
+
+    def _fault(self, connection: Connection, fault: Exception) -> None:
+        """Give up a connection that something unforeseen was raised on, and what it carries."""
+        exchange = connection.exchange
+        if exchange is not None:
+            exchange.owner.fault(exchange.command.id, fault)
+            self._touch(exchange.owner)
+            self._exchanges.pop(exchange.key, None)
+            exchange.aborted = True
+        self._broken(connection, unforeseen(fault))
 
     def _fail(self, exchange: Exchange, error: GradioError) -> None:
         exchange.aborted = True  # where it still waits in the pool
@@ -395,5 +430,12 @@ class Engine:
         self._eventful[conversation.id] = conversation
 
     def _tell_observer(self, conn: int | None, direction: str, what: object) -> None:
-        if self._observe is not None:
+        if self._observe is None:
+            return
+        try:
             self._observe(self._timers.now, conn, direction, what)
+        except Exception as error:  # it looks on, and must not stop what it looks at
+            self._observe = None
+            for conversation in self._sessions.values():
+                conversation.fault(None, error)
+                self._touch(conversation)

@@ -109,7 +109,7 @@ class Listener(Protocol):
 
 
 @attrs.define(eq=False)
-class _Exchange:
+class Exchange:
     request: HTTPRequest
     url: URL
     phase: str
@@ -154,7 +154,7 @@ class Exchanges:
         self._timers = timers
         self._timeouts = timeouts
         self._limits = limits
-        self._running: dict[int, _Exchange] = {}
+        self._running: dict[int, Exchange] = {}
         self._redirected: dict[int, int] = {}  # what the asker was given -> what it became
         self._last_id = 0
 
@@ -174,7 +174,7 @@ class Exchanges:
         ``deadline`` is the name of the field in ``Timeouts`` that bounds it; None: the answer takes
         as long as the app's function.
         """
-        exchange = _Exchange(request, base, phase, then, failed, discovering=discovering)
+        exchange = Exchange(request, base, phase, then, failed, discovering=discovering)
         if deadline is None:
             exchange.expect = Expect.CALL
         return self._begin(exchange, deadline)
@@ -193,11 +193,11 @@ class Exchanges:
 
         ``deadline`` bounds the time until it is open.
         """
-        exchange = _Exchange(request, base, phase, listener.refused, listener.failed, Expect.STREAM)
+        exchange = Exchange(request, base, phase, listener.refused, listener.failed, Expect.STREAM)
         exchange.listener, exchange.websocket = listener, websocket
         return self._begin(exchange, deadline)
 
-    def send_text(self, id: int, text: str) -> None:
+    def send_text(self, id: int | None, text: str) -> None:
         """Send a text on a WebSocket; one that is gone takes none."""
         if (exchange := self._find(id)) is not None:
             self.commands.append(SendText(exchange.id, text))
@@ -307,7 +307,18 @@ class Exchanges:
             error = lost
         self._fail(exchange, error)
 
-    def _begin(self, exchange: _Exchange, deadline: str | None) -> int:
+    def find(self, id: int) -> Exchange | None:
+        """The exchange that its surroundings know by this number, if it is under way."""
+        return self._running.get(id)
+
+    def break_off(self, exchange: Exchange, error: GradioError) -> None:
+        """End an exchange in *error*, wherever it is, also where it was just found complete."""
+        if exchange.id in self._running:
+            self._give_up(exchange, error)
+        else:
+            exchange.on_error(error.located(phase=exchange.phase, url=exchange.url.public))
+
+    def _begin(self, exchange: Exchange, deadline: str | None) -> int:
         base = exchange.url
         exchange.url = attrs.evolve(base, target=base.path + exchange.request.target)
         if deadline is not None:
@@ -316,7 +327,7 @@ class Exchanges:
         self._send(exchange)
         return exchange.id
 
-    def _send(self, exchange: _Exchange) -> None:
+    def _send(self, exchange: Exchange) -> None:
         # Also where a redirect leads: the surroundings know an exchange by its number, and this is
         # a new request.
         self._last_id += 1
@@ -338,7 +349,7 @@ class Exchanges:
             )
         self._timers.ask_for_time()
 
-    def _redirect(self, exchange: _Exchange) -> bool:
+    def _redirect(self, exchange: Exchange) -> bool:
         """Send a request to where its answer leads; False: it is its answer.
 
         Raises:
@@ -363,20 +374,20 @@ class Exchanges:
         self._redirected[exchange.given] = exchange.id
         return True
 
-    def _is_wanted(self, exchange: _Exchange) -> bool:
+    def _is_wanted(self, exchange: Exchange) -> bool:
         """Whether a listener gets what it asked for, and not an answer of another kind."""
         if exchange.websocket:
             return exchange.status == _SWITCHING
         kind = header(exchange.headers, "content-type") or ""
         return exchange.status == _OK and kind.split(";")[0].strip() == "text/event-stream"
 
-    def _watch(self, exchange: _Exchange, seconds: float | None) -> None:
+    def _watch(self, exchange: Exchange, seconds: float | None) -> None:
         exchange.last_heard = None
         if exchange.silent is not None:
             seconds = None if exchange.is_paused else seconds
             self._timers.start(exchange, seconds, partial(self._check, exchange))
 
-    def _check(self, exchange: _Exchange) -> None:
+    def _check(self, exchange: Exchange) -> None:
         idle, heard = self._timeouts.stream_idle, exchange.last_heard
         assert idle is not None
         assert exchange.silent is not None
@@ -385,23 +396,23 @@ class Exchanges:
         else:
             self._watch(exchange, heard + idle - self._timers.now)
 
-    def _give_up(self, exchange: _Exchange, error: GradioError) -> None:
+    def _give_up(self, exchange: Exchange, error: GradioError) -> None:
         """Fail an exchange that its surroundings are still busy with."""
         self.commands.append(Abort(exchange.id))
         self._fail(exchange, error)
 
-    def _fail(self, exchange: _Exchange, error: GradioError) -> None:
+    def _fail(self, exchange: Exchange, error: GradioError) -> None:
         self._drop(exchange)
         status = exchange.status or None
         exchange.on_error(
             error.located(phase=exchange.phase, url=exchange.url.public, status=status)
         )
 
-    def _find(self, given: int | None) -> _Exchange | None:
+    def _find(self, given: int | None) -> Exchange | None:
         """The exchange that its asker knows by this number, if it is under way."""
         return None if given is None else self._running.get(self._redirected.get(given, given))
 
-    def _drop(self, exchange: _Exchange) -> None:
+    def _drop(self, exchange: Exchange) -> None:
         self._running.pop(exchange.id, None)
         self._redirected.pop(exchange.given, None)
         self._timers.stop(exchange)

@@ -68,6 +68,15 @@ class Carrier(Protocol):
         ...
 
 
+class Nowhere:
+    """Carries a job that is on no way yet."""
+
+    def start(self, _job: Job) -> None: ...
+    def forget(self, _job: Job) -> None: ...
+    def stop(self, _job: Job, then: Callable[[bool], None]) -> None:
+        then(False)
+
+
 _MSGS: Final[Mapping[str, Msg]] = {msg.value: msg for msg in Msg}
 
 
@@ -121,8 +130,10 @@ class Job:
         self._on_left = on_left
         self.context = context
         self.endpoint = endpoint
+        self.carrier: Carrier = Nowhere()
         self._data = data
         self._diffs = context.traits.diffs
+        self._never_asked = context.traits.never_asked
         self._outputs = Outputs(
             diffs=self._diffs, limit=context.limits.kept_outputs, loads=context.loads
         )
@@ -156,21 +167,25 @@ class Job:
 
     # What the server says.
 
-    def receive(self, message: Message, text: str | None = None) -> None:
-        """Take a message of the server that is for this job; *text*: as it came."""
+    def receive(self, message: Message, text: str | None = None) -> bool:
+        """Take a message of the server that is for this job; *text*: as it came.
+
+        False: it has no effect, so nothing that it asks for is to be done.
+        """
         if self.is_over:
-            return
+            return False
         self.heard = True
         kind = _MSGS.get(message.get("msg", ""))
-        moved = None if kind is None else after(self._state, kind)
+        moved = None if kind is None or kind in self._never_asked else after(self._state, kind)
         if kind is None or moved is None:
             self._puzzled(message, known=kind is not None)
-            return
+            return False
         if self._cancelling:
             if moved is JobState.DONE:
                 self._stopped(message.get("output") == {})
-            return
-        self._state = moved
+            return False
+        if moved is not JobState.DONE:  # which is for its last event to say
+            self._state = moved
         self._yields = kind is Msg.PROCESS_GENERATING
         if self._wants_messages:
             self._emit(MessageReceived(session=self._session, job=self.id, message=message))
@@ -184,6 +199,7 @@ class Job:
             # Always whole values (gradio@5.0.0 queueing.py: process_events).
             self._yielded(message, None, diffs=False)
             self.input.asked()
+        return not self.is_over
 
     def accepted(self, answer: JSON, chunk: int = 0) -> None:
         """The server has taken the job, or a piece of its input."""
@@ -244,6 +260,14 @@ class Job:
         if self._unsynced:
             return None
         try:
+            return self._output(data, message, text, diffs)
+        except Exception as error:  # see ``Context.fault``
+            self._unsynced = True
+            self.break_off(error)
+            return None
+
+    def _output(self, data: list[Any], message: Message, text: str | None, diffs: bool) -> Event:
+        try:
             change = change_of(data, first=not self._slots.changes, diffs=diffs)
             self._slots.apply(change)
         except RemoteProtocolError as error:
@@ -291,7 +315,7 @@ class Job:
             self._cancelling = True
             # The server may take longer, above all to answer a join; it is told nevertheless.
             late = partial(self._stopped, False, leave=False)
-            self.context.timers.start(self, self.context.timeouts.close, late)
+            self.context.timers.start(("stop", self.id), self.context.timeouts.close, late)
             self.carrier.stop(self, self._stop_answered)
         return True
 
@@ -329,9 +353,20 @@ class Job:
         if self._cancelling:
             self._stopped(False)
             return
-        if not self._is_tried_again(error):
+        if self._is_tried_again(error):
+            return
+        try:
             self._tell_status(StatusUpdate(Status.FINISHED, self.context.timers.wall_now))
+        finally:
             self._end_in(error)
+
+    def break_off(self, error: Exception) -> None:
+        """End the job in something that nobody foresaw."""
+        broken = self.context.fault(error, job=self.id)
+        try:
+            self.fail(broken)
+        except Exception as further:  # the same again, most likely, in what was to end it
+            self.context.fault(further, job=self.id)
 
     def _is_tried_again(self, error: GradioError) -> bool:
         """Whether the job is handed in again, after a while, instead of ending in *error*."""
@@ -344,7 +379,7 @@ class Job:
         self.carrier.forget(self)
         self._attempts += 1
         self._state, self.event_id = JobState.JOINING, None
-        self.carrier = Pause(context.timers, seconds, partial(context.hand_in, self))
+        self.carrier = Pause(context.timers, self.id, seconds, partial(context.hand_in, self))
         return True
 
     def leave(self) -> None:
@@ -352,9 +387,11 @@ class Job:
         self._stopped(False)
         if not self._left:
             self._left = True
-            self.context.timers.stop(self)
-            self.carrier.forget(self)
-            self._on_left(self)
+            self.context.timers.stop(("stop", self.id))
+            try:
+                self.carrier.forget(self)
+            finally:
+                self._on_left(self)
             del self.carrier, self.input  # which know it: what it was given goes with the last user
 
     # Endings.

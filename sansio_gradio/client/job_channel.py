@@ -102,9 +102,8 @@ class JobChannel:
             self._accepted = True
             self._job.accepted(None)
         self._job.event_id = message.get("event_id") or self._job.event_id
-        self._job.receive(message, text)
-        if self._connection is None:
-            return  # the job is over by that
+        if not self._job.receive(message, text):
+            return
         if kind == Msg.SEND_HASH:
             self._say(requests.hash_frame(self._job.endpoint.fn_index, self._job.session_hash))
         elif kind == Msg.SEND_DATA:
@@ -152,5 +151,4 @@ class JobChannel:
             )
 
     def _say(self, frame: requests.TextFrame) -> None:
-        assert self._connection is not None
         self._context.exchanges.send_text(self._connection, frame.text)

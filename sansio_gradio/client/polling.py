@@ -25,6 +25,7 @@ class Polling:
     def __init__(self, context: Context, job: Job) -> None:
         self._context = context
         self._job = job
+        self._timer = "poll", job.id
         self._request: int | None = None
         self._last: Message | None = None
         self._times_unknown = 0
@@ -44,7 +45,7 @@ class Polling:
 
     def forget(self, _job: Job) -> None:
         self._context.exchanges.abort(self._request)
-        self._context.timers.stop(self)
+        self._context.timers.stop(self._timer)
         self._request = None
 
     def _joined(self, answer: Answer) -> None:
@@ -54,7 +55,7 @@ class Polling:
 
     def _poll_later(self) -> None:
         self._request = None
-        self._context.timers.start(self, INTERVAL, self._poll)
+        self._context.timers.start(self._timer, INTERVAL, self._poll)
 
     def _poll(self) -> None:
         assert self._job.event_id is not None

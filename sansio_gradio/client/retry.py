@@ -73,9 +73,10 @@ class Retry:
 class Pause:
     """Carries a job until it is handed in again, by *go_on*."""
 
-    def __init__(self, timers: Timers, seconds: float, go_on: Callable[[], None]) -> None:
+    def __init__(self, timers: Timers, job: int, seconds: float, go_on: Callable[[], None]) -> None:
         self._timers = timers
-        timers.start(self, seconds, go_on)
+        self._timer = "pause", job
+        timers.start(self._timer, seconds, go_on)
 
     def start(self, job: Any) -> None:
         """Time runs already."""
@@ -84,4 +85,4 @@ class Pause:
         then(False)  # which forgets the job, too
 
     def forget(self, _job: Any) -> None:
-        self._timers.stop(self)
+        self._timers.stop(self._timer)

@@ -340,10 +340,16 @@ class Session:
         except LocalProtocolError as error:
             self._fail_unstarted(job, error)
             return
+        except Exception as error:  # see ``Context.fault``
+            self._fail_unstarted(job, self._context.fault(error, job=job.id))
+            return
         has_turns = traits.channel is Channel.WEBSOCKET and endpoint.queue
         if self._line.lets_go(job, has_turns=has_turns):
             job.begin(self._context, endpoint, data, self._over)
-            self._hand_in(job)
+            try:
+                self._hand_in(job)
+            except Exception as error:  # see ``Context.fault``
+                job.break_off(error)
 
     def _start_next(self) -> None:
         while (job := self._line.next) is not None:
@@ -380,6 +386,16 @@ class Session:
             self._fail_unstarted(job, DeadlineExceeded(phase="job"))
         else:
             job.expire()
+
+    def _fail_job(self, id: int, error: GradioError) -> None:
+        """End a job of this number in *error*, wherever it is, if it is not over."""
+        job = self._jobs.get(id)
+        if job is None:
+            return
+        if id in self._line:
+            self._fail_unstarted(job, error)
+        else:
+            job.fail(error)
 
     def _over(self, job: Job) -> None:
         self._context.timers.stop(("job", job.id))

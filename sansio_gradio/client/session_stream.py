@@ -228,6 +228,8 @@ class SessionStream:
             decoder.receive_data(b"")  # what is wrong behind the last event is said now
         except RemoteProtocolError as error:
             self._give_up(error.located(phase="stream"))
+        except Exception as error:  # see ``Context.fault``
+            self._give_up(self._context.fault(error).located(phase="stream"))
 
     def told(self, text: str) -> None:
         """Event streams have no texts of their own."""
@@ -262,11 +264,16 @@ class SessionStream:
             self._context.anomaly("a message for a job that is not ours", message=message)
 
     def _give(self, job: Job, message: Message, text: str | None = None) -> None:
+        try:
+            self._hand_on(job, message, text)
+        except Exception as error:  # what hits one job is no affair of those beside it
+            job.break_off(error)
+
+    def _hand_on(self, job: Job, message: Message, text: str | None) -> None:
         render = said(message.get("output"), "render_config", dict)
         if render is not None and not self._retired:
             self._context.on_render(render)
-        job.receive(message, text)
-        if message.get("msg") == Msg.SEND_DATA and not job.is_over:
+        if job.receive(message, text) and message.get("msg") == Msg.SEND_DATA:
             self._ask_for(job, requests.job_data({**job.body, "event_id": job.event_id}))
 
     def _take_for_session(self, message: Message) -> None:

@@ -7,7 +7,7 @@ What a user asks carries none, so a timer started by it counts from the next ``n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import TypeAlias
 
 from sansio_gradio.deadlines import Deadlines
@@ -83,9 +83,14 @@ class Timers:
 
     def fire(self) -> None:
         """Take the actions of all timers that have passed."""
+        for _, action in self.due():
+            action()
+
+    def due(self) -> Iterator[tuple[Hashable, Action]]:
+        """The timers that have passed, one by one, each stopped; take the actions."""
         while (name := self._deadlines.next_due()) is not None:
             self._absolute.pop(name, None)
-            self._actions.pop(name)()
+            yield name, self._actions.pop(name)
 
     def _start_at(self, name: Hashable, when: float, action: Action) -> None:
         self.stop(name)

@@ -17,6 +17,8 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import attrs
 
+from sansio_gradio.protocol.states import Msg
+
 Protocol: TypeAlias = Literal["push", "ws", "sse", "sse_v1", "sse_v2", "sse_v2.1", "sse_v3"]
 
 
@@ -55,6 +57,14 @@ class Traits:
     naming: Naming
     diffs: bool = False  # process_generating carries edits, from a job's second one on
     close_stream: bool = False  # the server announces the end of a stream
+
+    @property
+    def never_asked(self) -> frozenset[Msg]:
+        """The messages by which some servers ask for something, but none of this protocol."""
+        if self.channel is Channel.WEBSOCKET:
+            return frozenset()
+        has_data = self.handover is not Handover.ASKED
+        return frozenset({Msg.SEND_HASH, Msg.SEND_DATA} if has_data else {Msg.SEND_HASH})
 
 
 # On servers from 4.9 to today: what changed, and since when.
