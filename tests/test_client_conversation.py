@@ -20,8 +20,9 @@ from engine_driver import counted_entropy
 
 from sansio_gradio.client.commands import Abort, Expect, OpenWebSocket, SendRequest, SendText
 from sansio_gradio.client.conversation import Conversation
+from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.session import Session
-from sansio_gradio.errors import ConnectionLost, DeadlineExceeded
+from sansio_gradio.errors import ConnectFailed, ConnectionLost, DeadlineExceeded
 from sansio_gradio.events import Connected, JobCompleted, Output, StatusUpdated
 from sansio_gradio.limits import Timeouts
 
@@ -142,3 +143,23 @@ def test_an_exchange_that_is_dropped_is_named() -> None:
     request = talk.request("/api/predict")
     talk.conversation.cancel(job)
     assert talk.new() == [Abort(request.id)]
+
+
+@pytest.mark.parametrize("error", [OSError("refused"), OSError(), ConnectFailed("refused")])
+def test_where_no_connection_came_about_a_job_may_be_handed_in_again(error: Exception) -> None:
+    talk = Talk(app(), retry=Retry(times=1, backoff=1.0))
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    talk.conversation.failed(talk.request("/queue/join").id, error, talk.now, connected=False)
+    (again,) = talk.sleep(1.1)
+    assert isinstance(again, SendRequest)
+    talk.conversation.failed(again.id, error, talk.now, connected=False)
+    failure = talk.failure_of(job)
+    assert isinstance(failure, ConnectFailed)
+
+
+def test_a_request_that_may_have_arrived_is_not_made_again() -> None:
+    talk = Talk(app(), retry=Retry(times=1))
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    talk.conversation.failed(talk.request("/queue/join").id, OSError("gone"), talk.now)
+    assert isinstance(talk.failure_of(job), ConnectionLost)
+    assert talk.sleep(60.0) == []

@@ -73,7 +73,7 @@ class Two:
 
     def say(self, which: int, *messages: dict[str, Any]) -> None:
         for one in messages:
-            message = one
+            message: dict[str, Any] = one
             stream = self.streams[which if len(self.streams) > 1 else 0]
             if stream == "polled":
                 self.say_if_asked(message)
@@ -95,7 +95,7 @@ class Two:
         for poll in self.talk.sleep(0.6):
             assert isinstance(poll, SendRequest)
             is_odd = poll.body == json.dumps({"hash": self.event_ids[1]}).encode()
-            odd = {"status": message["msg"], "data": message.get("output")}
+            odd: dict[str, Any] = {"status": message["msg"], "data": message.get("output")}
             self.talk.answer(poll, odd if is_odd else {"status": "PENDING", "data": None})
 
     @property
@@ -235,6 +235,23 @@ def test_a_fault_with_one_job_is_no_affair_of_those_beside_it(
         assert two.talk.of(Anomaly)
 
 
+@pytest.mark.parametrize("verb", ["response", "failed"])
+def test_a_fault_in_whatever_is_told_of_a_request_ends_it(
+    verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = Talk(app())
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    request = talk.request("/queue/join")
+    with monkeypatch.context() as patch:
+        if verb == "response":
+            patch.setattr("sansio_gradio.client.exchanges.header", raising)
+            talk.conversation.response(request.id, 200, (), talk.now)
+        else:
+            patch.setattr("sansio_gradio.client.exchanges.ConnectionLost", raising)
+            talk.lose(request)
+    assert lost_to(talk.failure_of(job))
+
+
 def test_a_fault_while_a_job_is_taken_ends_this_job(monkeypatch: pytest.MonkeyPatch) -> None:
     talk = Talk(app())
     job = talk.conversation.submit("x", fn_index=ECHO)
@@ -276,10 +293,13 @@ def test_a_fault_when_a_request_is_late_ends_it(monkeypatch: pytest.MonkeyPatch)
     talk = Talk(app())
     job = talk.conversation.submit("x", fn_index=ECHO)
     request = talk.request("/queue/join")
-    aborts = iter([raising, Abort])
+    times: list[int] = []
 
     def abort(id: int) -> Abort:
-        return next(aborts)(id)
+        times.append(id)
+        if len(times) == 1:
+            raise Broken
+        return Abort(id)
 
     with monkeypatch.context() as patch:
         patch.setattr("sansio_gradio.client.exchanges.Abort", abort)
@@ -406,7 +426,7 @@ def test_a_fault_on_one_connection_ends_what_it_carries(
     assert first in driver.closed
 
 
-@pytest.mark.parametrize("part", ["connection.RequestConnection.begin", "engine.URL.parse"])
+@pytest.mark.parametrize("part", ["connection.HTTPConnection.send_request", "engine.URL.parse"])
 def test_a_request_that_cannot_be_made_ends_its_exchange(
     part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,7 +108,7 @@ class Connection(ABC):
 
     @abstractmethod
     def begin(self, exchange: Exchange) -> None:
-        """Queue what asks for *exchange*, which it carries now."""
+        """Carry *exchange*."""
 
     @abstractmethod
     def receive(self, data: bytes) -> Iterable[Any]:
@@ -188,6 +188,7 @@ class RequestConnection(Connection):
     def begin(self, exchange: Exchange) -> None:
         command, url = exchange.command, exchange.url
         assert isinstance(command, SendRequest)
+        self.exchange = exchange
         headers = (("host", url.host_header), *command.headers)
         self.write(self.wire.send_request(command.method, url.target, headers, command.body))
 

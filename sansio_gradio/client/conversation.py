@@ -11,8 +11,8 @@ Time is told with ``now`` (monotonic seconds) to any of the verbs below, at leas
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from typing import TypedDict
+from collections.abc import Iterable
+from typing import TypedDict, cast
 
 from sansio_gradio.client.commands import ConversationCommand
 from sansio_gradio.client.exchanges import Exchange
@@ -137,13 +137,14 @@ class Conversation(Session):
         self._context.timers.tell(now)
         return self._context.exchanges.find(id)
 
-    def _broke(self, whose: Hashable, error: Exception) -> None:
+    def _broke(self, whose: object, error: Exception) -> None:
         """End what raised *error*: an exchange, or a job, by the name of its timer."""
         broken = self._context.fault(error)
         try:
             if isinstance(whose, Exchange):
                 self._context.exchanges.break_off(whose, broken)
             elif isinstance(whose, tuple):
-                self._fail_job(whose[-1], broken)
+                _, job = cast("tuple[str, int]", whose)
+                self._fail_job(job, broken)
         except Exception as further:  # the same again, most likely, in what was to end it
             self._context.fault(further)

@@ -218,12 +218,7 @@ class Engine:
         self._timers.tell(now)
         for conversation in list(self._touched.values()):
             conversation.handle_timer(now)
-        for name, action in self._timers.due():
-            try:
-                action()
-            except Exception as fault:  # it ends what the deadline was for, and nothing beside it
-                if isinstance(name, Connection):
-                    self._fault(name, fault)
+        self._timers.fire()
         self._work()
 
     # Connections.
@@ -251,9 +246,14 @@ class Engine:
         self._start_deadline(connection)
 
     def _start_deadline(self, connection: Connection) -> None:
-        phase = connection.state.value
-        passed = partial(self._broken, connection, DeadlineExceeded(phase=phase))
-        self._timers.start(connection, getattr(self._timeouts, phase), passed)
+        seconds = getattr(self._timeouts, connection.state.value)
+        self._timers.start(connection, seconds, partial(self._late, connection))
+
+    def _late(self, connection: Connection) -> None:
+        try:
+            self._broken(connection, DeadlineExceeded(phase=connection.state.value))
+        except Exception as fault:  # it ends this connection, and nothing beside it
+            self._fault(connection, fault)
 
     def _opened(self, connection: Connection) -> None:
         self._timers.stop(connection)
@@ -371,7 +371,6 @@ class Engine:
 
     def _send(self, exchange: Exchange, connection: Connection) -> None:
         self._carriers[exchange] = connection
-        connection.exchange = exchange
         self._set_reading(connection, exchange.is_read)
         try:
             connection.begin(exchange)

@@ -11,6 +11,7 @@ Rule 3: edits are applied when the application takes the ``Output``, not when th
 
 from __future__ import annotations
 
+import math
 import reprlib
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -68,15 +69,6 @@ class Carrier(Protocol):
         ...
 
 
-class Nowhere:
-    """Carries a job that is on no way yet."""
-
-    def start(self, _job: Job) -> None: ...
-    def forget(self, _job: Job) -> None: ...
-    def stop(self, _job: Job, then: Callable[[bool], None]) -> None:
-        then(False)
-
-
 _MSGS: Final[Mapping[str, Msg]] = {msg.value: msg for msg in Msg}
 
 
@@ -130,7 +122,7 @@ class Job:
         self._on_left = on_left
         self.context = context
         self.endpoint = endpoint
-        self.carrier: Carrier = Nowhere()
+        self.carrier: Carrier = Pause(context.timers, self.id, math.inf, lambda: None)
         self._data = data
         self._diffs = context.traits.diffs
         self._never_asked = context.traits.never_asked

@@ -388,10 +388,8 @@ class Session:
             job.expire()
 
     def _fail_job(self, id: int, error: GradioError) -> None:
-        """End a job of this number in *error*, wherever it is, if it is not over."""
-        job = self._jobs.get(id)
-        if job is None:
-            return
+        """End the job of this number in *error*, wherever it is."""
+        job = self._jobs[id]
         if id in self._line:
             self._fail_unstarted(job, error)
         else:
