@@ -139,13 +139,15 @@ class JobFailed:
 class JobCancelled:
     """The last event of a job that its own client cancelled or closed.
 
-    ``stopped_on_server``: the server said that it stopped; False where it was not asked (it would
-    have stopped another job, too), does not know how, or did not answer in time.
+    ``stopped_on_server``: True: the server said that it stopped the job. False: the job was not
+    stopped there: it was never handed in, it had ended by itself, the server said no, cannot stop
+    such a job, or was not asked, because it would have stopped another job, too. None: not known.
+    A WebSocket is closed without an answer, and others may not answer in time.
     """
 
     session: int
     job: int
-    stopped_on_server: bool
+    stopped_on_server: bool | None
     outputs: Sequence[tuple[Any, ...]] = ()
 
 

@@ -375,4 +375,4 @@ def _count_end(event: JobCompleted | JobFailed | JobCancelled) -> None:
         REACHED[type(event.error).__name__] += 1
         REACHED[f"{type(event.error).__name__} with outputs"] += bool(len(event.outputs))
     elif isinstance(event, JobCancelled):
-        REACHED["stopped on server"] += event.stopped_on_server
+        REACHED["stopped on server"] += event.stopped_on_server is True

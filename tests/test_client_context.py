@@ -185,11 +185,12 @@ def test_cookies_expire_by_the_wall_clock_if_it_is_known(
         (200, [], False),
         (200, b"<html>", False),
         (404, {"success": True}, False),
+        (502, b"<html>", None),
     ],
 )
-def test_stopping_is_answered_by_yes_or_no(status: int, body: Any, stopped: bool) -> None:
+def test_stopping_is_answered_by_yes_or_no(status: int, body: Any, stopped: bool | None) -> None:
     talk = Talk(app())
-    told: list[bool] = []
+    told: list[bool | None] = []
     context_of(talk).ask_to_stop("s", 1, "e", told.append)
     talk.answer(talk.request("/cancel"), body, status=status)
     assert told == [stopped]
@@ -197,16 +198,16 @@ def test_stopping_is_answered_by_yes_or_no(status: int, body: Any, stopped: bool
 
 def test_stopping_may_be_impossible_late_or_lost() -> None:
     talk = Talk(app())
-    told: list[bool] = []
+    told: list[bool | None] = []
     context_of(talk).ask_to_stop("s", 1, None, told.append)
-    assert (told, talk.new()) == ([False], [])
+    assert (told, talk.new()) == ([None], [])
     for _ in range(2):
         context_of(talk).ask_to_stop("s", 1, "e", told.append)
     lost, _ = talk.requests("/cancel", "/cancel")
     talk.lose(lost)
-    assert told == [False, False]
+    assert told == [None, None]
     talk.sleep(2.1)  # Timeouts.close
-    assert told == [False, False, False]
+    assert told == [None, None, None]
 
 
 @pytest.mark.parametrize(

@@ -521,7 +521,7 @@ def test_a_cancel_has_its_time() -> None:
     carried.talk.sleep(1.9)
     assert not carried.job.is_over
     carried.talk.sleep(0.2)
-    assert carried.end == JobCancelled(session=0, job=7, stopped_on_server=False)
+    assert carried.end == JobCancelled(session=0, job=7, stopped_on_server=None)
     assert carried.left == 0  # the server is still being told
     carried.stopped(True)
     assert carried.left == 1
@@ -577,7 +577,7 @@ def test_a_failure_is_a_copy_for_each_job() -> None:
 def test_leaving_a_job_that_goes_on_cancels_it() -> None:
     carried = at(JobState.RUNNING)
     carried.job.leave()
-    assert carried.end == JobCancelled(session=0, job=7, stopped_on_server=False)
+    assert carried.end == JobCancelled(session=0, job=7, stopped_on_server=None)
     assert carried.left == 1
 
 

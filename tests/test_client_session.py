@@ -612,7 +612,7 @@ def test_closing_does_not_wait_for_ever() -> None:
     assert set(talk.sleep(0.2)) == {Abort(stream.id), Abort(join.id), Abort(cancel.id)}
     for number in (job, joining):
         (end,) = talk.ends_of(number)
-        assert end == JobCancelled(session=0, job=number, stopped_on_server=False)
+        assert end == JobCancelled(session=0, job=number, stopped_on_server=None)
     assert talk.said[-1] == SessionClosed(session=0)
     assert talk.conversation.next_deadline() is None
 

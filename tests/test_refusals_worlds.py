@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conversation_driver import config
-from fault_peer import FaultServer, Script, answer, end, html, page
+from fault_peer import FaultServer, Script, answer, end, html, page, stream
 from worlds import WORLDS, World
 
 from sansio_gradio.errors import (
@@ -17,6 +17,7 @@ from sansio_gradio.errors import (
     GradioError,
     LocalProtocolError,
     RemoteProtocolError,
+    ServerStoppedError,
 )
 
 PASSWORD = 'hunter2 & "co"'
@@ -311,3 +312,173 @@ def test_blanks_inside_an_address_are_a_mistake(world: World, src: str) -> None:
     error = refused(world, {}, src=src)
     assert type(error) is LocalProtocolError
     assert "no part of a URL" in error.message
+
+
+# Names
+
+
+def labelled(version: str = "6.31.0") -> dict[str, Any]:
+    told = config("sse_v3", version)
+    told["components"] = [
+        {"id": number, "type": "textbox", "props": {"label": f"T{number}"}} for number in (1, 2)
+    ]
+    return told
+
+
+def info_of(name: str | None) -> bytes:
+    told = {"label": "T1", "type": {}, "component": "Textbox"}
+    entry = {"parameters": [told if name is None else told | {"parameter_name": name}]}
+    return page({"named_endpoints": {"/echo": entry | {"returns": []}}, "unnamed_endpoints": {}})
+
+
+@pytest.mark.parametrize(("args", "kwargs"), [(("x", "y"), {}), ((), {}), ((), {"T1": "x"})])
+def test_a_refusal_names_parameters_as_the_server_does(
+    world: World, args: tuple[str, ...], kwargs: dict[str, str]
+) -> None:
+    pages = {"/config": page(labelled()), "/info": info_of("what")}
+
+    async def play() -> None:
+        async with world.client(server.url) as client:
+            with pytest.raises(LocalProtocolError) as caught:
+                await client.predict(*args, api_name="/echo", **kwargs)
+            assert "predict(what: Any" in caught.value.message
+            assert "labels" not in caught.value.message
+
+    with FaultServer(pages) as server:
+        world.run(play)
+
+
+@pytest.mark.parametrize(
+    ("version", "info", "why"),
+    [
+        ("4.22.0", info_of(None), "before Gradio 4.23 servers tell no names"),
+        ("4.22.0", html(404), "the server has told none"),
+        ("6.31.0", html(404), "the server has told none"),
+    ],
+)
+def test_a_refusal_says_where_there_are_no_names_of_parameters(
+    world: World, version: str, info: bytes, why: str
+) -> None:
+    pages = {"/config": page(labelled(version)), "/info": info}
+
+    async def play() -> None:
+        async with world.client(server.url) as client:
+            calls: list[tuple[tuple[str, ...], dict[str, str]]] = [
+                (("x", "y"), {}),
+                ((), {"a": "x"}),
+            ]
+            for args, kwargs in calls:
+                with pytest.raises(LocalProtocolError) as caught:
+                    await client.predict(*args, api_name="/echo", **kwargs)
+                assert f"These names are made of labels: {why}" in caught.value.message
+
+    with FaultServer(pages) as server:
+        world.run(play)
+
+
+# Endpoints that are not called
+
+
+def shown() -> dict[str, Any]:
+    told = config()
+    told["dependencies"][0] |= {"api_visibility": "private"}
+    told["dependencies"][1] |= {"api_visibility": "undocumented"}
+    told["dependencies"][3] |= {"api_name": False}
+    told["dependencies"][4] |= {"backend_fn": False}
+    return told
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"api_name": "/echo"}, "The endpoint with api_name='/echo' and fn_index=None is private"),
+        ({"fn_index": 0}, "fn_index=0 is private"),
+        ({"fn_index": 3}, "fn_index=3 is private"),
+        ({"api_name": "/total"}, "it runs in the browser only"),
+        ({"api_name": "/plane"}, "(did you mean '/plain'?)"),
+        ({"api_name": "/nothing"}, "There is no endpoint with api_name='/nothing'"),
+    ],
+)
+def test_an_endpoint_that_is_not_called_is_told_from_one_that_is_not_there(
+    world: World, how: dict[str, Any], says: str
+) -> None:
+    error = refused(world, {"/config": page(shown())}, **how)
+    assert type(error) is LocalProtocolError
+    assert says in error.message
+    assert error.message.endswith(". The app has: /plain")
+
+
+# A session that the server does not know
+
+
+@pytest.mark.parametrize("protocol", ["sse_v3", "call"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"message": "404: Not Found", "session_not_found": True},
+        {"message": "404: Session not found."},
+        {"message": "Not here", "session_not_found": True},
+    ],
+)
+def test_a_session_that_the_server_does_not_know(
+    world: World, protocol: str, message: dict[str, Any]
+) -> None:
+    if protocol == "call":
+        text = "404: Session not found."
+        told = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+        told += f"event: error\ndata: {json.dumps(text)}\n\n".encode()
+        pages: dict[str, Script] = {"/call/echo": page({"event_id": "e"})}
+        pages["/call/echo/e"] = [told, end]
+    else:
+        told = stream({"msg": "unexpected_error", "event_id": None, **message})
+        pages = {"/queue/join": page({"event_id": "e"}), "/queue/data": [told, end]}
+    options = {"protocol": "call"} if protocol == "call" else {}
+    error = refused(world, {"/config": page(config()), **pages}, options=options)
+    assert type(error) is ServerStoppedError
+    for word in ("does not know this session", "restarted", "replicas"):
+        assert word in error.message
+    assert "404" not in error.message
+
+
+# What is told of endpoints
+
+
+def test_two_functions_of_one_name_and_the_entry_of_the_last(world: World) -> None:
+    told = labelled()
+    told["dependencies"] = [
+        {"id": 0, "api_name": "f", "inputs": [1], "outputs": [1], "queue": False},
+        {"id": 1, "api_name": "f", "inputs": [2], "outputs": [1], "queue": False},
+        {"id": 2, "api_name": "f", "inputs": [1, 2], "outputs": [1], "api_visibility": "private"},
+    ]
+    more = {"api_visibility": "public", "oauth_token": "required", "code": {"python": "..."}}
+    entry = {"parameters": [{"label": "T2", "parameter_name": "second"}], "returns": [], **more}
+    pages = {
+        "/config": page(told),
+        "/info": page({"named_endpoints": {"/f": entry}, "unnamed_endpoints": {}}),
+        "/api/predict": page({"data": ["said"]}),
+    }
+
+    async def play() -> None:
+        async with world.client(server.url) as client:
+            assert await client.predict(T1="x", api_name="/f") == "said"
+            assert await client.predict(second="y", fn_index=1) == "said"
+        for request, number in zip(server.asked("/api/predict"), (0, 1), strict=True):
+            assert json.loads(request.body)["fn_index"] == number
+
+    with FaultServer(pages) as server:
+        world.run(play)
+
+
+def test_view_api_keeps_what_else_is_told_of_an_endpoint(world: World) -> None:
+    more = {"api_visibility": "public", "oauth_token": "required", "of tomorrow": {"x": [1]}}
+    entry = {"parameters": [{"label": "T1", "parameter_name": "what"}], "returns": [], **more}
+    info = page({"named_endpoints": {"/echo": entry}, "unnamed_endpoints": {}})
+
+    async def play() -> None:
+        async with world.client(server.url) as client:
+            named = (await client.view_api(return_format="dict"))["named_endpoints"]
+            assert {key: named["/echo"][key] for key in more} == more
+            assert "of tomorrow" not in named["/plain"]
+
+    with FaultServer({"/config": page(labelled()), "/info": info}) as server:
+        world.run(play)

@@ -28,7 +28,7 @@ _OF_THE_QUEUE: Final = frozenset({"session_hash", "fn_index", "event_data", "tri
 class CallStream(JobChannel):
     """Carries one job; ``_connection`` is the join, then the stream."""
 
-    _to_stop: Callable[[bool], None] | None = None  # cancelled before it was joined
+    _to_stop: Callable[[bool | None], None] | None = None  # cancelled before it was joined
 
     def start(self, job: Job) -> None:
         """Join the queue.
@@ -59,7 +59,7 @@ class CallStream(JobChannel):
             body |= endpoint.arguments(body.pop("data"))
         return requests.call(endpoint.api_name, body, job.headers, by_name=by_name)
 
-    def stop(self, job: Job, then: Callable[[bool], None]) -> None:
+    def stop(self, job: Job, then: Callable[[bool | None], None]) -> None:
         if job.event_id is None:
             self._to_stop = then
         else:
@@ -98,7 +98,7 @@ class CallStream(JobChannel):
     def _not_joined(self, error: GradioError) -> None:
         self._job.fail(error)
         if self._to_stop is not None:
-            self._to_stop(False)
+            self._to_stop(None)
 
     # The stream.
 

@@ -111,20 +111,27 @@ class Context:
         )
 
     def ask_to_stop(
-        self, session_hash: str, fn_index: int, event_id: str | None, then: Callable[[bool], None]
+        self,
+        session_hash: str,
+        fn_index: int,
+        event_id: str | None,
+        then: Callable[[bool | None], None],
     ) -> None:
-        """Ask for a job to be stopped, if there is a way to; *then* gets whether it was."""
+        """Ask for a job to be stopped, if there is a way to; *then* gets whether it was (None: the
+        server does not say)."""
         request = requests.stop(self.app.version, session_hash, fn_index, event_id)
         if request is None:
-            then(False)
+            then(None)
             return
 
         def answered(answer: Answer) -> None:
             then(said(answer.json, "success", bool) is True)
 
-        self.ask(
-            request, phase="cancel", deadline="close", then=answered, failed=lambda _: then(False)
-        )
+        def failed(error: GradioError) -> None:
+            was_refused = error.status is not None and 400 <= error.status < 500
+            then(False if was_refused else None)
+
+        self.ask(request, phase="cancel", deadline="close", then=answered, failed=failed)
 
     def session_lost(self) -> None:
         """Tell that the server has forgotten the session, and its State if the app has any."""

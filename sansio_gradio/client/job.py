@@ -44,7 +44,7 @@ from sansio_gradio.events import (
     StatusUpdated,
 )
 from sansio_gradio.protocol.app_info import Endpoint
-from sansio_gradio.protocol.failures import app_error
+from sansio_gradio.protocol.failures import app_error, is_unknown, unknown_there
 from sansio_gradio.protocol.messages import Message, output_data
 from sansio_gradio.protocol.outputs import Change, Outputs, Slots, change_of
 from sansio_gradio.protocol.states import JobState, Msg, after
@@ -60,8 +60,9 @@ class Carrier(Protocol):
         """Hand the job in."""
         ...
 
-    def stop(self, job: Job, then: Callable[[bool], None], /) -> None:
-        """Make the server stop a job; *then* is told whether it did. May take a while."""
+    def stop(self, job: Job, then: Callable[[bool | None], None], /) -> None:
+        """Make the server stop a job; *then* is told whether it did; None: that is not known.
+        It may take a while."""
         ...
 
     def forget(self, job: Job, /) -> None:
@@ -166,7 +167,7 @@ class Job:
         """
         if self.is_over:
             return False
-        self.heard = True
+        is_first, self.heard = not self.heard, True
         kind = _MSGS.get(message.get("msg", ""))
         moved = None if kind is None or kind in self._never_asked else after(self._state, kind)
         if kind is None or moved is None:
@@ -184,7 +185,7 @@ class Job:
         if self._wants_status:
             self._tell_status(status_of(kind, message, self.context.timers.wall_now))
         if moved is JobState.DONE:
-            self._finish(kind, message)
+            self._finish(kind, message, is_first=is_first)
         elif kind is Msg.PROCESS_GENERATING:
             self._yielded(message, text, diffs=self._diffs)
         elif kind is Msg.PROCESS_STREAMING:
@@ -284,12 +285,13 @@ class Job:
             )
         return self._slots.snapshot()
 
-    def _finish(self, kind: Msg, message: Message) -> None:
+    def _finish(self, kind: Msg, message: Message, *, is_first: bool) -> None:
         if kind is Msg.QUEUE_FULL:
             if not self._is_tried_again(full := QueueFullError()):
                 self._end_in(full)
         elif kind is not Msg.PROCESS_COMPLETED:
-            self._end_in(ServerStoppedError(message.get("message")))
+            unknown = is_first and is_unknown(message)
+            self._end_in(unknown_there() if unknown else ServerStoppedError(message.get("message")))
         elif (data := output_data(message)) is not None and message.get("success") is not False:
             self._say_last(JobCompleted(session=self._session, job=self.id, data=tuple(data)))
         elif output := message.get("output"):
@@ -306,16 +308,16 @@ class Job:
         if not self._cancelling:
             self._cancelling = True
             # The server may take longer, above all to answer a join; it is told nevertheless.
-            late = partial(self._stopped, False, leave=False)
+            late = partial(self._stopped, None, leave=False)
             self.context.timers.start(("stop", self.id), self.context.timeouts.close, late)
             self.carrier.stop(self, self._stop_answered)
         return True
 
-    def _stop_answered(self, on_server: bool) -> None:
+    def _stop_answered(self, on_server: bool | None) -> None:
         self._stopped(on_server)
         self.leave()
 
-    def _stopped(self, on_server: bool, *, leave: bool = True) -> None:
+    def _stopped(self, on_server: bool | None, *, leave: bool = True) -> None:
         if not self.is_over:
             self._tell_status(StatusUpdate(Status.CANCELLED, self.context.timers.wall_now))
             self._say_last(
@@ -343,7 +345,7 @@ class Job:
         if self.is_over:
             return
         if self._cancelling:
-            self._stopped(False)
+            self._stopped(None)
             return
         if self._is_tried_again(error):
             return
@@ -376,7 +378,7 @@ class Job:
 
     def leave(self) -> None:
         """Be done with the job, also where the server's word on stopping it is still due."""
-        self._stopped(False)
+        self._stopped(None)
         if not self._left:
             self._left = True
             self.context.timers.stop(("stop", self.id))

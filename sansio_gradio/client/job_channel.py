@@ -60,7 +60,7 @@ class JobChannel:
         )
         job.stream = None if self._is_websocket else self._connection
 
-    def stop(self, job: Job, then: Callable[[bool], None]) -> None:
+    def stop(self, job: Job, then: Callable[[bool | None], None]) -> None:
         # To close the connection, as follows, stops a generator at its next yield.
         self._context.ask_to_stop(job.session_hash, job.endpoint.fn_index, job.event_id, then)
 

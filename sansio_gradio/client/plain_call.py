@@ -47,7 +47,7 @@ class PlainCall:
             failed=self._failed,
         )
 
-    def stop(self, _job: Job, then: Callable[[bool], None]) -> None:
+    def stop(self, _job: Job, then: Callable[[bool | None], None]) -> None:
         then(False)  # a function that runs outside the queue cannot be stopped
 
     def forget(self, _job: Job) -> None:

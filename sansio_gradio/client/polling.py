@@ -8,9 +8,9 @@ from typing import Final
 from sansio_gradio.client.context import Context, name_given
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.client.job import Job
-from sansio_gradio.errors import ServerStoppedError
 from sansio_gradio.protocol import requests
 from sansio_gradio.protocol.dialects import of_poll
+from sansio_gradio.protocol.failures import unknown_there
 from sansio_gradio.protocol.messages import Message
 
 INTERVAL: Final = 0.5
@@ -40,7 +40,7 @@ class Polling:
             failed=job.fail,
         )
 
-    def stop(self, _job: Job, then: Callable[[bool], None]) -> None:
+    def stop(self, _job: Job, then: Callable[[bool | None], None]) -> None:
         then(False)  # these servers know no way to stop a job
 
     def forget(self, _job: Job) -> None:
@@ -71,7 +71,7 @@ class Polling:
         message = of_poll(answer.read(), answer.loads)
         self._times_unknown = 0 if message else self._times_unknown + 1
         if self._times_unknown > _TIMES_UNKNOWN:
-            raise ServerStoppedError("the server does not know the job any more")
+            raise unknown_there()
         if message and message != self._last:  # what it says again is no news
             self._last = message
             self._job.receive(message)

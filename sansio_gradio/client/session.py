@@ -332,6 +332,8 @@ class Session:
             endpoint = call.endpoint_of(self.app)
             by_name = traits.handover is Handover.JOINING_BY_NAME
             needs_info = by_name or endpoint.needs_info(call.args, call.kwargs)
+            # The refusal of too many is to show the names that the server has for parameters.
+            needs_info = needs_info or len(call.args) > len(endpoint.parameters)
             if needs_info and not self.app.has_info:
                 self._line.wait(job)
                 self._discovery.request_info()

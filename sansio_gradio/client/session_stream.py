@@ -37,6 +37,7 @@ from sansio_gradio.errors import (
     ServerStoppedError,
 )
 from sansio_gradio.protocol import requests
+from sansio_gradio.protocol.failures import is_unknown, unknown_there
 from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.fields import said
 from sansio_gradio.protocol.messages import Message
@@ -64,7 +65,9 @@ class SessionStream:
         self._waiting: dict[int, tuple[Job, requests.HTTPRequest]] = {}  # to be joined, by number
         self._joining: dict[int, Job] = {}  # not answered yet
         self._stopping: set[int] = set()  # functions that the server stops the jobs of
-        self._to_stop: dict[int, Callable[[bool], None]] = {}  # cancelled before they were joined
+        self._to_stop: dict[
+            int, Callable[[bool | None], None]
+        ] = {}  # cancelled before they were joined
         self._early: dict[str, list[tuple[Message, int]]] = {}
         self._early_count = self._early_size = 0
         self._cut: dict[str, GradioError] = {}  # early ones, in the middle of which a stream ended
@@ -102,7 +105,7 @@ class SessionStream:
             if self._known:
                 self._open()
 
-    def stop(self, job: Job, then: Callable[[bool], None]) -> None:
+    def stop(self, job: Job, then: Callable[[bool | None], None]) -> None:
         fn_index = job.endpoint.fn_index
         if job.id in self._waiting:
             then(False)
@@ -113,7 +116,7 @@ class SessionStream:
         else:
             self._stopping.add(fn_index)
 
-            def answered(stopped: bool) -> None:
+            def answered(stopped: bool | None) -> None:
                 self._stopping.discard(fn_index)
                 then(stopped)
                 self._join_waiting()
@@ -297,11 +300,12 @@ class SessionStream:
 
     def _stopped(self, message: Message) -> None:
         """The server gives the whole session up. An unclean end usually follows."""
-        error = ServerStoppedError(message.get("message"), phase="stream")
-        not_found = error.message.startswith("404")  # session_not_found since 5.38
+        not_found = is_unknown(message)
+        error = unknown_there() if not_found else ServerStoppedError(message.get("message"))
+        error.located(phase="stream")
         self._context.exchanges.abort(self._stream)
         self._stream = None
-        if not_found or message.get("session_not_found"):
+        if not_found:
             if self._known and not self._overlaps:
                 self._context.session_lost()
             self._known = False

@@ -100,12 +100,15 @@ class AppInfo:
             raise RemoteProtocolError(
                 "This JSON has no named and unnamed endpoints: no Gradio API."
             )
-        left = dict(named)
+        # Of two of one name the last one's entry has overwritten the other's; what is not
+        # documented has none (gradio@6.31.0 blocks.py: get_api_info).
+        order = [*self._callable(Visibility.UNDOCUMENTED), *self._callable(Visibility.PUBLIC)]
+        owners = {endpoint.api_name: endpoint.fn_index for endpoint in order}
         endpoints: dict[int, Endpoint] = {}
         for fn_index, endpoint in self.endpoints.items():
             told = unnamed.get(str(fn_index))
-            if endpoint.api_name is not None:
-                told = left.pop(endpoint.api_name, told)  # the first of that name
+            if endpoint.api_name is not None and owners.get(endpoint.api_name) == fn_index:
+                told = named.get(endpoint.api_name, told)
             endpoints[fn_index] = endpoint.with_info(told)
         return attrs.evolve(self, endpoints=endpoints, info=info)
 
@@ -141,9 +144,9 @@ class AppInfo:
         Raises:
             LocalProtocolError: there is none, or more than one; the message says what there is.
         """
+        public = self._callable(Visibility.PUBLIC)
         if api_name is None and fn_index is None:
             # Before 4.0 functions without a name are the rule, and in the way only beside one with.
-            public = self._callable(Visibility.PUBLIC)
             found = [e for e in public if e.api_name is not None] or public
             if len(found) == 1:
                 return found[0]
@@ -155,13 +158,15 @@ class AppInfo:
         for endpoint in there:
             if name in (None, endpoint.api_name) and fn_index in (None, endpoint.fn_index):
                 return endpoint
+        for endpoint in self.endpoints.values():
+            if name in (None, endpoint.api_name) and fn_index in (None, endpoint.fn_index):
+                raise LocalProtocolError(_not_for_clients(endpoint, name, fn_index, public))
         from difflib import get_close_matches  # noqa: PLC0415  # slow to import, for mistakes only
 
         close = get_close_matches(name or "", [e.api_name for e in there if e.api_name], 1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise LocalProtocolError(
-            f"There is no endpoint with api_name={name!r} and fn_index={fn_index!r}{hint}."
-            f" {_listed(there)}"
+            f"There is no endpoint with {_place(name, fn_index)}{hint}. {_listed(public)}"
         )
 
     def server_function(self, component: int, function: str) -> Endpoint:
@@ -196,13 +201,15 @@ class AppInfo:
         """The same as JSON, in the form of ``/info``, whatever the server's version.
 
         ``{"named_endpoints": {"/add": {"parameters": [...], "returns": [...], ...}},
-        "unnamed_endpoints": {"3": ...}}``. What lies inside of parameters and returns is shared
-        with the app.
+        "unnamed_endpoints": {"3": ...}}``. An entry has what else ``/info`` tells of the endpoint.
+        Of two of one name it is the first, which calls by name reach. What lies inside of an entry
+        is shared with the app.
         """
         named: dict[str, Any] = {}
         unnamed: dict[str, Any] = {}
         for endpoint in self._shown(all_endpoints):
             entry = {
+                **endpoint.told,
                 "parameters": [{**p.info, "parameter_name": p.name} for p in endpoint.parameters],
                 "returns": [dict(value.info) for value in endpoint.returns],
                 "description": endpoint.description,
@@ -236,6 +243,23 @@ def _read(listed: JSON, known: Mapping[int, Component], place: int, enable_queue
 def _laid(*layers: Mapping[int, _T]) -> Mapping[int, _T]:
     """All as one, where the last that knows a number counts."""
     return ChainMap(*cast("tuple[dict[int, _T], ...]", layers[::-1]))
+
+
+def _place(name: str | None, fn_index: int | None) -> str:
+    return f"api_name={name!r} and fn_index={fn_index!r}"
+
+
+def _not_for_clients(
+    endpoint: Endpoint, name: str | None, fn_index: int | None, public: Sequence[Endpoint]
+) -> str:
+    """Why an endpoint that is there is not called."""
+    if endpoint.visibility is Visibility.PRIVATE:
+        what = (
+            f"The endpoint with {_place(name, fn_index)} is private: the app lets no client call it"
+        )
+    else:
+        what = f"There is no endpoint with {_place(name, fn_index)}: it runs in the browser only"
+    return f"{what}. {_listed(public)}"
 
 
 def _listed(endpoints: Sequence[Endpoint]) -> str:

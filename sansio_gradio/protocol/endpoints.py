@@ -142,9 +142,21 @@ class Endpoint:
         if mistakes:
             raise LocalProtocolError(
                 f"These arguments do not fit: {'; '.join(mistakes)}. The call is: {self}"
+                f"{self._of_labels}"
             )
         values = (given.get(parameter.name, parameter.default) for parameter in self.parameters)
         return [None if component.skip_api else next(values) for component in self.inputs]
+
+    @property
+    def _of_labels(self) -> str:
+        """What is to be known of names that the server has not told; empty: it has told all."""
+        if all(said(parameter.info, "parameter_name", str) for parameter in self.parameters):
+            return ""
+        if self.told.get("parameters"):
+            why = "before Gradio 4.23 servers tell no names of parameters"
+        else:
+            why = "the server has told none"
+        return f" (These names are made of labels: {why}.)"
 
     def arguments(self, data: Sequence[Any]) -> dict[str, Any]:
         """The items of *data*, as on the wire, by the names that the server has for parameters."""

@@ -78,6 +78,23 @@ def app_error(output: Mapping[str, Any], version: Version, title: str | None = N
     )
 
 
+def is_unknown(message: Mapping[str, Any]) -> bool:
+    """Whether an ``unexpected_error`` says that the server does not know the session, or the job.
+
+    It has ``session_not_found`` since 5.38, though not on ``/call``.
+    """
+    text = message.get("message")
+    is_404 = isinstance(text, str) and text.startswith("404")
+    return is_404 or bool(message.get("session_not_found"))
+
+
+def unknown_there() -> ServerStoppedError:
+    return ServerStoppedError(
+        "The server does not know this session: it has restarted since, or several replicas answer"
+        " at its address and another one has the session."
+    )
+
+
 def _unquoted(text: str) -> str:
     """The text that *text* is the repr of; one that is no repr stays."""
     if not _REPR.fullmatch(text):

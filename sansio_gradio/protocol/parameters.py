@@ -17,6 +17,7 @@ import reprlib
 from collections.abc import Iterator, Sequence
 from keyword import iskeyword
 from typing import Any, Final
+from unicodedata import normalize
 
 import attrs
 
@@ -116,6 +117,8 @@ def _identifier(text: str) -> str | None:
     if len(text) > _LONGEST_NAME or not text.isidentifier():
         text = _NOT_IN_NAMES.sub("_", text[:_LONGEST_NAME]).strip("_").lower()
         text = f"_{text}" if text[:1].isdecimal() else text
+    if text.isidentifier():
+        text = normalize("NFKC", text)  # as Python reads names
     if iskeyword(text):
         return f"{text}_"
     return text if text.isidentifier() else None

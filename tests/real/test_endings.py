@@ -80,10 +80,12 @@ def test_a_running_job_is_cancelled(client: Client, version: str) -> None:
     assert job.cancel() is True  # as its rule is for futures that were cancelled
     assert job.outputs()[:3] == got
     assert [output for (output,) in caught.value.outputs][:3] == got
-    until(lambda: job.stopped_on_server is not None)
-    if speaks(version, (4, 31)):
-        assert job.stopped_on_server is True
     assert client.predict("on", api_name="/echo") == "on"
+    if speaks(version, (4, 31)):
+        until(lambda: job.stopped_on_server is not None)
+        assert job.stopped_on_server is True
+    elif not speaks(version, (4, 0)):
+        assert job.stopped_on_server is None  # a WebSocket is closed without an answer
 
 
 @pytest.mark.parametrize("isolated", [False, True])
