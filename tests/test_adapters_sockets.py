@@ -440,6 +440,7 @@ def test_a_job_is_iterated_in_asyncio_too(client: Client, lively: Lively) -> Non
         assert [output async for output in job] == ["a", "ab", "abc"]
         last = [update async for update in client.submit("x", api_name="/echo").updates()][-1]
         assert last == OutputUpdate(outputs="x", final=True, success=True)
+        assert last.value == last.outputs == "x"
         with pytest.raises(AppError):
             _ = [output async for output in client.submit("x", api_name="/half")]
         held = client.submit("x", api_name="/held")

@@ -29,7 +29,7 @@ from sansio_gradio.events import (
     SessionClosed,
     SessionLost,
 )
-from sansio_gradio.limits import Timeouts
+from sansio_gradio.limits import Limits, Timeouts
 
 SRC = "http://app.example/"
 TIMES = Timeouts(
@@ -381,8 +381,10 @@ def test_a_network_that_falls_silent_anywhere_is_left(protocol: str) -> None:
 # What is written of them
 
 
-@pytest.mark.parametrize("policy", [Timeouts(), Retry()], ids=["Timeouts", "Retry"])
-def test_the_page_says_each_name_and_its_default(policy: Timeouts | Retry) -> None:
+@pytest.mark.parametrize(
+    "policy", [Timeouts(), Retry(), Limits()], ids=["Timeouts", "Retry", "Limits"]
+)
+def test_the_page_says_each_name_and_its_default(policy: Timeouts | Retry | Limits) -> None:
     page = (Path(__file__).parent.parent / "docs" / "endings.md").read_text("utf-8")
     written = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", page, re.MULTILINE))
     for name, default in attrs.asdict(policy).items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import os
+import re
 import shutil
 import subprocess
 import zipfile
@@ -15,7 +17,10 @@ from lively_app import Lively
 from patience import PATIENCE
 from places import SERVERS, serve
 
-SELECTORS, QT, HTTPX, FETCH = listings("other_loops")
+from sansio_gradio.client.call import Want
+from sansio_gradio.client.commands import Expect
+
+SELECTORS, QT, HTTPX, AIOHTTP, FETCH = listings("other_loops")
 OUTPUTS = ["a", "ab", "abc"]
 
 
@@ -38,6 +43,35 @@ def test_httpx(served: tuple[Lively, str]) -> None:
     if served[0].app.protocol == "ws":
         pytest.skip("httpx has no WebSockets")
     assert printed_by(HTTPX, served[1], "abc", needs="httpx") == OUTPUTS
+
+
+@pytest.mark.parametrize(
+    ("code", "needs", "tasks"),
+    [(HTTPX, "httpx", "talk.requests"), (AIOHTTP, "aiohttp", "talk.tasks")],
+)
+def test_no_finished_task_is_kept(
+    served: tuple[Lively, str], code: str, needs: str, tasks: str
+) -> None:
+    if needs == "httpx" and served[0].app.protocol == "ws":
+        pytest.skip("httpx has no WebSockets")
+    end = "        await talk.over.wait()\n"
+    end = end if end in code else end[4:]
+    looking = f"await asyncio.sleep(0); print([t for t in {tasks}.values() if t.done()])\n"
+    indent = end[: len(end) - len(end.lstrip())]
+    assert code.count(end) == 1
+    lines = printed_by(code.replace(end, f"{end}{indent}{looking}"), served[1], "abc", needs=needs)
+    assert lines == [*OUTPUTS, "[]"]
+
+
+@pytest.mark.parametrize("kind", [Want, Expect])
+def test_the_page_explains_each_member(kind: type[enum.Enum]) -> None:
+    page = (ROOT / "docs" / "other_loops.md").read_text("utf-8")
+    table = page[page.index(f"| `{kind.__name__}` |") :].split("\n\n")[0]
+    assert re.findall(r"^\| `([A-Z]+)` \|", table, re.MULTILINE) == list(kind.__members__)
+
+
+def test_aiohttp(served: tuple[Lively, str]) -> None:
+    assert printed_by(AIOHTTP, served[1], "abc", needs="aiohttp") == OUTPUTS
 
 
 # A folder with node_modules/pyodide, and in wheels/ those of h11, wsproto and attrs.

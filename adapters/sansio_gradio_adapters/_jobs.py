@@ -78,6 +78,11 @@ class OutputUpdate:
     final: bool
     success: bool
 
+    @property
+    def value(self) -> Any:
+        """The same as ``outputs``, in the word of ``Output.value``."""
+        return self.outputs
+
 
 Update: TypeAlias = StatusUpdate | OutputUpdate
 

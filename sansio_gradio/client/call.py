@@ -17,12 +17,20 @@ class Want(enum.Flag):
     """Which events of a job are wanted besides its last one; the rest costs no time."""
 
     RESULT = 0
-    MESSAGES = enum.auto()  # MessageReceived
-    STATUS = enum.auto()  # StatusUpdated
-    OUTPUTS = enum.auto()  # Output
-    GROWTH = enum.auto()  # OutputsGrew, where there are no OUTPUTS
-    RECEIPTS = enum.auto()  # Accepted of the job; those of the pieces of its input always come
+    """Nothing besides: the last event tells the result, or the error with all outputs."""
+    MESSAGES = enum.auto()
+    """A ``MessageReceived`` for each message of the server, as it was sent."""
+    STATUS = enum.auto()
+    """A ``StatusUpdated`` whenever the place in the queue, the progress or the state changes."""
+    OUTPUTS = enum.auto()
+    """An ``Output`` for each value that is yielded."""
+    GROWTH = enum.auto()
+    """An ``OutputsGrew`` now and then instead, where there are no ``OUTPUTS``: far less work."""
+    RECEIPTS = enum.auto()
+    """An ``Accepted`` when the server has taken the job. Those of the pieces of a streaming input
+    always come."""
     ALL = MESSAGES | STATUS | OUTPUTS | GROWTH | RECEIPTS
+    """All of them."""
 
 
 @attrs.frozen(kw_only=True)

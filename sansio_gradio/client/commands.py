@@ -18,9 +18,12 @@ from sansio_gradio.wire.headers import Headers
 class Expect(enum.Enum):
     """What kind of answer a request is going to get."""
 
-    ANSWER = enum.auto()  # a short one, soon
-    CALL = enum.auto()  # one that takes as long as the app's function
-    STREAM = enum.auto()  # one that stays open and arrives bit by bit
+    ANSWER = enum.auto()
+    """A short one, soon. ``Engine`` has ``Limits.connections`` for these."""
+    CALL = enum.auto()
+    """One that takes as long as the app's function. ``Engine`` has ``Limits.calls`` for these."""
+    STREAM = enum.auto()
+    """One that stays open and arrives bit by bit: it needs a connection of its own."""
 
 
 @attrs.frozen
