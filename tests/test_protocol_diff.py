@@ -203,6 +203,11 @@ def test_a_computed_diff_is_small(old: Any, new: Any, edits: Any) -> None:
     assert exactly(compute_diff(old, new)) == exactly(edits)
 
 
+def test_what_is_equal_and_not_the_same_object_needs_no_edit() -> None:
+    text = '{"a": [1000000, 2.5, "a text"], "b": {"c": null, "d": true}}'
+    assert compute_diff(json.loads(text), json.loads(text)) == []
+
+
 def test_beyond_the_longest_path_all_is_replaced() -> None:
     old: Any = ["a"]
     new: Any = ["ab"]

@@ -1,10 +1,10 @@
 """Pack the recordings of real servers for the tests: one compressed file a Gradio version.
 
-    python tests/data/make_transcripts.py [FOLDER]
+    python tests/data/make_transcripts.py FOLDER
 
-FOLDER (``../shared/transcripts`` beside the checkout) has a folder for each version with, for each
-scenario, the raw bytes (``NAME.jsonl``) and what they mean (``NAME.expected.json``). What comes out
-is JSON under xz; ``tests/transcripts.py`` reads it. Bytes are kept as text, one character a byte.
+FOLDER has a folder for each version with, for each scenario, the raw bytes (``NAME.jsonl``) and
+what they mean (``NAME.expected.json``). What comes out is JSON under xz; ``tests/transcripts.py``
+reads it. Bytes are kept as text, one character a byte.
 
 Gradio's own HTML pages are not ours to ship: scenarios of nothing but pages are left out, elsewhere
 a page is replaced by a small one that carries the same ``window.gradio_config``.
@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-SOURCE = HERE.parents[2] / "shared" / "transcripts"
 LEFT_OUT = {"html"}
 CONFIG = re.compile(rb"window\.gradio_config = (.*?);\s*</script>", re.DOTALL)
 LENGTH = re.compile(rb"(?i)(content-length: *)\d+")
@@ -99,4 +98,6 @@ def replace_page(
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if sys.argv[1:] else SOURCE)
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
+        sys.exit("usage: python tests/data/make_transcripts.py FOLDER (of the recordings)")
+    main(Path(sys.argv[1]))
