@@ -85,7 +85,10 @@ def available() -> dict[str, tuple[Callable[[list[str]], int], str]]:
     """The commands that there are today, with a line about each."""
     commands: dict[str, tuple[Callable[[list[str]], int], str]] = {
         "demo": (demo, "an app, and this library talking to it [--real [VERSION]: a Gradio app]"),
-        "test": (test, "the tests without network, and their coverage [pytest's arguments]"),
+        "test": (
+            test,
+            "the tests without network, and their coverage [--all, or pytest's own]",
+        ),
         "test-real": (test_real, "the tests against real Gradio servers [VERSION ...]"),
         "interop": (interop, "clients of all worlds on real servers [--all] [--one] [VERSION ...]"),
         "check": (check, "ruff, mypy, pyright, and what is in the wheel and the sdist"),
@@ -113,7 +116,7 @@ def demo(args: list[str]) -> int:
     if version not in SERVERS:
         return fail(f"no such server: {version} (there are: {' '.join(SERVERS)})")
     python = environment(tools=False)
-    reason = install_server(version)
+    reason = install_server(version, get_uv())
     if reason:
         return fail(f"{version}: {reason}")
     told = {"SANSIO_GRADIO_SERVERS": str(SERVERS_DIR)}
@@ -121,13 +124,19 @@ def demo(args: list[str]) -> int:
 
 
 def test(args: list[str]) -> int:
-    """All tests and the coverage of the core; with arguments, only what pytest is told to run."""
+    """The tests and the coverage of the core; with arguments, only what pytest is told to run.
+
+    ``--all``: the exhaustive tests, too. They try more cases and cover nothing that others do not.
+    """
     python = environment()
-    if args:
+    if args and args != ["--all"]:
         return run([python, "-m", "pytest", *args])
+    marked = "not real" if args else "not real and not exhaustive"
     coverage = [python, "-m", "coverage"]
     run([*coverage, "erase"])
-    failed = run([*coverage, "run", "-m", "pytest", "-q", "-n", "auto", "--durations=5"])
+    failed = run(
+        [*coverage, "run", "-m", "pytest", "-q", "-n", "auto", "--durations=5", "-m", marked]
+    )
     return run([*coverage, "combine", "-q"]) or run([*coverage, "report"]) or failed
 
 
@@ -259,7 +268,7 @@ def environment(tools: bool = True) -> Path:
     uv, base = find_uv(), find_python()
     if base is None and uv is None:
         print(
-            "This needs uv or Python 3.11: run "
+            "This needs Python 3.11 or later with venv (Debian: python3-venv), or uv: run "
             "`curl -LsSf https://astral.sh/uv/install.sh | sh`, then open a new shell.",
             file=sys.stderr,
         )
@@ -286,6 +295,15 @@ def find_uv() -> Path | None:
     return Path(uv) if uv and output([uv, "--version"]) else None
 
 
+def get_uv() -> Path:
+    """uv; where there is none, one in ``.venv``, which must have been made."""
+    uv = find_uv() or VENV / BIN / "uv"
+    if not uv.exists():
+        output([VENV / BIN / "python", "-m", "ensurepip"])  # what uv made has no pip
+        must([VENV / BIN / "python", "-m", "pip", "install", "-q", "uv"])
+    return uv
+
+
 def find_python() -> Path | None:
     """An interpreter that can make the environment, this one if possible."""
     # Inside an environment (it may be the very one to be made anew) its base is what counts.
@@ -305,8 +323,9 @@ def find_python() -> Path | None:
 
 def install_servers(versions: Sequence[str]) -> tuple[list[str], list[str]]:
     """Several at once; those that can be run, and those that cannot, which is told."""
+    uv = get_uv()  # once, before there are several who want it
     with ThreadPoolExecutor(4) as pool:
-        reasons = dict(zip(versions, pool.map(install_server, versions)))
+        reasons = dict(zip(versions, pool.map(lambda name: install_server(name, uv), versions)))
     for version, reason in reasons.items():
         if reason:
             print(f"{version}: not run: {reason}", flush=True)
@@ -314,30 +333,33 @@ def install_servers(versions: Sequence[str]) -> tuple[list[str], list[str]]:
     return runnable, [version for version, reason in reasons.items() if reason]
 
 
-def install_server(version: str) -> str | None:
+def install_server(version: str, uv: Path) -> str | None:
     """Put a Gradio server into its folder; the reason why not, or None when it is there."""
     folder = SERVERS_DIR / version
     python = folder / BIN / "python"
     installed = "import importlib.metadata as m; print(m.version('gradio'))"
     if python.exists() and output([python, "-c", installed]) == version:
         return None
-    uv = find_uv() or VENV / BIN / "uv"
-    if not uv.exists():
-        output([VENV / BIN / "python", "-m", "ensurepip"])  # what uv made has no pip
-        must([VENV / BIN / "python", "-m", "pip", "install", "-q", "uv"])
     wanted, day = SERVERS[version]
     base = next((found for name in wanted for found in [find_interpreter(uv, name)] if found), None)
-    shutil.rmtree(folder, ignore_errors=True)
     print(f"{version}: installing", flush=True)
     # Without an interpreter of its own to name, uv may know where to get one.
-    if run([uv, "venv", "-q", "--no-project", "--python", base or wanted[0], folder]):
-        return f"no Python {' or '.join(wanted)}"
-    what = [f"gradio=={version}", "setuptools<80", "--exclude-newer", day]
-    try:
-        must([uv, "pip", "install", "-q", "--python", python, *what])
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)  # half of one would pass for the whole
-        raise
+    packages = [f"gradio=={version}", "setuptools<80", "--exclude-newer", day]
+    reason = install(folder, uv, base or wanted[0], packages)
+    return f"{reason} (Python {' or '.join(wanted)})" if reason else None
+
+
+def install(folder: Path, uv: Path, base: object, packages: Sequence[str]) -> str | None:
+    """Make an environment in *folder*; the reason why not, or None. It is there whole or not."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for command in (
+        [uv, "venv", "-q", "--no-project", "--python", base, folder],
+        [uv, "pip", "install", "-q", "--python", folder / BIN / "python", *packages],
+    ):
+        done = finished(command)
+        if done.returncode:
+            shutil.rmtree(folder, ignore_errors=True)  # half of one would pass for the whole
+            return " ".join(f"{command[1]}: {done.stderr}".split())[:300]
     return None
 
 
@@ -367,14 +389,19 @@ def must(command: Sequence[object]) -> None:
 
 def output(command: Sequence[object], cwd: Path = ROOT) -> str | None:
     """What a command prints, or None if it cannot be run or fails."""
-    parts = [str(part) for part in command]
     try:
-        done = subprocess.run(
-            parts, cwd=cwd, env=clean_env(), capture_output=True, text=True, check=False
-        )
+        done = finished(command, cwd)
     except OSError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def finished(command: Sequence[object], cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """What became of a command, with what it printed; nothing of that is shown."""
+    parts = [str(part) for part in command]
+    return subprocess.run(
+        parts, cwd=cwd, env=clean_env(), capture_output=True, text=True, check=False
+    )
 
 
 def clean_env(extra: dict[str, str] | None = None) -> dict[str, str]:

@@ -12,7 +12,6 @@ import importlib
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import threading
@@ -181,7 +180,7 @@ def serve() -> None:
 
 
 def compare(rounds: int) -> None:
-    sys.path.insert(0, str(ROOT / "tests"))
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
     from real.server import RealServer  # noqa: PLC0415
 
     pythons = {"ours": sys.executable, "peer": str(peer_python())}
@@ -203,13 +202,16 @@ def compare(rounds: int) -> None:
 
 
 def peer_python() -> Path:
+    """The interpreter of an environment that has gradio_client, on the same Python as ours."""
+    import dev  # noqa: PLC0415
+
     folder = SERVERS / f"gc-{PEER}"
-    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    python = folder / dev.BIN / "python"
     if not python.exists():
-        uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
-        subprocess.run([uv, "venv", "-q", "-p", "3.11", folder], check=True)
-        install = [uv, "pip", "install", "-q", "-p", str(python), f"gradio_client=={PEER}"]
-        subprocess.run(install, check=True)
+        packages = [f"gradio_client=={PEER}"]
+        reason = dev.install(folder, dev.get_uv(), sys.executable, packages)
+        if reason:
+            sys.exit(f"gradio_client {PEER} cannot be installed: {reason}")
     return python
 
 

@@ -71,12 +71,13 @@ def test_an_unknown_server_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_server_without_an_interpreter_is_not_run_and_fails_in_ci(
     ci: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def not_here(version: str) -> str:
+    def not_here(version: str, uv: Path) -> str:
         return "no Python 3.9"
 
     monkeypatch.setenv("CI", ci)
     monkeypatch.setattr(dev, "environment", lambda: Path(sys.executable))
     monkeypatch.setattr(dev, "install_server", not_here)
+    monkeypatch.setattr(dev, "get_uv", lambda: Path("uv"))
     assert dev.main(["test-real", "3.16.2"]) == status
     assert "3.16.2: not run: no Python 3.9" in capsys.readouterr().out
 
@@ -100,10 +101,11 @@ def test_interop_runs_the_gate_or_what_is_named(
         assert extra["PYTHONPATH"].endswith("tests")
         return 0
 
-    def is_there(_version: str) -> None: ...
+    def is_there(_version: str, _uv: Path) -> None: ...
 
     monkeypatch.setattr(dev, "environment", lambda: Path(sys.executable))
     monkeypatch.setattr(dev, "install_server", is_there)
+    monkeypatch.setattr(dev, "get_uv", lambda: Path("uv"))
     monkeypatch.setattr(dev, "run", note)
     assert dev.main(["interop", *args]) == 0
     options = [arg for arg in args if arg not in (*versions, "--all")]
@@ -204,3 +206,42 @@ def test_without_uv_and_python_it_says_what_to_do(
     with pytest.raises(SystemExit):
         making.asked()
     assert "curl" in capsys.readouterr().err
+
+
+def test_uv_is_installed_once_for_several_servers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def must(command: Sequence[object]) -> None:
+        asked.append(str(command[-1]))
+
+    def installed_by(version: str, uv: Path) -> None:
+        assert (asked, uv) == (["uv"], tmp_path / dev.BIN / "uv")
+
+    monkeypatch.setattr(dev, "VENV", tmp_path)
+    monkeypatch.setattr(dev, "find_uv", lambda: None)
+    monkeypatch.setattr(dev, "must", must)
+    monkeypatch.setattr(dev, "install_server", installed_by)
+    assert dev.install_servers(dev.GATE) == (dev.GATE, [])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell script stands in for uv")
+@pytest.mark.parametrize("failing", ["venv", "pip"])
+def test_what_cannot_be_installed_leaves_one_line_and_no_folder(
+    failing: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    uv = tmp_path / "uv"
+    folder = tmp_path / "3.50.2"
+    fails = f"[ $1 = {failing} ] || exit 0; echo 'no\n way' >&2; exit 3"
+    uv.write_text(f"#!/bin/sh\nmkdir -p {folder}\n{fails}\n")
+    uv.chmod(0o755)
+    monkeypatch.setattr(dev, "SERVERS_DIR", tmp_path)
+    monkeypatch.setattr(dev, "get_uv", lambda: uv)
+    assert dev.install_servers(["3.50.2"]) == ([], ["3.50.2"])
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == f"3.50.2: not run: {failing}: no way (Python 3.10 or 3.11)"
+    assert not folder.exists()
