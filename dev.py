@@ -134,9 +134,8 @@ def test(args: list[str]) -> int:
     marked = "not real" if args else "not real and not exhaustive"
     coverage = [python, "-m", "coverage"]
     run([*coverage, "erase"])
-    failed = run(
-        [*coverage, "run", "-m", "pytest", "-q", "-n", "auto", "--durations=5", "-m", marked]
-    )
+    tests = ["-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal", "--durations=5"]
+    failed = run([*coverage, "run", *tests, "-m", marked])
     return run([*coverage, "combine", "-q"]) or run([*coverage, "report"]) or failed
 
 
@@ -325,7 +324,8 @@ def install_servers(versions: Sequence[str]) -> tuple[list[str], list[str]]:
     """Several at once; those that can be run, and those that cannot, which is told."""
     uv = get_uv()  # once, before there are several who want it
     with ThreadPoolExecutor(4) as pool:
-        reasons = dict(zip(versions, pool.map(lambda name: install_server(name, uv), versions)))
+        ways = [pool.submit(install_server, version, uv) for version in versions]
+    reasons = {version: way.result() for version, way in zip(versions, ways)}
     for version, reason in reasons.items():
         if reason:
             print(f"{version}: not run: {reason}", flush=True)

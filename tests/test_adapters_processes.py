@@ -202,6 +202,7 @@ WORLDS[name].run(play)
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
 @pytest.mark.parametrize("world", WORLDS)
 def test_jobs_with_a_websocket_each_do_not_run_out_of_files(world: str) -> None:

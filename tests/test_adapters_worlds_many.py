@@ -57,6 +57,7 @@ def _nothing_is_collected() -> Iterator[None]:
     gc.enable()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", WORLDS)
 @pytest.mark.usefixtures("_nothing_is_collected")
 def test_a_thousand_jobs_at_once(name: str, url: str) -> None:

@@ -75,9 +75,9 @@ async def test_memory_does_not_grow_with_the_inputs(place: Place) -> None:
     most = 0
     async with place.client() as client:
         count = 0
-        async for _ in client.map(map(str, range(300)), "/echo", in_flight=4):
+        async for _ in client.map(map(str, range(100)), "/echo", in_flight=4):
             count += 1
-            if count % 50 == 0:
+            if count % 20 == 0:
                 gc.collect()
                 most = max(most, sum(isinstance(o, JobRecord) for o in gc.get_objects()))
         assert client._core.jobs == {}

@@ -333,6 +333,7 @@ class TimersAgainstAList(RuleBasedStateMachine):
 TestTimersAgainstAList = TimersAgainstAList.TestCase
 
 
+@pytest.mark.exhaustive
 def test_the_machine_gets_everywhere() -> None:
     TimersAgainstAList.reached.clear()
     run_state_machine_as_test(

@@ -530,7 +530,13 @@ def skipped(version: str, scenario: str) -> str | None:
 PLAYED = [pair for pair in recordings() if skipped(*pair) is None]
 
 
-@pytest.mark.parametrize("slicer", SLICERS)
+@pytest.mark.parametrize(
+    "slicer",
+    [
+        pytest.param(name, marks=[pytest.mark.exhaustive] if slicer is bytewise else [])
+        for name, slicer in SLICERS.items()
+    ],
+)
 @pytest.mark.parametrize(("version", "scenario"), PLAYED)
 def test_a_recording_gives_the_recorded_outcomes(version: str, scenario: str, slicer: str) -> None:
     replay = Replay(load(version, scenario), SLICERS[slicer])

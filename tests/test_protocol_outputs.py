@@ -512,6 +512,7 @@ class GrowingHistory(RuleBasedStateMachine):
 TestGrowingHistory = GrowingHistory.TestCase
 
 
+@pytest.mark.exhaustive
 def test_the_machine_gets_everywhere() -> None:
     GrowingHistory.reached.clear()
     run_state_machine_as_test(

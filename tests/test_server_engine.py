@@ -577,6 +577,7 @@ def test_nothing_that_clients_do_breaks_the_server(version: str, seed: int) -> N
     drive(version, seed, Counter())
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("version", VERSIONS)
 def test_those_clients_reach_what_they_try_to_break(version: str) -> None:
     reached: Counter[str] = Counter()

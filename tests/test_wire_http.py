@@ -392,7 +392,7 @@ class CountedBuffer(ReceiveBuffer):
 @pytest.mark.parametrize("shape", ["length", "chunks", "tiny chunks", "long line"])
 def test_receiving_is_linear(shape: str, read: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("h11._connection.ReceiveBuffer", CountedBuffer)
-    size = 60_000
+    size = 20_000
     chunked = OK + b"transfer-encoding: chunked\r\n\r\n"
     data = {
         "length": OK + b"content-length: %d\r\n\r\n" % size + b"x" * size,

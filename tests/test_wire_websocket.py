@@ -666,7 +666,7 @@ class Counted(bytearray):
 def test_receiving_is_linear(fragment: int, read: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsproto.frame_protocol.bytearray", Counted, raising=False)
     client = client_open()
-    size = 20_000
+    size = 10_000
     parts = [b"x" * fragment] * (size // fragment) if fragment < size else [b"x" * size]
     data = b"".join(frame(CONTINUATION if i else TEXT, p, fin=False) for i, p in enumerate(parts))
     data += frame(CONTINUATION)
