@@ -52,6 +52,7 @@ class Lively:
             self.flood,
             self.stepped,
             self.held,
+            self.late,
             self.endless,
             self.boom,
             self.half,
@@ -101,6 +102,10 @@ class Lively:
         """Returns when the test says so."""
         assert self.go_on.wait(PATIENCE)
         return value
+
+    def late(self, value: str) -> str:
+        """Returns "late" when the test says so, and all else at once."""
+        return self.held(value) if value == "late" else value
 
     def stepped(self, count: int) -> Iterator[int]:
         """Yields once for each of ``steps`` that the test allows."""
