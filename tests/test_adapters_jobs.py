@@ -175,7 +175,7 @@ def test_a_cancelled_job_is_over_at_once_and_stays_so() -> None:
     reader = job.read_updates()
     job.add_outputs(outputs(whole("a")))
     assert job.cancel()
-    job.show()
+    job.tell()
     assert job.is_over
     assert not job.cancel()
     job.add_status(status(Status.FINISHED))
@@ -215,18 +215,16 @@ def test_too_late_to_cancel() -> None:
     assert job.result == 1
 
 
-def test_the_world_may_take_the_outcome_first() -> None:
+def test_the_world_is_told_of_the_outcome() -> None:
     job = new_job()
-    taken: list[JobRecord] = []
-    job.on_outcome = taken.append
+    told: list[JobRecord] = []
+    job.on_outcome = told.append
     job.keeps = object()
     job.add_end(completed(1))
     job.publish()
-    assert taken == [job]
-    over = [job.is_over]
-    job.show()
-    assert [*over, job.is_over] == [False, True]
-    assert (job.keeps is None) is True
+    assert told == [job]
+    assert job.is_over
+    assert job.keeps is None
 
 
 def test_an_error_that_is_no_event_ends_a_job_too() -> None:

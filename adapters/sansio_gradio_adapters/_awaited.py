@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Iterator
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -23,12 +24,18 @@ T = TypeVar("T")
 
 
 class Reader(Generic[T]):
-    """What a job says, from the beginning: iterate with ``async for``."""
+    """What a job says, from the beginning: iterate with ``async for``.
 
-    def __init__(self, items: Iterator[T | Nothing], changed: Signal, world: TaskWorld) -> None:
+    Where several tasks iterate one reader, each item goes to one of them, and all end.
+    """
+
+    def __init__(
+        self, items: Iterator[T | Nothing], changed: Signal, world: TaskWorld, source: object
+    ) -> None:
         self._items = items
         self._changed = changed
         self._world = world
+        self._source = source  # what is read lives as long as somebody reads it
 
     def __aiter__(self) -> Self:
         return self
@@ -44,6 +51,7 @@ class Reader(Generic[T]):
                 raise StopAsyncIteration from None
             if not isinstance(item, Nothing):
                 return item
+            self._world.machine.demand_own_process()
             await self._world.wait_for(self._changed, seen)
 
 
@@ -122,11 +130,10 @@ class Job:
 
     def cancel(self) -> bool:
         """Give the job up at once, and have the server stop it; False: it was over already."""
+        self._core.demand_own_process()
         if not self._record.cancel():
             return False
-        self._record.show()
-        self._core.cancel(self._record)
-        self._world.step_soon()
+        self._world.machine.do_soon(partial(self._core.cancel, self._record))
         return True
 
     def send(self, *chunk: Any, latest: bool = False) -> None:
@@ -139,8 +146,7 @@ class Job:
             LocalProtocolError: the job is over or takes no pieces, its input was ended, or the
                 piece does not fit or is no JSON.
         """
-        self._core.send(self._record, *chunk, latest=latest)
-        self._world.step_soon()
+        self._world.machine.do(partial(self._core.send, self._record, *chunk, latest=latest))
 
     def end_input(self) -> None:
         """End a streaming input: the job completes after the pieces that wait.
@@ -148,8 +154,7 @@ class Job:
         Raises:
             LocalProtocolError: the job is over or takes no pieces, or its input was ended.
         """
-        self._core.end_input(self._record)
-        self._world.step_soon()
+        self._world.machine.do(partial(self._core.end_input, self._record))
 
     @property
     def stopped_on_server(self) -> bool | None:
@@ -172,7 +177,7 @@ class Job:
         return self._reader(self._record.read_messages())
 
     def _reader(self, items: Iterator[T | Nothing]) -> Reader[T]:
-        return Reader(items, self._record.changed, self._world)
+        return Reader(items, self._record.changed, self._world, self)
 
     async def _wait(self, timeout: float | None) -> None:
         self._record.demand_outcome(timeout)
@@ -184,8 +189,10 @@ class Job:
         if not ended:
             raise self._record.not_yet(timeout)
 
-    def give_up(self, error: BaseException) -> None:
-        """Cancel it, since *error* has come to who waited for it."""
+    def give_up(self, error: BaseException | None = None) -> None:
+        """Cancel it, since *error* has come to who waited for it; not in a forked process."""
+        if not self._core.is_own_process:
+            return
         if isinstance(error, GeneratorExit):
             # Not at once: wherever it is collected, the engine may be at work, or the loop gone.
             self._world.post(self.cancel)
@@ -239,9 +246,9 @@ class MessageStream:
             raise
 
     def close(self) -> None:
-        """End the job, if it is not over."""
+        """End the job, if it is not over. In a forked process it goes on, as it is the parent's."""
         self._closed = True
-        self._job.cancel()
+        self._job.give_up()
 
     async def __aenter__(self) -> Self:
         return self
@@ -255,16 +262,19 @@ class MessageStream:
         self.close()
 
     def __del__(self) -> None:
-        # Not at once: whatever is under way where this is noticed may be the engine.
-        if not self._job.done() and not sys.is_finalizing():
-            self._world.post(self._job.cancel)
+        # Without a job Ctrl-C came in the constructor. Not at once: whatever is under way where
+        # this is noticed may be the engine.
+        job: Job | None = self.__dict__.get("_job")
+        if job is not None and not job.done() and not sys.is_finalizing():
+            job.give_up(GeneratorExit())
 
 
 class Results:
     """What an endpoint returns for each of many inputs: an async iterator and context manager.
 
     Leaving early, by ``close``, the end of an ``async with``, an exception, a cancellation, or when
-    nobody has it any more, gives up the calls under way.
+    nobody has it any more, gives up the calls under way. Where several tasks iterate it, each
+    result goes to one of them, and all end.
     """
 
     def __init__(self, calls: Calls, world: TaskWorld, client: object) -> None:
@@ -276,13 +286,20 @@ class Results:
         return self
 
     async def __anext__(self) -> Any:
+        calls, world = self._calls, self._world
         try:
-            while self._calls.begin():
-                await wait_until(self._world, self._calls.ended, self._calls.has_result)
-                if (result := self._calls.take()) is not Nothing.YET:
+            world.machine.demand_own_process()
+            await world.checkpoint()
+            while True:
+                seen = calls.changed.version
+                calls.begin()
+                if (result := calls.take()) is not Nothing.YET:
                     return result
+                if calls.are_over:
+                    break
+                await world.wait_for(calls.changed, seen)
         except GeneratorExit:
-            self._world.post(self._calls.give_up)  # see ``Job.give_up``
+            world.post(calls.close)  # see ``Job.give_up``
             raise
         except BaseException:  # cancellation, and what the inputs raise, too
             self.close()
@@ -290,8 +307,8 @@ class Results:
         raise StopAsyncIteration
 
     def close(self) -> None:
-        """Give up what is under way."""
-        self._calls.give_up()
+        """Give up what is under way. In a forked process it goes on, as it is the parent's."""
+        self._calls.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -305,5 +322,7 @@ class Results:
         self.close()
 
     def __del__(self) -> None:
-        if not self._calls.are_over and not sys.is_finalizing():
-            self._world.post(self._calls.give_up)
+        # Without calls Ctrl-C came in the constructor.
+        calls: Calls | None = self.__dict__.get("_calls")
+        if calls is not None and not calls.are_over and not sys.is_finalizing():
+            self._world.post(calls.close)

@@ -6,21 +6,26 @@ All of them block until they are told something, and may be used in any thread b
 from __future__ import annotations
 
 import concurrent.futures
+import logging
 import sys
+import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
+from itertools import count, repeat
+from operator import call
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from sansio_gradio import errors
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._history import MessageQueue, Nothing
-from sansio_gradio_adapters._jobs import JobRecord, Signal, Update
+from sansio_gradio_adapters._jobs import JobRecord, Outcome, Signal, Update
 from sansio_gradio_adapters._mapping import Calls
 from sansio_gradio_adapters._worker import Worker, wait_for, wait_until
 
@@ -29,18 +34,27 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_LOG: Final = logging.getLogger("concurrent.futures")  # as for other futures
+_NUMBERS: Final = count()
+
 
 class JobCancelledError(errors.JobCancelledError, concurrent.futures.CancelledError):
     """The job was cancelled by its own client."""
 
 
 class Reader(Generic[T]):
-    """What a job says, from the beginning: iterate with ``for``, or from asyncio ``async for``."""
+    """What a job says, from the beginning: iterate with ``for``, or from asyncio ``async for``.
 
-    def __init__(self, items: Iterator[T | Nothing], changed: Signal, worker: Worker) -> None:
+    Where several threads or tasks iterate one reader, each item goes to one of them, and all end.
+    """
+
+    def __init__(
+        self, items: Iterator[T | Nothing], changed: Signal, worker: Worker, source: object
+    ) -> None:
         self._items = items
         self._changed = changed
         self._worker = worker
+        self._source = source  # what is read lives as long as somebody reads it
 
     def __iter__(self) -> Self:
         return self
@@ -69,9 +83,14 @@ class Reader(Generic[T]):
                 raise StopAsyncIteration from None
             if not isinstance(item, Nothing):
                 return item
+            self._worker.may_wait()
             told = loop.create_future()
-            if self._changed.subscribe(partial(_tell, loop, told), seen):
-                await told
+            wake = partial(_tell, loop, told)
+            try:
+                if self._changed.subscribe(wake, seen):
+                    await told
+            finally:
+                self._changed.unsubscribe(wake)
 
 
 def _tell(loop: asyncio.AbstractEventLoop, told: asyncio.Future[None]) -> None:
@@ -82,6 +101,89 @@ def _tell(loop: asyncio.AbstractEventLoop, told: asyncio.Future[None]) -> None:
 def _settle(told: asyncio.Future[None]) -> None:
     if not told.done():
         told.set_result(None)
+
+
+class _Face(threading.Condition):
+    """What a Future is locked by, while ``concurrent.futures.wait`` looks at it: no lock at all.
+
+    Such a lock may be left held by Ctrl-C. Instead, each thread that has "locked" a job sees the
+    state of that time until it unlocks it, whatever happens meanwhile.
+    """
+
+    def __init__(self, record: JobRecord) -> None:
+        self._record = record
+        self._seen: dict[int, list[str]] = {}
+
+    def acquire(self, *_: object, **__: object) -> bool:
+        self._seen.setdefault(threading.get_ident(), []).append(self._now())
+        return True
+
+    def release(self) -> None:
+        if seen := self._seen.get(threading.get_ident()):
+            seen.pop()
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    @property
+    def state(self) -> str:
+        """As the thread that asks is to see it."""
+        seen = self._seen.get(threading.get_ident())
+        return seen[-1] if seen else self._now()
+
+    def _now(self) -> str:
+        record = self._record
+        if not record.is_over:
+            return "PENDING"
+        return "CANCELLED_AND_NOTIFIED" if record.was_cancelled else "FINISHED"
+
+
+class _Waiters(list[Any]):
+    """Those of ``concurrent.futures.wait`` and ``as_completed``; each is told once.
+
+    But not of a job that was over when it looked, before it came here.
+    """
+
+    def __init__(self, job: Job, record: JobRecord, face: _Face, worker: Worker) -> None:
+        super().__init__()
+        self._job = weakref.ref(job)
+        self._record = record
+        self._face = face
+        self._worker = worker
+        self._told: dict[int, tuple[object, Any]] = {}
+
+    def append(self, waiter: Any) -> None:
+        """*waiter* wants to be told when the job is over."""
+        if self._face.state != "PENDING":
+            self._told[id(waiter)] = self, waiter
+        elif not self._record.is_over:
+            self._worker.may_wait()
+            self._record.demand_outcome()
+        super().append(waiter)
+        if self._record.is_over:
+            self.tell(waiter)
+
+    def remove(self, waiter: Any) -> None:
+        """*waiter* wants to be told no more."""
+        super().remove(waiter)
+        self._told.pop(id(waiter), None)
+
+    def tell_all(self) -> None:
+        """The job is over."""
+        for waiter in list(self):
+            self.tell(waiter)
+
+    def tell(self, waiter: Any) -> None:
+        """As ``tell_all``, but one."""
+        mine = object()
+        if self._told.setdefault(id(waiter), (mine, waiter))[0] is mine:
+            # In a thread of its own. A waiter has locks, and if Ctrl-C has left one of them held,
+            # this takes for ever.
+            tell = threading.Thread(target=waiter.add_result, args=(self._job(),), daemon=True)
+            tell.start()
 
 
 class Job(Future[Any]):
@@ -97,9 +199,23 @@ class Job(Future[Any]):
         self._core = core
         self._worker = worker
         self._client = client  # which lives as long as somebody has one of its jobs
+        # What ``concurrent.futures.wait`` looks at.
+        self._face = _Face(record)
+        self._condition: threading.Condition = self._face
+        self._told_at_end = _Waiters(self, record, self._face, worker)
+        self._waiters: list[Any] = self._told_at_end
+        self._callbacks: dict[int, Callable[[], object]] = {}
         record.on_outcome = partial(Job._conclude, weakref.ref(self))
-        # Before any other callback, so that readers are never behind ``done``.
-        super().add_done_callback(Job._show)
+
+    if not TYPE_CHECKING:  # who passes a job on as a Future need not know of it
+
+        @property
+        def _state(self) -> str:
+            return self._face.state
+
+        @_state.setter
+        def _state(self, state: str) -> None:
+            """What a Future sets is not for this one to say."""
 
     def result(self, timeout: float | None = None) -> Any:
         """The value that the endpoint returns: one, or a tuple of several.
@@ -110,18 +226,27 @@ class Job(Future[Any]):
             GradioError: what went wrong with the job.
         """
         self._wait(timeout)
-        try:
-            return super().result(0)
-        except concurrent.futures.CancelledError:
-            raise self._cancelled_error() from None
+        if (error := self._record.outcome_error()) is not None:
+            try:
+                raise error
+            finally:
+                del error  # which holds on to this frame
+        return self._record.result
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """The error that ``result`` would raise, or None. Raises as ``result`` for the rest."""
         self._wait(timeout)
-        try:
-            return super().exception(0)
-        except concurrent.futures.CancelledError:
-            raise self._cancelled_error() from None
+        if self._record.was_cancelled:
+            self.result()
+        return self._record.error
+
+    def done(self) -> bool:
+        """Whether it is over, in whichever way."""
+        return self._record.is_over
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self._record.was_cancelled
 
     def outputs(self) -> list[Any]:
         """All outputs so far, oldest first; the result itself, if it was the only one.
@@ -148,13 +273,26 @@ class Job(Future[Any]):
 
     def cancel(self) -> bool:
         """Give the job up at once, and have the server stop it; False: it was over already."""
-        if self._record.cancel():
-            self._worker.post(partial(self._core.cancel, self._record))
-            self._settle()
-        return self.cancelled()
+        record = self._record
+        if not record.is_over:
+            outcome = Outcome.cancelled(calls_back=True)
+            try:
+                # At once it is cancelled, and what follows from that is the thread's to do.
+                self._worker.post(
+                    partial(self._core.cancel, record),
+                    lambda _: record.tell(),
+                    partial(record.fate.setdefault, None, outcome),
+                )
+                if record.fate[None] is outcome:
+                    record.notify()
+                    self._call_back()
+            except BaseException:
+                self._worker.leave(self._call_back)
+                raise
+        return record.was_cancelled
 
     def _leave(self) -> None:
-        """Cancel it soon: this is called by finalisers, where no lock may be taken."""
+        """Cancel it soon: for finalisers. The client's thread does it all."""
         if not self._record.is_over:
             self._worker.leave(partial(self._core.give_up, self._record))
 
@@ -186,9 +324,25 @@ class Job(Future[Any]):
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
         """Call *fn* with this job when it is over, even if nobody else keeps the job."""
         if not self.done():
-            self._record.demand_outcome()
+            self._core.demand_own_process()
             self._record.keeps = self
-        super().add_done_callback(fn)
+            self._record.demand_outcome()
+        self._callbacks[next(_NUMBERS)] = partial(fn, self)
+        if self.done():
+            self._call_back()
+
+    def _call_back(self) -> None:
+        """Call what was added, each once, and in whichever thread comes first."""
+        while self._callbacks and self.done():
+            # A callback is taken and called by C alone: Ctrl-C comes before that, or in it.
+            taken = map(self._callbacks.pop, list(self._callbacks), repeat(int))
+            try:
+                deque(map(call, taken), maxlen=0)
+            except BaseException as error:
+                # The client's thread works on, whatever a callback raises.
+                if not isinstance(error, Exception) and not self._worker.is_current:
+                    raise
+                _LOG.exception("exception calling callback for %r", self)
 
     def __iter__(self) -> Reader[Any]:
         return self._reader(self._record.read_outputs())
@@ -209,7 +363,7 @@ class Job(Future[Any]):
         return self._reader(self._record.read_messages())
 
     def _reader(self, items: Iterator[T | Nothing]) -> Reader[T]:
-        return Reader(items, self._record.changed, self._worker)
+        return Reader(items, self._record.changed, self._worker, self)
 
     def _wait(self, timeout: float | None) -> None:
         if not self.done():
@@ -219,30 +373,14 @@ class Job(Future[Any]):
             if not wait_until(self._record.ended, self.done, timeout):
                 raise self._record.not_yet(timeout)
 
-    def _settle(self) -> None:
-        record = self._record
-        if record.was_cancelled:
-            super().cancel()
-            super().set_running_or_notify_cancel()
-        elif record.error is not None:
-            super().set_exception(record.error)
-        else:
-            super().set_result(record.result)
-
     @staticmethod
     def _conclude(reference: weakref.ref[Job], record: JobRecord) -> None:
+        """The job is over; nobody can ask for its result if it was collected."""
         if (job := reference()) is not None:
-            job._settle()
-        else:
-            record.show()  # nobody can ask for its result any more
-
-    @staticmethod
-    def _show(job: Future[Any]) -> None:
-        assert isinstance(job, Job)
-        job._record.show()
-
-    def _cancelled_error(self) -> BaseException:
-        return self._record.outcome_error() or JobCancelledError()
+            job._result, job._exception = record.result, record.error
+            job._told_at_end.tell_all()
+            if not record.fate[None].calls_back:
+                job._call_back()
 
     def __repr__(self) -> str:
         return f"<Job {self._record.id}: {self.status().code.lower()}>"
@@ -259,8 +397,11 @@ class MessageStream:
     or the session is lost, which is a ``ConnectionError``.
     """
 
-    def __init__(self, job: Job, messages: Reader[Message], queue: MessageQueue) -> None:
+    def __init__(
+        self, job: Job, messages: Reader[Message], queue: MessageQueue, core: ClientCore
+    ) -> None:
         self._job = job
+        self._core = core
         self._messages = messages
         self._queue = queue
         self._closed = False
@@ -286,9 +427,10 @@ class MessageStream:
             raise
 
     def close(self) -> None:
-        """End the job, if it is not over."""
+        """End the job, if it is not over. In a forked process it goes on, as it is the parent's."""
         self._closed = True
-        self._job.cancel()
+        if self._core.is_own_process:
+            self._job.cancel()
 
     def __enter__(self) -> Self:
         return self
@@ -302,15 +444,17 @@ class MessageStream:
         self.close()
 
     def __del__(self) -> None:
-        if not sys.is_finalizing():
-            self._job._leave()  # pyright: ignore[reportPrivateUsage]  # a word for this module
+        # Without a job Ctrl-C came in the constructor, before there was anything to leave.
+        if (job := self.__dict__.get("_job")) is not None and not sys.is_finalizing():
+            job._leave()  # pyright: ignore[reportPrivateUsage]  # a word for this module
 
 
 class Results:
     """What an endpoint returns for each of many inputs: an iterator, and a context manager.
 
     Leaving early, by ``close``, the end of a ``with``, an exception, or when nobody has it any
-    more, gives up the calls under way.
+    more, gives up the calls under way. Where several threads iterate it, each result goes to one of
+    them, and all end.
     """
 
     def __init__(self, calls: Calls, worker: Worker, client: object) -> None:
@@ -323,19 +467,24 @@ class Results:
 
     def __next__(self) -> Any:
         self._worker.may_wait()
+        calls = self._calls
         try:
-            while self._calls.begin():
-                wait_until(self._calls.ended, self._calls.has_result)
-                if (result := self._calls.take()) is not Nothing.YET:
+            while True:
+                seen = calls.changed.version
+                calls.begin()
+                if (result := calls.take()) is not Nothing.YET:
                     return result
+                if calls.are_over:
+                    break
+                wait_for(calls.changed, seen)
         except BaseException:  # KeyboardInterrupt, and what the inputs raise, too
             self.close()
             raise
         raise StopIteration
 
     def close(self) -> None:
-        """Give up what is under way."""
-        self._calls.give_up()
+        """Give up what is under way. In a forked process it goes on, as it is the parent's."""
+        self._calls.close()
 
     def __enter__(self) -> Self:
         return self
@@ -349,5 +498,6 @@ class Results:
         self.close()
 
     def __del__(self) -> None:
-        if not sys.is_finalizing():
-            self._calls.leave(self._worker.leave)
+        # Without calls Ctrl-C came in the constructor.
+        if (calls := self.__dict__.get("_calls")) is not None and not sys.is_finalizing():
+            calls.close()

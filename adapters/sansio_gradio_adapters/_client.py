@@ -93,6 +93,8 @@ class ClientCore:
         """The engine has nothing more to say."""
         self.changed = Signal()
         """One of the above has changed."""
+        self.is_busy = False
+        """The engine is at work. Who is called now may ask it for nothing."""
         self.limits = limits or Limits()
         self.timeouts = timeouts or Timeouts()
         self.jobs: dict[int, JobRecord] = {}
@@ -105,6 +107,7 @@ class ClientCore:
         self._touched: dict[JobRecord, None] = {}
         self._has_news = False
         self._fault: BaseException | None = None
+        self._process = os.getpid()
 
     def new_job(self, call: Call, messages: MessageQueue | None = None) -> JobRecord:
         """The record of a job that ``begin`` will ask the engine for; *messages*: see there."""
@@ -118,32 +121,57 @@ class ClientCore:
         )
 
     def begin(self, record: JobRecord) -> None:
-        """Ask the engine for a job."""
+        """Ask the engine for a job, unless it was cancelled already."""
+        if record.is_over:
+            return
         try:
             self.demand_open()
             record.id = self.session.begin(record.call)
         except Exception as error:  # such as a header that cannot be sent: this job's own affair
-            record.add_end(error)
-            record.publish()
+            record.refuse(error)
             return
         self.jobs[record.id] = record
 
     def demand_open(self) -> None:
         """Raise why nothing can be asked any more, if that is so."""
-        if self._fault is not None:
-            raise self._fault
-        if self.is_closed:
-            raise LocalProtocolError("The client is closed.")
+        if (error := self.why_not) is not None:
+            raise error
+
+    @property
+    def why_not(self) -> BaseException | None:
+        """Why nothing can be asked any more; None: something can."""
+        if self._fault is None and self.is_closed:
+            return LocalProtocolError("The client is closed.")
+        return self._fault
+
+    def demand_own_process(self) -> None:
+        """Raise if this is a fork of the process that the client was made in.
+
+        Raises:
+            LocalProtocolError: that is so. The connections, and what runs them, are the parent's.
+        """
+        if os.getpid() != self._process:
+            raise LocalProtocolError(
+                "This process was forked from the one that the client was made in, where its"
+                " connections are: make a client of its own here."
+            )
+
+    @property
+    def is_own_process(self) -> bool:
+        return os.getpid() == self._process
 
     def cancel(self, record: JobRecord) -> None:
-        """Tell the engine of a job that is cancelled, after ``begin``."""
+        """Tell the engine, and who waits, of a job that is cancelled, after ``begin``."""
         self.streams.close(record)
         if record.id is not None:
             self.session.cancel(record.id)
+        record.tell()
 
     def _pause(self, record: JobRecord) -> None:
         assert record.id is not None
         record.is_paused = record.may_be_paused = self.session.pause(record.id)
+        if record.is_awaited:  # since the look at it
+            self._resume(record)
 
     def _resume_soon(self, record: JobRecord) -> None:
         self.post(partial(self._resume, record))
@@ -157,7 +185,6 @@ class ClientCore:
         """Cancel a job that nobody has any more."""
         if record.cancel():
             self.cancel(record)
-            record.conclude()
 
     def send(self, record: JobRecord, *chunk: Any, latest: bool) -> None:
         """Give a job whose input is streaming its next piece.
@@ -258,15 +285,19 @@ class ClientCore:
 
     def publish(self) -> None:
         """Call those who wait for what was received."""
-        if self._has_news:
-            self.streams.app_changed()
-        self.streams.publish()
-        touched, self._touched = self._touched, {}
-        for record in touched:
-            record.publish()
-        if self._has_news:
-            self._has_news = False
-            self.changed.notify()
+        busy, self.is_busy = self.is_busy, False
+        try:
+            if self._has_news:
+                self.streams.app_changed()
+            self.streams.publish()
+            for record in list(self._touched):
+                self._touched.pop(record, None)
+                record.publish()
+            if self._has_news:
+                self._has_news = False
+                self.changed.notify()
+        finally:
+            self.is_busy = busy
 
     def touch(self, record: JobRecord) -> None:
         """There is something of *record* to publish."""

@@ -3,7 +3,7 @@
 Rule 1: one thread (or task) writes, that in which events are delivered. Any number of readers, in
 other threads too, read at their own pace; so what they see is replaced whole or only grows.
 
-Rule 2: nothing here waits. A reader that finds nothing new says ``Nothing.YET``.
+Rule 2: nothing here waits, or locks. A reader that finds nothing new says ``Nothing.YET``.
 
 Rule 3: what is kept is bounded. Whoever keeps up misses nothing.
 """
@@ -11,10 +11,10 @@ Rule 3: what is kept is bounded. Whoever keeps up misses nothing.
 from __future__ import annotations
 
 import enum
-import threading
 from bisect import bisect_left
 from collections import deque
-from typing import Final, TypeAlias, cast
+from contextlib import suppress
+from typing import Any, Final, TypeAlias, cast
 
 import attrs
 
@@ -89,26 +89,64 @@ class StatusHistory:
         return kept[index] if index < len(kept) else None
 
 
-_Item: TypeAlias = tuple[Slots, Message, Change | None, int]
+class _Yields:
+    """What a job had yielded when a message of it came: worked out when somebody asks.
+
+    Anybody may ask, several at a time, too: all find the same.
+    """
+
+    __slots__ = ("_todo", "_values")
+
+    def __init__(self, past: _Yields | None = None, change: Change = ()) -> None:
+        self._todo = None if past is None else (past, change)
+        self._values: tuple[Any, ...] | None = None
+
+    def values(self) -> tuple[Any, ...] | None:
+        """None: nothing up to then."""
+        changes: list[Change] = []
+        known = self
+        while (todo := known._todo) is not None:
+            known, change = todo
+            changes.append(change)
+        if changes:
+            slots = Slots()
+            if (values := known._values) is not None:
+                slots.apply(tuple([["replace", [], value]] for value in values))
+            while changes:
+                slots.apply(changes.pop())
+            self._values = slots.snapshot()
+            self._todo = None  # now, as somebody else may look at the two
+        return self._values
+
+
+@attrs.frozen(eq=False)
+class _Item:
+    message: Message
+    yields: _Yields
+    size_before: int
+    """Of all messages that ever came before."""
 
 
 @attrs.define(eq=False)
 class _Kept:
-    """What is on its way to one reader; each message with the outputs of its job."""
+    """What is on its way to one reader; each message with the outputs of its job.
+
+    The one who writes appends, and all else changes by that. Who reads, or drops, takes from the
+    front: no two can take the same one.
+    """
 
     limit: int
-    size: int = 0
+    size: int = 0  # of all that ever came
     skipped: int = 0
     items: deque[_Item] = attrs.field(factory=deque[_Item])
-    lock: threading.Lock = attrs.field(factory=threading.Lock)
 
 
 class MessageQueue:
-    """The messages of a job on their way to the one who reads them."""
+    """The messages of a job on their way to those who read them, each to one of them."""
 
     def __init__(self, limit: int) -> None:
         self._kept = _Kept(limit)
-        self._slots = Slots()
+        self._yields = _Yields()
         self._held: Message | None = None
 
     def branch(self) -> MessageQueue:
@@ -129,49 +167,42 @@ class MessageQueue:
 
     def add_change(self, change: Change) -> None:
         """The message that came last has yielded this."""
-        held, self._held = self._held, None
-        if held is not None:
-            self._append(held, change)
+        if self._held is not None:
+            self._yields = _Yields(self._yields, change)
+            self.release()
 
     def release(self) -> None:
         """Nothing more comes for the last message."""
         held, self._held = self._held, None
         if held is not None:
-            self._append(held, None)
+            self._append(held)
 
     def take(self) -> Message | Nothing:
         """The next message, whole; ``output.data`` and the fractions of the progress filled in."""
-        kept = self._kept
-        with kept.lock:
-            if not kept.items:
-                return Nothing.YET
-            slots, message, change, size = kept.items.popleft()
-            kept.size -= size
-            if change is not None:
-                slots.apply(change)
-            whole: Message = {**message}
-            if message.get("msg") in _YIELDS and slots.changes:
-                # Also where edits did not fit: then it is what was known before.
-                data = list(slots.snapshot())
-                whole["output"] = {**(message.get("output") or {}), "data": data}
+        try:
+            item = self._kept.items.popleft()
+        except IndexError:
+            return Nothing.YET
+        message = item.message
+        whole: Message = {**message}
+        values = item.yields.values()
+        if message.get("msg") in _YIELDS and values is not None:
+            # Also where edits did not fit: then it is what was known before.
+            whole["output"] = {**(message.get("output") or {}), "data": list(values)}
         if (units := progress_units(message)) is not None:
             whole["progress_data"] = units
         return whole
 
-    def _append(self, message: Message, change: Change | None) -> None:
+    def _append(self, message: Message) -> None:
         kept = self._kept
-        size = weight(message)  # of which the change is a part
-        with kept.lock:
-            kept.items.append((self._slots, message, change, size))
-            kept.size += size
-            if kept.size <= kept.limit:
-                return
-            for _ in range(len(kept.items) // 2):
-                slots, _, dropped, size = kept.items.popleft()
-                kept.size -= size
-                kept.skipped += 1
-                if dropped is not None:
-                    slots.apply(dropped)
+        kept.items.append(_Item(message, self._yields, kept.size))
+        kept.size += weight(message)  # of which the change is a part
+        with suppress(IndexError):  # all was read meanwhile
+            if kept.size - kept.items[0].size_before > kept.limit:
+                for _ in range(len(kept.items) // 2):
+                    kept.items.popleft()
+                    kept.skipped += 1
+                kept.items[0].yields.values()  # which needs what was dropped no more
 
 
 def weight(value: object) -> int:

@@ -3,17 +3,22 @@
 Rule 1: as in ``_history``, one writes, many read, and nobody waits. A reader that finds nothing new
 says ``Nothing.YET``, and its world knows how to wait for the ``Signal``.
 
-Rule 2: the outcome of a job is fixed once, by whoever claims it first: the server, or a ``cancel``
-in any thread.
+Rule 2: there is no lock. Ctrl-C, signal handlers and finalisers come between any two instructions
+of Python, and would find it held, or leave it so. What several may do at a time is one call of a
+dict or a deque, which nothing comes between: ``setdefault`` fixes an outcome, or takes an item. All
+that follows from it may be done twice, and is done at least once, by the one who writes.
 """
 
 from __future__ import annotations
 
 import math
-import threading
 import time
+from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeAlias
+from contextlib import suppress
+from itertools import count
+from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
 
 import attrs
 
@@ -26,8 +31,10 @@ from sansio_gradio.protocol.outputs import Outputs
 from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio_adapters._history import MessageQueue, Nothing, StatusHistory
 
-_LOCK: Final = threading.Lock()
-"""For the few instructions in which a signal or a claim changes hands; one a job would be waste."""
+T = TypeVar("T")
+S = TypeVar("S")
+
+_VERSIONS: Final = count(1)
 
 
 class Signal:
@@ -37,32 +44,38 @@ class Signal:
 
     def __init__(self) -> None:
         self.version = 0
-        """Counts the notifications."""
-        self._waiters: tuple[Callable[[], object], ...] = ()
+        """Another one after each notification; none comes twice."""
+        self._waiters: dict[Callable[[], object], None] = {}
 
     def subscribe(self, wake: Callable[[], object], seen: int) -> bool:
-        """Have *wake* called, once, at the next notification after version *seen*.
+        """Have *wake* called at the next notification after version *seen*.
 
-        False: that one is past already, and *wake* will not be called.
+        It is called once. Only where several threads notify, or Ctrl-C hits one that does, it may
+        be called again. False: that notification is past already, and *wake* will not be called.
         """
-        with _LOCK:
-            if self.version == seen:
-                self._waiters += (wake,)
-                return True
-            return False
+        self._waiters[wake] = None
+        if self.version == seen:
+            return True
+        # Whoever notified meanwhile may have seen it. Then it was called, or will be.
+        return self._waiters.pop(wake, self) is self
 
     def unsubscribe(self, wake: Callable[[], object]) -> None:
         """Have *wake* not called, if it was not already."""
-        with _LOCK:
-            self._waiters = tuple(waiter for waiter in self._waiters if waiter != wake)
+        self._waiters.pop(wake, None)
 
     def notify(self) -> None:
         """Call all who wait."""
-        with _LOCK:
-            self.version += 1
-            waiters, self._waiters = self._waiters, ()
-        for wake in waiters:
-            wake()
+        self.version = next(_VERSIONS)
+        for wake in list(self._waiters):
+            if wake in self._waiters:
+                wake()
+                # Only now: who is interrupted here has lost nobody.
+                self._waiters.pop(wake, None)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiters)
 
 
 @attrs.frozen(kw_only=True)
@@ -87,6 +100,27 @@ class OutputUpdate:
 Update: TypeAlias = StatusUpdate | OutputUpdate
 
 
+@attrs.frozen(eq=False, kw_only=True)
+class Outcome:
+    """How a job has ended."""
+
+    result: Any = None
+    error: BaseException | None = None
+    was_cancelled: bool = False
+    status: StatusUpdate
+    """The last one."""
+    was_said: bool = False
+    """The last status is the server's, and among the others."""
+    calls_back: bool = False
+    """Whoever fixed it does what others wish to be done then, and not the one who writes."""
+
+    @classmethod
+    def cancelled(cls, *, calls_back: bool = False) -> Self:
+        """By ourselves, now."""
+        status = StatusUpdate(Status.CANCELLED, time.time())
+        return cls(was_cancelled=True, status=status, calls_back=calls_back)
+
+
 @attrs.define(eq=False, kw_only=True)
 class JobRecord:
     """What is known of one job, which is to do *call*.
@@ -108,42 +142,40 @@ class JobRecord:
 
     id: int | None = attrs.field(default=None, init=False)
     """The engine's number, once it has one."""
-    status: StatusUpdate = attrs.field(init=False)
+    fate: dict[None, Outcome] = attrs.field(factory=dict[None, Outcome], init=False)
+    """The outcome, as soon as there is one. Whoever sets the default first has fixed it."""
+    _status: StatusUpdate = attrs.field(init=False)
     _outputs: Outputs | None = attrs.field(default=None, init=False)
     statuses: StatusHistory = attrs.field(init=False)
     changed: Signal = attrs.field(factory=Signal, init=False)
     """Something can be read that could not before."""
     ended: Signal = attrs.field(factory=Signal, init=False)
     """The outcome is there: once a job, while ``changed`` tells of every output."""
-    is_over: bool = attrs.field(default=False, init=False)
-    """The outcome is there to be seen: ``result``, or ``error``."""
-    result: Any = attrs.field(default=None, init=False)
-    error: BaseException | None = attrs.field(default=None, init=False)
-    was_cancelled: bool = attrs.field(default=False, init=False)
     stopped_on_server: bool | None = attrs.field(default=None, init=False)
     """Of a cancelled job: whether the server said that it stopped; None: not known yet."""
     on_outcome: Callable[[JobRecord], object] | None = attrs.field(default=None, init=False)
-    """Called in ``conclude`` when the job has ended, instead of ``show``, which it must call."""
+    """Called by the one who writes when the job has ended, at least once."""
     keeps: object = attrs.field(default=None, init=False)
     """What must live as long as the job runs."""
     is_paused: bool = attrs.field(default=False, init=False)
-    """What it yields waits with the server."""
+    """What it yields waits with the server. Set by the one who writes, as the next."""
     may_be_paused: bool = attrs.field(default=True, init=False)
-    """Nobody waits for the outcome, and it is not known that it cannot be."""
-    _readers: set[object] = attrs.field(factory=set[object], init=False)  # of outputs
+    """It is not known that it cannot be."""
+    is_awaited: bool = attrs.field(default=False, init=False)
+    """Somebody waits for the outcome, or has, so that nothing may hold it up."""
+    _readers: dict[int, None] = attrs.field(factory=dict[int, None], init=False)  # of outputs
     _read: int = attrs.field(default=0, init=False)  # bytes when one of them last had read all
     _end: JobEnd | BaseException | None = attrs.field(default=None, init=False)
-    _claimed: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.status = StatusUpdate(Status.STARTING, time.time())
+        self._status = StatusUpdate(Status.STARTING, time.time())
         self.statuses = StatusHistory(self._kept_bytes)
 
     # The one who writes.
 
     def add_status(self, status: StatusUpdate) -> None:
-        if not self._claimed:
-            self.status = status
+        if not self.fate:
+            self._status = status
             self.statuses.add(self._received, status)
 
     def add_message(self, message: Message) -> None:
@@ -157,7 +189,7 @@ class JobRecord:
     @property
     def is_behind(self) -> bool:
         """Whether it yields faster than it is read, by half of what is kept."""
-        if self._outputs is None or not self._readers:
+        if self._outputs is None or not self._readers or self.is_awaited:
             return False
         return self._outputs.size_received - self._read > self._kept_bytes // 2
 
@@ -176,43 +208,79 @@ class JobRecord:
         """Show readers what has come since the last time, and call who waits."""
         if self._messages is not None:
             self._messages.release()
-        if self._end is not None and self.claim():
-            self._conclude(self._end)
-            self.conclude()
-        self.changed.notify()
+        if self._end is not None:
+            self.fate.setdefault(None, self._outcome_of(self._end))
+            self.tell()
+        else:
+            self.changed.notify()
 
-    def _conclude(self, end: JobEnd | BaseException) -> None:
+    def tell(self) -> None:
+        """Call who waits for the outcome, which is fixed."""
+        self.notify()
+        if self.on_outcome is not None:
+            self.on_outcome(self)
+        self.keeps = None
+
+    def _outcome_of(self, end: JobEnd | BaseException) -> Outcome:
+        result: Any = None
+        error: BaseException | None = None
         match end:
+            case JobCancelled():
+                if self._status.code is Status.CANCELLED:
+                    return Outcome(was_cancelled=True, status=self._status, was_said=True)
+                return Outcome.cancelled()
             case JobCompleted():
                 try:
-                    self.result = self._shape(end.data)
-                except Exception as error:  # a bug, which must not take the other jobs along
-                    self.error = error
+                    result = self._shape(end.data)
+                except Exception as why:  # a bug, which must not take the other jobs along
+                    error = why
             case JobFailed():
-                self.error = end.error
-            case JobCancelled():
-                self.was_cancelled = True
+                error = end.error
             case _:
-                self.error = end
+                error = end
+        if said := self._status.code is Status.FINISHED:
+            status = self._status
+        else:
+            status = StatusUpdate(Status.FINISHED, time.time(), {"success": error is None})
+        return Outcome(result=result, error=error, status=status, was_said=said)
 
     # Anybody.
 
-    def claim(self) -> bool:
-        """Whether it falls to the caller to fix the outcome; True for the first who asks."""
-        with _LOCK:
-            first, self._claimed = not self._claimed, True
-            return first
+    def notify(self) -> None:
+        """Call who waits, but for ``on_outcome``."""
+        self.ended.notify()
+        self.changed.notify()
+
+    @property
+    def is_over(self) -> bool:
+        """The outcome is there to be seen: ``result``, or ``error``."""
+        return bool(self.fate)
+
+    @property
+    def result(self) -> Any:
+        return self.fate[None].result if self.fate else None
+
+    @property
+    def error(self) -> BaseException | None:
+        return self.fate[None].error if self.fate else None
+
+    @property
+    def was_cancelled(self) -> bool:
+        return bool(self.fate) and self.fate[None].was_cancelled
+
+    @property
+    def status(self) -> StatusUpdate:
+        return self.fate[None].status if self.fate else self._status
 
     def cancel(self) -> bool:
         """Fix the outcome: cancelled; False: it is fixed already."""
-        if not self.claim():
-            return False
-        self.was_cancelled = True
-        return True
+        outcome = Outcome.cancelled()
+        return self.fate.setdefault(None, outcome) is outcome
 
-    def conclude(self) -> None:
-        """Have ``show`` called by whoever is to do more than that, or do it."""
-        (self.on_outcome or JobRecord.show)(self)
+    def refuse(self, error: BaseException) -> None:
+        """It cannot even begin."""
+        self.fate.setdefault(None, self._outcome_of(error))
+        self.tell()
 
     def demand_outcome(self, timeout: float | None = None) -> None:
         """Somebody waits for the outcome, so that nothing may hold it up any more.
@@ -222,7 +290,7 @@ class JobRecord:
         """
         if timeout is not None and math.isnan(timeout):
             raise ValueError("A timeout is in seconds; NaN is no number.")
-        self.may_be_paused = False
+        self.is_awaited = True  # before the look: who pauses it looks the other way round
         self._go_on()
 
     def not_yet(self, timeout: float | None) -> TimeoutError:
@@ -235,22 +303,6 @@ class JobRecord:
     def _go_on(self) -> None:
         if self.is_paused:
             self._resume(self)
-
-    def show(self) -> None:
-        """Let readers see the outcome, and with it a last status."""
-        if self.was_cancelled and self.status.code is not Status.CANCELLED:
-            self._last_status(Status.CANCELLED, None)
-        elif not self.was_cancelled and self.status.code is not Status.FINISHED:
-            self._last_status(Status.FINISHED, self.error is None)
-        self.is_over = True
-        self.keeps = None
-        self.ended.notify()
-        self.changed.notify()
-
-    def _last_status(self, code: Status, success: bool | None) -> None:
-        message: Message = {} if success is None else {"success": success}
-        self.status = StatusUpdate(code, time.time(), message)
-        self.statuses.add(self._received, self.status)
 
     @property
     def _received(self) -> int:
@@ -268,90 +320,200 @@ class JobRecord:
 
     def outputs(self) -> list[Any]:
         """All outputs so far: see ``outputs_of``."""
+        over = self.is_over
         found = [self._shape(values) for values in self._outputs or ()]
-        if not found and self.is_over and not self.was_cancelled and self.error is None:
+        if not found and over and not self.was_cancelled and self.error is None:
             found.append(self.result)
         return found
 
+    def raise_error(self) -> None:
+        """Raise what a job that is over raises, if it does."""
+        if (error := self.outcome_error()) is not None:
+            raise error
+
     # Readers. Each is an iterator of its own, which ends, or raises, with the job.
+
+    @property
+    def yielded(self) -> Outputs | None:
+        """What it has yielded."""
+        return self._outputs
+
+    def shaped(self, values: tuple[Any, ...]) -> Any:
+        """What callers are given of one yield."""
+        return self._shape(values)
+
+    def join(self, reader: object) -> None:
+        """*reader* reads what is yielded, from now on."""
+        if id(reader) not in self._readers:
+            if not self._readers:
+                self._read = 0
+            self._readers[id(reader)] = None
+
+    def has_read(self, size: int) -> None:
+        """A reader has seen all that there was when *size* bytes had come."""
+        self._read = max(self._read, size)
+        self._go_on()
+
+    def leave(self, reader: object) -> None:
+        """*reader* is gone; finalisers say so."""
+        self._readers.pop(id(reader), None)
+        if not self._readers:
+            self._go_on()
 
     def read_outputs(self) -> Iterator[Any]:
         """Every output from the first one on; the result, if nothing was yielded before it."""
-        values = self._follow()
-        yielded = False
-        while True:
-            over = self.is_over
-            value = next(values)
-            if value is not None:
-                yielded = True
-                yield self._shape(value)
-            elif over:
-                break
-            else:
-                yield Nothing.YET
-        self._raise_error()
-        if not yielded:
-            yield self.result
+        return _OutputReading(self)
 
     def read_updates(self) -> Iterator[Update | Nothing]:
         """Status updates and outputs, in the order of their coming, then the final output."""
-        return self._read_all(statuses=True)
+        return _UpdateReading(self)
 
     def read_messages(self) -> Iterator[Message | Nothing]:
         """Every message that no other reader has taken."""
-        while True:
-            over = self.is_over
-            message = Nothing.YET if self._messages is None else self._messages.take()
-            if message is Nothing.YET and over:
-                break
-            yield message
-        self._raise_error()
+        return _MessageReading(self, self._messages)
 
-    def _read_all(self, *, statuses: bool) -> Iterator[Update | Nothing]:
-        values = self._follow()
-        outputs, place = 0, 0
-        last: Any = None
-        while True:
-            over = self.is_over
-            entry = self.statuses.at(place) if statuses else None
-            value = None if entry is not None and entry[1] <= outputs else next(values)
-            if value is not None:
-                outputs += 1
-                last = self._shape(value)
-                yield OutputUpdate(outputs=last, final=False, success=True)
-            elif entry is not None:
-                place = entry[0] + 1
-                yield entry[2]
-            elif over:
-                break
-            else:
-                yield Nothing.YET
-        if not self.was_cancelled:
-            success = self.error is None
-            yield OutputUpdate(
-                outputs=self.result if success else last, final=True, success=success
-            )
-        self._raise_error()
 
-    def _follow(self) -> Iterator[tuple[Any, ...] | None]:
-        while self._outputs is None:
-            yield None
-        if not self._readers:
-            self._read = 0
-        self._readers.add(reader := object())
+class _Reading(Generic[S, T]):
+    """The way through what a job says. Several may go it together: each item goes to one of them.
+
+    What is interrupted before it has an item has taken none.
+    """
+
+    def __init__(self, record: JobRecord, start: S) -> None:
+        self._record = record
+        # Where it is, and, as soon as somebody has taken the next item, what comes after that.
+        self._at: tuple[S, dict[None, Any]] = start, {}
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> T | Nothing:
+        while True:
+            place, after = self._at
+            if after:
+                self._at = after[None]
+                continue
+            found = self._look(place)
+            if isinstance(found, Nothing):
+                return found
+            item, place = found
+            mine: tuple[S, dict[None, Any]] = place, {}
+            if after.setdefault(None, mine) is mine:
+                self._at = mine
+                return item
+
+    @abstractmethod
+    def _look(self, place: S) -> tuple[T, S] | Nothing:
+        """The first item from *place* on, and what comes after it; raises at the end."""
+
+
+_Ahead: TypeAlias = tuple[int, tuple[Any, ...]]
+"""A place, and what the job has yielded there."""
+
+
+class _ValueReading(_Reading[S, T]):
+    """One that sees what the job has yielded, which may be paused until it has."""
+
+    def __init__(self, record: JobRecord, start: S) -> None:
+        super().__init__(record, start)
+        # What was found last, and by what. Who looks takes it out; who finds none begins anew.
+        self._seen: deque[tuple[_Ahead | None, Iterator[_Ahead | None]]] = deque(maxlen=2)
+
+    def _value(self, place: int) -> _Ahead | None:
+        """The first one from *place* on that is kept."""
+        record = self._record
+        if (outputs := record.yielded) is None:
+            return None
+        record.join(self)
+        size = outputs.size_received
         try:
-            found = self._outputs.follow()
-            while True:
-                size = self._outputs.size_received
-                if (values := next(found)) is None:
-                    self._read = max(self._read, size)
-                    self._go_on()
-                yield values
-        finally:
-            self._readers.discard(reader)
-            if not self._readers:
-                self._go_on()
+            ahead, follower = self._seen.pop()
+        except IndexError:
+            ahead, follower = None, outputs.follow_from(place)
+        if ahead is None or ahead[0] < place:
+            ahead = next(found for found in follower if found is None or found[0] >= place)
+        self._seen.append((ahead, follower))
+        if ahead is None:
+            record.has_read(size)
+        return ahead
 
-    def _raise_error(self) -> None:
-        if (error := self.outcome_error()) is not None:
-            raise error
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # Ctrl-C came before it had one
+            self._record.leave(self)
+
+
+class _OutputReading(_ValueReading[tuple[int, bool, bool], Any]):
+    """At each place: how many yields were before it, and was there any, or the result."""
+
+    def __init__(self, record: JobRecord) -> None:
+        super().__init__(record, (0, False, False))
+
+    def _look(self, place: tuple[int, bool, bool]) -> tuple[Any, tuple[int, bool, bool]] | Nothing:
+        record, (number, yielded, ended) = self._record, place
+        over = record.is_over
+        if (found := self._value(number)) is not None:
+            return record.shaped(found[1]), (found[0] + 1, True, False)
+        if not over:
+            return Nothing.YET
+        record.raise_error()
+        if yielded or ended:
+            raise StopIteration
+        return record.result, (number, False, True)
+
+
+@attrs.frozen
+class _Place:
+    """Of one who reads updates."""
+
+    status: int = 0
+    yields: int = 0
+    """How many were before."""
+    last: Any = None
+    has_status: bool = False
+    """The last one was read."""
+    has_ended: bool = False
+    """The final output, too."""
+
+
+class _UpdateReading(_ValueReading[_Place, Update]):
+    def __init__(self, record: JobRecord) -> None:
+        super().__init__(record, _Place())
+
+    def _look(self, place: _Place) -> tuple[Update, _Place] | Nothing:
+        record = self._record
+        outcome = record.fate.get(None)
+        entry = record.statuses.at(place.status)
+        found = None
+        if entry is None or entry[1] > place.yields:
+            found = self._value(place.yields)
+        if found is not None:
+            last = record.shaped(found[1])
+            update = OutputUpdate(outputs=last, final=False, success=True)
+            return update, attrs.evolve(place, yields=found[0] + 1, last=last)
+        if entry is not None:
+            return entry[2], attrs.evolve(place, status=entry[0] + 1)
+        if outcome is None:
+            return Nothing.YET
+        if not (outcome.was_said or place.has_status):
+            return outcome.status, attrs.evolve(place, has_status=True)
+        if not (outcome.was_cancelled or place.has_ended):
+            success = outcome.error is None
+            last = outcome.result if success else place.last
+            final = OutputUpdate(outputs=last, final=True, success=success)
+            return final, attrs.evolve(place, has_ended=True)
+        record.raise_error()
+        raise StopIteration
+
+
+class _MessageReading(Iterator[Message | Nothing]):
+    def __init__(self, record: JobRecord, messages: MessageQueue | None) -> None:
+        self._record = record
+        self._messages = messages
+
+    def __next__(self) -> Message | Nothing:
+        over = self._record.is_over
+        message = Nothing.YET if self._messages is None else self._messages.take()
+        if message is Nothing.YET and over:
+            self._record.raise_error()
+            raise StopIteration
+        return message

@@ -14,10 +14,11 @@ import socket
 import time
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from sansio_gradio.client.timers import Timers
-from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError
+from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError, LocalProtocolError
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._driver import Driver, World
 from sansio_gradio_adapters._jobs import Signal
@@ -143,18 +144,54 @@ class Machine:
             self._is_down = True
             self._world.shut_down()
 
-    def _post(self, note: Callable[[], object]) -> None:
-        def noted() -> None:
-            note()
+    def do(self, action: Callable[[], T]) -> T:
+        """Ask the engine for something, and step soon; returns or raises what *action* does.
+
+        Raises:
+            LocalProtocolError: the engine is at work. Only what comes between any two instructions
+                finds it so: a signal handler, a finaliser, ``observe``. Or this process was forked.
+        """
+        core = self._core
+        core.demand_own_process()
+        if core.is_busy:
+            raise LocalProtocolError(
+                "The client is at work: nothing that interrupts it can wait for an answer."
+            )
+        try:
+            core.is_busy = True
+            return action()
+        except Exception:
+            raise
+        except BaseException as error:  # Ctrl-C has left the engine in the middle of something
+            core.break_down(error)
+            raise
+        finally:
+            core.is_busy = False
             self._world.step_soon()
 
-        self._world.post(noted)
+    def do_soon(self, action: Callable[[], object]) -> None:
+        """As ``do``, or as soon as the engine is not at work; never in a forked process."""
+        if not self._core.is_own_process:
+            return
+        if self._core.is_busy:
+            self._world.post(partial(self.do_soon, action))
+        else:
+            self.do(action)
+
+    def demand_own_process(self) -> None:
+        """Raise if this process was forked from the client's: see ``ClientCore``."""
+        self._core.demand_own_process()
+
+    def _post(self, note: Callable[[], object]) -> None:
+        if self._core.is_own_process:  # what wakes the event loop is the parent's, too
+            self._world.post(partial(self.do_soon, note))
 
     def _tell(self, happened: Callable[..., object], *what: object) -> None:
         if self._core.is_closed:
             return
         core, now = self._core, time.monotonic()
         try:
+            core.is_busy = True
             happened(*what, now)
             self.driver.step(now)
             self.alarms.tell(now)
@@ -165,6 +202,7 @@ class Machine:
             if not isinstance(error, Exception):
                 raise
         finally:
+            core.is_busy = False
             if core.is_closed:
                 self.shut_down()
             else:
@@ -180,6 +218,7 @@ async def wait_until(
 
     At most *timeout* seconds; False: it has not happened by then.
     """
+    world.machine.demand_own_process()
     await world.checkpoint()
     late = timeout is not None and timeout <= 0
 

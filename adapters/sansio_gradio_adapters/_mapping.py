@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from functools import partial
+from itertools import count
 from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
@@ -27,13 +27,15 @@ OnError: TypeAlias = Literal["raise", "return", "skip"]
 class Calls:
     """The calls of one ``map``: *call* with each of *inputs*.
 
-    ``run`` has its argument called where the engine is.
+    Several may take results, in other threads, too. ``begin_job`` has the engine begin one;
+    ``do_soon`` has its argument called where the engine is, and finalisers may call it.
     """
 
     def __init__(
         self,
         core: ClientCore,
-        run: Callable[[Callable[[], object]], object],
+        begin_job: Callable[[JobRecord], object],
+        do_soon: Callable[[Callable[[], object]], object],
         call: Call,
         inputs: Iterable[Any],
         *,
@@ -45,70 +47,81 @@ class Calls:
             raise LocalProtocolError(f"in_flight is a number from 1 on, not {in_flight!r}.")
         if on_error not in get_args(OnError):
             raise LocalProtocolError(f"on_error is one of {get_args(OnError)}, not {on_error!r}.")
-        self.ended = Signal()
-        """One of them is over."""
+        self.changed = Signal()
+        """One of them is over, or no more come."""
         self._core = core
-        self._run = run
+        self._begin_job = begin_job
+        self._do_soon = do_soon
         self._call = call
         self._inputs = iter(inputs)
+        self._turn = deque([True])  # whose it is to ask for inputs
         self._has_more = True
+        self._is_closed = False
         self._in_flight = in_flight
         self._ordered = ordered
         self._on_error = on_error
-        self._held: deque[JobRecord] = deque()  # in the order of their inputs
+        self._numbers = count()
+        self._held: dict[int, JobRecord] = {}  # in the order of their inputs
 
-    def begin(self) -> bool:
-        """Begin as many as may be under way; False: there is none, and none will come."""
-        while self._has_more and len(self._held) < self._in_flight:
+    def begin(self) -> None:
+        """Begin as many as may be under way, unless somebody else does.
+
+        What is raised, by the inputs or as an interrupt, is to be followed by ``close``.
+        """
+        while self._has_more and not self._is_closed and len(self._held) < self._in_flight:
             try:
-                item = next(self._inputs)
+                turn = self._turn.pop()
+            except IndexError:
+                return
+            try:
+                self._begin(next(self._inputs))
             except StopIteration:
                 self._has_more = False
-            else:
-                self._begin(item)
-        return bool(self._held)
-
-    def has_result(self) -> bool:
-        """Whether there is one to ``take``."""
-        if self._ordered:
-            return self._held[0].is_over
-        return any(record.is_over for record in self._held)
+            finally:
+                self._turn.append(turn)
+                self.changed.notify()
 
     def take(self) -> Any:
-        """The next result; ``Nothing.YET``: that call has failed, and is skipped."""
-        place = 0
-        if not self._ordered:
-            place = next(at for at, record in enumerate(self._held) if record.is_over)
-        record = self._held[place]
-        del self._held[place]
-        if (error := record.outcome_error()) is None:
-            return record.result
-        if self._on_error == "raise":
-            raise error
-        return error if self._on_error == "return" else Nothing.YET
+        """The next result that is there, and that nobody else takes; raises what a call has raised.
 
-    def give_up(self) -> None:
-        """Cancel what is under way, and ask for no more input."""
-        self._has_more = False
-        while self._held:
-            record = self._held.popleft()
-            if record.cancel():
-                record.show()
-                self._run(partial(self._core.cancel, record))
+        ``Nothing.YET``: there is none.
+        """
+        for number, record in list(self._held.items()):
+            if self._is_closed:
+                break
+            if record.is_over and self._held.pop(number, None) is not None:
+                self.changed.notify()  # there is room for another, or there are no more
+                if (error := record.outcome_error()) is None:
+                    return record.result
+                if self._on_error == "raise":
+                    raise error
+                if self._on_error == "return":
+                    return error
+            elif self._ordered and number in self._held:
+                break
+        return Nothing.YET
 
-    def leave(self, run: Callable[[Callable[[], object]], object]) -> None:
-        """As ``give_up``, but all is done in what *run* is given, and nothing here."""
-        self._has_more = False
-        while self._held:
-            run(partial(self._core.give_up, self._held.popleft()))
+    def close(self) -> None:
+        """Give up what is under way, and ask for no more input."""
+        self._is_closed = True
+        self._do_soon(self._give_up)
 
     @property
     def are_over(self) -> bool:
-        return not self._has_more and not self._held
+        """No result comes any more."""
+        return self._is_closed or not (self._has_more or self._held)
 
     def _begin(self, item: object) -> None:
         call = attrs.evolve(self._call, args=item if isinstance(item, tuple) else (item,))
         record = self._core.new_job(call)
-        record.ended = self.ended
-        self._held.append(record)
-        self._run(partial(self._core.begin, record))
+        record.ended = self.changed
+        self._held[next(self._numbers)] = record
+        self._begin_job(record)
+        if self._is_closed:  # meanwhile, by somebody else
+            self._do_soon(self._give_up)
+
+    def _give_up(self) -> None:
+        for number in list(self._held):
+            if (record := self._held.pop(number, None)) is not None:
+                self._core.give_up(record)
+        self.changed.notify()

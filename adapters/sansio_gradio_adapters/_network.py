@@ -86,11 +86,12 @@ class Network:
         self._lookups: dict[tuple[str, int], list[int]] = {}
         self._buffer = bytearray(READ_SIZE)
         self._soon: deque[Callable[[float], None]] = deque()
-        self._woken = False
         self._bell, self._bell_push = socket.socketpair()
         self._bell.setblocking(False)
         self._bell_push.setblocking(False)
         self._selector.register(self._bell, READ, self._silence_bell)
+        self.ring: Callable[[], object] = partial(self._bell_push.send, b"\0")
+        """As ``wake``, in C throughout. OSError: it rings already, or nobody waits any more."""
 
     def tell(self, receiver: Receiver) -> None:
         """Who is told what happens; they need each other, so this one comes second."""
@@ -99,11 +100,9 @@ class Network:
     # From any thread.
 
     def wake(self) -> None:
-        """Make ``wait`` return at once."""
-        if not self._woken:
-            self._woken = True
-            with suppress(OSError):  # full: it rings already; closed: nobody waits
-                self._bell_push.send(b"\0")
+        """Make ``wait`` return at once, now or the next time."""
+        with suppress(OSError):
+            self.ring()
 
     def call_soon(self, callback: Callable[[float], None]) -> None:
         """Have ``wait`` call *callback*, with the time, before it returns."""
@@ -150,6 +149,17 @@ class Network:
         self._selector.close()
         self._bell.close()
         self._bell_push.close()
+
+    def let_go(self) -> None:
+        """Close the descriptors of a forked process, and nothing else, which is its parent's.
+
+        Nothing is unregistered: a selector may be one with the parent's.
+        """
+        socks = [sock for dial in self._dials.values() for sock in dial.attempts]
+        socks += [wire.sock for wire in (*self._connections.values(), *self._closing)]
+        for sock in (*socks, self._bell, self._bell_push):
+            sock.close()
+        self._selector.close()
 
     # What the driver asks for: see ``World``.
 
@@ -371,4 +381,3 @@ class Network:
 
     def _silence_bell(self, _now: float) -> None:
         self._bell.recv_into(self._buffer)
-        self._woken = False

@@ -79,6 +79,11 @@ class Sending:
         self._answer, self._error = answer, error
         self.is_over = True
 
+    def refuse(self, error: BaseException) -> None:
+        """It cannot even be handed in."""
+        self.end(None, error)
+        self.changed.notify()
+
     def result(self) -> Any:
         """What the server answered; raises what went wrong."""
         if self._error is not None:
@@ -192,8 +197,7 @@ class Streams:
         """Call those who wait for what was received, and stop what nobody reads any more."""
         orphans, self._orphans = self._orphans, []
         for guest in orphans:
-            if guest.cancel():
-                self._core.cancel(guest)
+            self._core.give_up(guest)
         changed, self._changed = self._changed, {}
         for sending in changed:
             sending.changed.notify()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -16,6 +17,7 @@ from sansio_gradio.wire.headers import Fields
 from sansio_gradio_adapters._awaited import Job, MessageStream, Results
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._history import MessageQueue
+from sansio_gradio_adapters._jobs import JobRecord
 from sansio_gradio_adapters._machine import TaskWorld, wait_until
 from sansio_gradio_adapters._mapping import Calls, OnError
 from sansio_gradio_adapters._streams import Sending
@@ -116,8 +118,7 @@ class TaskClient:
         core, app = self._core, self.app
         if not app.has_info:
             world = self._open_world()
-            since = core.ask_for_info()
-            world.step_soon()
+            since = world.machine.do(core.ask_for_info)
             await wait_until(
                 world, core.changed, lambda: self.app.has_info or core.has_failed(since)
             )
@@ -238,9 +239,8 @@ class TaskClient:
         """
         world = self._open_world()
 
-        def run(ask: Callable[[], object]) -> None:
-            ask()
-            world.step_soon()
+        def begin(record: JobRecord) -> None:
+            world.machine.do_soon(partial(self._core.begin, record))
 
         call = Call(
             api_name=api_name,
@@ -254,7 +254,14 @@ class TaskClient:
             whole_input=True,
         )
         calls = Calls(
-            self._core, run, call, inputs, in_flight=in_flight, ordered=ordered, on_error=on_error
+            self._core,
+            begin,
+            world.machine.do_soon,
+            call,
+            inputs,
+            in_flight=in_flight,
+            ordered=ordered,
+            on_error=on_error,
         )
         return Results(calls, world, self)
 
@@ -274,9 +281,9 @@ class TaskClient:
         )
         record = core.new_job(call, messages)
         job = Job(record, core, world, self)
-        core.streams.open(record, messages, may_listen=not data)
-        world.step_soon()
-        return MessageStream(job, job.messages(), messages, world)
+        stream = MessageStream(job, job.messages(), messages, world)
+        world.machine.do_soon(partial(core.streams.open, record, messages, may_listen=not data))
+        return stream
 
     async def send_data(
         self,
@@ -306,15 +313,14 @@ class TaskClient:
         core, world = self._core, self._open_world()
         core.demand_protocol(protocol)
         sending = Sending.of(data, hash_data, request_headers, self.session_hash)
-        core.streams.send(sending)
-        world.step_soon()
         try:
+            world.machine.do_soon(partial(core.streams.send, sending))
             patience = core.timeouts.send
             await wait_until(
                 world, sending.changed, lambda: sending.is_placed or sending.is_over, patience
             )
         finally:
-            core.streams.give_up(sending)
+            world.machine.do_soon(partial(core.streams.give_up, sending))
         await wait_until(world, sending.changed, lambda: sending.is_over)
         return sending.result()
 
@@ -341,22 +347,21 @@ class TaskClient:
     async def reset_session(self) -> None:
         """Go on in a new session: State starts afresh, jobs under way are cancelled."""
         world = self._open_world()
-        self._core.reset_session()
-        world.step_soon()
+        world.machine.do(self._core.reset_session)
         await world.checkpoint()
 
     async def close(self) -> None:
         """Cancel what is under way and leave; takes at most ``Timeouts.close``.
 
-        Closing twice is fine.
+        Closing twice is fine. In a forked process the connections are the parent's, and nothing is
+        done.
         """
         self._is_open = False
         core, world = self._core, self._world
-        if world is None:
+        if world is None or not core.is_own_process:
             return
         try:
-            core.session.close()
-            world.step_soon()
+            world.machine.do_soon(core.session.close)
             await wait_until(world, core.changed, lambda: core.is_closed)
         except BaseException:  # there is no more time for goodbyes
             core.break_down(JobCancelledError())
@@ -396,13 +401,13 @@ class TaskClient:
         core, world = self._core, self._open_world()
         record = core.new_job(call)
         job = Job(record, core, world, self)
-        core.begin(record)
-        world.step_soon()
+        world.machine.do_soon(partial(core.begin, record))
         return job
 
     def _open_world(self) -> TaskWorld:
         if self._world is None:
             raise LocalProtocolError("The client is not connected yet: use `async with`.")
+        self._core.demand_own_process()
         if not self._is_open:
             raise LocalProtocolError("The client is closed.")
         return self._world

@@ -51,6 +51,8 @@ class WatchedWorld(TaskWorld):
 
     def patience(self) -> float:
         """Seconds until ``poll`` is due, whatever the descriptor says; at most a day."""
+        if self._notes:  # the bell for it may have been silenced with the one before
+            return 0.0
         own = self._network.next_deadline()
         at = self._step_at if own is None else min(own, self._step_at)
         return min(max(0.0, at - time.monotonic()), _DAY)

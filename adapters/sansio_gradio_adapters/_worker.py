@@ -1,19 +1,28 @@
 """The one thread of a blocking client, and how others wait for what it finds out.
 
-Rule 1: only this thread touches the engine. Others leave it a note and wake it; so no lock is held
-while somebody waits, and Ctrl-C, which hits the main thread wherever it is, leaves no half-done
-work in a machine.
+Rule 1: only this thread touches the engine. Others leave it a note and wake it, which is one action
+that nothing interrupts. So Ctrl-C, which hits the main thread wherever it is, finds work that is
+not begun, or work that is this thread's.
 
-Rule 2: this thread must not wait for itself: what would is refused.
+Rule 2: no lock is held by anybody, so a signal handler, a finaliser and a fork find none held.
+
+Rule 3: this thread must not wait for itself: what would is refused.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import weakref
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from itertools import chain
+from operator import call
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio_adapters._client import ClientCore
@@ -24,38 +33,81 @@ if TYPE_CHECKING:
     import ssl
 
 T = TypeVar("T")
+_Note: TypeAlias = tuple[Callable[[], object], Callable[[BaseException], object]]
+
+
+def _nobody(_error: BaseException) -> None:
+    """Nobody waits for what is refused."""
+
+
+def at_once(*actions: Callable[[], object], last: Iterable[Callable[[], object]] = ()) -> None:
+    """Call *actions*, and then what is in *last* by then, as one. All of them are written in C.
+
+    So Python runs nothing between them: no Ctrl-C, no signal handler, no finaliser.
+    """
+    deque(map(call, chain(actions, last)), maxlen=0)
 
 
 class Worker:
-    """Runs the engine of a client until its session is closed."""
+    """Runs the engine of a client, from ``start`` until its session is closed."""
 
     def __init__(self, core: ClientCore, ssl_context: ssl.SSLContext | None) -> None:
         self._core = core
         core.post = self.leave
-        self._loop = Loop(core.engine, ssl_context=ssl_context)
-        self._loop.attach(core.session.id, core.receive)
-        self._notes: deque[Callable[[], object]] = deque()
-        self._ended = False
+        self._ssl_context = ssl_context
+        self._notes: deque[_Note] = deque()
+        self._bells: list[Callable[[], object]] = []  # one, as long as the thread may wait
+        self._loop: Loop | None = None
+        self._has_ended = False
+        self._end = Signal()
         self._thread = threading.Thread(target=self._run, name="sansio_gradio", daemon=True)
+        _WORKERS.add(self)
+
+    def start(self) -> None:
+        """Once only."""
         self._thread.start()
 
     def leave(self, note: Callable[[], object]) -> None:
-        """Have the thread call *note*, if it has not ended; nothing is locked or run meanwhile.
+        """Have the thread call *note*, if it has not ended.
 
         For finalisers: the garbage collector may run them in a thread that holds a lock.
         """
-        self._notes.append(note)
-        self._loop.wake()
+        if self._core.is_own_process:
+            self._put(note, _nobody)
 
-    def post(self, note: Callable[[], object]) -> None:
-        """Have the thread call *note*; once it has ended, it is called at once."""
-        self.leave(note)
-        if self._ended:
-            self._read_notes()
+    def post(
+        self,
+        note: Callable[[], object],
+        refuse: Callable[[BaseException], object] = _nobody,
+        first: Callable[[], object] = int,
+    ) -> None:
+        """Have the thread call *note*; if it has ended, *refuse* is called, and told why.
+
+        That may be in any thread, and twice. *first*, which is written in C, is called at once; no
+        Ctrl-C comes between.
+
+        Raises:
+            LocalProtocolError: the thread is in another process, that this one was forked from.
+        """
+        self._core.demand_own_process()
+        self._put(note, refuse, first)
+        if self._has_ended:  # and may have read its notes for the last time
+            refuse(self._why_not())
+
+    def _put(
+        self,
+        note: Callable[[], object],
+        refuse: Callable[[BaseException], object],
+        first: Callable[[], object] = int,
+    ) -> None:
+        with suppress(OSError):
+            at_once(first, partial(self._notes.append, (note, refuse)), last=self._bells)
 
     def ask(self, question: Callable[[], T]) -> T:
         """Have the thread call *question*; wait for what it returns or raises."""
         if self.is_current:
+            if self._core.is_busy:
+                self.may_wait()
             return question()
         answers: list[T] = []
         errors: list[BaseException] = []
@@ -65,54 +117,98 @@ class Worker:
             try:
                 answers.append(question())
             except BaseException as error:
-                errors.append(error)
+                refuse(error)
+            else:
+                answered.notify()
+
+        def refuse(error: BaseException) -> None:
+            errors.append(error)
             answered.notify()
 
-        self.post(note)
+        self.post(note, refuse)
         wait_until(answered, lambda: bool(answers or errors))
-        if errors:
-            raise errors[0]
-        return answers[0]
+        if answers:
+            return answers[0]
+        raise errors[0]
 
     def join(self) -> None:
         """Wait for the end of the thread."""
+        # Not by the thread's own lock, which Ctrl-C can leave in disorder.
+        wait_until(self._end, lambda: self._has_ended)
         self._thread.join()
 
     @property
     def is_current(self) -> bool:
         """Whether it is this thread that asks."""
-        return threading.current_thread() is self._thread
+        return threading.get_ident() == self._thread.ident
 
     def may_wait(self) -> None:
-        """Refuse what would make the thread wait for itself."""
+        """Refuse what would wait for ever.
+
+        Raises:
+            LocalProtocolError: it is this thread that would wait for itself, or one of a process
+                that was forked from the thread's.
+        """
+        self._core.demand_own_process()
         if self.is_current:
             raise LocalProtocolError(
                 "A callback cannot wait for the client that called it: it would wait for ever. "
                 "Hand the work to another thread."
             )
 
+    def let_go(self) -> None:
+        """Close, in a forked process, what is the parent's."""
+        if self._loop is not None:
+            self._loop.let_go()
+
     def _run(self) -> None:
-        core, loop = self._core, self._loop
+        core = self._core
+        core.is_busy = True  # but while it publishes
         try:
-            while not core.is_closed:
-                loop.wait()
-                self._read_notes()
-                loop.step()
-                core.publish()
+            # Here, where no Ctrl-C can leave its descriptors open.
+            with Loop(core.engine, ssl_context=self._ssl_context) as loop:
+                self._loop = loop
+                loop.attach(core.session.id, core.receive)
+                self._bells.append(loop.ring)
+                while not core.is_closed:
+                    self._read_notes()
+                    loop.step()
+                    core.publish()
+                    if not core.is_closed:
+                        loop.wait()
+                self._bells.clear()
         except BaseException as error:
             core.break_down(error)
         finally:
-            loop.close()
-            self._ended = True
-            self._read_notes()
+            core.is_busy = False
+            self._has_ended = True
+            self._refuse_notes()
+            self._end.notify()
 
     def _read_notes(self) -> None:
         while self._notes:
-            try:
-                note = self._notes.popleft()
-            except IndexError:
-                return  # after the end, two threads may read at once
+            note, _ = self._notes.popleft()
             note()
+
+    def _refuse_notes(self) -> None:
+        while self._notes:
+            _, refuse = self._notes.popleft()
+            refuse(self._why_not())
+
+    def _why_not(self) -> BaseException:
+        return self._core.why_not or LocalProtocolError("The client is closed.")
+
+
+_WORKERS: Final = weakref.WeakSet[Worker]()
+
+
+def _let_go() -> None:
+    for worker in list(_WORKERS):
+        worker.let_go()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def wait_until(signal: Signal, happened: Callable[[], bool], timeout: float | None = None) -> bool:
@@ -136,11 +232,11 @@ def wait_for(signal: Signal, seen: int, timeout: float | None = None) -> None:
 
     Ctrl-C interrupts it, and, unlike a ``threading.Condition``, leaves no lock in disorder.
     """
-    gate = threading.Lock()
-    gate.acquire()
-    if not signal.subscribe(gate.release, seen):
-        return
+    gate: SimpleQueue[None] = SimpleQueue()
+    wake = partial(gate.put, None)
     try:
-        gate.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX))
+        if signal.subscribe(wake, seen):
+            with suppress(Empty):
+                gate.get(timeout=None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
     finally:
-        signal.unsubscribe(gate.release)
+        signal.unsubscribe(wake)

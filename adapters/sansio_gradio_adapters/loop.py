@@ -35,6 +35,8 @@ class Loop:
         self._driver = Driver(engine, self._network, ssl_context=ssl_context)
         self._network.tell(self._driver)
         self._closed = False
+        self.ring = self._network.ring
+        """As ``wake``, but written in C; OSError: there is no need."""
 
     def attach(self, session: int, sink: Sink) -> None:
         """Hand the events of a session to *sink*, called in ``run_once``.
@@ -97,6 +99,10 @@ class Loop:
         if not self._closed:
             self._closed = True
             self._network.shut_down()
+
+    def let_go(self) -> None:
+        """In a forked process: close its copies of the descriptors, and no connection."""
+        self._network.let_go()
 
     def __enter__(self) -> Self:
         return self

@@ -24,7 +24,7 @@ from sansio_gradio.wire.headers import Fields
 from sansio_gradio_adapters._blocking import Job, JobCancelledError, MessageStream, Reader, Results
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._history import MessageQueue
-from sansio_gradio_adapters._jobs import OutputUpdate
+from sansio_gradio_adapters._jobs import JobRecord, OutputUpdate
 from sansio_gradio_adapters._mapping import Calls, OnError
 from sansio_gradio_adapters._streams import Sending
 from sansio_gradio_adapters._worker import Worker, wait_until
@@ -95,15 +95,17 @@ class Client:
             cancelled_error=JobCancelledError,
         )
         self._worker = worker = Worker(core, ssl_context)
-        try:
-            wait_until(core.changed, lambda: core.app is not None or core.has_failed())
-            core.raise_error()
-        except BaseException:
-            worker.post(core.session.close)
-            raise
         # One that is alive at exit is no mistake: it ends with the process.
         self._unclosed = weakref.finalize(self, _warn_and_close, repr(self), core, worker)
         self._unclosed.atexit = False
+        try:
+            worker.start()
+            wait_until(core.changed, lambda: core.app is not None or core.has_failed())
+            core.raise_error()
+        except BaseException:
+            worker.leave(core.session.close)
+            self._unclosed.detach()
+            raise
 
     @property
     def app(self) -> AppInfo:
@@ -167,7 +169,7 @@ class Client:
             LocalProtocolError: there is no such endpoint, or the arguments do not fit it.
         """
         self._worker.may_wait()
-        job = self._begin(
+        record = self._new_record(
             Call(
                 args=args,
                 kwargs=kwargs,
@@ -182,10 +184,12 @@ class Client:
                 whole_input=True,
             )
         )
+        job = self._job_of(record)
         try:
+            self._begin(record)
             return job.result()
         except BaseException:
-            job.cancel()  # after Ctrl-C nobody has it any more; one that is over does not care
+            self._leave(record)  # after Ctrl-C nobody has it; one that is over does not care
             raise
 
     def submit(
@@ -205,7 +209,7 @@ class Client:
         ``isolated`` gives the job a session of its own: no State shared, and an exact cancel.
         ``event_data`` and ``trigger_id`` are what a browser would send of the event.
         """
-        return self._begin(
+        return self._submit(
             Call(
                 args=args,
                 kwargs=kwargs,
@@ -227,7 +231,7 @@ class Client:
 
         ``component`` is its id, as in ``app.components``; ``data`` is what the function takes.
         """
-        return self._begin(
+        return self._submit(
             Call(
                 args=(data,),
                 component=component,
@@ -274,7 +278,8 @@ class Client:
         )
         calls = Calls(
             self._core,
-            self._worker.post,
+            self._begin,
+            self._worker.leave,
             call,
             inputs,
             in_flight=in_flight,
@@ -299,9 +304,11 @@ class Client:
             args=data, api_name=api_name, fn_index=fn_index, want=Want.MESSAGES | Want.OUTPUTS
         )
         record = core.new_job(call, messages)
-        job = Job(record, core, self._worker, self)
-        self._worker.post(partial(core.streams.open, record, messages, may_listen=not data))
-        return MessageStream(job, job.messages(), messages)
+        job = self._job_of(record)
+        stream = MessageStream(job, job.messages(), messages, core)
+        open_it = partial(core.streams.open, record, messages, may_listen=not data)
+        self._worker.post(open_it, record.refuse)
+        return stream
 
     def send_data(
         self,
@@ -333,12 +340,12 @@ class Client:
         core.demand_protocol(protocol)
         worker.may_wait()
         sending = Sending.of(data, hash_data, request_headers, self.session_hash)
-        worker.post(partial(core.streams.send, sending))
         try:
+            worker.post(partial(core.streams.send, sending), sending.refuse)
             patience = core.timeouts.send
             wait_until(sending.changed, lambda: sending.is_placed or sending.is_over, patience)
         finally:
-            worker.post(partial(core.streams.give_up, sending))
+            worker.leave(partial(core.streams.give_up, sending))
         wait_until(sending.changed, lambda: sending.is_over)
         return sending.result()
 
@@ -371,12 +378,14 @@ class Client:
     def close(self) -> None:
         """Cancel what is under way and leave; takes at most ``Timeouts.close``.
 
-        Closing twice is fine. In a callback it does not wait.
+        Closing twice is fine. In a callback it does not wait. In a forked process the connections
+        are the parent's, and nothing is done.
         """
-        self._unclosed.detach()
-        self._worker.post(self._core.session.close)
-        if not self._worker.is_current:
-            self._worker.join()
+        if self._core.is_own_process:
+            self._worker.leave(self._core.session.close)
+            self._unclosed.detach()
+            if not self._worker.is_current:
+                self._worker.join()
 
     def __enter__(self) -> Self:
         return self
@@ -392,19 +401,37 @@ class Client:
     def __repr__(self) -> str:
         return f"<Client of {self._core.session.url}>"
 
-    def _begin(self, call: Call) -> Job:
+    def _new_record(self, call: Call) -> JobRecord:
         self._check_open()
-        core = self._core
-        record = core.new_job(call)
-        job = Job(record, core, self._worker, self)
-        self._worker.post(partial(core.begin, record))
+        return self._core.new_job(call)
+
+    def _job_of(self, record: JobRecord) -> Job:
+        return Job(record, self._core, self._worker, self)
+
+    def _begin(self, record: JobRecord) -> None:
+        self._worker.post(partial(self._core.begin, record), record.refuse)
+
+    def _leave(self, record: JobRecord) -> None:
+        self._worker.leave(partial(self._core.give_up, record))
+
+    def _submit(self, call: Call) -> Job:
+        record = self._new_record(call)
+        job = self._job_of(record)
+        try:
+            self._begin(record)
+        except BaseException:
+            self._leave(record)  # nobody will have it
+            raise
         return job
 
     def _check_open(self) -> None:
+        self._core.demand_own_process()
         if not self._unclosed.alive:
             raise LocalProtocolError("The client is closed.")
 
 
 def _warn_and_close(name: str, core: ClientCore, worker: Worker) -> None:
-    worker.post(core.session.close)
-    warnings.warn(f"{name} was not closed", ResourceWarning, stacklevel=2)
+    if core.is_own_process:
+        worker.leave(core.session.close)
+        if core.app is not None:
+            warnings.warn(f"{name} was not closed", ResourceWarning, stacklevel=2)

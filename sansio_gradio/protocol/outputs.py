@@ -201,6 +201,11 @@ class Outputs(Sequence[tuple[Any, ...]]):
 
     def follow(self) -> Iterator[tuple[Any, ...] | None]:
         """As iterating, but with None where that ends, since more may come."""
+        for found in self.follow_from(0):
+            yield None if found is None else found[1]
+
+    def follow_from(self, start: int) -> Iterator[tuple[int, tuple[Any, ...]] | None]:
+        """As ``follow``, but each with its place, and from the place *start* on."""
         place, slots = -1, Slots()
         while True:
             base, first, entries = kept = self._kept
@@ -214,7 +219,8 @@ class Outputs(Sequence[tuple[Any, ...]]):
                         self._end = place
                         continue
                     place += 1
-                    yield slots.snapshot()
+                    if place > start:
+                        yield place - 1, slots.snapshot()
                 else:
                     yield None
 
