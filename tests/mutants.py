@@ -206,7 +206,7 @@ MUTANTS = [
     Mutant(
         "a request is repeated as often as its connection breaks",
         "client/engine.py",
-        "            exchange.attempts += not connection.is_used\n",
+        "            exchange.attempts += not connection.has_rested\n",
         "",
         "tests/test_client_engine.py",
     ),

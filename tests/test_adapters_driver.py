@@ -31,6 +31,7 @@ class ScriptedEngine:
         self.commands: deque[EngineCommand] = deque()
         self.events: deque[Event] = deque()
         self.data: dict[int, bytes] = {}
+        self.waking: set[int] = set()
         self.deadline: float | None = None
         self.on_timer: Callable[[], None] = lambda: None
         self.told: list[tuple[Any, ...]] = []
@@ -52,7 +53,13 @@ class ScriptedEngine:
     def connections_with_data(self) -> list[int]:
         return [conn for conn, data in self.data.items() if data]
 
-    def data_to_send(self, conn: int, max_bytes: int) -> bytes:
+    def read_first(self, conn: int) -> bool:
+        return conn in self.waking
+
+    def data_to_send(self, conn: int, max_bytes: int, now: float | None = None) -> bytes:
+        if conn in self.waking:
+            self.waking.discard(conn)
+            self.told.append(("taken", conn, now))
         data = self.data.get(conn, b"")
         self.data[conn] = data[max_bytes:]
         return data[:max_bytes]
@@ -77,6 +84,7 @@ class Notebook:
         self.done: list[tuple[Any, ...]] = []
         self.sent = b""
         self.full = False
+        self.quiet = True
         self.driver: Driver
 
     def open(self, conn: int, host: str, port: int) -> None:
@@ -91,6 +99,10 @@ class Notebook:
     def resume(self, conn: int) -> None:
         self.done.append(("resume", conn))
 
+    def is_quiet(self, conn: int) -> bool:
+        self.done.append(("quiet", conn))
+        return self.quiet
+
     def wake_writer(self, conn: int) -> None:
         while not self.full and (data := self.driver.data_to_send(conn)):
             self.sent += data
@@ -98,7 +110,9 @@ class Notebook:
 
 def joined() -> tuple[ScriptedEngine, Notebook, Driver]:
     engine, world = ScriptedEngine(), Notebook()
-    world.driver = Driver(cast("Engine", engine), world, ssl_context=client_context())
+    world.driver = Driver(
+        cast("Engine", engine), world, ssl_context=client_context(), clock=lambda: 77.0
+    )
     return engine, world, world.driver
 
 
@@ -180,8 +194,8 @@ def test_data_is_written_after_the_commands_that_it_may_need() -> None:
 def test_taking_data_may_lead_to_commands_which_are_carried_out_too() -> None:
     engine, world, driver = joined()
 
-    def data_to_send(conn: int, max_bytes: int) -> bytes:
-        data = ScriptedEngine.data_to_send(engine, conn, max_bytes)
+    def data_to_send(conn: int, max_bytes: int, now: float | None = None) -> bytes:
+        data = ScriptedEngine.data_to_send(engine, conn, max_bytes, now)
         if data:
             engine.commands.append(CloseConnection(conn))
         return data
@@ -333,3 +347,16 @@ def test_a_number_means_a_connection_and_not_its_tls_after_the_end() -> None:
     engine.told.clear()
     driver.received(1, b"plain", NOW)
     assert engine.told == [("data", 1, b"plain", NOW)]
+
+
+def test_where_something_is_to_be_read_first_nothing_is_written_before() -> None:
+    engine, world, driver = joined()
+    engine.data[1], engine.data[2] = b"idle before", b"not so"
+    engine.waking, world.quiet = {1}, False
+    driver.step(1.0)
+    assert world.sent == b"not so"
+    world.quiet = True
+    driver.step(2.0)
+    assert world.sent == b"not soidle before"
+    assert engine.told == [("taken", 1, 77.0)]
+    assert set(world.done) == {("quiet", 1)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import socket
@@ -193,7 +194,8 @@ def test_without_tls_nobody_asks_for_it() -> None:
     engine.session(SRC)
     engine.handle_timer(0.0)
     engine.next_command()
-    engine.tls_made(1, 0.0)
+    with pytest.raises(LocalProtocolError, match="StartTLS"):
+        engine.tls_made(1, 0.0)
     assert engine.connections_with_data() == []
     engine.connection_made(1, 0.0)
     assert engine.connections_with_data() == [1]
@@ -479,6 +481,107 @@ def test_the_end_of_an_idle_connection_is_nobody_s_loss() -> None:
     assert [asked.conn for asked in world.new()] == [1, 2, 3]
 
 
+ENDS: dict[str, bytes] = {
+    "its end": b"",
+    "that it waited for too long": b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n",
+    "garbage": b"\x00\x01",
+}
+
+
+@pytest.mark.parametrize("kind", ["POST", "GET"])
+@pytest.mark.parametrize("came", ENDS)
+def test_what_came_before_the_first_byte_was_taken_sends_a_request_elsewhere(
+    came: str, kind: str
+) -> None:
+    world = World(lambda asked: reply(DONE if asked.method == "POST" else {}))
+    for _ in range(3):
+        world.submit()
+    engine, now = world.driver.engine, world.driver.now
+    job = world.session.submit("x", fn_index=PLAIN) if kind == "POST" else 0
+    if kind == "GET":
+        world.session.request_info()
+    engine.handle_timer(now)
+    (conn,) = engine.connections_with_data()
+    assert engine.read_first(conn)
+    engine.receive_data(conn, ENDS[came], now)
+    world.driver.settle()
+    asked = [asked for asked in world.new() if asked.method == kind]
+    assert len(asked) == (4 if kind == "POST" else 1)  # nothing was sent twice
+    assert asked[-1].conn != conn
+    if kind == "POST":
+        assert isinstance(world.driver.end(world.session.id, job), JobCompleted)
+    else:
+        assert world.driver.of(Connected)
+
+
+def test_a_post_whose_last_byte_was_taken_is_never_sent_again() -> None:
+    world = World(lambda asked: reply(DONE))
+    world.submit()
+    world.peer._answers = ()
+    job = world.session.submit("x", fn_index=PLAIN)
+    world.driver.settle()
+    assert not world.driver.engine.read_first(1)
+    world.driver.lose(1)
+    assert isinstance(world.end(job), JobFailed)
+    assert len(world.new()) == 2
+
+
+def test_a_get_is_repeated_where_a_goodbye_was_on_its_way_already() -> None:
+    world = World(lambda asked: reply(DONE) if asked.method == "POST" else None)
+    world.submit()
+    world.session.request_info()
+    world.driver.settle()
+    assert world.new()[-1].conn == 1
+    world.say(1, ENDS["that it waited for too long"])
+    world.driver.settle()
+    again = world.only()
+    assert (again.path, again.conn) == ("/info", 2)
+    world.say(2, ENDS["that it waited for too long"])  # on a new one it is an answer
+    assert len(world.driver.of(ConnectingFailed)) == 1
+
+
+def test_how_long_a_connection_was_idle_counts_when_its_first_byte_is_taken() -> None:
+    world = World(lambda asked: reply(DONE))
+    world.submit()
+    engine, now = world.driver.engine, world.driver.now
+    job = world.session.submit("x", fn_index=PLAIN)
+    engine.handle_timer(now)
+    assert engine.connections_with_data() == [1]
+    assert engine.data_to_send(1, 10, now + 4.1) == b""
+    assert not engine.read_first(1)
+    world.driver.now += 4.1
+    world.driver.settle()
+    assert isinstance(world.end(job), JobCompleted)
+    assert [asked.conn for asked in world.new()] == [1, 2]
+    world.session.submit("x", fn_index=PLAIN)
+    engine.handle_timer(world.driver.now)
+    assert engine.data_to_send(2, 10, world.driver.now)  # which is soon enough
+
+
+def test_stale_connections_that_never_carried_anything_do_not_fail_a_get() -> None:
+    world = World()
+    jobs = [world.session.submit("x", fn_index=PLAIN) for _ in range(3)]
+    engine = world.driver.engine
+    engine.handle_timer(world.driver.now)
+    opened = [engine.next_command() for _ in range(3)]
+    for job in jobs:
+        world.session.cancel(job)
+    for command in opened:
+        assert isinstance(command, OpenConnection)
+        world.driver._open(command)
+    world.driver.settle()
+    world.driver.sleep(100.0)
+    world.session.request_info()
+    world.driver.settle()
+    for conn in (1, 2, 3):
+        (asked,) = world.new()
+        assert asked.conn in (1, 2, 3), conn
+        world.driver.lose(asked.conn)
+        world.driver.settle()
+    assert world.only().conn == 4
+    assert world.driver.of(ConnectingFailed) == []
+
+
 def test_a_server_that_speaks_unasked_is_left() -> None:
     world = World(lambda asked: reply(DONE))
     world.submit()
@@ -677,7 +780,8 @@ def test_the_failure_of_one_connection_fails_one_that_waits() -> None:
 
 
 def secured_and_sent(engine: Engine) -> None:
-    engine.tls_made(1, 0.0)
+    with contextlib.suppress(LocalProtocolError):  # of http nobody wants it
+        engine.tls_made(1, 0.0)
     engine.data_to_send(1)
 
 
@@ -1203,3 +1307,114 @@ def test_a_hundred_sessions_on_one_engine() -> None:
     results = [event.data[0] for event in world.driver.of(JobCompleted)]
     assert len(set(results)) == 300
     assert len(world.driver.opened) < 200
+
+
+# The end of an engine, and what only a mistake explains
+
+
+def test_an_engine_is_closed_when_its_sessions_and_connections_are() -> None:
+    world = World(lambda asked: reply(DONE))
+    other = world.begin()
+    jobs = [world.session.submit("x", fn_index=ECHO), other.submit("x", fn_index=PLAIN)]
+    world.driver.settle()
+    engine = world.engine
+    assert not engine.is_closed
+    engine.close()
+    engine.close()
+    assert not engine.is_closed
+    world.driver.sleep(3.0)
+    assert bool(engine.is_closed)  # by now
+    assert world.driver.links == {}
+    assert len(world.driver.of(SessionClosed)) == 2
+    assert world.ends(jobs[0])
+    with pytest.raises(LocalProtocolError, match="closed"):
+        engine.session(SRC)
+    engine.receive_data(1, b"late", world.driver.now)
+    engine.connection_lost(1, None, world.driver.now)
+    engine.handle_timer(world.driver.now)
+    assert engine.next_command() is None
+    assert engine.next_event() is None
+    assert engine.is_closed
+
+
+def test_a_closed_engine_waits_until_its_last_command_is_taken() -> None:
+    engine = Engine(entropy=counted_entropy())
+    assert not engine.is_closed
+    engine.session(SRC)
+    assert isinstance(engine.next_command(), OpenConnection)
+    engine.close()
+    assert not engine.is_closed
+    events = list(iter(engine.next_event, None))
+    assert isinstance(events[-1], SessionClosed)
+    assert not engine.is_closed
+    assert engine.next_command() == commands.CloseConnection(1)
+    assert engine.is_closed
+
+
+def test_an_engine_without_sessions_is_closed_at_once() -> None:
+    engine = Engine(entropy=counted_entropy())
+    engine.close()
+    assert engine.is_closed
+
+
+@pytest.mark.parametrize("src", [SRC, "https://app.example/"])
+def test_what_is_told_out_of_order_is_a_mistake(src: str) -> None:
+    engine = Engine(entropy=counted_entropy())
+    engine.session(src)
+    assert engine.next_command() is not None
+    with pytest.raises(LocalProtocolError, match="before connection_made"):
+        engine.receive_data(1, b"HTTP/1.1 200 OK", 1.0)
+    with pytest.raises(LocalProtocolError, match="StartTLS"):
+        engine.tls_made(1, 1.0)
+    with pytest.raises(LocalProtocolError, match="never was"):
+        engine.connection_made(2, 1.0)
+    engine.connection_made(1, 1.0)
+    if src == SRC:
+        with pytest.raises(LocalProtocolError, match="StartTLS"):
+            engine.tls_made(1, 1.0)
+    else:
+        engine.tls_made(1, 1.0)
+    engine.connection_lost(1, None, 1.0)
+    for verb in (engine.connection_made, engine.tls_made):
+        verb(1, 1.0)  # it is over: that is ignored
+
+
+def test_an_end_before_a_connection_was_made_is_a_connection_that_was_not() -> None:
+    engine = Engine(entropy=counted_entropy())
+    engine.session(SRC)
+    assert engine.next_command() is not None
+    engine.receive_data(1, b"", 1.0)
+    (event,) = iter(engine.next_event, None)
+    assert isinstance(event, ConnectingFailed)
+    assert isinstance(event.error, ConnectFailed)
+
+
+def test_a_clock_that_runs_backwards_is_a_mistake() -> None:
+    engine = Engine(entropy=counted_entropy())
+    session = engine.session(SRC)
+    engine.handle_timer(1000.0)
+    engine.handle_timer(999.5)  # read before, told after
+    for now in (998.0, float("nan")):
+        with pytest.raises(LocalProtocolError, match="backwards"):
+            engine.handle_timer(now)
+    session.close()
+    conversation = Conversation(SRC, entropy=counted_entropy())
+    conversation.handle_timer(1000.0)
+    with pytest.raises(LocalProtocolError, match="backwards"):
+        conversation.handle_timer(1.0)
+
+
+def test_who_pings_and_does_not_read_is_answered_the_latest_only() -> None:
+    world = SocketWorld()
+    _, conn = joined(world)
+    engine, ws, now = world.engine, world.ws, world.driver.now
+    for number in range(10_000):
+        engine.receive_data(conn, ws.send(Ping(payload=b"%d" % number)), now)
+    assert engine.connections_with_data() == [conn]
+    ws.receive_data(engine.data_to_send(conn))
+    assert [event.payload for event in ws.events() if isinstance(event, Pong)] == [b"9999"]
+    assert engine.connections_with_data() == []
+    engine.receive_data(conn, ws.send(Ping(payload=b"again")), now)
+    engine.receive_data(conn, ws.send(CloseConnection(code=1000)), now)
+    ws.receive_data(engine.data_to_send(conn))
+    assert [type(event) for event in ws.events()] == [CloseConnection]

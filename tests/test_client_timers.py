@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 )
 
 from sansio_gradio.client.timers import Timers
+from sansio_gradio.errors import LocalProtocolError
 
 
 class Fired(list[str]):
@@ -97,7 +98,10 @@ def test_whoever_has_something_to_do_asks_for_the_time() -> None:
 def test_time_never_runs_backwards(fired: Fired) -> None:
     timers = Timers()
     timers.tell(10.0)
-    timers.tell(4.0)
+    timers.tell(9.5)
+    assert timers.now == 10.0
+    with pytest.raises(LocalProtocolError, match="backwards"):
+        timers.tell(4.0)
     assert timers.now == 10.0
     timers.start("a", 1.0, fired("a"))
     timers.tell(9.0)

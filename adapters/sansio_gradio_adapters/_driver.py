@@ -11,6 +11,7 @@ cut) it tells afterwards.
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
@@ -60,18 +61,32 @@ class World(Protocol):
     def wake_writer(self, conn: int) -> None:
         """``data_to_send`` may have something: take and send it, until there is none."""
 
+    def is_quiet(self, conn: int) -> bool:  # noqa: ARG002  # it is the default that needs none
+        """Whether nothing has come from the peer, nor its end, that was not told yet.
+
+        Where something has, it must be told, unless the connection is paused. A world that cannot
+        know says True: then a POST may meet the end of a connection that the server has closed.
+        """
+        return True
+
 
 class Driver:
     """An engine and a world, joined."""
 
     def __init__(
-        self, engine: Engine, world: World, *, ssl_context: ssl.SSLContext | None = None
+        self,
+        engine: Engine,
+        world: World,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.sinks: dict[int, Sink] = {}
         """By the number of the session; events of others are dropped."""
         self._engine = engine
         self._world = world
         self._ssl_context = ssl_context
+        self._clock = clock
         self._tls: dict[int, TLSWrapper] = {}
         self._took_data = False
 
@@ -129,7 +144,12 @@ class Driver:
         tls = self._tls.get(conn)
         if tls is not None and not tls.established:
             return tls.data_to_send()
-        data = self._engine.data_to_send(conn, WRITE_SIZE)
+        now = None
+        if self._engine.read_first(conn):
+            if not self._world.is_quiet(conn):
+                return b""  # it will be told, and this is asked again
+            now = self._clock()
+        data = self._engine.data_to_send(conn, WRITE_SIZE, now)
         self._took_data |= bool(data)
         return data if tls is None else tls.send(data)
 

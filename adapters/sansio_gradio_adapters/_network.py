@@ -12,6 +12,7 @@ session tickets of TLS 1.3, and who waits for plaintext behind them waits for ev
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import socket
 import threading
@@ -40,6 +41,23 @@ READ: Final = selectors.EVENT_READ
 WRITE: Final = selectors.EVENT_WRITE
 
 OnReady: TypeAlias = Callable[[float], None]  # told the time
+
+
+def is_readable(sock: Pollable) -> bool:
+    """Whether something has come, or the end, that nobody has read."""
+    if sock.fileno() < 0:
+        return False  # closed: that is told in another way
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([sock], [], [], 0)[0])  # Windows, where any descriptor will do
+
+
+class Pollable(Protocol):
+    """A socket, or what stands for one in some event loops."""
+
+    def fileno(self) -> int: ...
 
 
 class Receiver(Protocol):
@@ -198,6 +216,10 @@ class Network:
         connection = self._connections.get(conn)
         if connection is not None and not connection.out:
             self._flush(conn, connection)
+
+    def is_quiet(self, conn: int) -> bool:
+        connection = self._connections.get(conn)
+        return connection is None or not connection.reading or not is_readable(connection.sock)
 
     # Names.
 

@@ -22,7 +22,7 @@ from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._dialing import dial
 from sansio_gradio_adapters._jobs import OutputUpdate, Signal
 from sansio_gradio_adapters._machine import Machine, Rest, connection_lost
-from sansio_gradio_adapters._network import LINGER, READ_SIZE
+from sansio_gradio_adapters._network import LINGER, READ_SIZE, is_readable
 from sansio_gradio_adapters._task_client import TaskClient
 
 if TYPE_CHECKING:
@@ -136,6 +136,12 @@ class _World:
         wire = self.wires.get(conn)
         while wire is not None and wire.takes and (data := self.machine.data_to_send(conn)):
             wire.transport.write(data)
+
+    def is_quiet(self, conn: int) -> bool:
+        wire = self.wires.get(conn)
+        if wire is None or wire.ended:
+            return True
+        return not is_readable(wire.transport.get_extra_info("socket"))
 
     def shut_down(self) -> None:
         self._is_down = True

@@ -22,7 +22,7 @@ from sansio_gradio_adapters._awaited import Job, MessageStream, Reader, Results
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._jobs import OutputUpdate, Signal
 from sansio_gradio_adapters._machine import Machine, Rest, connect_failed, connection_lost, first_in
-from sansio_gradio_adapters._network import LINGER, READ_SIZE
+from sansio_gradio_adapters._network import LINGER, READ_SIZE, is_readable
 from sansio_gradio_adapters._task_client import TaskClient
 
 if TYPE_CHECKING:
@@ -212,6 +212,10 @@ class _World:
         while wire and not (wire.out or wire.broken) and (data := self.machine.data_to_send(conn)):
             wire.out = data
             self._push(wire)
+
+    def is_quiet(self, conn: int) -> bool:
+        wire = self._wires.get(conn)
+        return wire is None or wire.resumed is not None or not is_readable(wire.sock)
 
     def shut_down(self) -> None:
         for scope in self.rest:

@@ -15,6 +15,7 @@ from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError, Rem
 from sansio_gradio.limits import Limits
 from sansio_gradio.wire.http import (
     BodyReceived,
+    Event,
     HTTPConnection,
     MessageEnded,
     ResponseStarted,
@@ -26,6 +27,7 @@ from sansio_gradio.wire.url import URL
 Origin: TypeAlias = tuple[str, str, int]
 """Scheme (http or https), host and port."""
 
+_IDLE: Final = 408
 _CRASHED: Final = 500
 
 
@@ -36,7 +38,7 @@ class Exchange:
     owner: Conversation
     command: SendRequest | OpenWebSocket
     url: URL
-    attempts: int = 0
+    attempts: int = 0  # connections that broke on it, but for those that had rested before
     handed_out: bool = False  # the last byte of the request
     answered: bool = False  # with at least one byte
     aborted: bool = False
@@ -63,7 +65,7 @@ class Exchange:
         twice, since not all of it was sent, or what may. A WebSocket's handshake is no request."""
         return (
             isinstance(self.command, SendRequest)
-            and self.attempts == 0
+            and self.attempts <= 1
             and not self.answered
             and (self.is_safe or not self.handed_out)
         )
@@ -81,8 +83,9 @@ class Connection(ABC):
     """One connection, and the exchange that it carries.
 
     ``opened_for``: the exchange that had it opened. ``is_gone``: the surroundings have said so, and
-    nothing is to be closed. ``idle_since``: since when it carries nothing. ``is_used``: it carried
-    something before, so the peer may have left it by now. ``is_read``: it is not paused.
+    nothing is to be closed. ``idle_since``: since when it carries nothing. ``has_rested``: it was
+    idle before its exchange, so the peer may have left it by now. ``has_begun``: something of what
+    asks for its exchange was handed out. ``is_read``: it is not paused.
     """
 
     id: int
@@ -91,7 +94,8 @@ class Connection(ABC):
     exchange: Exchange | None = None
     state: ConnectionState = ConnectionState.OPENING
     is_gone: bool = False
-    is_used: bool = False
+    has_rested: bool = False
+    has_begun: bool = False
     is_read: bool = True
     idle_since: float = 0.0  # monotonic seconds
     _out: Outbox = attrs.field(factory=Outbox, init=False)
@@ -145,9 +149,15 @@ class Connection(ABC):
     def take(self, max_bytes: int) -> bytes:
         """Hand out the next bytes, at most *max_bytes*."""
         data = self._out.take(max_bytes)
+        self.has_begun |= bool(data)
         if not self._out and self.exchange is not None:
             self.exchange.handed_out = True
         return data
+
+    @property
+    def is_waking(self) -> bool:
+        """Whether it has rested, and nothing was handed out since."""
+        return self.has_rested and not self.has_begun and self.has_data
 
     def what_broke(self, error: BaseException | None) -> GradioError:
         """The error for whoever relied on this connection."""
@@ -170,7 +180,7 @@ class RequestConnection(Connection):
     """Carries requests, one after the other."""
 
     wire: HTTPConnection = attrs.field(kw_only=True)
-    _crashed: bool = attrs.field(default=False, init=False)
+    _is_left: bool = attrs.field(default=False, init=False)
 
     @classmethod
     def make(cls, id: int, exchange: Exchange, limits: Limits) -> RequestConnection:
@@ -179,7 +189,7 @@ class RequestConnection(Connection):
 
     @property
     def is_reusable(self) -> bool:
-        return self.wire.is_reusable and not self._crashed
+        return self.wire.is_reusable and not self._is_left
 
     @property
     def error(self) -> RemoteProtocolError | None:
@@ -189,6 +199,7 @@ class RequestConnection(Connection):
         command, url = exchange.command, exchange.url
         assert isinstance(command, SendRequest)
         self.exchange = exchange
+        self.has_begun = False
         headers = (("host", url.host_header), *command.headers)
         self.write(self.wire.send_request(command.method, url.target, headers, command.body))
 
@@ -196,8 +207,15 @@ class RequestConnection(Connection):
         if not data:
             return self.wire.receive_eof()
         if self.exchange is not None:
+            if self.has_rested and not self.has_begun:
+                raise RemoteProtocolError("The server spoke without having been asked.")
             self.exchange.answered = True
-        return self.wire.receive_data(data)
+        events = self.wire.receive_data(data)
+        if self.has_rested and _is_goodbye(events) and self.exchange is not None:
+            self.exchange.answered = False
+            self._is_left = True
+            raise RemoteProtocolError("The server had waited for too long for a request.")
+        return events
 
     def tell(self, event: Any, now: float) -> bool:
         assert self.exchange is not None
@@ -207,7 +225,7 @@ class RequestConnection(Connection):
         elif isinstance(event, ResponseStarted):
             # A server may hang up behind "Internal Server Error" without a word (Gradio 6.31.0),
             # and the next POST would meet its end.
-            self._crashed = event.status == _CRASHED
+            self._is_left = event.status == _CRASHED
             owner.response(id, event.status, event.headers, now)
         else:
             assert isinstance(event, MessageEnded)
@@ -217,3 +235,9 @@ class RequestConnection(Connection):
 
     def end(self) -> None:
         self.discard()  # half a request is of no use
+
+
+def _is_goodbye(events: list[Event]) -> bool:
+    """Whether this is what some servers say before they close an idle connection (RFC 9110
+    15.5.9). It was on its way before the request came, and is no answer to it."""
+    return bool(events) and isinstance(events[0], ResponseStarted) and events[0].status == _IDLE

@@ -24,7 +24,7 @@ from sansio_gradio.client.connection import (
     RequestConnection,
 )
 from sansio_gradio.client.conversation import Conversation, SessionOptions
-from sansio_gradio.client.pool import Assign, Open, Pool
+from sansio_gradio.client.pool import Assign, Open, Pool, is_stale
 from sansio_gradio.client.session import Session
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import (
@@ -56,12 +56,15 @@ class Engine:
     * each ``next_command``: ``OpenConnection`` is answered by ``connection_made`` or
       ``connection_lost`` (to find the host's address is part of it), ``StartTLS`` by ``tls_made``
       or ``connection_lost``; ``CloseConnection`` comes behind what is still to be sent;
-    * for each of ``connections_with_data``, ``data_to_send``. What was taken must be sent;
+    * for each of ``connections_with_data``, ``data_to_send``. What was taken must be sent. Where
+      ``read_first`` says so, read before, until the socket would block, and tell what came;
     * each ``next_event``: it names its session, and the job by its number in that session.
 
     ``receive_data`` without bytes is the end of a connection: there is nothing more to read, and
-    ``CloseConnection`` follows. After ``connection_lost`` it does not. To tell more of a connection
-    that is over does no harm.
+    ``CloseConnection`` follows. After ``connection_lost`` it does not. Calls for a connection that
+    is over are ignored. What only a mistake in the surroundings explains raises a
+    ``LocalProtocolError``: a connection that was never asked for, bytes before ``connection_made``,
+    a clock that runs backwards.
     """
 
     def __init__(
@@ -100,9 +103,29 @@ class Engine:
         self._carriers: dict[Exchange, Connection] = {}
         self._last_connection = 0
         self._last_session = 0
+        self._closing = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether every socket may be dropped: ``close`` was asked for, each session has said
+        ``SessionClosed``, and each connection was closed."""
+        return self._closing and not (self._sessions or self._connections or self._commands)
+
+    def close(self) -> None:
+        """End all sessions, as ``Session.close``; go on as before until ``is_closed``."""
+        self._closing = True
+        for session in list(self._sessions.values()):
+            session.close()
+        self._work()
 
     def session(self, src: str, **options: Unpack[SessionOptions]) -> Session:
-        """Begin a session with the app at *src*; for the options and what is raised, see there."""
+        """Begin a session with the app at *src*; for the options see ``Session``.
+
+        Raises:
+            LocalProtocolError: the engine was closed, or as ``Session``.
+        """
+        if self._closing:
+            raise LocalProtocolError("This engine is closed: make a new one for a new session.")
         self._last_session += 1
         conversation = self._converse(src, id=self._last_session, **options)
         self._sessions[conversation.id] = conversation
@@ -126,9 +149,30 @@ class Engine:
         self._work()
         return list(self._writable)
 
-    def data_to_send(self, conn: int, max_bytes: int = 65536) -> bytes:
-        """Bytes to send on a connection, all of them; none: there is nothing now."""
+    def read_first(self, conn: int) -> bool:
+        """Whether to read from a connection, until it would block, before ``data_to_send``.
+
+        It was idle, and is to carry a request now: if the peer has closed it meanwhile, and the
+        engine is told so before it hands out a byte, the request goes on another connection.
+        """
         connection = self._connections.get(conn)
+        return connection is not None and connection.is_waking
+
+    def data_to_send(self, conn: int, max_bytes: int = 65536, now: float | None = None) -> bytes:
+        """Bytes to send on a connection, all of them; none: there is nothing now.
+
+        With *now*, a connection that was idle for too long carries no request that must not be
+        sent twice, also where time has passed since it was chosen.
+        """
+        connection = self._connections.get(conn)
+        if now is not None and connection is not None and connection.is_waking:
+            self._timers.tell(now)
+            exchange = connection.exchange
+            assert exchange is not None
+            if is_stale(connection, exchange, now):
+                self._broken(connection, None)
+                self._work()
+                return b""
         if connection is None or not (data := connection.take(max_bytes)):
             return b""
         if not connection.has_data:
@@ -173,16 +217,34 @@ class Engine:
             self._opened(connection)
 
     def tls_made(self, conn: int, now: float) -> None:
-        """TLS, which ``StartTLS`` asked for, protects the connection."""
+        """TLS, which ``StartTLS`` asked for, protects the connection.
+
+        Raises:
+            LocalProtocolError: nothing asked for it.
+        """
         connection = self._known(conn, now)
-        if connection is not None and connection.state is ConnectionState.SECURING:
+        if connection is None or connection.state is ConnectionState.CLOSED:
+            return
+        if connection.state is ConnectionState.OPENING or connection.origin[0] != "https":
+            raise LocalProtocolError(f"No StartTLS asked for TLS on connection {conn}.")
+        if connection.state is ConnectionState.SECURING:
             self._opened(connection)
 
     def receive_data(self, conn: int, data: bytes, now: float) -> None:
-        """Bytes have come; none: the peer has ended its side."""
+        """Bytes have come; none: the peer has ended its side.
+
+        Raises:
+            LocalProtocolError: bytes came before ``connection_made``.
+        """
         connection = self._known(conn, now)
-        if connection is None or connection.state is not ConnectionState.OPEN:
+        if connection is None or connection.state is ConnectionState.CLOSED:
             return
+        if connection.state is not ConnectionState.OPEN:
+            if not data:
+                self.connection_lost(conn, None, now)
+            elif connection.state is ConnectionState.OPENING:
+                raise LocalProtocolError(f"Data came on connection {conn} before connection_made.")
+            return  # what comes before TLS is nothing that a server of https may say
         self._tell_observer(conn, "received", data)
         try:
             for event in connection.receive(data):
@@ -190,7 +252,7 @@ class Engine:
             error: Exception | None = connection.error
         except RemoteProtocolError as broke:
             # What the end has cut short was not wrong.
-            error = broke if data else EOFError(broke.message)
+            error = broke if data else EOFError("the server closed it")
         except Exception as fault:  # it ends this exchange, and nothing beside it
             self._fault(connection, fault)
             error = None
@@ -284,8 +346,8 @@ class Engine:
                 exchange = None  # another connection was there before this one
         if exchange is None or exchange.aborted:
             return
+        exchange.attempts += not connection.has_rested
         if was_open and exchange.may_be_repeated:
-            exchange.attempts += not connection.is_used
             exchange.handed_out = False
             self._pool.want(exchange, first=True)
         else:

@@ -5,7 +5,8 @@ POST.
 
 Rule 2: a connection idle for longer than ``MAX_IDLE`` takes nothing that must not be sent twice.
 Uvicorn, which serves every Gradio app, drops idle connections after 5 s (its timeout_keep_alive),
-and the drop may be on its way already.
+and the drop may be on its way already. That is looked at when a connection is chosen, and again
+when its first byte is taken, if the time is told then.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ class Pool:
         host = self._host(connection.origin)
         host.lanes[exchange.expect].busy -= 1
         if connection.is_reusable and not connection.is_gone:
-            connection.is_used = True
+            connection.has_rested = True
             host.take(connection, now)
 
     def lost(self, connection: Connection) -> None:
@@ -137,9 +138,10 @@ class Pool:
             for lane in lanes:
                 while host.idle and (exchange := lane.next) is not None:
                     connection = host.idle.pop()
-                    if now - connection.idle_since > MAX_IDLE and not exchange.is_safe:
+                    if is_stale(connection, exchange, now):
                         plans.append(Close(connection))
                         continue
+                    connection.has_rested |= now > connection.idle_since
                     lane.busy += 1
                     lane.waiting.popleft()
                     plans.append(Assign(exchange, connection))
@@ -156,3 +158,8 @@ class Pool:
             host = self._hosts[origin] = _Host(lanes)
         self._changed[origin] = host
         return host
+
+
+def is_stale(connection: Connection, exchange: Exchange, now: float) -> bool:
+    """Whether *connection* has been idle for too long to carry *exchange*."""
+    return now - connection.idle_since > MAX_IDLE and not exchange.is_safe

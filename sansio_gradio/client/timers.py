@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterator
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from sansio_gradio.deadlines import Deadlines
+from sansio_gradio.errors import LocalProtocolError
 
 Action: TypeAlias = Callable[[], None]
+
+JITTER: Final = 1.0
+"""Seconds that a time may be before the last one: it may have been read before another thread told
+a later one. Then the later one stays."""
 
 
 class Timers:
@@ -68,9 +73,17 @@ class Timers:
         self._stale = True
 
     def tell(self, now: float | None) -> None:
-        """Note the time (None: not known, nothing happens); it never runs backwards."""
+        """Note the time (None: not known, nothing happens); it never runs backwards.
+
+        Raises:
+            LocalProtocolError: it is before the last one by more than ``JITTER``, or is no number.
+        """
         if now is None:
             return
+        if not now >= self.now - JITTER:
+            raise LocalProtocolError(
+                f"The time ran backwards, from {self.now} to {now}: tell one monotonic clock."
+            )
         self._deadlines.now = max(self.now, now)
         self._stale = False
         for name, (seconds, action) in list(self._unanchored.items()):

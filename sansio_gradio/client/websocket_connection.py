@@ -24,7 +24,6 @@ from sansio_gradio.wire.websocket import (
 )
 
 _NORMAL = 1000
-_MAX_UNSENT = 64  # pieces: what one read makes us answer is one
 
 
 @attrs.define(eq=False)
@@ -32,6 +31,7 @@ class SocketConnection(Connection):
     """Carries the WebSocket that it was opened for."""
 
     wire: WebSocketConnection = attrs.field(kw_only=True)
+    _answers: bytes = attrs.field(default=b"", init=False)  # of its own, to what the peer said
 
     @classmethod
     def make(cls, id: int, exchange: Exchange, limits: Limits) -> SocketConnection:
@@ -51,12 +51,22 @@ class SocketConnection(Connection):
         self.write(self.wire.send_handshake(url.host_header, url.target, exchange.command.headers))
 
     def receive(self, data: bytes) -> Iterable[Any]:
-        if len(self._out) > _MAX_UNSENT:
-            raise RemoteProtocolError("the peer sends pings, and does not read the answers")
         try:
             return self.wire.receive_data(data) if data else self.wire.receive_eof()
         finally:
-            self.write(self.wire.data_to_send())
+            # Who pings and does not read is answered the latest only (RFC 6455 5.5.3). A Close is
+            # the last answer that there is.
+            self._answers = self.wire.data_to_send() or self._answers
+
+    @property
+    def has_data(self) -> bool:
+        return bool(self._out or self._answers)
+
+    def take(self, max_bytes: int) -> bytes:
+        if not self._out:
+            self.write(self._answers)
+            self._answers = b""
+        return super().take(max_bytes)
 
     def tell(self, event: Any, now: float) -> bool:
         assert self.exchange is not None
@@ -87,6 +97,7 @@ class SocketConnection(Connection):
 
     def end(self) -> None:
         if self.wire.is_open:
+            self._answers = b""
             self.write(self.wire.send_close(_NORMAL))
 
 
