@@ -126,10 +126,7 @@ class DeadlineExceeded(GradioError, ConnectionError, TimeoutError):
 class AuthenticationError(GradioError, ValueError, ConnectionError):
     """The server wants a login, or refused the one it was given."""
 
-    default_message = (
-        "The server wants a login: pass auth=(user, password), or, if it is not Gradio's own login,"
-        " headers= or cookies=."
-    )
+    default_message = "The server wants a login: pass auth=(user, password)."
 
 
 class AppError(GradioError, ValueError):

@@ -180,7 +180,14 @@ def login_wanted(
             " another replica has answered, or a proxy drops the cookies."
         )
     else:
-        text = AuthenticationError.default_message
+        # Only Gradio's own login has a page that says so.
+        own = "pass auth=(user, password)"
+        any_login = (
+            "auth=(user, password) if it is Gradio's own, else (auth_dependency) the headers= or"
+            " cookies= that it wants"
+        )
+        hint = own if said(answer, "auth_required", bool) else any_login
+        text = f"The app wants a login: {hint}." if message is None else hint
     if message is not None:
         text = f"The app wants a login: {plain(message, _LONGEST_MESSAGE)} ({text.rstrip('.')})"
     return AuthenticationError(text)

@@ -36,15 +36,22 @@ class ServerFailed(Exception):
 class RealServer:
     """One app on one installed version; ``options`` become its environment (``SHOW_ERROR="1"``).
 
-    ``port``: that one, and not any that is free. ``url`` says where it is, ``output()`` what it has
-    printed.
+    ``port``: that one, and not any that is free. ``path``: where the app is mounted. ``url`` says
+    where the server is, ``output()`` what it has printed.
     """
 
     def __init__(
-        self, version: str, app: str = "main", *, port: int | None = None, **options: str
+        self,
+        version: str,
+        app: str = "main",
+        *,
+        port: int | None = None,
+        path: str = "",
+        **options: str,
     ) -> None:
         self.version, self.app, self.options = version, app, options
         self._port = port
+        self._path = path
         self.url = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="real-gradio-")
@@ -101,7 +108,7 @@ class RealServer:
             if self._process.poll() is not None:
                 break
             with contextlib.suppress(OSError, http.client.HTTPException):
-                if get(port, "/config").status in {200, 401}:
+                if get(port, f"{self._path}/config").status in {200, 401}:
                     return
             time.sleep(0.1)
         raise ServerFailed(f"Gradio {self.version} did not start:\n{self.output()}")
