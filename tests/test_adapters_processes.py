@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from lively_app import Lively
 from patience import PATIENCE
 from worlds import WORLDS
 
+from sansio_gradio.server.app import App
 from sansio_gradio_adapters.server import serve_in_thread
 
 ROOT = Path(__file__).parent.parent
@@ -188,14 +190,14 @@ def test_ctrl_c_interrupts_connecting(served: tuple[Lively, str]) -> None:
 
 CROWD = f"""
 import resource
-limits = resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+limits = resource.RLIMIT_NOFILE, (225, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 resource.setrlimit(*limits)
 sys.path.append({str(ROOT / "tests")!r})
 from worlds import WORLDS
 
 async def play():
     async with WORLDS[name].client(url) as client:
-        jobs = [client.submit(str(n), api_name="/echo") for n in range(400)]
+        jobs = [client.submit(str(n), api_name="/meet") for n in range(400)]
         print(*[await job for job in jobs])
 
 WORLDS[name].run(play)
@@ -206,5 +208,13 @@ WORLDS[name].run(play)
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
 @pytest.mark.parametrize("world", WORLDS)
 def test_jobs_with_a_websocket_each_do_not_run_out_of_files(world: str) -> None:
-    with serve_in_thread(Lively(version="3.50.2").app) as url:
+    """200 of them are over at once, and 200 others begin."""
+    app, meeting = App(version="3.50.2", concurrency_limit=None), asyncio.Barrier(200)
+
+    @app.endpoint("/meet")
+    async def meet(text: str) -> str:
+        await meeting.wait()
+        return text
+
+    with serve_in_thread(app) as url:
         assert run(CROWD, url, world).split() == [str(number) for number in range(400)]

@@ -143,7 +143,7 @@ class _World:
                     await self._read(conn, wire)
 
     async def _read(self, conn: int, wire: _Wire) -> None:
-        while True:
+        while wire.sock.fileno() >= 0:  # else it was closed meanwhile
             await trio.lowlevel.wait_readable(wire.sock)
             if wire.resumed is not None:
                 await wire.resumed.wait()
@@ -170,6 +170,7 @@ class _World:
         while True:
             await wire.blocked.wait()
             wire.blocked = trio.Event()
+            await trio.lowlevel.checkpoint_if_cancelled()  # the socket may be closed by now
             await trio.lowlevel.wait_writable(wire.sock)
             self._push(wire)
             if not wire.closing:
@@ -196,7 +197,13 @@ class _World:
             wire.closing = True
             wire.out = bytes(wire.out) + last
             self._push(wire)
-            wire.scope.deadline = trio.current_time() + (LINGER if wire.out else 0)
+            if wire.out:
+                wire.scope.deadline = trio.current_time() + LINGER
+            else:
+                # Not left to the tasks: until they run, others open connections.
+                wire.scope.cancel()
+                trio.lowlevel.notify_closing(wire.sock)
+                wire.sock.close()
 
     def pause(self, conn: int) -> None:
         if (wire := self._wires.get(conn)) is not None and wire.resumed is None:
