@@ -1,4 +1,4 @@
-"""Ctrl-C at a place of one's choice: a trace function raises KeyboardInterrupt there."""
+"""Ctrl-C, or a signal handler, at a place of one's choice: a trace function raises or calls it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,23 @@ from types import FrameType
 from typing import Any
 
 
-def interrupted(call: Callable[[], object], at: int, *, opcodes: bool = False) -> bool:
-    """Call *call*, and interrupt it before its line number *at*, counted from 1 as they come.
+def ctrl_c() -> None:
+    raise KeyboardInterrupt
+
+
+def interrupted(
+    call: Callable[[], object],
+    at: int,
+    *,
+    opcodes: bool = False,
+    handler: Callable[[], object] = ctrl_c,
+) -> bool:
+    """Call *call*, and *handler* before its line number *at*, counted from 1 as they come.
 
     Of all lines that run in this thread, of the library and of what that calls. *opcodes*: before
     an instruction instead. False: it was over before that.
     """
-    tracer = _Tracer(at, opcodes=opcodes, caller=call)
+    tracer = _Tracer(at, opcodes=opcodes, caller=call, handler=handler)
     before = sys.gettrace()
     gc.disable()  # that it counts the same each time
     sys.settrace(tracer.enter)
@@ -34,7 +44,10 @@ def interrupted(call: Callable[[], object], at: int, *, opcodes: bool = False) -
 
 
 class _Tracer:
-    def __init__(self, at: int, *, opcodes: bool, caller: Any) -> None:
+    def __init__(
+        self, at: int, *, opcodes: bool, caller: Any, handler: Callable[[], object]
+    ) -> None:
+        self._handler = handler
         self.has_interrupted = False
         self._left = at
         self._opcodes = opcodes
@@ -54,23 +67,20 @@ class _Tracer:
             self._left -= 1
             if not self._left:
                 self.has_interrupted = True
-                raise KeyboardInterrupt
+                self._handler()
         return self.go_on
 
     def _leaves_with(self, frame: FrameType) -> bool:
         """Where a ``with`` is left: no Ctrl-C comes between its body and its ``__exit__``."""
-        if (
-            not linecache.getline(frame.f_code.co_filename, frame.f_lineno)
-            .lstrip()
-            .startswith(("with ", "async with "))
-        ):
+        line = linecache.getline(frame.f_code.co_filename, frame.f_lineno or 0)
+        if not line.lstrip().startswith(("with ", "async with ")):
             return False
         if self._opcodes:
             return True
-        line = id(frame), frame.f_lineno
-        if line in self._seen:
+        place = id(frame), frame.f_lineno or 0
+        if place in self._seen:
             return True
-        self._seen.add(line)
+        self._seen.add(place)
         return False
 
 

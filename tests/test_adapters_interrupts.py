@@ -305,7 +305,9 @@ def test_ctrl_c_at_every_line(served: tuple[Lively, str], verb: Callable[[Scene]
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("verb", VERBS)
-def test_ctrl_c_at_some_instructions(served: tuple[Lively, str], verb: Callable[[Scene], Verb]) -> None:
+def test_ctrl_c_at_some_instructions(
+    served: tuple[Lively, str], verb: Callable[[Scene], Verb]
+) -> None:
     at = 1
     while play(served, verb, at, opcodes=True):
         at += 23

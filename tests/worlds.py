@@ -17,7 +17,6 @@ from collections.abc import (
     Callable,
     Coroutine,
     Generator,
-    Iterator,
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -320,14 +319,14 @@ class _Job:
         return self.result().__await__()
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        return _awaited(iter(self._job))
+        return _Iterated(iter(self._job))
 
     def updates(self) -> AsyncIterator[Any]:
-        return _awaited(self._job.updates())
+        return _Iterated(self._job.updates())
 
 
 class _Iterated:
-    """What is iterated, and a context manager: ``MessageStream``, ``Results``."""
+    """What is iterated: a ``Reader``, or a context manager, too."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -350,11 +349,6 @@ class _Iterated:
 
     async def __aexit__(self, *error: Any) -> None:
         self._stream.__exit__(*error)
-
-
-async def _awaited(items: Iterator[Any]) -> AsyncGenerator[Any]:
-    for item in items:
-        yield item
 
 
 # All there are on this machine

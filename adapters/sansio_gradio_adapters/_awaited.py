@@ -41,6 +41,7 @@ class Reader(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
+        self._world.machine.demand_own_process()  # else others would run, who are the parent's
         # Before and not after: an item that was taken is not lost.
         await self._world.checkpoint()
         while True:
@@ -51,7 +52,6 @@ class Reader(Generic[T]):
                 raise StopAsyncIteration from None
             if not isinstance(item, Nothing):
                 return item
-            self._world.machine.demand_own_process()
             await self._world.wait_for(self._changed, seen)
 
 

@@ -499,5 +499,6 @@ class Results:
 
     def __del__(self) -> None:
         # Without calls Ctrl-C came in the constructor.
-        if (calls := self.__dict__.get("_calls")) is not None and not sys.is_finalizing():
+        calls: Calls | None = self.__dict__.get("_calls")
+        if calls is not None and not calls.are_over and not sys.is_finalizing():
             calls.close()

@@ -237,10 +237,10 @@ class TaskClient:
         the place of its result, ``"skip"`` nothing. ``timeout``: seconds for each call. The other
         options are those of ``predict``, for each call.
         """
-        world = self._open_world()
+        core, world = self._core, self._open_world()
 
         def begin(record: JobRecord) -> None:
-            world.machine.do_soon(partial(self._core.begin, record))
+            world.machine.do_soon(partial(core.begin, record))
 
         call = Call(
             api_name=api_name,

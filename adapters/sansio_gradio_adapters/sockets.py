@@ -186,7 +186,7 @@ class Client:
         )
         job = self._job_of(record)
         try:
-            self._begin(record)
+            _begin(self._core, self._worker, record)
             return job.result()
         except BaseException:
             self._leave(record)  # after Ctrl-C nobody has it; one that is over does not care
@@ -278,7 +278,7 @@ class Client:
         )
         calls = Calls(
             self._core,
-            self._begin,
+            partial(_begin, self._core, self._worker),
             self._worker.leave,
             call,
             inputs,
@@ -408,9 +408,6 @@ class Client:
     def _job_of(self, record: JobRecord) -> Job:
         return Job(record, self._core, self._worker, self)
 
-    def _begin(self, record: JobRecord) -> None:
-        self._worker.post(partial(self._core.begin, record), record.refuse)
-
     def _leave(self, record: JobRecord) -> None:
         self._worker.leave(partial(self._core.give_up, record))
 
@@ -418,7 +415,7 @@ class Client:
         record = self._new_record(call)
         job = self._job_of(record)
         try:
-            self._begin(record)
+            _begin(self._core, self._worker, record)
         except BaseException:
             self._leave(record)  # nobody will have it
             raise
@@ -428,6 +425,10 @@ class Client:
         self._core.demand_own_process()
         if not self._unclosed.alive:
             raise LocalProtocolError("The client is closed.")
+
+
+def _begin(core: ClientCore, worker: Worker, record: JobRecord) -> None:
+    worker.post(partial(core.begin, record), record.refuse)
 
 
 def _warn_and_close(name: str, core: ClientCore, worker: Worker) -> None:
