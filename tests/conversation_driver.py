@@ -120,6 +120,15 @@ class Talk:
         assert got == list(paths)
         return found
 
+    def same_app(self) -> None:
+        """What is asked now: whether it is still the same app. It is."""
+        (command,) = self.new()
+        assert isinstance(command, SendRequest)
+        known = self.conversation.app
+        assert known is not None
+        path = command.url.removeprefix(self.conversation.url)
+        self.answer(command, {"config": known.config, "app_id": {"app_id": known.app_id}}[path])
+
     def socket(self) -> OpenWebSocket:
         """What is asked now: one WebSocket."""
         (command,) = self.new()

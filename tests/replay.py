@@ -256,6 +256,8 @@ class ReplayServer:
             return _made(_json(200, config))
         if asked.path == f"{prefix}/info" and info is not None:
             return _made(_json(200, info))
+        if asked.path == f"{prefix}/app_id" and "app_id" in config:
+            return _made(_json(200, {"app_id": config["app_id"]}))
         if asked.path in (f"{prefix}/cancel", f"{prefix}/reset"):
             return _made(_json(200, {"success": True}))
         if asked.path.startswith(f"{prefix}/heartbeat/"):

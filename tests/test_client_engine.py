@@ -271,10 +271,15 @@ def test_connections_are_used_again() -> None:
 
 
 def test_a_connection_that_the_server_closes_after_its_answer_is_not() -> None:
-    world = World(lambda asked: reply(DONE, 200, "connection: close"))
-    for _ in range(2):
+    world = World(
+        lambda asked: reply(config() if asked.path == "/config" else DONE, 200, "connection: close")
+    )
+    for _ in range(3):
         assert isinstance(world.end(world.submit()), JobCompleted)
-    assert [asked.conn for asked in world.new()] == [1, 2]
+    # Between two calls there is none open, so that the app may be another one: one question each.
+    asked = [(asked.conn, asked.path.rpartition("/")[2]) for asked in world.new()]
+    call, question = "predict", "config"
+    assert asked == [(1, call), (2, question), (3, call), (4, question), (5, call)]
     assert world.driver.links == {}
 
 
@@ -450,14 +455,17 @@ def test_who_shares_a_connection_or_has_to_answer_pings_is_not_paused(protocol: 
 
 
 def test_an_old_idle_connection_takes_no_post() -> None:
-    world = World(lambda asked: reply(DONE))
+    world = World(lambda asked: reply(config() if asked.path == "/config" else DONE))
     world.submit()
     world.driver.sleep(3.9)
     world.submit()
     assert [asked.conn for asked in world.new()] == [1, 1]
     world.driver.sleep(4.1)
     assert isinstance(world.end(world.submit()), JobCompleted)
-    assert world.only().conn == 2
+    assert [(asked.conn, asked.path) for asked in world.new()] == [
+        (2, "/config"),  # nothing is open any more
+        (2, "/api/predict"),
+    ]
     assert 1 in world.driver.closed
 
 
@@ -472,13 +480,14 @@ def test_an_old_idle_connection_takes_what_can_be_repeated() -> None:
 
 
 def test_the_end_of_an_idle_connection_is_nobody_s_loss() -> None:
-    world = World(lambda asked: reply(DONE))
+    world = World(lambda asked: reply(config() if asked.path == "/config" else DONE))
     world.submit()
     for error in (None, OSError("reset")):
         (conn,) = world.driver.links
         world.driver.lose(conn, error)
         assert isinstance(world.end(world.submit()), JobCompleted)
-    assert [asked.conn for asked in world.new()] == [1, 2, 3]
+    # With the last one gone it may be another app by now.
+    assert [asked.conn for asked in world.new()] == [1, 2, 2, 3, 3]
 
 
 ENDS: dict[str, bytes] = {
@@ -493,7 +502,8 @@ ENDS: dict[str, bytes] = {
 def test_what_came_before_the_first_byte_was_taken_sends_a_request_elsewhere(
     came: str, kind: str
 ) -> None:
-    world = World(lambda asked: reply(DONE if asked.method == "POST" else {}))
+    answers = {"/api/predict": DONE, "/config": config()}
+    world = World(lambda asked: reply(answers.get(asked.path, {})))
     for _ in range(3):
         world.submit()
     engine, now = world.driver.engine, world.driver.now
@@ -505,7 +515,8 @@ def test_what_came_before_the_first_byte_was_taken_sends_a_request_elsewhere(
     assert engine.read_first(conn)
     engine.receive_data(conn, ENDS[came], now)
     world.driver.settle()
-    asked = [asked for asked in world.new() if asked.method == kind]
+    # With the only connection gone a job is preceded by the question for the app.
+    asked = [a for a in world.new() if a.method == kind and a.path != "/config"]
     assert len(asked) == (4 if kind == "POST" else 1)  # nothing was sent twice
     assert asked[-1].conn != conn
     if kind == "POST":
@@ -541,7 +552,7 @@ def test_a_get_is_repeated_where_a_goodbye_was_on_its_way_already() -> None:
 
 
 def test_how_long_a_connection_was_idle_counts_when_its_first_byte_is_taken() -> None:
-    world = World(lambda asked: reply(DONE))
+    world = World(lambda asked: reply(config() if asked.path == "/config" else DONE))
     world.submit()
     engine, now = world.driver.engine, world.driver.now
     job = world.session.submit("x", fn_index=PLAIN)
@@ -552,7 +563,7 @@ def test_how_long_a_connection_was_idle_counts_when_its_first_byte_is_taken() ->
     world.driver.now += 4.1
     world.driver.settle()
     assert isinstance(world.end(job), JobCompleted)
-    assert [asked.conn for asked in world.new()] == [1, 2]
+    assert [asked.conn for asked in world.new()] == [1, 2, 2]
     world.session.submit("x", fn_index=PLAIN)
     engine.handle_timer(world.driver.now)
     assert engine.data_to_send(2, 10, world.driver.now)  # which is soon enough
@@ -583,12 +594,12 @@ def test_stale_connections_that_never_carried_anything_do_not_fail_a_get() -> No
 
 
 def test_a_server_that_speaks_unasked_is_left() -> None:
-    world = World(lambda asked: reply(DONE))
+    world = World(lambda asked: reply(config() if asked.path == "/config" else DONE))
     world.submit()
     world.say(1, b"HTTP/1.1 408 Request Timeout\r\n\r\n")
     assert world.driver.links == {}
     assert isinstance(world.end(world.submit()), JobCompleted)
-    assert [asked.conn for asked in world.new()] == [1, 2]
+    assert [asked.conn for asked in world.new()] == [1, 2, 2]
 
 
 def test_what_is_behind_an_answer_belongs_to_nobody() -> None:
@@ -705,6 +716,8 @@ def test_a_post_of_which_a_byte_is_missing_is() -> None:
         if again:
             assert command == OpenConnection(2, "app.example", 80)
             engine.connection_made(2, 0.0)
+            assert engine.data_to_send(2, 10**6).startswith(b"GET /config ")
+            engine.receive_data(2, reply(config()), 0.0)
             assert engine.data_to_send(2, 10**6) == whole
         else:
             assert command is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conversation_driver import ECHO, Talk, app, completed, starts
+from conversation_driver import Talk, app, completed, starts
 from test_client_session_stream import DATA, JOIN, joined, more
 
 from sansio_gradio.client.commands import Abort, Expect, SendRequest
@@ -47,23 +47,24 @@ def test_with_its_session_it_ends() -> None:
     assert Abort(beat.id) in talk.asked
 
 
-def gap(talk: Talk, beat: SendRequest, ending: str = "ended") -> list[SendRequest]:
-    """The heartbeat ends, and another job opens it again: what is asked then."""
+def gap(talk: Talk, beat: SendRequest, ending: str = "ended") -> None:
+    """The heartbeat ends, and another job is asked for."""
     if ending == "refused":
         talk.answer(beat, {"detail": "Not Found"}, status=404)
     else:
         talk.open(beat)
         (talk.end if ending == "ended" else talk.lose)(beat)
     assert talk.new() == []
-    talk.conversation.submit("x", fn_index=ECHO)
-    talk.answer(talk.request(JOIN), {"event_id": f"after {beat.id}"})
-    return talk.requests(heartbeat_of(talk), "/app_id")
+    talk.conversation.submit("x", api_name="/echo")
 
 
 @pytest.mark.parametrize("ending", ["ended", "lost", "refused"])
 def test_a_heartbeat_that_fails_touches_nothing(ending: str) -> None:
     talk, stream, beat = beaten()
     gap(talk, beat, ending)
+    talk.same_app()
+    talk.answer(talk.request(JOIN), {"event_id": "b"})
+    talk.request(heartbeat_of(talk))
     (anomaly,) = talk.of(Anomaly)
     assert anomaly.what.startswith("the heartbeat connection ended: ")
     assert anomaly.job is None
@@ -73,31 +74,16 @@ def test_a_heartbeat_that_fails_touches_nothing(ending: str) -> None:
 
 def test_a_server_that_was_started_anew_has_lost_the_session_each_time() -> None:
     talk, _, beat = beaten(app_id=APP_ID)
-    again, question = gap(talk, beat)
-    talk.answer(question, {"app_id": APP_ID + 1})
-    assert talk.of(SessionLost) == [SessionLost(session=0, state_lost=True)]
-    third, question = gap(talk, again)
-    talk.answer(question, {"app_id": APP_ID + 1})
-    assert len(talk.of(SessionLost)) == 1
-    _, question = gap(talk, third)
-    talk.answer(question, {"app_id": APP_ID})
-    assert len(talk.of(SessionLost)) == 2
-
-
-@pytest.mark.parametrize(
-    ("known", "answer", "status"),
-    [
-        (APP_ID, {"app_id": APP_ID}, 200),
-        (APP_ID, {"app_id": "new"}, 200),
-        (APP_ID, {}, 200),
-        (APP_ID, {"detail": "Not Found"}, 404),
-        (None, {"app_id": APP_ID}, 200),
-    ],
-)
-def test_a_server_of_which_nothing_else_is_known_is_the_same(
-    known: int | None, answer: Any, status: int
-) -> None:
-    talk, _, beat = beaten(**({} if known is None else {"app_id": known}))
-    _, question = gap(talk, beat)
-    talk.answer(question, answer, status=status)
-    assert talk.of(SessionLost) == []
+    losses = 0
+    for app_id in (APP_ID + 1, APP_ID + 1, APP_ID):
+        gap(talk, beat)
+        before, old = talk.conversation.app, talk.conversation.session_hash
+        assert before is not None
+        talk.answer(talk.request("/app_id"), {"app_id": app_id})
+        if app_id != before.app_id:
+            losses += 1
+            talk.answer(talk.request("/config"), {**before.config, "app_id": app_id})
+        assert talk.of(SessionLost) == [SessionLost(session=0, state_lost=True)] * losses
+        assert (talk.conversation.session_hash == old) is (app_id == before.app_id)
+        talk.answer(talk.request(JOIN), {"event_id": f"after {beat.id}"})
+        *_, beat = talk.requests(*[DATA] * (app_id != before.app_id), heartbeat_of(talk))

@@ -215,6 +215,7 @@ def refused(status: int = 400, body: bytes = b"no upgrade here") -> tuple[Talk, 
     job = talk.conversation.submit("x", fn_index=COUNT, headers={"X-Mine": "1"})
     talk.answer(talk.socket(), body, status=status)
     assert [event.job for event in talk.of(Anomaly)] == [job]
+    talk.same_app()
     return talk, job, talk.request("/api/predict")
 
 

@@ -60,13 +60,20 @@ def test_who_leaves_the_line_is_not_next() -> None:
 
 def test_who_is_not_known_enough_holds_up_nobody() -> None:
     line, (first, second) = Line(1), jobs(2)
-    line.wait(first)
+    line.wait_for_app(first)
     assert first.id in line
-    assert line.unknown == [first]
+    assert line.for_app == [first]
     assert gone(line, [second]) == [2]
     assert gone(line, [first]) == []
-    line.wait(first)
+    assert line.for_app == []
+    line.wait_for_info(first)
+    assert line.for_info == [first]
     line.leave(second)
     assert following(line) is None
     assert gone(line, [first]) == [1]
-    assert line.unknown == []
+    assert line.for_info == []
+    line.wait_for_time(first)
+    assert first.id in line
+    assert line.for_app == line.for_info == []
+    line.leave(first)
+    assert first.id not in line

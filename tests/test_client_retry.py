@@ -17,6 +17,7 @@ from conversation_driver import (
     Talk,
     app,
     completed,
+    config,
     estimation,
 )
 from engine_driver import ByHand, Driver, counted_entropy, reply
@@ -218,8 +219,11 @@ def test_what_may_have_been_taken_is_handed_in_again_if_that_is_wanted(wanted: b
     if not wanted:
         assert isinstance(talk.failure_of(job), ConnectionLost)
         return
-    (again,) = talk.sleep(1.0)
-    take(talk, again)
+    question: Any
+    (question,) = talk.sleep(1.0)
+    assert question.url.endswith("/config")
+    talk.answer(question, config())
+    take(talk)
     assert talk.data_of(job) == ("done",)
 
 
@@ -392,6 +396,7 @@ def test_pieces_of_an_input_wait_as_well() -> None:
 
 def test_a_server_that_is_away_for_a_while() -> None:
     answers = {
+        "/config": reply(config()),
         JOIN: reply({"event_id": "e"}),
         DATA: reply(
             b"data: " + json.dumps(completed("done", event_id="e")).encode() + b"\n\n", 200

@@ -65,8 +65,11 @@ def streaming(talk: Talk, event_id: str, **options: Any) -> tuple[int, SendReque
 
 
 def more(talk: Talk, event_id: str, **options: Any) -> int:
-    """One more job while the stream is open."""
+    """One more job while the stream is open; *doubted*: the app is asked for first."""
+    doubted = options.pop("doubted", False)
     job = talk.conversation.submit("x", fn_index=options.pop("fn_index", ECHO), **options)
+    if doubted:
+        talk.same_app()
     talk.answer(talk.request(JOIN), {"event_id": event_id})
     assert talk.new() == []
     return job
@@ -267,7 +270,7 @@ def test_early_messages_are_dropped_when_no_join_is_left_to_wait_for() -> None:
     talk.send(stream, starts("b"))
     talk.lose(join)
     assert len(talk.of(Anomaly)) == 1
-    three = more(talk, "b")
+    three = more(talk, "b", doubted=True)
     assert not any(isinstance(e, MessageReceived) and e.job == three for e in talk.said)
 
 
@@ -406,7 +409,7 @@ def test_what_was_heard_on_an_earlier_stream_does_not_count() -> None:
     assert isinstance(talk.failure_of(heard), ConnectionLost)
     stream = talk.request(DATA)
     talk.open(stream)
-    third = more(talk, "c")
+    third = more(talk, "c", doubted=True)
     talk.send(stream, estimation("b"))
     talk.end(stream)
     assert isinstance(talk.failure_of(unheard), ConnectionLost)  # reopened, and heard
@@ -428,6 +431,7 @@ def test_an_unclean_end_loses_all() -> None:
     assert list(talk.failure_of(unheard).outputs) == []
     assert talk.of(SessionLost) == []
     third = talk.conversation.submit("x", fn_index=ECHO)
+    talk.same_app()
     join, stream = talk.requests(JOIN, DATA)
     talk.answer(join, {"event_id": "c"})
     talk.open(stream)
@@ -587,6 +591,7 @@ def test_a_session_that_the_server_has_forgotten_is_lost(message: dict[str, Any]
     assert talk.aborted() == [new.id]
     # The server knows nobody now: the next join comes first again.
     talk.conversation.submit("x", fn_index=ECHO)
+    talk.same_app()
     talk.request(JOIN)
 
 

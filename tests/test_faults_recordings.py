@@ -103,6 +103,10 @@ def test_a_recording_that_is_cut(version: str, name: str) -> None:
             unknown = (RemoteProtocolError, DeadlineExceeded, AppError)
             assert isinstance(end.error, (ConnectionLost, ConnectFailed, *unknown))
             reached[type(end.error).__name__] += 1
+            if end.error.phase == "config" and version == "3.1.7":
+                # It was never handed in, since the cut hit the question whether it is still the
+                # same app. All handshakes are alike here: the next job is taken for this one.
+                break
         for session in {session.id: session for session, _ in replay.jobs.values()}.values():
             session.close()
         replay.driver.settle()

@@ -11,6 +11,7 @@ SINCE = {
     Feature.HELLO: ("3.1.4", "3.1.5"),
     Feature.STEPS: ("3.2", "3.3"),
     Feature.SEND_HASH: ("3.5", "3.6"),
+    Feature.APP_ID: ("3.16.2", "3.17"),
     Feature.RESET_BY_EVENT: ("3.50.2", "4.0.0"),
     Feature.QUEUES_ALL: ("3.50.2", "4.0.0"),
     Feature.CALL: ("4.19.2", "4.20.0"),

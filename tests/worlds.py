@@ -292,6 +292,9 @@ class _Client:
     async def view_api(self, **options: Any) -> Any:
         return self._client.view_api(**options)
 
+    async def reload(self) -> None:
+        self._client.reload()
+
     async def reset_session(self) -> None:
         self._client.reset_session()
 

@@ -89,6 +89,8 @@ class ClientCore:
         """Why the app, or its ``/info``, could not be had the last time."""
         self.failures = 0
         """How often they could not."""
+        self.reads = 0
+        """How often the config was read."""
         self.is_closed = False
         """The engine has nothing more to say."""
         self.changed = Signal()
@@ -103,6 +105,7 @@ class ClientCore:
         self.cancelled_error = cancelled_error
         self.post: Callable[[Callable[[], object]], object]
         """Has a note called by whoever runs the engine; set by them. Finalisers may call it."""
+        self._bound: set[int] = set()  # jobs that keep the shape of an app that is gone
         self._endpoints: dict[tuple[str | int | None, ...], Endpoint] = {}
         self._touched: dict[JobRecord, None] = {}
         self._has_news = False
@@ -224,6 +227,15 @@ class ClientCore:
         self.session.request_info()
         return self.failures
 
+    def reload(self) -> tuple[int, int]:
+        """Ask for the config again: there is one more of ``reads`` then, or of ``failures``.
+
+        Returns how many there are of both.
+        """
+        self.demand_open()
+        self.session.reload()
+        return self.reads, self.failures
+
     def has_failed(self, since: int = 0) -> bool:
         """What was asked for after *since* failures does not come any more."""
         return self.failures != since or self.is_closed
@@ -262,10 +274,17 @@ class ClientCore:
                 self.streams.accepted(event)
             case JobCompleted() | JobFailed() | JobCancelled():
                 record = self._record(event.job)
+                if self.app is not None and event.job not in self._bound:
+                    record.shape = self._shape_of(record.call)  # whatever comes after this app
+                self._bound.discard(event.job)
                 record.add_end(event)
                 del self.jobs[event.job]
                 self.streams.ended(record, event)
             case Connected():
+                if self.app is not None and event.app.config is not self.app.config:
+                    self._keep_shapes()
+                if not self.session.is_finding_out:
+                    self.reads += 1
                 self.app = event.app
                 self.error = None
                 self._endpoints.clear()
@@ -321,8 +340,18 @@ class ClientCore:
         self.touch(record)
         return record
 
+    def _keep_shapes(self) -> None:
+        """Another app takes the place of the one that some jobs run in."""
+        for job, record in self.jobs.items():
+            if (endpoint := self.session.endpoint_of(job)) is not None:
+                record.shape = endpoint.result_of
+                self._bound.add(job)
+
     def _shape(self, call: Call, values: tuple[Any, ...]) -> Any:
         """What the caller is given of the values of all output components."""
+        return self._shape_of(call)(values)
+
+    def _shape_of(self, call: Call) -> Callable[[tuple[Any, ...]], Any]:
         what = call.api_name, call.fn_index, call.component, call.function
         endpoint = self._endpoints.get(what)
         if endpoint is None:
@@ -330,9 +359,13 @@ class ClientCore:
             try:
                 endpoint = call.endpoint_of(self.app)
             except LocalProtocolError:  # it was rendered, and is gone again
-                return values[0] if len(values) == 1 else values
+                return _as_they_are
             self._endpoints[what] = endpoint
-        return endpoint.result_of(values)
+        return endpoint.result_of
+
+
+def _as_they_are(values: tuple[Any, ...]) -> Any:
+    return values[0] if len(values) == 1 else values
 
 
 def _begun(record: JobRecord) -> int:

@@ -132,7 +132,7 @@ class JobRecord:
     """
 
     call: Call
-    _shape: Callable[[tuple[Any, ...]], Any] = attrs.field(alias="shape")
+    shape: Callable[[tuple[Any, ...]], Any]
     _messages: MessageQueue | None = attrs.field(default=None, alias="messages")
     _kept_bytes: int = attrs.field(default=Limits().kept_outputs, alias="kept_bytes")
     _cancelled_error: type[JobCancelledError] = attrs.field(
@@ -231,7 +231,7 @@ class JobRecord:
                 return Outcome.cancelled()
             case JobCompleted():
                 try:
-                    result = self._shape(end.data)
+                    result = self.shape(end.data)
                 except Exception as why:  # a bug, which must not take the other jobs along
                     error = why
             case JobFailed():
@@ -321,7 +321,7 @@ class JobRecord:
     def outputs(self) -> list[Any]:
         """All outputs so far: see ``outputs_of``."""
         over = self.is_over
-        found = [self._shape(values) for values in self._outputs or ()]
+        found = [self.shape(values) for values in self._outputs or ()]
         if not found and over and not self.was_cancelled and self.error is None:
             found.append(self.result)
         return found
@@ -340,7 +340,7 @@ class JobRecord:
 
     def shaped(self, values: tuple[Any, ...]) -> Any:
         """What callers are given of one yield."""
-        return self._shape(values)
+        return self.shape(values)
 
     def join(self, reader: object) -> None:
         """*reader* reads what is yielded, from now on."""

@@ -293,11 +293,17 @@ class Streams:
         self, sending: Sending, endpoint: Endpoint, arguments: list[Any], stream: _Stream | None
     ) -> None:
         core = self._core
+        assert core.app is not None
         want = Want.RESULT if stream is None else Want.MESSAGES | Want.OUTPUTS
         messages = None if stream is None else stream.queue.branch()
+        # By name, which holds where the app is started anew, unless several have it.
+        name = endpoint.api_name if sending.fn_index is None else None
+        if name is not None and core.app.endpoint(name).fn_index != endpoint.fn_index:
+            name = None
         call = Call(
             args=tuple(arguments),
-            fn_index=endpoint.fn_index,
+            api_name=name,
+            fn_index=endpoint.fn_index if name is None else None,
             headers=sending.headers,
             extra=sending.extra,
             want=want | Want.RECEIPTS,

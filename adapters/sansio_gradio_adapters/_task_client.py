@@ -344,6 +344,25 @@ class TaskClient:
             return self.app.as_dict(all_endpoints=all_endpoints)
         return self.app.describe(all_endpoints=all_endpoints)
 
+    async def reload(self) -> None:
+        """Read the app's config again, and ``/info`` if it was known, after the app has changed.
+
+        After a sign of a restart calls by ``api_name`` do so by themselves, but not those by
+        ``fn_index``: numbers count in the config that ``reload`` has read, or the first one.
+
+        Raises:
+            ConnectionError: the app could not be reached or understood.
+        """
+        core, world = self._core, self._open_world()
+        had_info = self.app.has_info
+        reads, since = core.reload()
+        world.step_soon()
+        await wait_until(world, core.changed, lambda: core.reads != reads or core.has_failed(since))
+        if core.reads == reads:
+            core.raise_error(since)
+        if had_info:
+            await self.get_endpoints()
+
     async def reset_session(self) -> None:
         """Go on in a new session: State starts afresh, jobs under way are cancelled."""
         world = self._open_world()

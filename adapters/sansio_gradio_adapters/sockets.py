@@ -369,6 +369,25 @@ class Client:
             return self.app.as_dict(all_endpoints=all_endpoints)
         return self.app.describe(all_endpoints=all_endpoints)
 
+    def reload(self) -> None:
+        """Read the app's config again, and ``/info`` if it was known, after the app has changed.
+
+        After a sign of a restart calls by ``api_name`` do so by themselves, but not those by
+        ``fn_index``: numbers count in the config that ``reload`` has read, or the first one.
+
+        Raises:
+            ConnectionError: the app could not be reached or understood.
+        """
+        core, worker, had_info = self._core, self._worker, self.app.has_info
+        self._check_open()
+        worker.may_wait()
+        reads, since = worker.ask(core.reload)
+        wait_until(core.changed, lambda: core.reads != reads or core.has_failed(since))
+        if core.reads == reads:
+            core.raise_error(since)
+        if had_info:
+            self.get_endpoints()
+
     def reset_session(self) -> None:
         """Go on in a new session: State starts afresh, jobs under way are cancelled."""
         self._check_open()

@@ -20,6 +20,7 @@ from sansio_gradio.protocol import requests
 from sansio_gradio.protocol.dialects import of_call
 from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.protocols import Handover
+from sansio_gradio.protocol.states import Msg
 from sansio_gradio.wire.sse import ServerSentEvent
 
 _OF_THE_QUEUE: Final = frozenset({"session_hash", "fn_index", "event_data", "trigger_id"})
@@ -42,6 +43,7 @@ class CallStream(JobChannel):
             deadline="join",
             then=self._joined,
             failed=self._not_joined,
+            hands_in=job.id,
         )
 
     def _join_request(self, job: Job) -> requests.HTTPRequest:
@@ -110,6 +112,8 @@ class CallStream(JobChannel):
         streaming = self._job.endpoint.streaming
         message = of_call(event.event, event.data, version, loads, streaming=streaming)
         if message is not None:
+            if message.get("msg") == Msg.UNEXPECTED_ERROR:
+                self._context.doubt_app()
             self._job.receive(message)
 
     def _silent(self) -> None:

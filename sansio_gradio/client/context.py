@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -26,6 +27,34 @@ from sansio_gradio.wire.url import URL
 _SESSION_BYTES: Final = 8
 
 
+class EventQueue:
+    """What the application is to be told: events, or ways to make one (or none) when it is taken.
+
+    Nothing comes behind the last event.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Event | Callable[[], Event | None]] = deque()
+        self._is_closed = False
+
+    def put(self, event: Event | Callable[[], Event | None]) -> None:
+        if not self._is_closed:
+            self._waiting.append(event)
+
+    def put_last(self, event: Event) -> None:
+        self.put(event)
+        self._is_closed = True
+
+    def take(self) -> Event | None:
+        """The next event; None: there is none."""
+        while self._waiting:
+            item = self._waiting.popleft()
+            event = item() if callable(item) else item
+            if event is not None:
+                return event
+        return None
+
+
 @attrs.define(kw_only=True, eq=False)
 class Context:
     session: int
@@ -33,8 +62,8 @@ class Context:
     timers: Timers
     limits: Limits
     timeouts: Timeouts
-    events: deque[Event | Callable[[], Event | None]]
-    """For the application: events, or ways to make one (or none) when it is taken."""
+    events: EventQueue
+    """For the application."""
     strict: bool
     loads: Loads
     """Reads what is no whole answer."""
@@ -47,10 +76,25 @@ class Context:
     on_render: Callable[[dict[str, Any]], None] = attrs.field(init=False)
     """Told of each ``render_config`` that comes in the shared session."""
     hand_in: Callable[[Any], None] = attrs.field(init=False)
-    """Takes a job to the server."""
+    """Takes a job to the server, as if it had just been asked for."""
+    take_back: Callable[[Any], bool] = attrs.field(init=False)
+    """Takes back a job whose function was not named to the server yet, if the app has to be looked
+    at again first; whether that is so."""
+    has_told_loss: bool = attrs.field(default=False, init=False)
+    """``SessionLost`` was said of the session."""
+
+    def copy(self) -> Context:
+        """The same for what begins from now on: what has begun keeps its own."""
+        new = copy.copy(self)
+        new.has_told_loss = False
+        return new
+
+    def doubt_app(self) -> None:
+        """There is a sign that the app may be another one by now."""
+        self.exchanges.is_app_in_doubt = True
 
     def emit(self, event: Event | Callable[[], Event | None]) -> None:
-        self.events.append(event)
+        self.events.put(event)
 
     def random(self) -> float:
         """A number from 0 to 1."""
@@ -92,10 +136,12 @@ class Context:
         deadline: str | None,
         then: OnAnswer,
         failed: OnError,
+        hands_in: int | None = None,
     ) -> int:
         """Ask the app's API; *then* gets an answer with status 200, *failed* all else.
 
-        *then* may raise a ``RemoteProtocolError``: it is not what was asked for.
+        *then* may raise a ``RemoteProtocolError``: it is not what was asked for. ``hands_in``: as
+        in ``Exchanges.ask``.
         """
 
         def answered(answer: Answer) -> None:
@@ -107,7 +153,13 @@ class Context:
                 failed(error.located(phase=phase, url=answer.url.public, status=answer.status))
 
         return self.exchanges.ask(
-            self.base, request, phase=phase, deadline=deadline, then=answered, failed=failed
+            self.base,
+            request,
+            phase=phase,
+            deadline=deadline,
+            then=answered,
+            failed=failed,
+            hands_in=hands_in,
         )
 
     def ask_to_stop(
@@ -135,6 +187,7 @@ class Context:
 
     def session_lost(self) -> None:
         """Tell that the server has forgotten the session, and its State if the app has any."""
+        self.has_told_loss = True
         has_state = any(part.is_state for part in self.app.components.values())
         self.emit(SessionLost(session=self.session, state_lost=has_state))
 

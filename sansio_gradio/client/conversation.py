@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypedDict, cast
 
-from sansio_gradio.client.commands import ConversationCommand
+from sansio_gradio.client.commands import ConversationCommand, OpenWebSocket, SendRequest
 from sansio_gradio.client.exchanges import Exchange
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.session import Session
@@ -39,23 +39,28 @@ class SessionOptions(TypedDict, total=False):
 class Conversation(Session):
     """A session, and what its surroundings ask and tell."""
 
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """Scheme, host and port of the app."""
+        return self._context.base.origin
+
     def next_command(self) -> ConversationCommand | None:
         """What to do next; None: nothing for now."""
         commands = self._context.exchanges.commands
-        return commands.popleft() if commands else None
+        while commands:
+            command = commands.popleft()
+            is_request = isinstance(command, SendRequest | OpenWebSocket)
+            if not (is_request and self._keeps_back(command.id)):
+                return command
+        return None
 
     def next_event(self) -> Event | None:
         """What the application should know next; None: nothing for now."""
-        while self._context.events:
-            item = self._context.events.popleft()
+        while True:
             try:
-                event = item() if callable(item) else item
+                return self._context.events.take()
             except Exception as error:  # see ``fault``
                 self._context.fault(error)
-            else:
-                if event is not None:
-                    return event
-        return None
 
     def next_deadline(self) -> float | None:
         """When ``handle_timer`` is due, in monotonic seconds; it may have passed already."""
@@ -148,3 +153,20 @@ class Conversation(Session):
                 self._fail_job(job, broken)
         except Exception as further:  # the same again, most likely, in what was to end it
             self._context.fault(further)
+
+    def doubt_app(self, now: float | None = None) -> None:
+        """There is a sign that the app was started anew: no connection to it is open any more.
+
+        The next job asks first whether it is the same. Other signs the conversation sees itself; if
+        your HTTP library does not tell you of this one, leave it out.
+        """
+        self._context.timers.tell(now)
+        self._context.doubt_app()
+
+    def is_wanted(self, id: int, now: float | None = None) -> bool:
+        """Whether a request is to be sent on another connection, where the first one broke.
+
+        False: it is dropped, since it may be meant for an app that is gone. Say no more of it.
+        """
+        self._context.timers.tell(now)
+        return not self._keeps_back(id)

@@ -6,6 +6,7 @@ has the same in it.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from functools import partial
 from html import unescape
@@ -17,8 +18,10 @@ import attrs
 from sansio_gradio.client.context import Context
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.errors import AuthenticationError, GradioError, RemoteProtocolError
+from sansio_gradio.protocol import requests
 from sansio_gradio.protocol.app_info import AppInfo, Parts, config_in_page
 from sansio_gradio.protocol.failures import Login, is_page
+from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.fields import plain, said
 from sansio_gradio.protocol.requests import HTTPRequest
 from sansio_gradio.wire.headers import header
@@ -36,8 +39,20 @@ _LONGEST: Final = 200  # of what the app says to a login
 _FORM: Final = (("content-type", "application/x-www-form-urlencoded"),)
 
 
+class Missing(enum.Flag):
+    """What could not be had."""
+
+    APP = enum.auto()
+    INFO = enum.auto()
+
+
 class Discovery:
-    """Asks for what is not known yet, each thing once at a time."""
+    """Asks for what is not known, each thing once at a time.
+
+    ``on_app`` is told what is known of the app: at first, whenever more is known, and when it turns
+    out to be another one. ``on_same``: there was a sign that it might be another one, and it is
+    not. ``on_error``: the app could not be found, or only its ``/info`` could not be had.
+    """
 
     def __init__(
         self,
@@ -45,49 +60,81 @@ class Discovery:
         *,
         auth: tuple[str, str] | None,
         on_app: Callable[[AppInfo], None],
-        on_error: Callable[[GradioError], None],
+        on_same: Callable[[], None],
+        on_error: Callable[[GradioError, Missing], None],
     ) -> None:
         self.page = context.base
         """The address of the app, as it turned out to be."""
         self._context = context
         self._auth = auth
         self._on_app = on_app
+        self._on_same = on_same
         self._on_error = on_error
-        self._app: AppInfo | None = None
+        self._app: AppInfo | None = None  # without renders
+        self._told: AppInfo | None = None  # with them
         self._renders: dict[int | None, Parts] = {}  # of this session, by render_id
-        self._running = False
+        self._is_finding = False
+        self._is_check = False  # of what is known
+        self._wants_all = False  # whether or not it has changed
         self._wants_info = False  # as soon as there is a config
+        self._asks_for_info = False
 
-    def start(self) -> None:
-        """Ask for the config, after the login if there is one; if nobody does so already."""
-        if self._running:
+    @property
+    def is_current(self) -> bool:
+        """The app is known, and there is no sign that it is another one by now."""
+        in_doubt = self._context.exchanges.is_app_in_doubt
+        return not (self._told is None or in_doubt or self.is_finding)
+
+    @property
+    def is_finding(self) -> bool:
+        """It is being asked what app it is, or will be."""
+        return self._is_finding or self._wants_all
+
+    def find(self) -> None:
+        """Find out what app it is, or, where that is known, whether it still is that one.
+
+        Nothing is asked for twice at once.
+        """
+        if self._is_finding:
             return
-        if self._auth is None:
-            self._request_config()
+        self._context.exchanges.is_app_in_doubt = False
+        self._is_check = not (self._app is None or self._wants_all)
+        if self._app is None or self._wants_all:
+            self._request_all()
+        elif self._app.app_id is not None and has(self._app.version, Feature.APP_ID):
+            base = api_base(self.page, self._app.api_prefix)
+            self._ask(requests.app_id(), "config", self._got_app_id, base=base)
         else:
-            self._log_in(*self._auth)
+            self._ask(HTTPRequest("GET", "config"), "config", self._got_config_again)
+
+    def find_anew(self) -> None:
+        """Read everything again, as if nothing was known."""
+        self._wants_all = self._app is not None
+        self.find()
 
     def request_info(self) -> None:
         """Ask for ``/info``; before the app is known this waits for the config."""
-        if self._app is None:
-            self._wants_info = True
-            self.start()
-            return
-        if self._running:
-            return
-        request = HTTPRequest("GET", "info?serialize=False")
-        base = api_base(self.page, self._app.api_prefix)
-        self._ask(request, "info", self._got_info, base=base)
+        self._wants_info = True
+        if not self.is_current:
+            self.find()
+        elif not self._asks_for_info:
+            self._request_info()
 
     def know(self, app: AppInfo) -> None:
         """The app is known, from its config or from elsewhere."""
-        self._on_app(app)
-        self._app = app
+        before, self._app = self._app, app
+        if before is not None and not app.is_same_run(before):
+            self._renders = {}
+        self._tell()
+        if before is not None and before.has_info:
+            self._wants_info = True
+        self._settle()
 
     def rendered(self, render: dict[str, JSON]) -> None:
         """A function has made components and endpoints (in place of those it made before)."""
+        assert self._told is not None
         try:
-            parts = self._context.app.read_render(render)
+            parts = self._told.read_render(render)
         except RemoteProtocolError as error:
             self._context.anomaly(f"a render that cannot be read: {error.message}")
             return
@@ -107,7 +154,8 @@ class Discovery:
     def _tell(self) -> None:
         app = self._app
         assert app is not None
-        self._on_app(app.with_renders(self._renders.values()) if self._renders else app)
+        self._told = app.with_renders(self._renders.values()) if self._renders else app
+        self._on_app(self._told)
 
     def _ask(
         self,
@@ -116,10 +164,10 @@ class Discovery:
         then: Callable[[Answer], None],
         base: URL | None = None,
     ) -> None:
-        self._running = True
+        self._is_finding = True
 
         def answered(answer: Answer) -> None:
-            self._running = False
+            self._is_finding = False
             try:
                 then(answer)
             except GradioError as error:
@@ -136,8 +184,48 @@ class Discovery:
         )
 
     def _failed(self, error: GradioError) -> None:
-        self._running = self._wants_info = False
-        self._on_error(error)
+        self._is_finding = self._wants_all = False
+        self._context.doubt_app()
+        if self._asks_for_info:
+            self._on_error(error, Missing.APP)
+        else:
+            self._wants_info = False
+            self._on_error(error, Missing.APP | Missing.INFO)
+
+    def _settle(self) -> None:
+        """It is known what app it is; what else was asked for is next."""
+        if self._wants_all:
+            self.find()
+        elif self._wants_info and not (self._asks_for_info or self._is_finding):
+            self._request_info()
+
+    # Whether it is still the same app.
+
+    def _got_app_id(self, answer: Answer) -> None:
+        assert self._app is not None
+        if answer.status == _OK and said(answer.json, "app_id", int) == self._app.app_id:
+            self._is_same()
+        else:
+            self._request_all()
+
+    def _got_config_again(self, answer: Answer) -> None:
+        if self._auth is not None and answer.status == _UNAUTHORIZED:
+            self._request_all()  # it does not know the login any more
+        else:
+            self._got_config(answer)
+
+    def _is_same(self) -> None:
+        self._on_same()
+        self._settle()
+
+    # All of it.
+
+    def _request_all(self) -> None:
+        self._wants_all = False
+        if self._auth is None:
+            self._request_config()
+        else:
+            self._log_in(*self._auth)
 
     def _log_in(self, user: str, password: str) -> None:
         form = urlencode({"username": user, "password": password}).encode()
@@ -195,21 +283,59 @@ class Discovery:
         config = self._json(answer)
         if said(config, "auth_required", bool):
             raise answer.refusal()
-        app = AppInfo.from_config(config)
+        app, before = AppInfo.from_config(config), self._app
         self.page = page
-        self.know(app)
-        if self._wants_info:
-            self.request_info()
+        is_same = before is not None and app.is_same_run(before) and app.has_functions_of(before)
+        if self._is_check and is_same:
+            self._is_same()
+        else:
+            self.know(app)
 
-    def _got_info(self, answer: Answer) -> None:
-        assert self._app is not None
+    # Its ``/info``.
+
+    def _request_info(self) -> None:
+        app = self._app
+        assert app is not None
+        self._asks_for_info = True
+
+        def answered(answer: Answer) -> None:
+            try:
+                info = self._info_in(answer)
+                self._got_info(app, app.with_info(info))
+            except GradioError as error:
+                failed(error.located(phase="info", url=answer.url.public))
+
+        def failed(error: GradioError) -> None:
+            self._got_info(app, None)
+            if not self._wants_info:
+                self._on_error(error, Missing.INFO)
+
+        self._context.exchanges.ask(
+            api_base(self.page, app.api_prefix),
+            HTTPRequest("GET", "info?serialize=False"),
+            phase="info",
+            deadline="request",
+            then=answered,
+            failed=failed,
+            discovering=True,
+        )
+
+    def _got_info(self, asked: AppInfo, app: AppInfo | None) -> None:
+        """What was *asked* about is now known as *app*; None: there is no more to be had."""
+        self._asks_for_info = False
+        if asked is not self._app:  # it has changed meanwhile
+            self._settle()
+            return
+        self._wants_info = False
+        if app is not None:
+            self._app = app
+            self._tell()
+
+    def _info_in(self, answer: Answer) -> JSON:
         if answer.status == _NOT_FOUND:
             # Servers before 3.26 have no such page; the config has to do.
-            info: JSON = {"named_endpoints": {}, "unnamed_endpoints": {}}
-        else:
-            info = self._json(answer)
-        self._app = self._app.with_info(info)
-        self._tell()
+            return {"named_endpoints": {}, "unnamed_endpoints": {}}
+        return self._json(answer)
 
     def _words_of(self, answer: Answer) -> str:
         """What the app says to a login that it refuses, unless that repeats the password."""

@@ -37,7 +37,9 @@ class Dispatch:
         context, channel = self._context, self._context.traits.channel
         own = self._wants_own_session(job, others)
         job.session_hash = self._context.new_hash() if own else self.session_hash
-        if self._is_past_the_queue(job):
+        if job.no_socket is not None and channel is Channel.WEBSOCKET:
+            job.start(PlainCall(context, job, job.no_socket))
+        elif self._is_past_the_queue(job):
             job.start(PlainCall(context, job))
         elif channel in _CARRIERS:
             job.start(_CARRIERS[channel](context, job))
@@ -56,6 +58,12 @@ class Dispatch:
         """The job is done, here and on the server."""
         if job.given_up:
             self._given_up.add(job.endpoint.fn_index)
+
+    def go_on(self, context: Context, *, renew: bool) -> None:
+        """Start jobs in *context* from now on; *renew*: in a new session, too."""
+        self._context = context
+        if renew:
+            self.renew()
 
     def renew(self) -> None:
         """Go on in a new session."""

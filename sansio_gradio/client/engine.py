@@ -10,7 +10,7 @@ Rule 2: this file knows connections and requests. What is said on them is ``Conv
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Unpack
@@ -21,6 +21,7 @@ from sansio_gradio.client.connection import (
     Connection,
     ConnectionState,
     Exchange,
+    Origin,
     RequestConnection,
 )
 from sansio_gradio.client.conversation import Conversation, SessionOptions
@@ -101,6 +102,7 @@ class Engine:
         self._writable: dict[int, Connection] = {}
         self._exchanges: dict[tuple[int, int], Exchange] = {}
         self._carriers: dict[Exchange, Connection] = {}
+        self._open_to: Counter[Origin] = Counter()  # connections
         self._last_connection = 0
         self._last_session = 0
         self._closing = False
@@ -320,6 +322,7 @@ class Engine:
     def _opened(self, connection: Connection) -> None:
         self._timers.stop(connection)
         connection.state = ConnectionState.OPEN
+        self._open_to[connection.origin] += 1
         if connection.exchange is None:
             self._pool.opened(connection, self._timers.now)
         else:
@@ -334,6 +337,8 @@ class Engine:
         was_open = connection.state is ConnectionState.OPEN
         exchange = connection.exchange
         if exchange is not None:
+            if not exchange.handed_out:
+                exchange.owner.doubt_app(self._timers.now)
             self._release(connection)
         elif was_open:
             self._pool.lost(connection)
@@ -344,23 +349,51 @@ class Engine:
             exchange = connection.opened_for
             if exchange.key not in self._exchanges or exchange in self._carriers:
                 exchange = None  # another connection was there before this one
+        if was_open:
+            self._reconsider_waiting(connection.origin)
         if exchange is None or exchange.aborted:
             return
         exchange.attempts += not connection.has_rested
         if was_open and exchange.may_be_repeated:
+            if not self._is_wanted(exchange):
+                return
             exchange.handed_out = False
             self._pool.want(exchange, first=True)
         else:
             self._fail(exchange, failure)
 
+    def _reconsider_waiting(self, origin: Origin) -> None:
+        """A connection is gone: drop what waits for one and should not go on another."""
+        for exchange in self._pool.waiting(origin):
+            self._is_wanted(exchange)
+
+    def _is_wanted(self, exchange: Exchange) -> bool:
+        """Whether an exchange is to go on another connection; if not, it is dropped."""
+        if exchange.owner.is_wanted(exchange.command.id, self._timers.now):
+            return True
+        del self._exchanges[exchange.key]
+        exchange.aborted = True
+        self._touch(exchange.owner)
+        return False
+
     def _close(self, connection: Connection) -> None:
         self._timers.stop(connection)
+        if connection.state is ConnectionState.OPEN:
+            self._closed_to(connection.origin)
         connection.state = ConnectionState.CLOSED
         connection.end()
         if not connection.is_gone:
             self._commands.append(commands.CloseConnection(connection.id))
         if connection.is_gone or not connection.has_data:
             self._forget(connection)
+
+    def _closed_to(self, origin: Origin) -> None:
+        self._open_to[origin] -= 1
+        if not self._open_to[origin]:
+            del self._open_to[origin]
+            for conversation in self._sessions.values():
+                if conversation.origin == origin:
+                    conversation.doubt_app(self._timers.now)
 
     def _set_reading(self, connection: Connection, on: bool) -> None:
         if connection.is_read is not on:
@@ -398,6 +431,7 @@ class Engine:
                     self._open(exchange)
                 case _:
                     self._close(step.connection)
+                    self._reconsider_waiting(step.connection.origin)
 
     def _wake(self, conversation: Conversation) -> None:
         conversation.handle_timer(self._timers.now)
@@ -464,11 +498,14 @@ class Engine:
             return  # aborted by what came before
         owner = exchange.owner
         self._touch(owner)
-        if connection.tell(event, now):
+        is_over = connection.tell(event, now)
+        if is_over:
             del self._exchanges[exchange.key]
-            self._release(connection)
-        # What the owner says to this may abort what else came with it.
+        # What the owner says to this may abort what else came with it. It is heard before the
+        # connection is closed, which may be the last one, and a reason to ask for the app again.
         self._carry_out_all(owner)
+        if is_over:
+            self._release(connection)
 
     def _fault(self, connection: Connection, fault: Exception) -> None:
         """Give up a connection that something unforeseen was raised on, and what it carries."""

@@ -38,6 +38,10 @@ from sansio_gradio.wire.url import URL
 
 _OK: Final = 200
 _SWITCHING: Final = 101
+_FORBIDDEN: Final = 403
+# What an app says to a request that was meant for another one: it has no such path, takes other
+# methods or other fields there, or wants a login.
+_OF_ANOTHER_APP: Final = frozenset({401, 404, 405, 422})
 
 
 @attrs.frozen
@@ -119,6 +123,7 @@ class Exchange:
     listener: Listener | None = None
     stream: Listener | None = None  # the same, once it gets what it asked for
     websocket: bool = False
+    hands_in: int | None = None  # this job
     is_paused: bool = False
     silent: Callable[[], None] | None = None
     last_heard: float | None = None  # since the watch began
@@ -147,6 +152,8 @@ class Exchanges:
         self.commands: deque[ConversationCommand] = deque()
         self.cookies = CookieJar()
         self.headers = headers
+        self.is_app_in_doubt = False
+        """There is a sign that the app is not the one whose config was read."""
         self.login = Login.NOT_GIVEN
         """Found out while the app is discovered."""
         self._own_cookies: list[tuple[str, str]] = []
@@ -168,13 +175,17 @@ class Exchanges:
         then: OnAnswer,
         failed: OnError,
         discovering: bool = False,
+        hands_in: int | None = None,
     ) -> int:
         """Send *request*; exactly one of *then* and *failed* is called, unless aborted.
 
         ``deadline`` is the name of the field in ``Timeouts`` that bounds it; None: the answer takes
-        as long as the app's function.
+        as long as the app's function. ``hands_in``: the number of the job whose function it names,
+        so that it must not reach another app.
         """
-        exchange = Exchange(request, base, phase, then, failed, discovering=discovering)
+        exchange = Exchange(
+            request, base, phase, then, failed, discovering=discovering, hands_in=hands_in
+        )
         if deadline is None:
             exchange.expect = Expect.CALL
         return self._begin(exchange, deadline)
@@ -188,12 +199,14 @@ class Exchanges:
         listener: Listener,
         deadline: str | None = None,
         websocket: bool = False,
+        hands_in: int | None = None,
     ) -> int:
         """Open an event stream or a WebSocket, and tell *listener* what comes.
 
-        ``deadline`` bounds the time until it is open.
+        ``deadline`` bounds the time until it is open. ``hands_in``: as in ``ask``.
         """
         exchange = Exchange(request, base, phase, listener.refused, listener.failed, Expect.STREAM)
+        exchange.hands_in = hands_in
         exchange.listener, exchange.websocket = listener, websocket
         return self._begin(exchange, deadline)
 
@@ -223,6 +236,17 @@ class Exchanges:
         if (exchange := self._find(id)) is not None:
             self._drop(exchange)
             self.commands.append(Abort(exchange.id))
+
+    def job_handed_in_by(self, id: int) -> int | None:
+        """The job that the request *id* hands in; None: none, or its answer has begun."""
+        exchange = self._running.get(id)
+        if exchange is None or exchange.status or exchange.redirects:
+            return None
+        return exchange.hands_in
+
+    def forget(self, id: int) -> None:
+        """Say no more of a request that is not sent."""
+        self._drop(self._running[id])
 
     def abort_all(self) -> None:
         for id in list(self._running):
@@ -294,6 +318,9 @@ class Exchanges:
             self._fail(exchange, error)
             return
         self._drop(exchange)
+        no_socket = exchange.websocket and exchange.status == _FORBIDDEN
+        if not exchange.discovering and (exchange.status in _OF_ANOTHER_APP or no_socket):
+            self.is_app_in_doubt = True
         what = (exchange.status, exchange.headers, b"".join(exchange.parts), exchange.url)
         exchange.on_answer(Answer(*what, self._loads, self._timers.date, self.login))
 
@@ -305,6 +332,8 @@ class Exchanges:
             lost = ConnectionLost(f"the connection was lost: {str(error) or type(error).__name__}")
             lost.__cause__ = error
             error = lost
+        if isinstance(error, ConnectionError):
+            self.is_app_in_doubt = True
         self._fail(exchange, error)
 
     def find(self, id: int) -> Exchange | None:

@@ -1,18 +1,15 @@
 """The connection that keeps a session's State on the server, where the app asks for one.
 
-(gradio 4.25 and later, routes.py: /heartbeat.) Nothing that is under way depends on it. But when it
-has ended, and there is another one, the server is asked whether it is the same that knew the State.
+(gradio 4.25 and later, routes.py: /heartbeat.) Nothing that is under way depends on it. But where
+it has ended, the server may have been started anew, and has forgotten the State.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from sansio_gradio.client.context import Context
 from sansio_gradio.client.exchanges import Answer
 from sansio_gradio.errors import GradioError
 from sansio_gradio.protocol import requests
-from sansio_gradio.protocol.fields import said
 
 
 class Heartbeat:
@@ -22,8 +19,6 @@ class Heartbeat:
         self._context = context
         self._session_hash = session_hash
         self._exchange: int | None = None
-        self._has_ended = False
-        self._app_id: Any = None
 
     def beat(self) -> None:
         """Be there from now on, if the app asks for it."""
@@ -33,30 +28,15 @@ class Heartbeat:
         self._exchange = context.exchanges.listen(
             context.base, requests.heartbeat(self._session_hash), phase="heartbeat", listener=self
         )
-        if self._has_ended:
-            self._has_ended = False
-            context.ask(
-                requests.app_id(),
-                phase="heartbeat",
-                deadline="request",
-                then=self._app_is,
-                failed=lambda _: None,
-            )
 
     def stop(self) -> None:
         """Be there no longer."""
         self._context.exchanges.abort(self._exchange)
         self._exchange = None
 
-    def _app_is(self, answer: Answer) -> None:
-        before = self._app_id or self._context.app.config.get("app_id")
-        self._app_id = said(answer.json, "app_id", int) or before
-        if before is not None and self._app_id != before:
-            self._context.session_lost()
-
     def _over(self, why: str) -> None:
         self._exchange = None
-        self._has_ended = True
+        self._context.doubt_app()
         self._context.anomaly(f"the heartbeat connection ended: {why}")
 
     # What is told of the connection.

@@ -96,6 +96,10 @@ class Job:
         """The server had taken it before it was asked for that connection."""
         self.reopened = False
         """A second connection was opened for it already."""
+        self.taken_back = 0
+        """How often it was bound anew, since the app might have been started anew."""
+        self.no_socket: GradioError | None = None
+        """Why it is not carried by a WebSocket, where others are."""
         self.input = StreamingInput(is_whole=call.whole_input)
         self._state = JobState.JOINING
         self._cancelling = False
@@ -365,16 +369,35 @@ class Job:
     def _is_tried_again(self, error: GradioError) -> bool:
         """Whether the job is handed in again, after a while, instead of ending in *error*."""
         context = self.context
-        if context.retry is None or self._taken:
-            return False
-        seconds = context.retry.delay(error, self._attempts, context.random())
-        if seconds is None:
+        if self._taken or (seconds := self.try_again_after(error, context)) is None:
             return False
         self.carrier.forget(self)
-        self._attempts += 1
         self._state, self.event_id = JobState.JOINING, None
         self.carrier = Pause(context.timers, self.id, seconds, partial(context.hand_in, self))
         return True
+
+    def try_again_after(self, error: GradioError, context: Context) -> float | None:
+        """Seconds until a job that failed in *error* is handed in again; None: it is not."""
+        if context.retry is None:
+            return None
+        seconds = context.retry.delay(error, self._attempts, context.random())
+        self._attempts += seconds is not None
+        return seconds
+
+    @property
+    def is_given_up(self) -> bool:
+        """Nobody wants it to run any more."""
+        return self._cancelling or self.is_over
+
+    @property
+    def is_running(self) -> bool:
+        return self._state is JobState.RUNNING
+
+    def unbind(self) -> None:
+        """Leave the way that it was to go: the server has not heard yet what it is to do."""
+        self.carrier.forget(self)
+        self._state, self.heard = JobState.JOINING, False
+        self.event_id = self.stream = None
 
     def leave(self) -> None:
         """Be done with the job, also where the server's word on stopping it is still due."""

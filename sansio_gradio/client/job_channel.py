@@ -38,6 +38,7 @@ class JobChannel:
         self._decoder = SSEDecoder(max_event_size=context.limits.message)
         self._connection: int | None = None
         self._accepted = False
+        self._has_spoken = False
         self._is_websocket = context.traits.channel is Channel.WEBSOCKET
 
     def start(self, job: Job) -> None:
@@ -57,6 +58,7 @@ class JobChannel:
             listener=self,
             deadline="join",
             websocket=self._is_websocket,
+            hands_in=job.id,
         )
         job.stream = None if self._is_websocket else self._connection
 
@@ -111,6 +113,7 @@ class JobChannel:
 
     def ended(self) -> None:
         self._connection = None
+        self._context.doubt_app()
         if self._is_websocket:
             error: GradioError = ServerStoppedError("the server closed the job's connection")
         else:
@@ -127,7 +130,11 @@ class JobChannel:
             # Something on the way lets no WebSocket through.
             self._context.anomaly("no WebSocket: called past the queue", job=self._job.id)
             error.message = f"no WebSocket, and the app wants its queue: {error.message}"
-            self._job.start(PlainCall(self._context, self._job, error))
+            self._job.no_socket = error
+            # Or it is an app of another release by now, which has none.
+            self._context.doubt_app()
+            if not self._context.take_back(self._job):
+                self._job.start(PlainCall(self._context, self._job, error))
             return
         self._job.fail(error)
 
@@ -151,4 +158,7 @@ class JobChannel:
             )
 
     def _say(self, frame: requests.TextFrame) -> None:
+        if not self._has_spoken and self._context.take_back(self._job):
+            return
+        self._has_spoken = True
         self._context.exchanges.send_text(self._connection, frame.text)

@@ -1,8 +1,8 @@
 """The jobs of a session that are not handed in yet: the server has heard of none of them.
 
-Some wait until it is known what they ask for. Others wait for their turn: where each job has a
-connection of its own, or where a server would lose jobs in its line, only so many go at once, in
-the order in which they came.
+Some wait until it is known what they ask for: until it is known what app it is, or until its
+``/info`` is there. Others wait for their turn: where each job has a connection of its own, or where
+a server would lose jobs in its line, only so many go at once, in the order in which they came.
 """
 
 from __future__ import annotations
@@ -11,21 +11,29 @@ from sansio_gradio.client.job import Job
 
 
 class Line:
-    """Who waits, and who has gone; ``at_once`` is how many may be gone at a time."""
+    """Which jobs wait, and which have gone; ``at_once`` is how many may be gone at a time."""
 
     def __init__(self, at_once: int) -> None:
         self.at_once = at_once
-        self._unknown: dict[int, Job] = {}
+        self._for_app: dict[int, Job] = {}
+        self._for_info: dict[int, Job] = {}
+        self._for_time: dict[int, Job] = {}
         self._in_line: dict[int, Job] = {}
         self._gone: set[int] = set()
 
     def __contains__(self, job: int) -> bool:
-        return job in self._unknown or job in self._in_line
+        waiting = (self._for_app, self._for_info, self._for_time, self._in_line)
+        return any(job in jobs for jobs in waiting)
 
     @property
-    def unknown(self) -> list[Job]:
-        """Those of which something must be known first."""
-        return list(self._unknown.values())
+    def for_app(self) -> list[Job]:
+        """Those that wait until it is known what app it is."""
+        return list(self._for_app.values())
+
+    @property
+    def for_info(self) -> list[Job]:
+        """Those that wait for ``/info``."""
+        return list(self._for_info.values())
 
     @property
     def next(self) -> Job | None:
@@ -33,24 +41,42 @@ class Line:
         has_room = len(self._gone) < self.at_once
         return next(iter(self._in_line.values()), None) if has_room else None
 
-    def wait(self, job: Job) -> None:
-        """Something must be known of *job* first."""
+    def wait_for_app(self, job: Job) -> None:
+        """*job* waits until it is known what app it is."""
         self.leave(job)
-        self._unknown[job.id] = job
+        self._for_app[job.id] = job
+
+    def wait_for_info(self, job: Job) -> None:
+        """*job* waits for ``/info``."""
+        self.leave(job)
+        self._for_info[job.id] = job
+
+    def wait_for_time(self, job: Job) -> None:
+        """*job* waits until it is started again."""
+        self.leave(job)
+        self._for_time[job.id] = job
 
     def lets_go(self, job: Job, *, has_turns: bool) -> bool:
         """Whether *job* may go now; if not, it waits behind those that do already."""
-        if has_turns:
-            self._in_line.setdefault(job.id, job)
-            if self.next is not job:
-                return False
-        self.leave(job)
-        if has_turns:
-            self._gone.add(job.id)
+        if not has_turns:
+            self.leave(job)
+            return True
+        self._leave_others(job)
+        if job.id in self._gone:
+            return True
+        self._in_line.setdefault(job.id, job)
+        if self.next is not job:
+            return False
+        del self._in_line[job.id]
+        self._gone.add(job.id)
         return True
 
     def leave(self, job: Job) -> None:
         """*job* waits no more, or is back."""
-        self._unknown.pop(job.id, None)
+        self._leave_others(job)
         self._in_line.pop(job.id, None)
         self._gone.discard(job.id)
+
+    def _leave_others(self, job: Job) -> None:
+        for jobs in (self._for_app, self._for_info, self._for_time):
+            jobs.pop(job.id, None)

@@ -45,6 +45,7 @@ class PlainCall:
             deadline=None,
             then=self._answered,
             failed=self._failed,
+            hands_in=job.id,
         )
 
     def stop(self, _job: Job, then: Callable[[bool | None], None]) -> None:

@@ -38,6 +38,7 @@ class Polling:
             deadline="join",
             then=self._joined,
             failed=job.fail,
+            hands_in=job.id,
         )
 
     def stop(self, _job: Job, then: Callable[[bool | None], None]) -> None:
@@ -71,6 +72,7 @@ class Polling:
         message = of_poll(answer.read(), answer.loads)
         self._times_unknown = 0 if message else self._times_unknown + 1
         if self._times_unknown > _TIMES_UNKNOWN:
+            self._context.doubt_app()
             raise unknown_there()
         if message and message != self._last:  # what it says again is no news
             self._last = message

@@ -129,6 +129,12 @@ class Pool:
         """An idle connection is gone."""
         self._host(connection.origin).idle.remove(connection)
 
+    def waiting(self, origin: Origin) -> list[Exchange]:
+        """The exchanges that wait for a connection to *origin*."""
+        host = self._hosts.get(origin)
+        lanes = () if host is None else host.lanes.values()
+        return [exchange for lane in lanes for exchange in lane.waiting if not exchange.aborted]
+
     def plan(self, now: float) -> list[Plan]:
         """What to do after all that was told since the last time."""
         plans: list[Plan] = []

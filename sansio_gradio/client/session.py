@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -11,15 +10,15 @@ import attrs
 
 from sansio_gradio.client.call import Call, Want
 from sansio_gradio.client.chunks import no_pieces
-from sansio_gradio.client.context import Context
-from sansio_gradio.client.discovery import Discovery
+from sansio_gradio.client.context import Context, EventQueue
+from sansio_gradio.client.discovery import Discovery, Missing
 from sansio_gradio.client.dispatch import Dispatch
 from sansio_gradio.client.exchanges import Exchanges
 from sansio_gradio.client.job import Job
 from sansio_gradio.client.line import Line
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.timers import Timers
-from sansio_gradio.errors import DeadlineExceeded, GradioError, LocalProtocolError
+from sansio_gradio.errors import ConnectionLost, DeadlineExceeded, GradioError, LocalProtocolError
 from sansio_gradio.events import Connected, ConnectingFailed, JobCancelled, JobFailed, SessionClosed
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
@@ -34,15 +33,17 @@ _OWN_HEADERS: Final[Headers] = (
     ("accept", "*/*"),
     ("accept-encoding", "identity"),
 )
+_TAKEN_BACK: Final = 2  # times, at most, so that what always breaks does not go on for ever
 
 
 class Session:
     """The client's side of one session with the app at *src*.
 
     ``entropy(n)`` returns n random bytes. ``app``: what is known of the app already, so that
-    nothing is asked. ``protocol``: speak this one, whatever the app announces. ``auth``: (user,
-    password) for an app with a login. ``headers`` and ``cookies`` go to the app's origin and
-    nowhere else. ``retry``: which failed jobs are handed in again; None: none. ``wall_offset``:
+    nothing is asked until there is a sign that the app was started anew. ``protocol``: speak this
+    one, whatever the app announces. ``auth``: (user, password) for an app with a login. ``headers``
+    and ``cookies`` go to the app's origin and nowhere else. ``retry``: which failed jobs are handed
+    in again; None: none. ``wall_offset``:
     POSIX time minus monotonic time, in seconds (0.0 if ``now`` is POSIX time); None: not known.
     Then a status has monotonic time, and nothing is compared with dates (of cookies, of
     Retry-After). ``strict``: what no known server does is an error. ``json_loads``: another JSON
@@ -78,7 +79,7 @@ class Session:
         self.id = id
         """The number that this session's events carry."""
         self.app: AppInfo | None = None
-        """What is known of the app; None until ``Connected``."""
+        """What is known of the app; None until ``Connected``. It changes with the app."""
         self.protocol: str | None = None
         """The protocol spoken; None until ``Connected``."""
         page = app_base(src)
@@ -96,26 +97,35 @@ class Session:
             timers=timers,
             limits=limits,
             timeouts=timeouts,
-            events=deque(),
+            events=EventQueue(),
             strict=strict,
             loads=partial(read, max_size=limits.message),
             base=page,
             retry=retry,
             entropy=entropy,
         )
-        self._context.hand_in = self._hand_in
+        self._context.hand_in = self._start
+        self._context.take_back = self._take_back
         self._context.exchanges.give_cookies(page, pairs(cookies))
         self._jobs: dict[int, Job] = {}
         self._line = Line(limits.websockets)
+        self._held: dict[int, Job] = {}  # in the middle of a run; they go on if the app is the same
         self._last_job = 0
+        self._seen: AppInfo | None = None  # whose numbers the application has
+        self._numbers_hold = True  # in the app that is there now
+        self._wants_new = False  # to see the app that is there now
         self._dispatch = Dispatch(self._context, session_hash)
         self._closing = False
         self._discovery = Discovery(
-            self._context, auth=auth, on_app=self._connected, on_error=self._not_connected
+            self._context,
+            auth=auth,
+            on_app=self._connected,
+            on_same=self._same,
+            on_error=self._not_connected,
         )
         self._context.on_render = self._discovery.rendered
         if app is None:
-            self._discovery.start()
+            self._discovery.find()
         else:
             self._discovery.know(app)
         timers.ask_for_time()
@@ -124,6 +134,11 @@ class Session:
     def session_hash(self) -> str:
         """The name that the server knows this session by."""
         return self._dispatch.session_hash
+
+    @property
+    def is_finding_out(self) -> bool:
+        """It is being asked what app it is."""
+        return self._discovery.is_finding
 
     # What the application asks.
 
@@ -264,6 +279,20 @@ class Session:
         self._discovery.request_info()
         self._asked()
 
+    def reload(self) -> None:
+        """Read the app's config again, and ``/info`` if it was known: ``Connected`` comes, or
+        ``ConnectingFailed``. Jobs asked for meanwhile wait for it.
+
+        From then on ``fn_index`` counts in the new config.
+
+        Raises:
+            LocalProtocolError: the session is closed.
+        """
+        self._demand_open()
+        self._wants_new = True
+        self._discovery.find_anew()
+        self._asked()
+
     def reset(self) -> None:
         """Go on in a new session; jobs under way in the old one are cancelled.
 
@@ -301,41 +330,79 @@ class Session:
     # Discovery.
 
     def _connected(self, app: AppInfo) -> None:
-        context = self._context
-        if self.app is None:
-            self.protocol = self._forced or detect(app.protocol_name, app.version)
-            context.traits = spoken(self.protocol)
-            if has(app.version, Feature.LOST_IN_LINE):
-                self._line.at_once = 1
-            context.base = api_base(self._discovery.page, app.api_prefix)
-            if (name := app.protocol_name) is not None and name not in PROTOCOLS:
-                context.anomaly(f"an unknown protocol, spoken to as the newest: {name!r}")
-        self.app = context.app = app
-        context.emit(Connected(session=self.id, app=app))
-        for job in self._line.unknown:
-            self._start(job)
+        before, self.app = self.app, app
+        if before is None or app.config is not before.config:
+            self._meet(app, before)
+        self._context.app = app
+        self._context.emit(Connected(session=self.id, app=app))
+        self._start_waiting()
 
-    def _not_connected(self, error: GradioError) -> None:
+    def _meet(self, app: AppInfo, before: AppInfo | None) -> None:
+        """The app is *app*, which is not, or may not be, the one *before*."""
+        context = self._context
+        is_new = before is not None and not app.is_same_run(before)
+        if is_new and not context.has_told_loss:
+            context.session_lost()
+        if before is not None:
+            self._context = context = context.copy()
+        self.protocol = self._forced or detect(app.protocol_name, app.version)
+        context.traits = spoken(self.protocol)
+        context.base = api_base(self._discovery.page, app.api_prefix)
+        self._dispatch.go_on(context, renew=is_new)
+        at_once = 1 if has(app.version, Feature.LOST_IN_LINE) else context.limits.websockets
+        self._line.at_once = at_once
+        if (name := app.protocol_name) is not None and name not in PROTOCOLS:
+            context.anomaly(f"an unknown protocol, spoken to as the newest: {name!r}")
+        if self._seen is None or self._wants_new:
+            self._seen, self._wants_new = app, False
+        self._numbers_hold = app.has_functions_of(self._seen)
+        if is_new:
+            held, self._held = self._held, {}
+            for job in held.values():
+                what = "the app was started anew in the middle of the job"
+                job.fail(ConnectionLost(what, phase="stream"))
+
+    def _same(self) -> None:
+        self._context.has_told_loss = False
+        self._start_waiting()
+
+    def _start_waiting(self) -> None:
+        held, self._held = self._held, {}
+        for job in held.values():
+            job.carrier.start(job)
+        for job in self._line.for_app:
+            self._start(job)
+        if self.app is not None and self.app.has_info:
+            for job in self._line.for_info:
+                self._start(job)
+
+    def _not_connected(self, error: GradioError, missing: Missing) -> None:
         self._context.emit(ConnectingFailed(session=self.id, error=error))
-        for job in self._line.unknown:
-            self._fail_unstarted(job, error)
+        if Missing.APP in missing:
+            held, self._held = self._held, {}
+            for job in held.values():
+                job.fail(error)
+            for job in self._line.for_app:
+                self._fail_unstarted(job, error, may_try_again=self.app is not None)
+        if Missing.INFO in missing:
+            for job in self._line.for_info:
+                self._fail_unstarted(job, error)
 
     def _start(self, job: Job) -> None:
         """Start *job* if everything is known by now, and if it is its turn."""
-        call = job.call
-        if self.app is None:
-            self._line.wait(job)
-            self._discovery.start()
+        if self.app is None or not self._discovery.is_current:
+            self._line.wait_for_app(job)
+            self._discovery.find()
             return
-        traits = self._context.traits
+        call, traits = job.call, self._context.traits
         try:
-            endpoint = call.endpoint_of(self.app)
+            endpoint = self._endpoint_of(call, self.app)
             by_name = traits.handover is Handover.JOINING_BY_NAME
             needs_info = by_name or endpoint.needs_info(call.args, call.kwargs)
             # The refusal of too many is to show the names that the server has for parameters.
             needs_info = needs_info or len(call.args) > len(endpoint.parameters)
             if needs_info and not self.app.has_info:
-                self._line.wait(job)
+                self._line.wait_for_info(job)
                 self._discovery.request_info()
                 return
             data = endpoint.bind(call.args, call.kwargs, call.options)
@@ -353,11 +420,38 @@ class Session:
             except Exception as error:  # see ``Context.fault``
                 job.break_off(error)
 
+    def _endpoint_of(self, call: Call, app: AppInfo) -> Endpoint:
+        """What *call* means in *app*, of which the application may not have heard yet.
+
+        Raises:
+            LocalProtocolError: there is no such thing, or it may be another one by now.
+        """
+        seen = self._seen
+        assert seen is not None
+        if call.api_name is not None or self._numbers_hold:
+            return call.endpoint_of(app)
+        if call.component is None and call.fn_index is None:
+            try:
+                name = call.endpoint_of(seen).api_name
+            except LocalProtocolError:
+                return call.endpoint_of(app)  # it says which there are now
+            if name is not None:
+                return app.endpoint(name)
+        raise LocalProtocolError(
+            "The app has changed since its config was read, so that numbers may mean other"
+            " functions now. Call by api_name, or call reload() and look up the number again."
+        )
+
     def _start_next(self) -> None:
         while (job := self._line.next) is not None:
             self._start(job)
 
-    def _fail_unstarted(self, job: Job, error: GradioError) -> None:
+    def _fail_unstarted(self, job: Job, error: GradioError, *, may_try_again: bool = False) -> None:
+        seconds = job.try_again_after(error, self._context) if may_try_again else None
+        if seconds is not None:
+            self._line.wait_for_time(job)
+            self._context.timers.start(("again", job.id), seconds, partial(self._start, job))
+            return
         own = error.for_job(job.id).located(phase="submit", url=self._context.base.public)
         self._context.emit(JobFailed(session=self.id, job=job.id, error=own))
         self._over(job)
@@ -369,6 +463,39 @@ class Session:
         others = (other for other in self._jobs.values() if other.id not in self._line)
         self._dispatch.start(job, others)
 
+    def _keeps_back(self, request: int) -> bool:
+        """Whether a request is not sent after all, since the app may be another one by now."""
+        if self._discovery.is_current:
+            return False
+        id = self._context.exchanges.job_handed_in_by(request)
+        job = None if id is None else self._jobs.get(id)
+        if job is None or not self._may_be_taken_back(job):
+            return False
+        self._context.exchanges.forget(request)
+        self._put_back(job)
+        return True
+
+    def _take_back(self, job: Job) -> bool:
+        if self._discovery.is_current or not self._may_be_taken_back(job):
+            return False
+        self._put_back(job)
+        return True
+
+    def _may_be_taken_back(self, job: Job) -> bool:
+        return job.taken_back < _TAKEN_BACK
+
+    def _put_back(self, job: Job) -> None:
+        """Have a job wait until it is known whether the app is still the same."""
+        job.taken_back += 1
+        if job.is_given_up:
+            job.leave()
+        elif job.is_running:
+            self._held[job.id] = job
+            self._discovery.find()
+        else:
+            job.unbind()
+            self._start(job)
+
     def _running(self, job: int) -> Job:
         found = self._jobs.get(job)
         if found is None or found.is_over:
@@ -378,8 +505,8 @@ class Session:
     def _taking_pieces(self, job: int) -> Job:
         found = self._running(job)
         # One that has begun knows by itself.
-        app = self.app if job in self._line else None
-        if app is not None and not found.call.endpoint_of(app).streaming:
+        app = self.app if job in self._line and self._discovery.is_current else None
+        if app is not None and not self._endpoint_of(found.call, app).streaming:
             raise no_pieces()
         return found
 
@@ -399,7 +526,9 @@ class Session:
 
     def _over(self, job: Job) -> None:
         self._context.timers.stop(("job", job.id))
+        self._context.timers.stop(("again", job.id))
         del self._jobs[job.id]
+        self._held.pop(job.id, None)
         self._line.leave(job)
         self._dispatch.over(job)
         if self._line.next is not None and not self._closing:
@@ -413,7 +542,7 @@ class Session:
         self._context.timers.stop("close")
         self._dispatch.close()
         self._context.exchanges.abort_all()
-        self._context.emit(SessionClosed(session=self.id))
+        self._context.events.put_last(SessionClosed(session=self.id))
 
     def _force_close(self) -> None:
         for job in list(self._jobs.values()):

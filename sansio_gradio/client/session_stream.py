@@ -42,7 +42,7 @@ from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.fields import said
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Handover
-from sansio_gradio.protocol.states import SESSION_MSGS, Msg
+from sansio_gradio.protocol.states import CLOSE_STREAM, SESSION_MSGS, Msg
 from sansio_gradio.wire.sse import SSEDecoder
 
 _REMEMBERED: Final = 1000  # event_ids of jobs that are over, so that late messages are no riddle
@@ -74,6 +74,7 @@ class SessionStream:
         self._over: dict[str, None] = {}
         self._decoder = SSEDecoder()
         self._stream: int | None = None
+        self._ends = False  # as the server has announced
         self._opened = 0.0
         self._heartbeat = Heartbeat(context, session_hash)
         self._known = False
@@ -101,7 +102,14 @@ class SessionStream:
             del self._waiting[job.id]
             self._joining[job.id] = job
             joined, failed = partial(self._joined, job), partial(self._not_joined, job)
-            self._context.ask(request, phase="join", deadline="join", then=joined, failed=failed)
+            self._context.ask(
+                request,
+                phase="join",
+                deadline="join",
+                then=joined,
+                failed=failed,
+                hands_in=job.id,
+            )
             if self._known:
                 self._open()
 
@@ -133,6 +141,7 @@ class SessionStream:
     def forget(self, job: Job) -> None:
         self._waiting.pop(job.id, None)
         self._joining.pop(job.id, None)
+        self._to_stop.pop(job.id, None)
         if job.event_id is not None and self._jobs.pop(job.event_id, None) is not None:
             self._remember(job.event_id)
         self._drop_early()
@@ -206,6 +215,7 @@ class SessionStream:
 
     def _ask(self) -> None:
         self._decoder = SSEDecoder(max_event_size=self._context.limits.message)
+        self._ends = False
         for job in self._jobs.values():
             job.heard, job.is_due = False, True
         self._overlaps = bool(self._joining)
@@ -239,6 +249,8 @@ class SessionStream:
 
     def ended(self) -> None:
         self._stream = None
+        if not self._ends and any(job.heard for job in self._jobs.values()):
+            self._context.doubt_app()
         self._try_again(ConnectionLost("the stream ended before the job did", phase="stream"))
 
     def refused(self, answer: Answer) -> None:
@@ -284,6 +296,7 @@ class SessionStream:
             case Msg.UNEXPECTED_ERROR | Msg.SERVER_STOPPED:
                 self._stopped(message)
             case kind if kind in SESSION_MSGS:
+                self._ends = self._ends or kind == CLOSE_STREAM
                 self._find_lost()  # the stream's end itself says what close_stream announces
             case kind:
                 what = f"a message for no job: {reprlib.repr(kind)}"
@@ -295,11 +308,13 @@ class SessionStream:
             return
         for job in list(self._jobs.values()):
             if job.is_due and not job.heard:
+                self._context.doubt_app()
                 what = f"for {idle:g} s the server has said nothing of the job: it is lost there"
                 job.fail(ConnectionLost(what, phase="stream"))
 
     def _stopped(self, message: Message) -> None:
         """The server gives the whole session up. An unclean end usually follows."""
+        self._context.doubt_app()
         not_found = is_unknown(message)
         error = unknown_there() if not_found else ServerStoppedError(message.get("message"))
         error.located(phase="stream")
@@ -339,6 +354,7 @@ class SessionStream:
 
     def _silent(self) -> None:
         if self._jobs:
+            self._context.doubt_app()
             self._give_up(DeadlineExceeded(phase="stream_idle"))
 
     # Messages that come before the answer to the join does.

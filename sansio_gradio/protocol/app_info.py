@@ -135,6 +135,30 @@ class AppInfo:
     def has_info(self) -> bool:
         return self.info is not None
 
+    @property
+    def app_id(self) -> int | None:
+        """A number that is another one each time the server starts; None: it does not tell."""
+        app_id: object = self.config.get("app_id")
+        return app_id if type(app_id) is int else None
+
+    def is_same_run(self, other: AppInfo) -> bool:
+        """Whether this is *other*, not started anew since; as far as can be told."""
+        if self.app_id is not None and other.app_id is not None:
+            return self.app_id == other.app_id
+        return self.version_text == other.version_text and self.has_functions_of(other)
+
+    def has_functions_of(self, other: AppInfo) -> bool:
+        """Whether the numbers of endpoints and components mean the same here as in *other*."""
+        return self._numbered == other._numbered
+
+    @property
+    def _numbered(self) -> tuple[JSON, list[tuple[int | None, str | None, str | None]]]:
+        parts = [
+            (said(part, "id", int), said(part, "type", str), said(part.get("props"), "label", str))
+            for part in self.config["components"]
+        ]
+        return self.config["dependencies"], parts
+
     def endpoint(self, api_name: str | None = None, fn_index: int | None = None) -> Endpoint:
         """Return the endpoint that a call means.
 

@@ -18,6 +18,7 @@ class Feature(enum.Enum):
     HELLO = enum.auto()  # the WebSocket waits for {"hash": ...} before it says anything
     STEPS = enum.auto()  # past the queue, each POST gets a generator's next output
     LOST_IN_LINE = enum.auto()  # it asks whoever waits for the data twice at once, and hangs
+    APP_ID = enum.auto()  # GET /app_id tells one start of the app from the next
     SEND_HASH = enum.auto()  # the WebSocket asks who is there; before, nobody is asked
     QUEUES_ALL = enum.auto()  # the queue takes functions that do not want it, too
     RESET_BY_EVENT = enum.auto()  # POST /reset {"event_id"} stops a job
@@ -36,6 +37,7 @@ RELEASES: Final[Mapping[Feature, tuple[Version, Version]]] = {
     Feature.STEPS: ((3, 3), (4, 0)),
     Feature.LOST_IN_LINE: ((3, 1, 5), (3, 6)),
     Feature.SEND_HASH: ((3, 6), _NEVER),
+    Feature.APP_ID: ((3, 17), _NEVER),
     Feature.QUEUES_ALL: ((4, 0), _NEVER),
     # It answers without doing anything from 4.35 on; /cancel took its place in 4.31.
     Feature.RESET_BY_EVENT: ((4, 0), (4, 31)),
