@@ -7,8 +7,19 @@ everything that a server or a network does. ``LocalProtocolError`` is a mistake 
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+
+class NotGiven(enum.Enum):
+    """The type of ``NOT_GIVEN``."""
+
+    NOT_GIVEN = enum.auto()
+
+
+NOT_GIVEN: Final = NotGiven.NOT_GIVEN
+"""An argument that was left out, where None says something else."""
 
 
 class GradioError(Exception):
@@ -18,13 +29,15 @@ class GradioError(Exception):
     where (without credentials), ``status`` the HTTP status where one arrived, ``job`` the number of
     the job, ``outputs`` what the job had yielded by then: a tuple for each yield, with one item per
     output component. The cause, if any, is in ``__cause__``.
+
+    ``message``: a text, or anything that has one, as an exception does.
     """
 
     default_message: ClassVar[str] = "The call failed."
 
     def __init__(
         self,
-        message: str | None = None,
+        message: object = None,
         *,
         phase: str | None = None,
         url: str | None = None,
@@ -32,7 +45,7 @@ class GradioError(Exception):
         job: int | None = None,
         outputs: Sequence[tuple[Any, ...]] = (),
     ) -> None:
-        self.message = message or self.default_message
+        self.message = ("" if message is None else str(message)) or self.default_message
         super().__init__(self.message)
         self.phase = phase
         self.url = url
@@ -133,7 +146,8 @@ class AppError(GradioError, ValueError):
     """The app said no: its function raised, or the app refused the call.
 
     ``title``, ``duration`` (seconds, None: until dismissed) and ``visible`` are what ``gr.Error``
-    was given; servers before 4.37.1 send none of them.
+    was given; servers before 4.37.1 send none of them. A served app whose function raises the error
+    without a ``duration`` shows it for 10 seconds, as ``gr.Error`` does.
     """
 
     default_message = (
@@ -143,16 +157,17 @@ class AppError(GradioError, ValueError):
 
     def __init__(
         self,
-        message: str | None = None,
+        message: object = None,
         *,
         title: str | None = None,
-        duration: float | None = None,
+        duration: float | None | NotGiven = NOT_GIVEN,
         visible: bool = True,
         **where: Any,
     ) -> None:
         super().__init__(message, **where)
         self.title = title
-        self.duration = duration
+        self.is_duration_given = duration is not NOT_GIVEN
+        self.duration = None if duration is NOT_GIVEN else duration
         self.visible = visible
 
 

@@ -6,12 +6,13 @@ import asyncio
 import http.client
 import json
 import logging
+import math
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -25,6 +26,40 @@ from sansio_gradio.server.components import TEXTBOX, State
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.run import Run
 from sansio_gradio_adapters.server import Server, serve_in_thread
+
+
+class Mute(Exception):
+    """Says nothing, with an error."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+class Unheard(BaseException):
+    """No Exception."""
+
+
+def shown_in_vain() -> AppError:
+    error = AppError("x", duration=math.inf)
+    error.message = error.title = Mute()  # type: ignore[assignment]  # on purpose
+    return error
+
+
+BROKEN_ERRORS: dict[str, Callable[[], BaseException]] = {
+    "of an error": lambda: AppError(ValueError("why")),
+    "of a number": lambda: AppError(7),
+    "for ever": lambda: AppError("x", duration=math.inf),
+    "nonsense": lambda: AppError("x", duration="long"),  # type: ignore[arg-type]  # on purpose
+    "mute": Mute,
+    "mute inside": lambda: AppError(Mute()),
+    "changed": shown_in_vain,
+    "no exception": Unheard,
+    "exit": SystemExit,
+    "cancelled": asyncio.CancelledError,
+    "stop": StopIteration,
+    "group": lambda: BaseExceptionGroup("two", [Mute(), Unheard()]),
+    "surrogate": lambda: AppError("\ud800"),
+}
 
 
 class Caller:
@@ -236,6 +271,7 @@ def caller(traces: Traces) -> Iterator[Caller]:
         ("pair", ["x"], ["x", 1]),
         ("nothing", [None], []),
         ("script", ["x"], [None]),
+        ("add", [1, 2, "one too many"], [3]),
     ],
 )
 def test_functions_of_all_kinds(caller: Caller, name: str, data: list[Any], result: Any) -> None:
@@ -308,7 +344,7 @@ def test_other_errors_are_hidden_and_logged(
     assert record.exc_info is not None
 
 
-@pytest.mark.parametrize(("name", "data"), [("add", [1]), ("add", [1, 2, 3]), ("nobody", ["x"])])
+@pytest.mark.parametrize(("name", "data"), [("add", [1]), ("nobody", ["x"])])
 def test_what_cannot_be_called_fails(caller: Caller, name: str, data: list[Any]) -> None:
     assert caller.result(name, *data) == {"error": None}
     assert caller.result("add", 1, 2)["data"] == [3]
@@ -368,6 +404,30 @@ def test_a_streaming_input_is_one_call_a_chunk(caller: Caller) -> None:
         completed, _ = messages
     assert seen == ["estimation", "process_starts"]
     assert completed["output"]["data"] == ["cc"]
+
+
+@pytest.mark.parametrize("name", BROKEN_ERRORS)
+@pytest.mark.parametrize("world", ["thread", "loop"])
+@pytest.mark.parametrize("show_error", [False, True])
+def test_any_error_of_a_function_ends_its_job(name: str, world: str, show_error: bool) -> None:
+    app = App(show_error=show_error)
+
+    @app.endpoint("/add")
+    def in_thread(a: float, b: float) -> float:
+        raise BROKEN_ERRORS[name]()
+
+    if world == "loop":
+        app = App(show_error=show_error)
+
+        @app.endpoint("/add")
+        async def on_loop(a: float, b: float) -> float:
+            raise BROKEN_ERRORS[name]()
+
+    with serve_in_thread(app) as url:
+        caller = Caller(url)
+        for _ in range(2):  # the server goes on
+            last = caller.run("add", 1, 2)[-1]
+            assert (last["msg"], last["success"]) == ("process_completed", False)
 
 
 def test_a_streaming_input_that_fails_is_over(caller: Caller) -> None:

@@ -26,10 +26,9 @@ def test_the_protocol_follows_from_the_version() -> None:
     app = App(version="3.50.2")
     assert (app.protocol, app.api_prefix) == ("ws", "")
     assert App(version="4.18.0").protocol == "sse_v2"
-    assert App(version="3.1.4").protocol == "push"
 
 
-@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
+@pytest.mark.parametrize("protocol", sorted({*PROTOCOLS} - {"push"}))
 def test_the_version_follows_from_the_protocol(protocol: str) -> None:
     app = App(protocol=protocol)
     assert app.protocol == protocol
@@ -58,7 +57,12 @@ def test_there_is_no_other_protocol_and_no_other_version() -> None:
             App(version=version, protocol="ws")
         with pytest.raises(ValueError, match="not a version"):
             App(version=version)
-    assert App(version="3.0").traits is PROTOCOLS["push"]
+
+
+@pytest.mark.parametrize("said", [{"version": "3.1.4"}, {"version": "3.0"}, {"protocol": "push"}])
+def test_what_cannot_be_served_is_refused(said: Any) -> None:
+    with pytest.raises(ValueError, match=r"'push' .*cannot be served"):
+        App(**said)
 
 
 def test_the_decorator_needs_no_arguments() -> None:

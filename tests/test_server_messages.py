@@ -6,6 +6,7 @@ Every message of every recording is made anew from its own values and compared, 
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from typing import Any
 
@@ -121,10 +122,31 @@ def test_an_error_that_the_app_means_is_told_as_the_version_does() -> None:
     assert error_of("5.1.0", error) == {"error": "'no'", "duration": None, "visible": False}
     assert error_of("3.50.2", error) == {"error": "'no'"}
     assert error_of("6.31.0", AppError("no", title="T")) == {
-        **newest,
-        "title": "T",
+        "error": "no",
+        "duration": 10,  # as gr.Error, which is given none
         "visible": True,
+        "title": "T",
     }
+
+
+class Mute(Exception):
+    """Says nothing, with an error."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def test_whatever_an_error_holds_it_is_told() -> None:
+    error = AppError(ValueError("why"), duration=math.inf)
+    told = {"error": "why", "duration": None, "visible": True, "title": "Error"}
+    assert error_of("6.31.0", error) == told
+    error.message = error.title = Mute()  # type: ignore[assignment]  # on purpose
+    assert error_of("6.31.0", error) == {**told, "error": "Mute", "title": "Mute"}
+    assert error_of("3.50.2", error) == {"error": "'Mute'"}
+    error.duration = "long"  # type: ignore[assignment]  # on purpose
+    assert error_of("6.31.0", error)["duration"] is None
+    shown = Messages(App(version="6.31.0", show_error=True))
+    assert shown.error_output(Mute())["error"] == "Mute"
 
 
 def test_a_hidden_error_of_a_generator_was_the_text_none_for_a_while() -> None:

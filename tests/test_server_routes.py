@@ -113,6 +113,17 @@ def test_a_query_that_is_missing_is_422() -> None:
         assert status_and_body(wire.get(f"/gradio_api/{target}")) == (422, {"detail": wanted})
 
 
+def test_a_method_called_websocket_is_none() -> None:
+    for version in ("3.50.2", "6.31.0"):
+        wire = wire_to(version)
+        prefix = wire.engine.app.api_prefix
+        conn = wire.ask("WEBSOCKET", f"{prefix}/queue/join")
+        assert wire.seen(conn, "POST").status in (404, 405)
+        assert wire.engine.next_event() is None
+        conn = wire.ask("WEBSOCKET", f"{prefix}/nothing")
+        assert status_and_body(wire.seen(conn, "POST")) == NOT_FOUND
+
+
 def test_of_a_query_given_twice_the_last_counts() -> None:
     wire = wire_to()
     wire.post("/gradio_api/queue/join", {"data": ["x"], "fn_index": 0, "session_hash": "b"})

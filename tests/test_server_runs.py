@@ -182,7 +182,7 @@ def test_a_failure_after_a_yield_has_no_title() -> None:
     talk.conversation.fail(job, AppError("no", title="T"), now=1)
     failed, *_ = talk.messages(stream)
     assert (failed["success"], failed["title"]) == (False, "T")
-    assert failed["output"] == {"error": "no", "duration": None, "visible": True, "title": "T"}
+    assert failed["output"] == {"error": "no", "duration": 10, "visible": True, "title": "T"}
     job, stream = begun(talk)
     talk.conversation.generate(job, ["a"], 1)
     talk.conversation.fail(job, now=2)
@@ -237,6 +237,20 @@ def test_a_value_that_json_cannot_say_leaves_the_job_as_it_was() -> None:
             verb()
     talk.conversation.generate(job, ["b"], 3)
     assert [m["output"]["data"] for m in talk.messages(stream)] == [["a"], [[["replace", [], "b"]]]]
+
+
+# Data
+
+
+@pytest.mark.parametrize(("sent", "given"), [(["a", "b", 3], ["a"]), (["a"], ["a"]), ([], [])])
+def test_values_for_which_there_is_no_parameter_are_ignored(
+    sent: list[Any], given: list[Any]
+) -> None:
+    talk = talk_with()
+    talk.join(*sent)
+    assert talk.submitted().data == given
+    talk.call("f", *sent, session_hash="other")
+    assert talk.submitted().data == given
 
 
 # State

@@ -65,6 +65,12 @@ def test_what_no_json_can_say_is_a_mistake(value: Any) -> None:
         plain(value)
 
 
+def test_a_number_that_no_json_can_hold_is_a_mistake() -> None:
+    assert plain(-(10**4000)) == -(10**4000)
+    with pytest.raises(LocalProtocolError, match="too large"):
+        plain([10**5000])
+
+
 def test_a_value_that_holds_itself_is_a_mistake() -> None:
     value: list[Any] = []
     value.append(value)

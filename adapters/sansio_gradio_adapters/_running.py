@@ -144,7 +144,11 @@ class _Working:
 
     def _bound(self, data: list[Any]) -> partial[Any]:
         function = self._function
-        if function.call is None or len(data) != len(function.parameters):
+        if function.call is None:
+            raise LocalProtocolError(
+                f"/{function.api_name} has no Python function: answer its events yourself."
+            )
+        if len(data) < len(function.parameters):
             count = len(function.parameters)
             raise LocalProtocolError(f"/{function.api_name} takes {count} values, not {len(data)}.")
         named = {slot.name: value for slot, value in zip(function.parameters, data, strict=True)}
@@ -167,7 +171,10 @@ class _Working:
         except asyncio.CancelledError:
             self._raised(None)
             raise
-        except Exception as error:
+        except KeyboardInterrupt as error:
+            self._raised(error)
+            raise
+        except BaseException as error:  # a SystemExit ends the job, as in a thread
             self._raised(error)
 
     def _task_done(self, task: asyncio.Task[None]) -> None:

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 import attrs
 
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.protocol.features import version_numbers
-from sansio_gradio.protocol.protocols import Traits, traits_of
+from sansio_gradio.protocol.protocols import Channel, Traits, traits_of
 from sansio_gradio.server.components import (
     JSON,
     STATE,
@@ -33,6 +33,8 @@ from sansio_gradio.server.run import Run
 from sansio_gradio.server.versions import Manner, covers, protocol_of, typical
 
 __all__ = ["App", "Function", "Slot", "describe"]
+
+_SERVED: Final = (Channel.WEBSOCKET, Channel.JOB_STREAM, Channel.SESSION_STREAM)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,7 +90,8 @@ class App:
     past the queue, too.
 
     Raises:
-        ValueError: there is no such protocol, or *version* is none.
+        ValueError: there is no such protocol, *version* is none, or it cannot be served: before
+            3.1.5 clients had to poll.
     """
 
     def __init__(
@@ -108,6 +111,11 @@ class App:
         spoken = protocol_of(self.version)
         self.protocol = spoken if protocol is None else protocol
         self.traits: Traits = traits_of(self.protocol)
+        if self.traits.channel not in _SERVED:
+            raise ValueError(
+                f"The protocol {self.protocol!r} (Gradio {self.version_text}) cannot be served:"
+                " give a version from 3.1.5 on."
+            )
         self.show_error = show_error
         self.concurrency_limit = concurrency_limit
         self.max_size = max_size

@@ -42,7 +42,8 @@ HTML: Final = "text/html; charset=utf-8"
 class JobSubmitted:
     """Run a job: its turn has come and its data is complete. Call ``start`` first.
 
-    ``data`` has one item for each parameter; State slots are filled in. ``queued`` is False for a
+    ``data`` has one item for each parameter, or fewer if the client sent fewer. State slots are
+    filled in. ``queued`` is False for a
     plain call: its result is its only message. ``headers`` are those of the client's request.
     """
 

@@ -9,6 +9,7 @@ the rest from recordings).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias, cast
 
@@ -20,6 +21,8 @@ from sansio_gradio.server.app import App
 from sansio_gradio.server.versions import Manner, filled, template
 
 __all__ = ["Messages", "OutputFields"]
+
+SHOWN_FOR: Final = 10  # seconds (gr.Error, gr.Info)
 
 OutputFields: TypeAlias = dict[str, Any]
 """The ``output`` of a message."""
@@ -92,18 +95,18 @@ class Messages:
         """The output of an error. An ``AppError`` is told whole, any other only if ``show_error``
         allows it. None: nothing is told."""
         if isinstance(error, AppError):
-            quoted = self._app.does(Manner.QUOTED_ERROR)
+            text = _text(error.message)
             made = {
-                "error": repr(error.message) if quoted else error.message,
-                "duration": error.duration,
-                "visible": error.visible,
-                "title": "Error" if error.title is None else error.title,
+                "error": repr(text) if self._app.does(Manner.QUOTED_ERROR) else text,
+                "duration": _seconds(error.duration) if error.is_duration_given else SHOWN_FOR,
+                "visible": error.visible is not False,
+                "title": "Error" if error.title is None else _text(error.title),
             }
             return filled(self._error, made)
         if not self._app.show_error or error is None:
             hidden_as_text = generating and self._app.does(Manner.HIDDEN_ERROR_IS_NONE)
             return {"error": "None" if hidden_as_text else None}
-        shown: OutputFields = {"error": str(error)}
+        shown: OutputFields = {"error": _text(error)}
         if self._app.does(Manner.SHOWN_ERROR_IS_VISIBLE):
             shown["visible"] = True
         return shown
@@ -113,6 +116,19 @@ class Messages:
         flagged = "session_not_found" in self._templates[Msg.UNEXPECTED_ERROR]
         text = "404: Not Found" if flagged else "404: Session not found."
         return self.make(Msg.UNEXPECTED_ERROR, message=text, session_not_found=True)
+
+
+def _text(value: object) -> str:
+    """The text of *value*, whatever a function has put there."""
+    try:
+        return str.__str__(str(value))
+    except Exception:  # of its own __str__: the error is told all the same
+        return type(value).__name__
+
+
+def _seconds(duration: object) -> float | None:
+    """How long an error is shown; None: until dismissed."""
+    return duration if isinstance(duration, int | float) and math.isfinite(duration) else None
 
 
 def _has_event_id(traits: Traits, kind: str) -> bool:

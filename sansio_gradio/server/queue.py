@@ -22,7 +22,7 @@ from sansio_gradio.server.requests import Submission
 from sansio_gradio.server.versions import Manner
 from sansio_gradio.wire.headers import Headers
 
-__all__ = ["Queue"]
+__all__ = ["Queue", "arguments"]
 
 DATA_WITHIN: Final = 60.0  # seconds (gradio@3.50.2 queueing.py: gather_event_data)
 DATA_WITHIN_STREAM: Final = 5.0  # gradio@4.0.2 queueing.py: Event.get_data
@@ -167,7 +167,7 @@ class Queue:
             JobSubmitted(
                 job=job.id,
                 function=job.function,
-                data=_with_states(job.submission.data or [], job.function, job.session),
+                data=arguments(job, job.submission.data or []),
                 session_hash=None if job.session is None else job.session.session_hash,
                 event_data=job.submission.event_data,
                 trigger_id=job.submission.trigger_id,
@@ -258,11 +258,16 @@ class Queue:
         self._channels.say(job, Msg.SEND_DATA)
 
 
-def _with_states(data: list[Any], function: Function, session: ServerSession | None) -> list[Any]:
-    """The data of a job, with the session's value in each State slot."""
-    data = list(data)
-    states = {} if session is None else session.states
-    for place, slot in enumerate(function.parameters[: len(data)]):
+def arguments(job: ServerJob, data: list[Any]) -> list[Any]:
+    """The *data* of a client for a job, with the session's value in each State slot.
+
+    Values for which the function has no parameter are ignored, as in Gradio.
+    """
+    assert job.function is not None
+    parameters = job.function.parameters
+    data = data[: len(parameters)]
+    states = {} if job.session is None else job.session.states
+    for place, slot in enumerate(parameters[: len(data)]):
         if slot.is_state:
             if slot.name not in states:
                 states[slot.name] = copy.deepcopy(slot.default)

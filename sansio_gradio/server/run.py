@@ -114,5 +114,5 @@ class Run:
         duration: float | None = 10,
         visible: bool = True,
     ) -> None:
-        title = level.capitalize() if title is None else title
+        text, title = str(text), level.capitalize() if title is None else title
         self._say(Logged(text=text, level=level, title=title, duration=duration, visible=visible))

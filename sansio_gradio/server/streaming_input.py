@@ -11,7 +11,7 @@ from sansio_gradio.protocol.states import Msg
 from sansio_gradio.server.channels import Channels
 from sansio_gradio.server.events import ChunkReceived, InputEnded
 from sansio_gradio.server.jobs import ServerJob
-from sansio_gradio.server.queue import Queue
+from sansio_gradio.server.queue import Queue, arguments
 from sansio_gradio.server.results import RunResults, function_of
 
 __all__ = ["CHUNK_WITHIN", "StreamingInputs"]
@@ -78,7 +78,7 @@ class StreamingInputs:
         self._deadlines.stop(job)
         chunks.is_awaited = False
         job.step_began = self._deadlines.now
-        self._queue.tell(ChunkReceived(job=job.id, data=chunks.next))
+        self._queue.tell(ChunkReceived(job=job.id, data=arguments(job, chunks.next)))
         chunks.next = None
 
     def _end_job(self, job: ServerJob, *, measured: bool = True) -> None:

@@ -15,6 +15,7 @@ from sansio_gradio.errors import LocalProtocolError
 __all__ = ["plain"]
 
 _MAX_DEPTH: Final = 256
+_MAX_BITS: Final = 14_000  # Python reads and writes up to 4300 digits
 
 
 def plain(value: Any, _depth: int = 0) -> Any:
@@ -31,6 +32,8 @@ def plain(value: Any, _depth: int = 0) -> Any:
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):
+        if value.bit_length() > _MAX_BITS:
+            raise LocalProtocolError("A number is too large for JSON: more than 4200 digits.")
         return int(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
