@@ -160,7 +160,7 @@ class AppError(GradioError, ValueError):
         message: object = None,
         *,
         title: str | None = None,
-        duration: float | None | NotGiven = NOT_GIVEN,
+        duration: float | NotGiven | None = NOT_GIVEN,
         visible: bool = True,
         **where: Any,
     ) -> None:

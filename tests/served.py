@@ -555,6 +555,14 @@ class Wire:
             self.settle()
         self.now = until
 
+    def pass_time_unread(self, seconds: float) -> None:
+        """Let time pass while no client reads."""
+        until = self.now + seconds
+        while (deadline := self.engine.next_deadline()) is not None and deadline <= until:
+            self.now = max(self.now, deadline)
+            self.engine.handle_timer(self.now)
+        self.now = until
+
     def ask(self, method: str, target: str, said: Any = None, **headers: str) -> int:
         """Send a request on a connection of its own; its number."""
         conn = self.connect()

@@ -493,7 +493,7 @@ def test_a_client_that_does_not_read_is_cut(traces: Traces) -> None:
         finally:
             traces.stopped.set()
 
-    with serve_in_thread(app, limits=ServerLimits(unsent=1_000_000)) as url:
+    with serve_in_thread(app, limits=ServerLimits(unsent=1_000_000, stall=0.2)) as url:
         caller = Caller(url)
         said = {"data": [1], "fn_index": 0, "session_hash": "s"}
         assert caller.ask("POST", "/queue/join", said)[0] == 200

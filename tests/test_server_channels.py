@@ -15,6 +15,7 @@ from sansio_gradio.server.app import App
 from sansio_gradio.server.channels import HEARTBEAT_EVERY, Channels
 from sansio_gradio.server.events import EndChannel, OpenChannel, SendAlive, SendMessage
 from sansio_gradio.server.jobs import ServerJob, ServerSession
+from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.messages import Messages
 
 MESSAGE: Any = {"msg": "log"}
@@ -24,7 +25,9 @@ class Harness:
     def __init__(self, version: str = "6.31.0") -> None:
         app = App(version=version)
         self.deadlines = Deadlines[Hashable]()
-        self.channels = Channels(app.traits, Messages(app), self.deadlines, 2)
+        self.channels = Channels(
+            app.traits, Messages(app), self.deadlines, ServerLimits(messages=2)
+        )
 
     def said(self) -> list[Any]:
         said: list[Any] = []
@@ -180,8 +183,10 @@ def test_every_message_is_delivered_once_in_order(kinds: list[str], streams: int
 
 def test_the_stream_that_takes_the_last_end_is_closed() -> None:
     late: Any = {"msg": "late"}
-    session = ServerSession("s", messages=deque([completed("a"), completed("b"), late]))
-    session.pending = {"a", "b"}
+    session = ServerSession("s", messages=deque())
+    for message in (completed("a"), completed("b"), late):
+        session.keep(message, 1)
+    session.pending = {"a": None, "b": None}
     harness = Harness("4.16.0")
     harness.channels.open_session_stream(1, session)
     said = [SendMessage(1, completed("a")), SendMessage(1, completed("b")), EndChannel(1)]
@@ -192,7 +197,8 @@ def test_the_stream_that_takes_the_last_end_is_closed() -> None:
 
 
 def test_an_end_without_a_name_is_nobodys() -> None:
-    session = ServerSession("s", messages=deque([completed(None)]), pending={"a"})
+    session = ServerSession("s", messages=deque(), pending={"a": None})
+    session.keep(completed(None), 1)
     harness = Harness()
     harness.channels.open_session_stream(1, session)
     assert harness.said() == [OpenChannel(1), SendMessage(1, completed(None))]

@@ -176,11 +176,12 @@ def test_a_client_that_does_not_read_overruns() -> None:
     peer.receive(request("GET", "/"))
     peer.open(())
     overrun = [peer.is_overrun]
-    peer.send(b"x" * 100)
-    overrun.append(peer.is_overrun)
+    for _ in range(2):  # the largest piece does not count
+        peer.send(b"x" * 100)
+        overrun.append(peer.is_overrun)
     peer.out.take(9999)
     overrun.append(peer.is_overrun)
-    assert overrun == [False, True, False]
+    assert overrun == [False, False, True, False]
     peer.send(b"x" * 200)
     peer.out.clear()
     assert not bool(peer.out)

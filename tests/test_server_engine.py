@@ -291,6 +291,7 @@ def test_what_follows_on_a_stream_that_is_cut_goes_nowhere() -> None:
     job = join(wire)
     wire.engine.connection_made(7, 0)
     wire.engine.receive_data(7, request("GET", STREAM), 0)
+    wire.engine.send(job, {"msg": "x" * 20_000})
     wire.engine.complete(job, ["x" * 20_000], now=0)
     assert wire.engine.next_command() is not None
     assert wire.engine.next_event() is None

@@ -18,7 +18,13 @@ from typing import Any, Final, cast
 
 from sansio_gradio.errors import AppError, JobCancelledError, LocalProtocolError
 from sansio_gradio.server.engine import ServerEngine
-from sansio_gradio.server.events import ChunkReceived, JobSubmitted, ServerEvent
+from sansio_gradio.server.events import (
+    ChunkReceived,
+    JobHeld,
+    JobReleased,
+    JobSubmitted,
+    ServerEvent,
+)
 from sansio_gradio.server.run import Logged, Run, Said
 
 _log: Final = logging.getLogger(__name__)
@@ -50,10 +56,15 @@ class Runner:
         if isinstance(event, JobSubmitted):
             self._working[event.job] = _Working(self, event)
         elif event.job in self._working:
+            working = self._working[event.job]
             if isinstance(event, ChunkReceived):
-                self._working[event.job].feed(event.data)
+                working.feed(event.data)
+            elif isinstance(event, JobHeld):
+                working.hold()
+            elif isinstance(event, JobReleased):
+                working.release()
             else:
-                self._working[event.job].cancel()
+                working.cancel()
 
     def ended(self, job: int) -> None:
         """A run has ended, its task or its thread with it."""
@@ -107,6 +118,9 @@ class _Working:
         self._job = submitted.job
         self._function = submitted.function
         self._cancelled = threading.Event()
+        # Both are set while the function may go on: one for its threads, one for its tasks.
+        self._released = (threading.Event(), asyncio.Event())
+        self.release()
         self._tasks: set[asyncio.Task[None]] = set()
         self._threads = 0
         self._run = Run(
@@ -135,9 +149,20 @@ class _Working:
             self._threads += 1
             self._runner.threads.call(partial(self._run_in_thread, call))
 
+    def hold(self) -> None:
+        """Let the function wait after its next output: its client is behind."""
+        for event in self._released:
+            event.clear()
+
+    def release(self) -> None:
+        """Let the function go on."""
+        for event in self._released:
+            event.set()
+
     def cancel(self) -> None:
         """Stop the run: nobody waits for it any more."""
         self._cancelled.set()
+        self.release()
         for task in self._tasks:
             task.cancel()
         self._ended_if_idle()
@@ -165,6 +190,7 @@ class _Working:
                 async with contextlib.aclosing(result):
                     async for value in result:
                         self._yielded(value)
+                        await self._released[1].wait()
                 self._completed()
             else:
                 self._returned(await result)
@@ -203,7 +229,7 @@ class _Working:
                 self._runner.loop.call_soon_threadsafe(self._thread_done)
 
     def _post(self, action: Callable[[], None]) -> None:
-        """Do something on the loop and wait for it.
+        """Do something on the loop and wait for it, and for a client that is behind.
 
         Raises:
             JobCancelledError: the run was cancelled, or the server is gone.
@@ -225,6 +251,7 @@ class _Working:
         except RuntimeError:
             raise JobCancelledError from None
         done.result()
+        self._released[0].wait()
 
     def _thread_done(self) -> None:
         self._threads -= 1
@@ -280,6 +307,7 @@ class _Working:
 
     def _raised(self, error: BaseException | None) -> None:
         self._cancelled.set()
+        self.release()
         if error is not None and not isinstance(error, AppError | JobCancelledError):
             _log.error("/%s raised", self._function.api_name, exc_info=error)
         self._engine.fail(self._job, error, now=self._now())

@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -28,13 +30,17 @@ from types import TracebackType
 from typing import Any, Final, Self, cast
 
 from sansio_gradio.server.app import App
-from sansio_gradio.server.engine import ServerEngine
+from sansio_gradio.server.engine import Disconnect, ServerEngine
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio_adapters._running import Runner
 
 __all__ = ["Server", "serve", "serve_in_thread"]
 
 _WRITE: Final = 256 * 1024
+_UNSENT: Final = 128 * 1024  # bytes that the system takes before the client has room for them
+_TURNS: Final = 2  # of the loop, in which it reads what has come
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Server:
@@ -144,9 +150,15 @@ class _Peer(asyncio.Protocol):
         self._core = core
         self._can_write = True
         self._closes = False
+        self._written = 0  # bytes
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        # A slow reader is seen to read: the system tells us of every such piece that was sent.
+        with contextlib.suppress(OSError, AttributeError):
+            sock = transport.get_extra_info("socket")
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
         self._conn = self._core.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -159,6 +171,8 @@ class _Peer(asyncio.Protocol):
         return True  # the engine says when to close
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._core.remove(self._conn, exc)
 
     def pause_writing(self) -> None:
@@ -168,11 +182,16 @@ class _Peer(asyncio.Protocol):
         self._can_write = True
         # Not now: asyncio calls this in the middle of sending, and would close the transport a
         # second time (selector_events.py: _write_ready).
-        asyncio.get_running_loop().call_soon(self.write)
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self.write()
+        self._core.step()  # a function may have been held up for this client
 
     def write(self) -> None:
         """Send what the engine has for this connection, while the transport takes it."""
         while self._can_write and (data := self._core.engine.data_to_send(self._conn, _WRITE)):
+            self._written += len(data)
             self._transport.write(data)
         if self._closes and self._can_write:
             self._transport.close()
@@ -181,9 +200,26 @@ class _Peer(asyncio.Protocol):
         """Close when everything is sent."""
         self._closes = True
         self.write()
+        self._look_later(self._taken())
 
     def abort(self) -> None:
+        """Close at once."""
         self._transport.abort()
+
+    def _taken(self) -> int:
+        """How many bytes the client has taken, as far as we know."""
+        return self._written - self._transport.get_write_buffer_size()
+
+    def _look_later(self, taken: int) -> None:
+        look = partial(self._look, taken)
+        self._timer = asyncio.get_running_loop().call_later(self._core.stall, look)
+
+    def _look(self, taken: int) -> None:
+        """Close at once if the client has not taken more than that since the last look."""
+        if self._taken() == taken:
+            self.abort()
+        else:
+            self._look_later(self._taken())
 
 
 class _Core:
@@ -196,7 +232,9 @@ class _Core:
         max_threads: int,
         limits: ServerLimits | None,
     ) -> None:
+        limits = limits or ServerLimits()
         self.now = loop.time
+        self.stall = limits.stall
         self.engine = ServerEngine(
             app, entropy=os.urandom, wall_offset=time.time() - loop.time(), limits=limits
         )
@@ -205,6 +243,7 @@ class _Core:
         self._peers: dict[int, _Peer] = {}
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._is_due = False  # the timer has passed; the engine is about to be told
 
     def add(self, peer: _Peer) -> int:
         conn = self._count
@@ -221,13 +260,33 @@ class _Core:
 
     def step(self) -> None:
         """Do what the engine asks for."""
-        while (event := self.engine.next_event()) is not None:
-            self._runner.handle(event)
+        event = self.engine.next_event()
+        while event is not None:
+            while event is not None:
+                self._runner.handle(event)
+                event = self.engine.next_event()
+            self._write()
+            event = self.engine.next_event()  # a client may have caught up
+        self._write()
+        while (command := self.engine.next_command()) is not None:
+            self._disconnect(command)
+        if not self._is_due:
+            self._set_timer()
+
+    def _write(self) -> None:
         for conn in self.engine.connections_with_data():
             self._peers[conn].write()
-        while (command := self.engine.next_command()) is not None:
-            if command.conn in self._peers:
-                self._peers[command.conn].close()
+
+    def _disconnect(self, command: Disconnect) -> None:
+        peer = self._peers.get(command.conn)
+        if command.why is not None:
+            _log.warning("a connection was cut: %s", command.why)
+        if peer is not None and command.at_once:
+            peer.abort()
+        elif peer is not None:
+            peer.close()
+
+    def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         deadline = self.engine.next_deadline()
@@ -244,6 +303,11 @@ class _Core:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _time_passed(self) -> None:
-        self.engine.handle_timer(self.now())
-        self.step()
+    def _time_passed(self, turns: int = _TURNS) -> None:
+        """Tell the engine the time, but first what has come until now: it may close idle ones."""
+        self._is_due = turns > 0
+        if self._is_due:
+            self._loop.call_soon(self._time_passed, turns - 1)
+        else:
+            self.engine.handle_timer(self.now())
+            self.step()

@@ -1,4 +1,4 @@
-"""Plain calls: a run without the queue, answered on the request itself.
+"""Plain calls: runs without the queue, answered on the request itself.
 
 From 3.3 to 3.50 the outputs of a generator are fetched one by one: each further call of the same
 function in the same session gets the next one.
@@ -6,8 +6,10 @@ function in the same session gets the next one.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Hashable
+from typing import Any, Final
 
+from sansio_gradio.deadlines import Deadlines
 from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.server.app import App, Function
 from sansio_gradio.server.channels import Channels
@@ -20,18 +22,32 @@ from sansio_gradio.server.results import RunResults
 
 __all__ = ["PlainCalls"]
 
+STEPS_AHEAD: Final = 100  # outputs that may wait for the client before the function is held up
+STEP_WITHIN: Final = 300.0  # seconds; servers keep an iterator as long as its session
+
 
 class PlainCalls:
-    """The plain calls of a server."""
+    """The plain calls of a server.
+
+    Deadlines: such a job is due when nobody has fetched its next output for long.
+    """
 
     def __init__(
-        self, app: App, queue: Queue, channels: Channels, messages: Messages, results: RunResults
+        self,
+        app: App,
+        *,
+        queue: Queue,
+        channels: Channels,
+        messages: Messages,
+        results: RunResults,
+        deadlines: Deadlines[Hashable],
     ) -> None:
         self._app = app
         self._queue = queue
         self._channels = channels
         self._messages = messages
         self._results = results
+        self._deadlines = deadlines
 
     def request(self, request: Request, function: Function, submission: Submission) -> None:
         """A client calls: run the function, or go on with the generator that it has called."""
@@ -69,6 +85,17 @@ class PlainCalls:
         if has_yielded:
             self._end_steps(job)
 
+    def is_behind(self, job: ServerJob) -> bool:
+        """Whether the client is behind with fetching outputs."""
+        return len(_answers_of(job).waiting) >= STEPS_AHEAD
+
+    def is_late(self, job: ServerJob) -> None:
+        """End a job whose outputs are not fetched: its deadline has passed."""
+        if _answers_of(job).is_complete:
+            self._queue.remove(job)
+        else:
+            self._queue.kill(job)
+
     def _end_steps(self, job: ServerJob) -> None:
         """A generator is over: the last request for a step gets nothing."""
         nothing = self._results.empty(job)
@@ -83,6 +110,8 @@ class PlainCalls:
 
     def _hand_out(self, job: ServerJob) -> None:
         answers = _answers_of(job)
+        self._channels.touch(job)
+        self._deadlines.stop(job)
         if job.exchange is not None and answers.waiting:
             status, body = answers.waiting.popleft()
             self._channels.leave(job.exchange)
@@ -90,6 +119,8 @@ class PlainCalls:
             job.exchange = None
         if answers.is_complete and not answers.waiting:
             self._queue.remove(job)
+        elif job.exchange is None:
+            self._deadlines.start(job, STEP_WITHIN)
 
 
 def _answers_of(job: ServerJob) -> Answers:

@@ -1,8 +1,9 @@
 """Event streams and WebSockets, by the number of their exchange.
 
 The messages of a job go to the job's own channel, or to its session. There they wait until a
-stream takes them. Each message goes to one stream only. The stream that takes the end of the
-session's last pending job is closed after it (gradio routes.py: queue_data_helper).
+stream takes them whose client is not behind. Each message goes to one stream only. The stream that
+takes the end of the session's last pending job is closed after it (gradio routes.py:
+queue_data_helper).
 """
 
 from __future__ import annotations
@@ -24,11 +25,15 @@ from sansio_gradio.server.events import (
     ServerCommand,
 )
 from sansio_gradio.server.jobs import ServerJob, ServerSession
+from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.messages import Messages
+from sansio_gradio.wire import json
 
 __all__ = ["HEARTBEAT_EVERY", "Channels", "Owner"]
 
 HEARTBEAT_EVERY: Final = 15.0  # seconds of a stream's own age (gradio routes.py)
+AHEAD: Final = 1000  # messages that may wait for a stream before the functions are held up
+STREAM_WITHIN: Final = 60.0  # seconds for a stream to come then
 
 Owner: TypeAlias = ServerJob | ServerSession | str
 """What a channel is for: one job, the messages of a session, or the sign of life of the session of
@@ -38,22 +43,34 @@ that name."""
 class Channels:
     """All open channels, and the commands for the transport.
 
-    Deadlines: an exchange is due when its next heartbeat is. A session is due at once when more
-    than *kept* of its messages wait: it is to be forgotten.
+    Deadlines: an exchange is due when its next heartbeat is. A session is due when it is to be
+    forgotten: when so many of its messages wait that its jobs are held up, and no stream comes for
+    them; or at once, when there are too many.
     """
 
     def __init__(
-        self, traits: Traits, messages: Messages, deadlines: Deadlines[Hashable], kept: int
+        self,
+        traits: Traits,
+        messages: Messages,
+        deadlines: Deadlines[Hashable],
+        limits: ServerLimits,
     ) -> None:
         self._traits = traits
         self._messages = messages
         self._deadlines = deadlines
-        self._kept = kept
+        self._limits = limits
+        self._behind: set[int] = set()  # exchanges
+        self._backlog: dict[ServerSession, None] = {}  # their messages may wait for a stream
+        self._touched: set[ServerJob | ServerSession] = set()
         self._owners: dict[int, Owner] = {}
         self._commands: deque[ServerCommand] = deque()
 
     def next_command(self) -> ServerCommand | None:
         """What the transport is to do next; None for now."""
+        while self._backlog and not self._commands:
+            session = next(iter(self._backlog))
+            if not self._deliver_kept(session):
+                del self._backlog[session]
         return self._commands.popleft() if self._commands else None
 
     # Channels
@@ -73,6 +90,7 @@ class Channels:
     def leave(self, exchange: int) -> Owner | None:
         """Forget an exchange, which is over. Returns what it was for."""
         self._deadlines.stop(exchange)
+        self._behind.discard(exchange)
         return self._owners.pop(exchange, None)
 
     def open_socket(self, exchange: int) -> None:
@@ -96,7 +114,12 @@ class Channels:
             return
         self.open_stream(exchange, session)
         session.streams.append(exchange)
-        self._deliver(session)
+        self._deadlines.stop(session)
+        self._backlog[session] = None
+        # What is more than that waits until it is known how the client reads.
+        least = session.size - self._limits.held_at
+        while session.messages and session.size > least and self._deliver_kept(session):
+            pass
 
     def beat(self, exchange: int) -> None:
         """Send a heartbeat: the deadline of this exchange has passed."""
@@ -121,7 +144,7 @@ class Channels:
 
     def close_streams(self, session: ServerSession) -> None:
         """End the streams of a session that is forgotten."""
-        session.messages = None
+        session.drop_messages()
         for exchange in session.streams:
             self.leave(exchange)
             self._turn_away(exchange)
@@ -149,29 +172,94 @@ class Channels:
         self._commands.append(SendMessage(exchange, message))
 
     def tell_session(self, session: ServerSession, message: Message) -> None:
-        """Send a message to the stream of the session whose turn it is."""
+        """Send a message to the stream of the session whose turn it is, or keep it for one."""
         if session.messages is None:
             return
-        session.messages.append(message)
-        self._deliver(session)
-        if len(session.messages) > self._kept:
+        exchange = None if session.messages else self._free_stream(session)
+        if exchange is not None:
+            self._deliver(session, exchange, message)
+            return
+        size = len(json.dumps(message))
+        is_too_much = session.size > self._limits.unsent
+        session.keep(message, size)
+        self._backlog[session] = None
+        if is_too_much or len(session.messages) > self._limits.messages:
             # Not forgotten at once: a verb does not end the job that it is for.
-            session.messages = None
+            session.drop_messages()
             self._deadlines.start(session, 0)
+        elif not session.is_full and self._is_above(session, 1):
+            session.is_full = True
+            self._touched.add(session)
+            if not session.streams:
+                self._deadlines.start(session, STREAM_WITHIN)
 
-    def _deliver(self, session: ServerSession) -> None:
-        while session.messages and session.streams:
+    def _is_above(self, session: ServerSession, part: float) -> bool:
+        """Whether more waits in a session than this part of what may."""
+        count = len(session.messages or ())
+        return count > AHEAD * part or session.size > self._limits.held_at * part
+
+    def _free_stream(self, session: ServerSession) -> int | None:
+        """The next stream of the session that takes a message: its client is not behind."""
+        for _ in session.streams:
             exchange = session.streams[0]
             session.streams.rotate(-1)
-            message = session.messages.popleft()
-            self.tell_channel(exchange, message)
-            if message.get("msg") == Msg.PROCESS_COMPLETED:
-                session.pending.discard(message.get("event_id") or "")
-                if not session.pending:
-                    session.streams.remove(exchange)
-                    if self._traits.close_stream:
-                        self.tell_channel(exchange, self._messages.make(CLOSE_STREAM))
-                    self.end(exchange)
+            if exchange not in self._behind:
+                return exchange
+        return None
+
+    def _deliver_kept(self, session: ServerSession) -> bool:
+        """Deliver a message that was kept. False: there is none, or no stream takes it."""
+        exchange = self._free_stream(session) if session.messages else None
+        if exchange is None:
+            return False
+        self._deliver(session, exchange, session.take())
+        if session.is_full and not self._is_above(session, 0.5):
+            session.is_full = False
+            self._touched.add(session)
+        return True
+
+    def _deliver(self, session: ServerSession, exchange: int, message: Message) -> None:
+        self.tell_channel(exchange, message)
+        if message.get("msg") == Msg.PROCESS_COMPLETED:
+            session.pending.pop(message.get("event_id") or "", None)
+            if not session.pending:
+                session.streams.remove(exchange)
+                if self._traits.close_stream:
+                    self.tell_channel(exchange, self._messages.make(CLOSE_STREAM))
+                self.end(exchange)
+
+    # Clients that are behind
+
+    def set_behind(self, exchange: int, is_behind: bool) -> None:
+        """Note whether more waits for the client of a channel than it should."""
+        owner = self._owners.get(exchange)
+        if isinstance(owner, ServerJob | ServerSession):
+            (self._behind.add if is_behind else self._behind.discard)(exchange)
+            self._touched.add(owner)
+            if isinstance(owner, ServerSession) and not is_behind:
+                self._backlog[owner] = None
+
+    def touch(self, job: ServerJob) -> None:
+        """Have it checked whether a job is to be held up."""
+        self._touched.add(job)
+
+    def take_touched(self) -> list[ServerJob]:
+        """The jobs of which it may have changed whether they are to be held up."""
+        jobs: dict[ServerJob, None] = {}
+        for touched in self._touched:
+            found = [touched] if isinstance(touched, ServerJob) else touched.jobs.values()
+            jobs.update(dict.fromkeys(found))
+        self._touched.clear()
+        return list(jobs)
+
+    def is_behind(self, job: ServerJob) -> bool:
+        """Whether the client of a queued job is behind with reading."""
+        if job.exchange is not None:
+            return job.exchange in self._behind
+        session = job.session
+        return session is not None and (
+            session.is_full or not self._behind.isdisjoint(session.streams)
+        )
 
     def _turn_away(self, exchange: int) -> None:
         self.tell_channel(exchange, self._messages.session_not_found())

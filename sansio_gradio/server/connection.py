@@ -43,7 +43,9 @@ class ServerConnection:
     """The connection that the caller knows by the number ``id``.
 
     ``is_busy``: a request is to be answered, or a stream or WebSocket is open. ``is_idle``: a
-    request was answered, and nothing has come since. ``out``: the bytes to be sent.
+    request was answered, and nothing has come since. ``is_behind``: more waits for the client than
+    it should. ``out``: the bytes to be sent. ``has_taken``: the client has taken some of them since
+    it was last looked at; ``stalled``: how often it had not.
     """
 
     id: int
@@ -51,6 +53,9 @@ class ServerConnection:
     is_busy: bool = False
     is_idle: bool = False
     is_closing: bool = False
+    is_behind: bool = False
+    has_taken: bool = False
+    stalled: int = 0
     _http: HTTPConnection = attrs.field(init=False)
     _socket: WebSocketConnection | None = attrs.field(default=None, init=False)
     # The bytes of a request that has not begun, which a WebSocket reads anew.
@@ -59,6 +64,7 @@ class ServerConnection:
     _body: list[bytes] = attrs.field(factory=list[bytes], init=False)
     _body_size: int = attrs.field(default=0, init=False)
     out: Outbox = attrs.field(factory=Outbox, init=False)
+    _largest: int = attrs.field(default=0, init=False)  # of the pieces since ``out`` was empty
 
     def __attrs_post_init__(self) -> None:
         self._http = HTTPConnection(Role.SERVER, max_header_size=self.limits.header)
@@ -75,8 +81,8 @@ class ServerConnection:
 
     @property
     def is_overrun(self) -> bool:
-        """Whether the client asks for more than it reads."""
-        return self.out.size > self.limits.unsent
+        """Whether too much waits, besides the largest piece."""
+        return self.out.size - self._largest > self.limits.unsent
 
     # Receiving
 
@@ -144,9 +150,9 @@ class ServerConnection:
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Answer a request, or refuse a WebSocket."""
         if self._socket is None:
-            self.out.put(self._http.send_response(status, headers, body))
+            self._put(self._http.send_response(status, headers, body))
         else:
-            self.out.put(self._socket.reject(status, headers, body))
+            self._put(self._socket.reject(status, headers, body))
 
     def open(self, headers: Headers) -> None:
         """Begin an event stream, or accept a WebSocket."""
@@ -158,10 +164,14 @@ class ServerConnection:
     def send(self, data: bytes) -> None:
         """Send an event of a stream, or a text. *data* is a single line."""
         if self._socket is None:
-            self.out.put(self._http.send_body(b"data: %b\n\n" % data))
+            self._put(self._http.send_body(b"data: %b\n\n" % data))
         else:
-            self.out.put(self._socket.send_text(data.decode()))
+            self._put(self._socket.send_text(data.decode()))
 
     def end(self) -> None:
         """End an event stream, or send a Close on a WebSocket."""
         self.out.put(self._http.end_body() if self._socket is None else self._socket.send_close())
+
+    def _put(self, data: bytes) -> None:
+        self._largest = max(self._largest if self.out else 0, len(data))
+        self.out.put(data)

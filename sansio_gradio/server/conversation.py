@@ -8,7 +8,7 @@ the functions that its events ask for:
     while command := conversation.next_command():
         ...            # SendResponse, OpenChannel, SendMessage, SendAlive or EndChannel
     while event := conversation.next_event():
-        ...            # JobSubmitted, JobAbandoned, ChunkReceived or InputEnded
+        ...            # JobSubmitted, JobAbandoned, JobHeld, JobReleased, ...
 
 Rule 1: a job may be over at any time, since its client may leave. Verbs for a job that is over do
 nothing. A number that no job ever had is a ``LocalProtocolError``.
@@ -58,10 +58,17 @@ class ServerConversation:
         # What is due: a job, a session, or the exchange of a stream (see there).
         deadlines = self._deadlines = Deadlines[Hashable]()
         messages = self._messages = Messages(app)
-        channels = self._channels = Channels(app.traits, messages, deadlines, limits.messages)
+        channels = self._channels = Channels(app.traits, messages, deadlines, limits)
         queue = self._queue = Queue(app, channels, deadlines, limits, entropy)
         results = self._results = RunResults(app, messages, deadlines)
-        self._calls = PlainCalls(app, queue, channels, messages, results)
+        self._calls = PlainCalls(
+            app,
+            queue=queue,
+            channels=channels,
+            messages=messages,
+            results=results,
+            deadlines=deadlines,
+        )
         self._inputs = StreamingInputs(queue, channels, results, deadlines)
         self._sockets = WebSocketJobs(app, queue, channels, deadlines)
         self._routes = Routes(
@@ -83,6 +90,9 @@ class ServerConversation:
 
     def next_event(self) -> ServerEvent | None:
         """What to run or stop next; None for now."""
+        for job in self._channels.take_touched():
+            is_behind = self._channels.is_behind if job.queued else self._calls.is_behind
+            self._queue.hold_up(job, is_behind(job))
         return self._queue.next_event()
 
     def next_deadline(self) -> float | None:
@@ -101,7 +111,9 @@ class ServerConversation:
                 self._channels.beat(cast("int", due))
 
     def _job_is_due(self, job: ServerJob) -> None:
-        if job.stage is Stage.GREETING:
+        if not job.queued:
+            self._calls.is_late(job)
+        elif job.stage is Stage.GREETING:
             self._sockets.break_off(job)
         elif job.stage is Stage.ASKED:
             self._queue.data_is_late(job)
@@ -136,14 +148,21 @@ class ServerConversation:
             for job in self._queue.sessions.jobs_of(owner):
                 self._inputs.end(job)
 
+    def set_behind(self, exchange: int, is_behind: bool) -> None:
+        """Say that too much waits for the client of a channel, or no longer.
+
+        Its jobs are held up meanwhile (``JobHeld``, ``JobReleased``).
+        """
+        self._channels.set_behind(exchange, is_behind)
+
     def _reader_gone(self, session: ServerSession, exchange: int) -> None:
         """Clean up as if the client had left for good (gradio queueing.py: clean_events)."""
         session.streams.remove(exchange)
-        session.messages = None
+        session.drop_messages()
         for job in session.newest_jobs():
             if job.exchange is None:
                 if job.stage is Stage.WAITING and self.app.does(Manner.CLEARS_DROPPED):
-                    session.pending.discard(job.event_id)
+                    session.pending.pop(job.event_id, None)
                 self._queue.kill(job)
 
     def stop(self, now: float) -> None:
@@ -165,6 +184,7 @@ class ServerConversation:
             return
         found.stage = Stage.RUNNING
         found.began = found.step_began = now
+        self._channels.touch(found)
         if found.queued:
             eta = self._queue.expected_seconds(found)
             self._channels.say(found, Msg.PROCESS_STARTS, eta=eta)

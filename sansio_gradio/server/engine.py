@@ -50,14 +50,21 @@ __all__ = ["Disconnect", "ServerEngine"]
 
 IDLE: Final = 5.0  # seconds between two requests (uvicorn's timeout_keep_alive)
 REQUEST_WITHIN: Final = 60.0  # seconds for a connection's first request to arrive whole
+LOOKS: Final = 4  # how often a stalled connection is looked at within ``ServerLimits.stall``
 CLOSE_WITHIN: Final = 20.0  # seconds for the answer to a Close (websockets' close_timeout)
 
 
 @attrs.frozen
 class Disconnect:
-    """Send what ``data_to_send`` still has, then close. No ``connection_lost`` is expected."""
+    """Send what ``data_to_send`` still has, then close. No ``connection_lost`` is expected.
+
+    ``at_once``: drop what you have not sent yet. The client does not take it, as ``why`` says. This
+    may follow another ``Disconnect`` of the same connection.
+    """
 
     conn: int
+    at_once: bool = False
+    why: str | None = None
 
 
 class ServerEngine:
@@ -85,6 +92,7 @@ class ServerEngine:
         # A connection serves one exchange at a time, so both have the same number.
         self._conversation = ServerConversation(app, entropy=entropy, limits=self._limits)
         self._deadlines = Deadlines[ServerConnection]()  # a connection is due to be closed
+        self._looks = Deadlines[ServerConnection]()  # or to be looked at: does it take anything?
         self._connections: dict[int, ServerConnection] = {}
         self._with_data: set[int] = set()
         self._answered: deque[ServerConnection] = deque()  # their next request may be here already
@@ -120,8 +128,10 @@ class ServerEngine:
         """The connection is closed. Nothing can be sent there any more."""
         self._deadlines.now = now
         connection = self._connections.pop(conn, None)
-        if connection is not None and not connection.is_closing:
-            self._leave(connection)
+        if connection is not None:
+            if not connection.is_closing:
+                self._leave(connection)
+            self._looks.stop(connection)
         self._with_data.discard(conn)
 
     def connections_with_data(self) -> list[int]:
@@ -136,10 +146,10 @@ class ServerEngine:
         if connection is None:
             return b""
         data = connection.out.take(max_bytes)
-        if not connection.out:
-            self._with_data.discard(conn)
-            if connection.is_closing:
-                del self._connections[conn]
+        connection.has_taken = True
+        self._note_data(connection)
+        if not connection.out and connection.is_closing:
+            del self._connections[conn]
         return data
 
     def next_command(self) -> Disconnect | None:
@@ -160,15 +170,19 @@ class ServerEngine:
     def next_deadline(self) -> float | None:
         """When to call ``handle_timer``, in monotonic seconds; None: not needed."""
         self._carry_out()
-        own, theirs = self._deadlines.next_deadline(), self._conversation.next_deadline()
-        return min((when for when in (own, theirs) if when is not None), default=None)
+        clocks = (self._deadlines, self._looks, self._conversation)
+        times = [clock.next_deadline() for clock in clocks]
+        return min((when for when in times if when is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
         """Time has passed. Call it when ``next_deadline`` is over."""
         self._deadlines.now = now
+        self._looks.now = now
         self._conversation.handle_timer(now)
         while (connection := self._deadlines.next_due()) is not None:
             self._close(connection)
+        while (connection := self._looks.next_due()) is not None:
+            self._look_at(connection)
 
     # The application
 
@@ -233,6 +247,8 @@ class ServerEngine:
         self._note_data(connection)
         now = self._deadlines.now
         for incoming in came:
+            if connection.is_closing:
+                return
             if isinstance(incoming, Request):
                 self._deadlines.stop(connection)
                 connection.is_busy = True
@@ -294,14 +310,33 @@ class ServerEngine:
             self._close(connection)
 
     def _note_data(self, connection: ServerConnection) -> None:
-        """Note whether a connection has something to be sent."""
+        """Note how much a connection has to send."""
         if connection.is_overrun and not connection.is_closing:
-            connection.out.clear()
-            self._close(connection)
-        if connection.out:
-            self._with_data.add(connection.id)
-        else:
+            self._cut(connection, f"more than {self._limits.unsent} bytes wait for the client")
+        if not connection.out:
             self._with_data.discard(connection.id)
+            self._looks.stop(connection)
+        elif connection.id not in self._with_data:
+            self._with_data.add(connection.id)
+            self._begin_to_look(connection)
+        size, held_at = connection.out.size, self._limits.held_at
+        if size > held_at if not connection.is_behind else size <= held_at // 2:
+            connection.is_behind = not connection.is_behind
+            self._conversation.set_behind(connection.id, connection.is_behind)
+
+    def _begin_to_look(self, connection: ServerConnection) -> None:
+        connection.stalled, connection.has_taken = 0, False
+        self._looks.now = self._deadlines.now
+        self._looks.start(connection, self._limits.stall / LOOKS)
+
+    def _look_at(self, connection: ServerConnection) -> None:
+        """See whether the client takes what is sent."""
+        connection.stalled = 0 if connection.has_taken else connection.stalled + 1
+        connection.has_taken = False
+        if connection.stalled > LOOKS:
+            self._cut(connection, f"it took nothing for {self._limits.stall:g} seconds")
+        else:
+            self._looks.start(connection, self._limits.stall / LOOKS)
 
     # The end of a connection
 
@@ -320,3 +355,13 @@ class ServerEngine:
             self._closing.append(Disconnect(connection.id))
             if not connection.out:
                 del self._connections[connection.id]
+
+    def _cut(self, connection: ServerConnection, why: str) -> None:
+        """Close a connection without sending what waits."""
+        connection.out.clear()
+        self._with_data.discard(connection.id)
+        self._looks.stop(connection)
+        if not connection.is_closing:
+            self._leave(connection)
+        self._closing.append(Disconnect(connection.id, at_once=True, why=why))
+        del self._connections[connection.id]

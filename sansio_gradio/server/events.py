@@ -24,6 +24,8 @@ __all__ = [
     "EndChannel",
     "InputEnded",
     "JobAbandoned",
+    "JobHeld",
+    "JobReleased",
     "JobSubmitted",
     "OpenChannel",
     "SendAlive",
@@ -65,6 +67,20 @@ class JobAbandoned:
 
 
 @attrs.frozen(kw_only=True)
+class JobHeld:
+    """Let the function wait after its next output: its client is behind with reading."""
+
+    job: int
+
+
+@attrs.frozen(kw_only=True)
+class JobReleased:
+    """Let the function go on, which was held: its client has caught up."""
+
+    job: int
+
+
+@attrs.frozen(kw_only=True)
 class ChunkReceived:
     """The next piece of a streaming input has come: answer it by ``generate``."""
 
@@ -79,7 +95,9 @@ class InputEnded:
     job: int
 
 
-ServerEvent: TypeAlias = JobSubmitted | JobAbandoned | ChunkReceived | InputEnded
+ServerEvent: TypeAlias = (
+    JobSubmitted | JobAbandoned | JobHeld | JobReleased | ChunkReceived | InputEnded
+)
 
 
 @attrs.frozen

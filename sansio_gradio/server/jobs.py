@@ -62,6 +62,7 @@ class ServerJob:
     began: float = 0.0  # when the run did
     step_began: float = 0.0  # when the work on the next output did
     last: OutputFields | None = None  # the newest output, with whole data
+    is_held: bool = False  # the application was told to let it wait
     answers: Answers | None = None  # of a plain call
     chunks: Chunks = attrs.field(factory=Chunks)  # of a streaming input
 
@@ -88,10 +89,33 @@ class ServerSession:
 
     session_hash: str
     messages: deque[Message] | None = None
-    pending: set[str] = attrs.field(factory=set[str])
+    sizes: deque[int] = attrs.field(factory=deque[int])  # of the messages, in bytes
+    size: int = 0  # of all messages
+    is_full: bool = False  # so many messages wait that its jobs do, too
+    pending: dict[str, None] = attrs.field(factory=dict[str, None])  # the oldest first
     streams: deque[int] = attrs.field(factory=deque[int])
     jobs: dict[int, ServerJob] = attrs.field(factory=dict[int, ServerJob])
     states: dict[str, Any] = attrs.field(factory=dict[str, Any])
+
+    def drop_messages(self) -> None:
+        """Forget what waits. No stream may be opened until the next join."""
+        self.messages = None
+        self.sizes.clear()
+        self.size = 0
+        self.is_full = False
+
+    def keep(self, message: Message, size: int) -> None:
+        """Let a message wait for a stream."""
+        assert self.messages is not None
+        self.messages.append(message)
+        self.sizes.append(size)
+        self.size += size
+
+    def take(self) -> Message:
+        """The message that has waited longest."""
+        assert self.messages
+        self.size -= self.sizes.popleft()
+        return self.messages.popleft()
 
     def newest_jobs(self) -> list[ServerJob]:
         """Its jobs, newest first, so that stopping all starts none."""
@@ -126,9 +150,6 @@ class Sessions:
             return None
         return self._sessions.pop(next(iter(self._sessions)))
 
-    def remove(self, session: ServerSession) -> bool:
-        """Remove a session. Returns False if it was gone already."""
-        if self._sessions.get(session.session_hash) is not session:
-            return False
+    def remove(self, session: ServerSession) -> None:
+        """Remove a session."""
         del self._sessions[session.session_hash]
-        return True

@@ -26,15 +26,27 @@ class ServerLimits:
     connections: int = attrs.field(default=10_000, validator=gt(0))
     """Connections (a count) at once."""
 
+    ahead: int = attrs.field(default=MIB, validator=gt(0))
+    """What may wait for a client before its functions are held up (``JobHeld``)."""
+
     unsent: int = attrs.field(default=64 * MIB, validator=gt(0))
-    """What may wait for a client that does not read, beyond the message in hand; then it is cut."""
+    """What may wait for a client, besides the largest message. Beyond it the connection is cut: the
+    functions were not held up."""
+
+    stall: float = attrs.field(default=20.0, validator=gt(0))
+    """Seconds. A connection is cut that takes nothing for so long, or a little longer, while
+    something waits. Precedent: uvicorn's ws_ping_timeout."""
 
     sessions: int = attrs.field(default=2000, validator=gt(0))
     """Sessions (a count) that are remembered. Gradio's own number (queueing.py: LRUCache)."""
 
     jobs: int = attrs.field(default=10_000, validator=gt(0))
-    """Jobs (a count) that wait or run. Plain calls, and WebSockets whose function is not known yet,
-    count as connections only."""
+    """Jobs (a count) that wait or run. Plain calls count as connections only."""
 
     messages: int = attrs.field(default=10_000, validator=gt(0))
     """Messages (a count) of a session that no stream takes. Beyond it the session is forgotten."""
+
+    @property
+    def held_at(self) -> int:
+        """Bytes that hold up the functions: ``ahead``, or half of ``unsent`` if that is less."""
+        return min(self.ahead, self.unsent // 2)

@@ -13,7 +13,13 @@ from sansio_gradio.protocol.protocols import Channel
 from sansio_gradio.protocol.states import Msg
 from sansio_gradio.server.app import App, Function
 from sansio_gradio.server.channels import Channels
-from sansio_gradio.server.events import JobAbandoned, JobSubmitted, ServerEvent
+from sansio_gradio.server.events import (
+    JobAbandoned,
+    JobHeld,
+    JobReleased,
+    JobSubmitted,
+    ServerEvent,
+)
 from sansio_gradio.server.jobs import Answers, ServerJob, ServerSession, Sessions, Stage
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.line import WaitingLine
@@ -54,6 +60,7 @@ class Queue:
         self._jobs: dict[int, ServerJob] = {}
         self._by_event: dict[str, ServerJob] = {}
         self._count = 0
+        self._queued = 0  # of the jobs
 
     def next_event(self) -> ServerEvent | None:
         """What the application is told next; None for now."""
@@ -71,6 +78,7 @@ class Queue:
         """Make a job. *exchange*: a channel of its own. *answers*: it is a plain call."""
         id, event_id = self._count, self._entropy(16).hex()
         self._count += 1
+        self._queued += answers is None
         job = ServerJob(
             id=id, event_id=event_id, headers=headers, exchange=exchange, answers=answers
         )
@@ -114,12 +122,24 @@ class Queue:
             self._end_session(surplus)
         return session
 
+    def await_end(self, session: ServerSession, job: ServerJob) -> None:
+        """Keep the session's stream open until it has taken the end of this job.
+
+        Jobs that died without a last message are forgotten when there are too many of them.
+        """
+        session.pending[job.event_id] = None
+        if len(session.pending) > self.limits.messages:
+            dead = next((id for id in session.pending if id not in self._by_event), None)
+            if dead is not None:
+                del session.pending[dead]
+
     def forget(self, session: ServerSession) -> None:
         """Forget a session, and stop its jobs."""
-        if self.sessions.remove(session):
-            self._end_session(session)
+        self.sessions.remove(session)
+        self._end_session(session)
 
     def _end_session(self, session: ServerSession) -> None:
+        self._deadlines.stop(session)
         self._channels.close_streams(session)
         for job in session.newest_jobs():
             self.kill(job)
@@ -135,7 +155,7 @@ class Queue:
         size = sum(len(line.waiting) for line in self._lines.values())
         limit = self._app.max_size
         if limit is None or size < limit:
-            if len(self._jobs) - asking < self.limits.jobs:
+            if self._queued - asking < self.limits.jobs:
                 return None
             limit = self.limits.jobs
         return f"Queue is full. Max size is {limit} and size is {size}."
@@ -204,6 +224,12 @@ class Queue:
         if not (on_socket and self._app.does(Manner.LEAVES_SOCKET_OPEN)):
             self._channels.end_of(job)
 
+    def hold_up(self, job: ServerJob, is_behind: bool) -> None:
+        """Tell the application if a job is to wait for its client, or to go on."""
+        if job.is_at_work and job.is_held is not is_behind:
+            job.is_held = is_behind
+            self.tell(JobHeld(job=job.id) if is_behind else JobReleased(job=job.id))
+
     def kill(self, job: ServerJob) -> None:
         """End a job without a last message."""
         if job.is_at_work:
@@ -218,6 +244,7 @@ class Queue:
         self._deadlines.stop(job)
         del self._jobs[job.id]
         del self._by_event[job.event_id]
+        self._queued -= job.queued
         if job.session is not None:
             del job.session.jobs[job.id]
         line = self._line_of.pop(job.id, None)

@@ -173,7 +173,7 @@ class Routes:
         self._queue.describe(job, function, submission)
         if session.messages is None:
             session.messages = deque()
-        session.pending.add(job.event_id)
+        self._queue.await_end(session, job)
         self._queue.enter(job)
         return SendResponse(request.exchange, 200, {"event_id": job.event_id})
 
