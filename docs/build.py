@@ -51,6 +51,7 @@ _FEATURES = {
     Feature.SEND_HASH: "the WebSocket asks who is there (`send_hash`)",
     Feature.QUEUES_ALL: "the queue takes functions that are not queued, too",
     Feature.RESET_BY_EVENT: '`POST /reset {"event_id"}` stops a job',
+    Feature.APP_ID: "`GET /app_id`",
     Feature.CALL: "`POST /call/{api_name}`",
     Feature.HEARTBEAT: "`GET /heartbeat/{session_hash}`",
     Feature.CANCEL: "`POST /cancel` stops a job",
