@@ -55,9 +55,12 @@ class Limits:
     """Calls past the queue (a count) under way at one host; more wait. Precedent: a server runs 40
     functions at a time (gradio@6.31.0 blocks.py: launch, ``max_threads``)."""
 
-    websockets: int = attrs.field(default=200, validator=gt(0))
-    """Jobs (a count) of one session under way on WebSockets of their own; more wait their turn, in
-    order. Precedent: gradio_client has 40 at once; a process may often open 1024 files."""
+    job_connections: int = attrs.field(default=40, validator=gt(0))
+    """Jobs (a count) of one session under way that need a connection each: WebSockets of Gradio 3,
+    streams of Gradio 4.0 to 4.8 and of ``/call``, isolated jobs. More wait their turn, in order.
+    Each session counts for itself: with many, give each less, so that all together stay below
+    the files that a process may open (256 on macOS, often 1024). Precedent: gradio_client has 40
+    at once."""
 
 
 @attrs.frozen(kw_only=True)

@@ -193,10 +193,12 @@ import resource
 limits = resource.RLIMIT_NOFILE, (225, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 resource.setrlimit(*limits)
 sys.path.append({str(ROOT / "tests")!r})
+from sansio_gradio import Limits
 from worlds import WORLDS
 
 async def play():
-    async with WORLDS[name].client(url) as client:
+    limits = Limits(job_connections=200)
+    async with WORLDS[name].client(url, limits=limits) as client:
         jobs = [client.submit(str(n), api_name="/meet") for n in range(400)]
         print(*[await job for job in jobs])
 
@@ -218,3 +220,32 @@ def test_jobs_with_a_websocket_each_do_not_run_out_of_files(world: str) -> None:
 
     with serve_in_thread(app) as url:
         assert run(CROWD, url, world).split() == [str(number) for number in range(400)]
+
+
+SEVERAL = f"""
+import contextlib, itertools, resource
+limits = resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+resource.setrlimit(*limits)
+sys.path.append({str(ROOT / "tests")!r})
+from worlds import WORLDS
+
+async def play():
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(WORLDS[name].client(url)) for _ in range(3)]
+        jobs = [
+            client.submit(str(number), api_name="/echo")
+            for number, client in enumerate(itertools.chain(*[clients] * 200))
+        ]
+        print(*[await job for job in jobs])
+
+WORLDS[name].run(play)
+"""
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("version", ["3.50.2", "4.0.2"])
+def test_jobs_of_several_clients_do_not_run_out_of_files(version: str, world: str) -> None:
+    with serve_in_thread(Lively(version=version).app) as url:
+        assert run(SEVERAL, url, world).split() == [str(number) for number in range(600)]

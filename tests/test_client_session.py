@@ -302,7 +302,7 @@ def test_where_jobs_get_lost_in_line_they_wait_here(version: str) -> None:
 
 def crowd(count: int, **options: Any) -> tuple[Talk, list[int], list[OpenWebSocket]]:
     """So many jobs on a server with WebSockets, two of which may be open at once."""
-    talk = Talk(app(None, "3.16.2"), limits=Limits(websockets=2))
+    talk = Talk(app(None, "3.16.2"), limits=Limits(job_connections=2))
     jobs = [talk.conversation.submit("x", fn_index=ECHO, **options) for _ in range(count)]
     return talk, jobs, opened(talk)
 
@@ -337,7 +337,7 @@ def test_a_job_is_given_up_while_it_waits_for_a_websocket() -> None:
 
 
 def test_the_deadline_of_a_job_passes_while_it_waits_for_a_websocket() -> None:
-    talk = Talk(app(None, "3.16.2"), limits=Limits(websockets=1))
+    talk = Talk(app(None, "3.16.2"), limits=Limits(job_connections=1))
     talk.conversation.submit("x", fn_index=ECHO)
     late = talk.conversation.submit("x", fn_index=ECHO, timeout=5.0)
     (socket,) = opened(talk)
@@ -386,6 +386,30 @@ def test_closing_opens_no_further_websocket() -> None:
     assert opened(talk) == []
     for job in jobs:
         assert isinstance(talk.last_of(job), JobCancelled)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "version", "spoken", "isolated"),
+    [
+        ("sse", "4.0.2", None, False),
+        ("sse_v3", "6.31.0", "call", False),
+        ("sse_v3", "6.31.0", None, True),
+    ],
+)
+def test_streams_of_jobs_are_limited_as_websockets_are(
+    protocol: str, version: str, spoken: str | None, isolated: bool
+) -> None:
+    limits = Limits(job_connections=2)
+    talk = Talk(app(protocol, version), protocol=spoken, limits=limits)
+    jobs = [talk.conversation.submit("x", fn_index=ECHO, isolated=isolated) for _ in range(4)]
+    assert len(talk.new()) == 2
+    assert talk.conversation.cancel(jobs[3])
+    talk.conversation.cancel(jobs[0])
+    talk.sleep(61.0)  # until the server's word on it is not waited for any more
+    assert len(talk.ends_of(jobs[0])) == 1
+    asked = [one for one in talk.asked if isinstance(one, SendRequest)]
+    begun = {"queue/join", "call/echo"}
+    assert len([one for one in asked if any(path in one.url for path in begun)]) == 3
 
 
 def test_past_the_queue_and_on_other_servers_nobody_waits_for_others() -> None:

@@ -10,17 +10,24 @@ So whoever is called finds the engine at rest, and may ask it for more.
 from __future__ import annotations
 
 import copy
+import logging
 import os
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from sansio_gradio.client.call import Call
 from sansio_gradio.client.commands import Observe
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.client.retry import Retry
-from sansio_gradio.errors import ConnectionLost, GradioError, JobCancelledError, LocalProtocolError
+from sansio_gradio.errors import (
+    ConnectionLost,
+    GradioError,
+    JobCancelledError,
+    LocalProtocolError,
+    unforeseen,
+)
 from sansio_gradio.events import (
     Accepted,
     Connected,
@@ -43,6 +50,8 @@ from sansio_gradio.wire.url import space_url
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, Signal
 from sansio_gradio_adapters._streams import Streams
+
+_log: Final = logging.getLogger(__name__)
 
 
 class ClientCore:
@@ -70,7 +79,7 @@ class ClientCore:
             wall_offset=time.time() - time.monotonic(),
             limits=limits,
             timeouts=timeouts,
-            observe=observe,
+            observe=observe and _told_of_faults(observe),
             strict=strict,
             json_loads=json_loads,
         )
@@ -257,7 +266,18 @@ class ClientCore:
             raise error
 
     def receive(self, event: Event) -> None:
-        """The sink of the session's events."""
+        """The sink of the session's events. A fault ends the job that it came up with."""
+        try:
+            self._take(event)
+        except Exception as error:  # a fault of ours, which is no affair of the other jobs
+            _log.exception("an event could not be taken: %s", type(event).__name__)
+            record = self.jobs.pop(getattr(event, "job", None) or 0, None)
+            if record is not None and record.id is not None:
+                record.add_end(unforeseen(error))
+                self.touch(record)
+                self.session.cancel(record.id)
+
+    def _take(self, event: Event) -> None:
         match event:
             case MessageReceived():
                 self._record(event.job).add_message(event.message)
@@ -311,7 +331,10 @@ class ClientCore:
             self.streams.publish()
             for record in list(self._touched):
                 self._touched.pop(record, None)
-                record.publish()
+                try:
+                    record.publish()
+                except Exception:  # a fault of ours, which is no affair of the other jobs
+                    _log.exception("what job %s has come to could not be told", record.id)
             if self._has_news:
                 self._has_news = False
                 self.changed.notify()
@@ -385,3 +408,16 @@ def _address(src: str) -> str:
         raise LocalProtocolError(
             f"{src!r} is neither a URL (http://...) nor a Space (owner/name).", phase="connect"
         ) from None
+
+
+def _told_of_faults(observe: Observe) -> Observe:
+    """*observe*, whose faults are logged: the engine tells it no more after the first."""
+
+    def look(now: float, conn: int | None, direction: str, what: Any) -> None:
+        try:
+            observe(now, conn, direction, what)
+        except Exception:
+            _log.exception("observe has raised, and is told no more")
+            raise
+
+    return look

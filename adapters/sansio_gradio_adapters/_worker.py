@@ -11,6 +11,7 @@ Rule 3: this thread must not wait for itself: what would is refused.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     import ssl
 
 T = TypeVar("T")
+
+_log: Final = logging.getLogger(__name__)
 _Note: TypeAlias = tuple[Callable[[], object], Callable[[BaseException], object]]
 
 
@@ -188,7 +191,10 @@ class Worker:
     def _read_notes(self) -> None:
         while self._notes:
             note, _ = self._notes.popleft()
-            note()
+            try:
+                note()
+            except Exception:  # a fault of ours, which is no affair of the other notes
+                _log.exception("what was asked of the client could not be done")
 
     def _refuse_notes(self) -> None:
         while self._notes:

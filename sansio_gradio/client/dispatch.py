@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from sansio_gradio.client.call import Call
 from sansio_gradio.client.call_stream import CallStream
 from sansio_gradio.client.context import Context
 from sansio_gradio.client.job import Carrier, Job
@@ -12,6 +13,7 @@ from sansio_gradio.client.job_channel import JobChannel
 from sansio_gradio.client.plain_call import PlainCall
 from sansio_gradio.client.polling import Polling
 from sansio_gradio.client.session_stream import SessionStream
+from sansio_gradio.protocol.app_info import Endpoint
 from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.protocols import Channel
 
@@ -21,6 +23,8 @@ _CARRIERS: Final[Mapping[Channel, Callable[[Context, Job], Carrier]]] = {
     Channel.WEBSOCKET: JobChannel,
     Channel.JOB_STREAM: JobChannel,
 }
+
+_OWN: Final = frozenset({Channel.WEBSOCKET, Channel.JOB_STREAM, Channel.CALL_STREAM})
 
 
 class Dispatch:
@@ -39,7 +43,7 @@ class Dispatch:
         job.session_hash = self._context.new_hash() if own else self.session_hash
         if job.no_socket is not None and channel is Channel.WEBSOCKET:
             job.start(PlainCall(context, job, job.no_socket))
-        elif self._is_past_the_queue(job):
+        elif self._is_past_the_queue(job.endpoint):
             job.start(PlainCall(context, job))
         elif channel in _CARRIERS:
             job.start(_CARRIERS[channel](context, job))
@@ -77,13 +81,17 @@ class Dispatch:
         if self._main is not None:
             self._main.close()
 
-    def _is_past_the_queue(self, job: Job) -> bool:
-        if job.endpoint.queue or self._context.traits.channel is Channel.CALL_STREAM:
+    def needs_connection(self, call: Call, endpoint: Endpoint) -> bool:
+        """Whether a job has a connection of its own for as long as it runs."""
+        channel = self._context.traits.channel
+        has_own = channel in _OWN or (channel is Channel.SESSION_STREAM and call.isolated)
+        return has_own and not self._is_past_the_queue(endpoint)
+
+    def _is_past_the_queue(self, endpoint: Endpoint) -> bool:
+        if endpoint.queue or self._context.traits.channel is Channel.CALL_STREAM:
             return False
         # A plain POST gets no more than the first output of a generator from 4.0 on.
-        return not (
-            job.endpoint.is_generator and has(self._context.app.version, Feature.QUEUES_ALL)
-        )
+        return not (endpoint.is_generator and has(self._context.app.version, Feature.QUEUES_ALL))
 
     def _wants_own_session(self, job: Job, others: Iterable[Job]) -> bool:
         """Whether *job* must not share a session: its generator would be mixed up with another's.

@@ -23,7 +23,7 @@ from sansio_gradio.events import Connected, ConnectingFailed, JobCancelled, JobF
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.features import Feature, has
-from sansio_gradio.protocol.protocols import PROTOCOLS, Channel, Handover, detect, spoken
+from sansio_gradio.protocol.protocols import PROTOCOLS, Handover, detect, spoken
 from sansio_gradio.wire.headers import Fields, Headers, checked, overlaid, pairs
 from sansio_gradio.wire.json import loads
 from sansio_gradio.wire.url import api_base, app_base
@@ -108,7 +108,7 @@ class Session:
         self._context.take_back = self._take_back
         self._context.exchanges.give_cookies(page, pairs(cookies))
         self._jobs: dict[int, Job] = {}
-        self._line = Line(limits.websockets)
+        self._line = Line(limits.job_connections)
         self._held: dict[int, Job] = {}  # in the middle of a run; they go on if the app is the same
         self._last_job = 0
         self._seen: AppInfo | None = None  # whose numbers the application has
@@ -349,7 +349,7 @@ class Session:
         context.traits = spoken(self.protocol)
         context.base = api_base(self._discovery.page, app.api_prefix)
         self._dispatch.go_on(context, renew=is_new)
-        at_once = 1 if has(app.version, Feature.LOST_IN_LINE) else context.limits.websockets
+        at_once = 1 if has(app.version, Feature.LOST_IN_LINE) else context.limits.job_connections
         self._line.at_once = at_once
         if (name := app.protocol_name) is not None and name not in PROTOCOLS:
             context.anomaly(f"an unknown protocol, spoken to as the newest: {name!r}")
@@ -412,7 +412,7 @@ class Session:
         except Exception as error:  # see ``Context.fault``
             self._fail_unstarted(job, self._context.fault(error, job=job.id))
             return
-        has_turns = traits.channel is Channel.WEBSOCKET and endpoint.queue
+        has_turns = self._dispatch.needs_connection(call, endpoint)
         if self._line.lets_go(job, has_turns=has_turns):
             job.begin(self._context, endpoint, data, self._over)
             try:
