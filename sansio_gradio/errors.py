@@ -100,6 +100,12 @@ class LocalProtocolError(ProtocolError):
     default_message = "This cannot be asked."
 
 
+class OptionError(LocalProtocolError, ValueError):
+    """An option has a value that it cannot have, such as a timeout of less than nothing."""
+
+    default_message = "This option cannot have this value."
+
+
 class RemoteProtocolError(ProtocolError, ConnectionError):
     """The server, or something between, answered what no Gradio server says."""
 

@@ -5,62 +5,61 @@ The server is untrusted, so no buffer grows and nothing waits without one of the
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
-from attrs.validators import ge, gt
+
+from sansio_gradio.given import count, refused, seconds
 
 MIB = 1024 * 1024
-
-
-def _positive(_: object, field: attrs.Attribute[Any], value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise ValueError(f"{field.name} is in seconds, more than 0, or None; not {value!r}")
 
 
 @attrs.frozen(kw_only=True)
 class Limits:
     """Bounds on what is kept in memory, in bytes unless said otherwise."""
 
-    message: int = attrs.field(default=64 * MIB, validator=gt(0))
+    message: int = 64 * MIB
     """One message: a server-sent event, a WebSocket message. Precedent: none of the official
     clients has any; websockets' default is 1 MiB, too small for images in base64."""
 
-    answer: int = attrs.field(default=64 * MIB, validator=gt(0))
+    answer: int = 64 * MIB
     """The body of one ordinary answer: ``/config``, ``/info``, a join, a call past the queue."""
 
-    header: int = attrs.field(default=64 * 1024, validator=gt(0))
+    header: int = 64 * 1024
     """The head of one HTTP answer. Precedent: 100 KiB in curl, 64 KiB in nginx."""
 
-    json_depth: int = attrs.field(default=512, validator=gt(0))
+    json_depth: int = 512
     """Nested containers in one JSON text."""
 
-    early_messages: int = attrs.field(default=10_000, validator=gt(0))
+    early_messages: int = 10_000
     """Messages (a count) held for jobs whose join is not answered yet, on one stream; together they
     may be as long as one ``message``."""
 
-    kept_outputs: int = attrs.field(default=16 * MIB, validator=gt(0))
+    kept_outputs: int = 16 * MIB
     """What one job has yielded, as received, for whoever reads it and for a failure's ``outputs``:
     the oldest is dropped first, the newest never. The adapters keep as much of its status updates,
     and as much of the messages that a ``stream_messages`` has not taken yet."""
 
-    redirects: int = attrs.field(default=5, validator=ge(0))
+    redirects: int = 5
     """Redirects (a count) followed for one request. Precedent: 10 in Go, 20 in browsers."""
 
-    connections: int = attrs.field(default=8, validator=gt(0))
+    connections: int = 8
     """Connections (a count) for ordinary requests to one host; streams and calls are counted apart.
     Precedent: browsers open 6."""
 
-    calls: int = attrs.field(default=40, validator=gt(0))
+    calls: int = 40
     """Calls past the queue (a count) under way at one host; more wait. Precedent: a server runs 40
     functions at a time (gradio@6.31.0 blocks.py: launch, ``max_threads``)."""
 
-    job_connections: int = attrs.field(default=40, validator=gt(0))
+    job_connections: int = 40
     """Jobs (a count) of one session under way that need a connection each: WebSockets of Gradio 3,
     streams of Gradio 4.0 to 4.8 and of ``/call``, isolated jobs. More wait their turn, in order.
     Each session counts for itself: with many, give each less, so that all together stay below
     the files that a process may open (256 on macOS, often 1024). Precedent: gradio_client has 40
     at once."""
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in attrs.asdict(self, recurse=False).items():
+            least = 0 if name == "redirects" else 1
+            object.__setattr__(self, name, count(value, name, least=least))
 
 
 @attrs.frozen(kw_only=True)
@@ -70,28 +69,36 @@ class Timeouts:
     What runs out ends in a ``DeadlineExceeded`` whose ``phase`` is the name of the field.
     """
 
-    connect: float | None = attrs.field(default=10.0, validator=_positive)
+    connect: float | None = 10.0
     """Finding the address and making one connection."""
 
-    tls: float | None = attrs.field(default=10.0, validator=_positive)
+    tls: float | None = 10.0
     """The TLS handshake."""
 
-    request: float | None = attrs.field(default=30.0, validator=_positive)
+    request: float | None = 30.0
     """One ordinary request, from asking to the last byte of the answer, however it drips."""
 
-    join: float | None = attrs.field(default=60.0, validator=_positive)
+    join: float | None = 60.0
     """Handing a job in: servers validate and store large inputs before they answer."""
 
-    send: float | None = attrs.field(default=30.0, validator=_positive)
+    send: float | None = 30.0
     """Handing over data that the server asked for, or waiting for a stream to send it to."""
 
-    stream_idle: float | None = attrs.field(default=60.0, validator=_positive)
+    stream_idle: float | None = 60.0
     """Silence on the stream of a session, or of ``/call``, that has jobs under way and is not
     paused. Servers since 4.9 send a heartbeat every 15 s (before, one connection a job: there it
     does not apply)."""
 
-    job: float | None = attrs.field(default=None, validator=_positive)
+    job: float | None = None
     """A whole job, from submitting to its end."""
 
-    close: float | None = attrs.field(default=2.0, validator=_positive)
+    close: float | None = 2.0
     """Telling the server goodbye, when closing or cancelling."""
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in attrs.asdict(self, recurse=False).items():
+            if value is not None:
+                found = seconds(value, name)
+                if not found:
+                    raise refused(value, name, "in seconds, more than 0, or None")
+                object.__setattr__(self, name, found)

@@ -69,15 +69,6 @@ def test_behind_the_end_of_the_input_there_is_nothing() -> None:
     assert [chunk.data for chunk in handed] == [None]
 
 
-def test_a_piece_that_is_no_json_is_refused_at_once_and_counts_for_nothing() -> None:
-    given, handed = streaming()
-    with pytest.raises(LocalProtocolError):
-        given.add([object()])
-    given.asked()
-    assert handed == []
-    assert given.add(["one"]) == 1
-
-
 def test_pieces_that_came_before_the_app_was_known_are_bound_when_it_is() -> None:
     given, handed = StreamingInput(), list[Chunk]()
     given.add(["one"])

@@ -364,18 +364,6 @@ def test_signs_of_life_are_no_messages_of_the_job() -> None:
     assert len(talk.of(MessageReceived)) == 2
 
 
-def test_what_cannot_be_sent_fails_the_job_when_it_is_asked_for() -> None:
-    talk = on_ws()
-    job, socket = opened(talk, float("nan"))
-    talk.send(socket, HASH)
-    talk.text()
-    talk.send(socket, ASK)
-    error = talk.failure_of(job)
-    assert isinstance(error, LocalProtocolError)
-    assert "JSON" in error.message
-    assert talk.aborted() == [socket.id]
-
-
 def test_concurrent_generators_of_one_function_get_sessions_of_their_own() -> None:
     talk = on_ws()
     main = talk.conversation.session_hash

@@ -154,10 +154,8 @@ def test_an_answer_is_read_within_the_limits_and_by_the_parser_given() -> None:
 
 def test_what_cannot_be_sent_is_not_sent() -> None:
     talk = unqueued()
-    job = talk.conversation.submit({1, 2}, fn_index=PLAIN)
-    error = talk.failure_of(job)
-    assert isinstance(error, LocalProtocolError)
-    assert "JSON" in error.message
+    with pytest.raises(LocalProtocolError, match="JSON"):
+        talk.conversation.submit({1, 2}, fn_index=PLAIN)
     assert talk.new() == []
 
 

@@ -248,11 +248,10 @@ def test_a_job_that_is_over_has_no_deadline_left() -> None:
 
 
 @pytest.mark.parametrize("fn_index", [PLAIN, ECHO])
-def test_what_is_no_json_ends_its_job(fn_index: int) -> None:
+def test_what_is_no_json_begins_no_job(fn_index: int) -> None:
     talk = Talk(app())
-    job = talk.conversation.submit(object(), fn_index=fn_index)
-    error = talk.failure_of(job)
-    assert type(error) is LocalProtocolError
+    with pytest.raises(LocalProtocolError, match=r"JSON.*args\[0\]"):
+        talk.conversation.submit(object(), fn_index=fn_index)
     assert talk.new() == []
 
 
@@ -482,6 +481,24 @@ def test_an_endpoint_that_takes_its_input_all_at_once_takes_no_pieces() -> None:
             verb()
     talk.send(stream, completed(1, event_id="a"))
     assert talk.data_of(job) == (1,)
+
+
+def test_a_piece_is_copied_and_what_is_no_json_counts_for_nothing() -> None:
+    talk = Talk(app())
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    for wrong in (object(), float("nan"), {(): 1}):
+        with pytest.raises(LocalProtocolError, match=r"chunk\[1\]"):
+            talk.conversation.send(job, "a", wrong)
+    piece = {"a": ["as it was"]}
+    assert talk.conversation.send(job, piece) == 1
+    piece["a"].append("and is")
+    talk.answer(talk.request(JOIN), {"event_id": "a"})
+    stream = talk.request(DATA)
+    talk.open(stream)
+    message = {"msg": "process_streaming", "event_id": "a", "output": {"data": [1]}}
+    talk.send(stream, starts("a"), message)
+    sent = json.loads(talk.request("/stream/a").body or b"")
+    assert sent["data"] == [{"a": ["as it was"]}]
 
 
 def test_a_piece_is_refused_at_once_where_only_the_arguments_are_not_known_yet() -> None:

@@ -263,6 +263,7 @@ class Array:
         ((1, (2,)), b"[1,[2]]"),
         ([Colour.RED], b"[1]"),
         (OrderedDict(b=1, a=2), b'{"b":1,"a":2}'),
+        ({1: 2, None: 3, False: 4, 1.5: 5}, b'{"1":2,"null":3,"false":4,"1.5":5}'),
         (10**30, b"1" + b"0" * 30),
         ("\ud83d", rb'"\ud83d"'),
         ({"\udc80": "ä"}, rb'{"\udc80":"\u00e4"}'),
@@ -287,9 +288,6 @@ circle.append({"a": circle})
         ([(Array(),), float("nan")], "Array is not JSON serializable at [0][0]"),
         ([0, float("nan")], "Out of range float"),
         ({"a": float("-inf")}, "Out of range float"),
-        ({1: 2}, "a key must be text, not 1"),
-        ({"a": [{"b": 0, None: 2}]}, "a key must be text, not None"),
-        ({"a": ({True: 2},)}, "a key must be text, not True"),
         ({"a": [{(1, 2): 2}]}, "tuple at ['a'][0]"),
         ({"a": 1, "b": circle}, "Circular reference"),
         ([10**5000], "digits"),
@@ -335,7 +333,7 @@ def test_what_is_written_reads_as_the_same(value: object) -> None:
 
 def carries_what_json_cannot(value: object) -> bool:
     if isinstance(value, dict):
-        return any(not isinstance(key, str) for key in value) or any(
+        return any(isinstance(key, bytes) for key in value) or any(
             map(carries_what_json_cannot, value.values())
         )
     if isinstance(value, list):
@@ -354,7 +352,9 @@ def test_a_value_is_written_exactly_or_refused(value: object) -> None:
     except LocalProtocolError:
         assert carries_what_json_cannot(value)
     else:
-        assert repr(json.loads(written)) == repr(value)
+        assert written == json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(
+            errors="surrogatepass"
+        ) or json.loads(written) == json.loads(json.dumps(value))
 
 
 @given(st.one_of(st.binary(), values.map(lambda value: json.dumps(value).encode())))

@@ -11,6 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from sansio_gradio.client.chunks import Piece
 from sansio_gradio.errors import JobCancelledError
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.status import Status, StatusUpdate
@@ -146,7 +147,8 @@ class Job:
             LocalProtocolError: the job is over or takes no pieces, its input was ended, or the
                 piece does not fit or is no JSON.
         """
-        self._world.machine.do(partial(self._core.send, self._record, *chunk, latest=latest))
+        piece = Piece(chunk)
+        self._world.machine.do(partial(self._core.send, self._record, piece, latest=latest))
 
     def end_input(self) -> None:
         """End a streaming input: the job completes after the pieces that wait.

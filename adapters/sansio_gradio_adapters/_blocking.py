@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from sansio_gradio import errors
+from sansio_gradio.client.chunks import Piece
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio_adapters._client import ClientCore
@@ -306,7 +307,8 @@ class Job(Future[Any]):
             LocalProtocolError: the job is over or takes no pieces, its input was ended, or the
                 piece does not fit or is no JSON.
         """
-        self._worker.ask(partial(self._core.send, self._record, *chunk, latest=latest))
+        piece = Piece(chunk)  # in this thread
+        self._worker.ask(partial(self._core.send, self._record, piece, latest=latest))
 
     def end_input(self) -> None:
         """End a streaming input: the job completes after the pieces that wait.

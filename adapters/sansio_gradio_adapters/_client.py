@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, Final
 
 from sansio_gradio.client.call import Call
+from sansio_gradio.client.chunks import Piece
 from sansio_gradio.client.commands import Observe
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.client.retry import Retry
@@ -198,13 +199,13 @@ class ClientCore:
         if record.cancel():
             self.cancel(record)
 
-    def send(self, record: JobRecord, *chunk: Any, latest: bool) -> None:
+    def send(self, record: JobRecord, piece: Piece, *, latest: bool) -> None:
         """Give a job whose input is streaming its next piece.
 
         Raises:
             LocalProtocolError: the job is over or takes no pieces, or its input was ended.
         """
-        self.session.send(_begun(record), *chunk, latest=latest)
+        self.session.send_piece(_begun(record), piece, latest=latest)
 
     def end_input(self, record: JobRecord) -> None:
         """End a streaming input; raises as ``send``."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import count
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import attrs
 
@@ -112,11 +112,21 @@ class Calls:
         return self._is_closed or not (self._has_more or self._held)
 
     def _begin(self, item: object) -> None:
-        call = attrs.evolve(self._call, args=item if isinstance(item, tuple) else (item,))
+        args = tuple(cast("Iterable[Any]", item)) if isinstance(item, tuple) else (item,)
+        mistake: LocalProtocolError | None = None
+        call = self._call
+        try:
+            call = attrs.evolve(call, args=args)  # copied here, in the caller's thread
+        except LocalProtocolError as error:
+            mistake = error
         record = self._core.new_job(call)
         record.ended = self.changed
         self._held[next(self._numbers)] = record
-        self._begin_job(record)
+        if mistake is None:
+            self._begin_job(record)
+        else:
+            record.add_end(mistake)
+            record.publish()
         if self._is_closed:  # meanwhile, by somebody else
             self._do_soon(self._give_up)
 

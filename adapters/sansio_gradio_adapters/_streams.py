@@ -16,8 +16,10 @@ import attrs
 from sansio_gradio.client.call import Call, Want
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.events import Accepted, JobCancelled, JobEnd, JobFailed
+from sansio_gradio.given import index
 from sansio_gradio.protocol.app_info import Endpoint
-from sansio_gradio.wire.json import dumps
+from sansio_gradio.wire.headers import Headers, checked
+from sansio_gradio.wire.snapshot import mapping
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, Signal
 
@@ -32,7 +34,7 @@ class Sending:
     values: list[Any]
     fn_index: int | None
     extra: dict[str, Any]
-    headers: Mapping[str, str]
+    headers: Headers
     changed: Signal = attrs.field(factory=Signal, init=False)
     """One of the following has changed."""
     is_placed: bool = attrs.field(default=False, init=False)
@@ -52,21 +54,18 @@ class Sending:
         """Read the arguments of ``send_data``.
 
         Raises:
-            LocalProtocolError: they are for another session, ``fn_index`` is no number, or what
-                is to be sent no JSON.
+            LocalProtocolError: they are for another session, ``fn_index`` is no number, a header
+                cannot be sent, or what is to be sent is no JSON.
         """
-        values: list[Any] = [data]
-        extra = dict(hash_data)
-        if isinstance(data.get("data"), list):
-            values = data["data"]
-            extra = {**{key: data[key] for key in data if key != "data"}, **hash_data}
-        fn_index = extra.pop("fn_index", None)
-        if fn_index is not None and type(fn_index) is not int:
-            raise LocalProtocolError(f"fn_index is a number, not {fn_index!r}.")
+        given, extra = mapping(data, "data"), mapping(hash_data, "hash_data")
+        values: list[Any] = [given]
+        if isinstance(given.get("data"), list):
+            values = given.pop("data")
+            extra = {**given, **extra}
+        fn_index = index(extra.pop("fn_index", None), "fn_index")
         if extra.pop("session_hash", session_hash) != session_hash:
             raise LocalProtocolError("Data can only be sent in the client's own session.")
-        dumps([values, extra])  # on a WebSocket it would fail only when it is the job's turn
-        return cls(values, fn_index, extra, request_headers)
+        return cls(values, fn_index, extra, checked(request_headers))
 
     def arguments(self, endpoint: Endpoint) -> list[Any]:
         """What callers give; on the wire there is null for State and its like, too."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import attrs
 
-from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.given import index, seconds, text
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
-from sansio_gradio.wire.headers import Fields
+from sansio_gradio.wire.headers import Fields, checked
+from sansio_gradio.wire.snapshot import mapping, snapshot
 
 
 class Want(enum.Flag):
@@ -35,7 +37,13 @@ class Want(enum.Flag):
 
 @attrs.frozen(kw_only=True)
 class Call:
-    """What is asked of an endpoint, and how; for what each means see ``Session.submit``."""
+    """What is asked of an endpoint, and how; for what each means see ``Session.submit``.
+
+    What is given is copied here: later changes of it change nothing.
+
+    Raises:
+        LocalProtocolError: an argument is no JSON, or an option cannot have its value.
+    """
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
@@ -55,8 +63,18 @@ class Call:
     """A streaming input ends behind the arguments."""
 
     def __attrs_post_init__(self) -> None:
-        if not _is_time(self.timeout):
-            raise LocalProtocolError(f"timeout is in seconds, or None; not {self.timeout!r}.")
+        give = partial(object.__setattr__, self)
+        give("args", tuple(snapshot(self.args, "args")))
+        give("kwargs", mapping(self.kwargs, "kwargs"))
+        give("api_name", None if self.api_name is None else text(self.api_name, "api_name"))
+        give("fn_index", index(self.fn_index, "fn_index"))
+        give("component", index(self.component, "component"))
+        give("function", text(self.function, "function"))
+        give("headers", None if self.headers is None else checked(self.headers))
+        give("timeout", None if self.timeout is None else seconds(self.timeout, "timeout"))
+        give("event_data", snapshot(self.event_data, "event_data"))
+        give("trigger_id", index(self.trigger_id, "trigger_id"))
+        give("extra", None if self.extra is None else mapping(self.extra, "extra"))
 
     @property
     def options(self) -> list[str]:
@@ -74,7 +92,3 @@ class Call:
         if self.component is not None:
             return app.server_function(self.component, self.function)
         return app.endpoint(self.api_name, self.fn_index)
-
-
-def _is_time(seconds: object) -> bool:
-    return seconds is None or (isinstance(seconds, int | float) and seconds >= 0)

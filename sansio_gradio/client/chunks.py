@@ -6,15 +6,27 @@ The server asks for each piece but the first, which goes with the job. What come
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.protocol.app_info import Endpoint
-from sansio_gradio.wire.headers import Headers
-from sansio_gradio.wire.json import dumps
+from sansio_gradio.wire.headers import Fields, Headers, checked
+from sansio_gradio.wire.snapshot import snapshot
+
+
+class Piece:
+    """What a caller gives of a streaming input, copied: later changes of it change nothing.
+
+    Raises:
+        LocalProtocolError: it is no JSON, or a header cannot be sent.
+    """
+
+    def __init__(self, data: Sequence[Any], headers: Fields | None = None) -> None:
+        self.data: list[Any] = snapshot(data, "chunk")
+        self.headers = checked(headers or ())
 
 
 @attrs.frozen
@@ -52,12 +64,11 @@ class StreamingInput:
 
         Raises:
             LocalProtocolError: the input was ended, the job takes none in pieces, or the piece does
-                not fit or is no JSON.
+                not fit.
         """
         if self._has_ended:
             raise LocalProtocolError("The input was ended already.")
         data = self._bound(data)
-        dumps(data)  # what is no JSON is told to whoever sends it, and not when its turn comes
         self._has_ended = data is None
         if latest and data is not None:
             self._waiting.clear()

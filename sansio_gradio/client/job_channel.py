@@ -15,7 +15,6 @@ from sansio_gradio.client.plain_call import PlainCall
 from sansio_gradio.errors import (
     ConnectionLost,
     GradioError,
-    LocalProtocolError,
     RemoteProtocolError,
     ServerStoppedError,
 )
@@ -145,11 +144,7 @@ class JobChannel:
     def _hand_over(self) -> None:
         job = self._job
         body = job.body if job.event_id is None else {**job.body, "event_id": job.event_id}
-        try:
-            frame = requests.data_frame(self._context.traits, body, dict(job.headers))
-        except LocalProtocolError as error:
-            job.fail(error)
-            return
+        frame = requests.data_frame(self._context.traits, body, dict(job.headers))
         if isinstance(frame, requests.TextFrame):
             self._say(frame)
         else:

@@ -6,20 +6,23 @@ Only a job that the server has not taken comes into question: not one that has b
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import attrs
-from attrs.validators import ge, gt, le
 
 from sansio_gradio import errors
 from sansio_gradio.client.timers import Timers
+from sansio_gradio.given import count, number, refused, seconds
+
+_DOUBLINGS: Final = 1000  # of the wait; more are beyond the range of a float
 
 
 @attrs.frozen(kw_only=True)
 class Retry:
     """Which jobs are handed in again, how often, and how soon."""
 
-    times: int = attrs.field(default=3, validator=ge(0))
+    times: int = 3
     """How often (a count), after the first time."""
 
     queue_full: bool = True
@@ -35,14 +38,27 @@ class Retry:
     """Where the connection broke, or the server was silent, before it said that it had the job. It
     may have it nevertheless: then the job runs twice."""
 
-    backoff: float = attrs.field(default=1.0, validator=gt(0))
+    backoff: float = 1.0
     """Seconds to wait before the first time; twice as many before each further one."""
 
-    longest: float = attrs.field(default=60.0, validator=gt(0))
+    longest: float = 60.0
     """Seconds to wait at most. A server that asks for more (Retry-After) is not asked again."""
 
-    jitter: float = attrs.field(default=0.5, validator=(ge(0), le(1)))
+    jitter: float = 0.5
     """Which part of the wait is random, so that many clients do not come back at once."""
+
+    def __attrs_post_init__(self) -> None:
+        give = partial(object.__setattr__, self)
+        give("times", count(self.times, "times", least=0))
+        for name in ("backoff", "longest"):
+            found = seconds(given := getattr(self, name), name)
+            if not found:
+                raise refused(given, name, "in seconds, more than 0")
+            give(name, found)
+        jitter = number(self.jitter, "jitter")
+        if not 0 <= jitter <= 1:
+            raise refused(self.jitter, "jitter", "a number from 0 to 1")
+        give("jitter", jitter)
 
     def delay(self, error: errors.GradioError, attempt: int, random: float) -> float | None:
         """Seconds to wait before a job that failed in *error* is handed in again; None: it is not.
@@ -52,7 +68,7 @@ class Retry:
         asked = getattr(error, "retry_after", None) or 0.0
         if attempt >= self.times or asked > self.longest or not self._covers(error):
             return None
-        wait = min(self.longest, self.backoff * 2.0**attempt)
+        wait = min(self.longest, self.backoff * 2.0 ** min(attempt, _DOUBLINGS))
         return max(asked, wait * (1 - self.jitter * random))
 
     def _covers(self, error: errors.GradioError) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import attrs
 
 from sansio_gradio.client.call import Call, Want
-from sansio_gradio.client.chunks import no_pieces
+from sansio_gradio.client.chunks import Piece, no_pieces
 from sansio_gradio.client.context import Context, EventQueue
 from sansio_gradio.client.discovery import Discovery, Missing
 from sansio_gradio.client.dispatch import Dispatch
@@ -240,8 +240,12 @@ class Session:
                 piece does not fit, or a header cannot be sent. A job of which that is only known
                 with the app, or with its ``/info``, ends in this error.
         """
-        found, sent = self._taking_pieces(job), checked(headers or ())
-        number = found.input.add(list(chunk), latest=latest, headers=sent)
+        return self.send_piece(job, Piece(chunk, headers), latest=latest)
+
+    def send_piece(self, job: int, piece: Piece, *, latest: bool = False) -> int:
+        """As ``send``, for a piece put together elsewhere."""
+        found = self._taking_pieces(job)
+        number = found.input.add(piece.data, latest=latest, headers=piece.headers)
         self._asked()
         return number
 

@@ -16,6 +16,7 @@ from sansio_gradio.protocol.features import Feature, Version, has
 from sansio_gradio.protocol.protocols import Channel, Handover, Traits, traits_of
 from sansio_gradio.wire import json
 from sansio_gradio.wire.headers import Headers, checked
+from sansio_gradio.wire.snapshot import mapping
 
 JSON_CONTENT: Final[Headers] = (("content-type", "application/json"),)
 STREAM_CONTENT: Final[Headers] = (("accept", "text/event-stream"),)
@@ -54,7 +55,8 @@ def send_data_frame(
         ValueError: there is no such protocol.
         LocalProtocolError: the data cannot be JSON, or a header field cannot be sent.
     """
-    return data_frame(traits_of(protocol), {**data, **hash_data}, request_headers)
+    body = {**mapping(data, "data"), **mapping(hash_data, "hash_data")}
+    return data_frame(traits_of(protocol), body, request_headers)
 
 
 def data_frame(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
-from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.errors import LocalProtocolError, OptionError
+from sansio_gradio.given import is_a, name_of, refused
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 """Names (those received: in lower case) and values, in order, octets as latin-1."""
+
+_WANTED: Final = "a dict of texts, or pairs of texts"
 
 Fields: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 """What a caller gives: fields, or cookies."""
@@ -22,11 +25,32 @@ _RESERVED: Final = frozenset(
 )
 
 
-def pairs(fields: Fields) -> list[tuple[str, str]]:
-    """Name and value of each, from a mapping or from pairs."""
-    if isinstance(fields, Mapping):
-        return list(cast("Mapping[str, str]", fields).items())
-    return list(fields)
+def pairs(fields: Fields, what: str = "headers") -> list[tuple[str, str]]:
+    """Name and value of each, from a mapping or from pairs: a copy.
+
+    Raises:
+        LocalProtocolError: they are neither, or a name or value is no text.
+    """
+    given: Any = fields
+    try:
+        if not is_a(given, str, bytes, bytearray):
+            pairs = given.items() if is_a(given, Mapping) else given
+            return [_pair(pair, what) for pair in pairs]
+    except LocalProtocolError:
+        raise
+    except Exception as error:
+        raise refused(given, what, _WANTED) from error
+    raise refused(given, what, _WANTED)
+
+
+def _pair(pair: Any, what: str) -> tuple[str, str]:
+    if not is_a(pair, tuple, list) or len(pair) != 2:
+        raise refused(pair, f"each of the {what}", "a name and a value")
+    for part in pair:
+        if not is_a(part, str):  # which is not shown, since it may be a secret
+            raise OptionError(f"{what}: names and values are texts, not a {name_of(part)}.")
+    name, value = pair
+    return str.__str__(name), str.__str__(value)
 
 
 def checked(fields: Fields) -> Headers:

@@ -6,9 +6,8 @@ ones make of them: a lone surrogate (``"\\ud800"``) U+FFFD, as invalid UTF-8 doe
 finite number (``NaN`` in progress data, also a number beyond the range of a double) null. Of
 duplicate keys the last wins.
 
-Rule 2: ``dumps`` never turns a value into another one, and writes what the standard allows only.
-The standard library would write the key 1 as ``"1"``, and the server would work with what the
-caller never said.
+Rule 2: ``dumps`` writes what the standard allows only: no NaN, which ``json`` would write. For the
+rest it is ``json``'s: a tuple becomes an array, the key 1 ``"1"``.
 """
 
 from __future__ import annotations
@@ -97,25 +96,19 @@ def loads(
 def dumps(value: object) -> bytes:
     """Write *value* as compact UTF-8.
 
-    Tuples become arrays; subclasses of the JSON types (``IntEnum``, ``OrderedDict``) are written as
-    what they are subclasses of.
+    Tuples become arrays, and keys that are numbers or None text; subclasses of the JSON types
+    (``IntEnum``, ``OrderedDict``) are written as what they are subclasses of.
 
     Raises:
         LocalProtocolError: JSON cannot carry it: a type that it does not have (the message names
-            the place, such as ``['data'][0]``), a key that is no string, NaN or an infinity, a
-            container inside itself, nesting beyond Python's stack.
+            the place, such as ``['data'][0]``), NaN or an infinity, a container inside itself,
+            nesting beyond Python's stack.
     """
     try:
         text = _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         place = _place(value) if isinstance(error, TypeError) else ""
         raise LocalProtocolError(f"This cannot be sent as JSON: {error}{place}") from error
-    dicts = (part for part in chain.from_iterable(_levels(value)) if isinstance(part, dict))
-    for key in chain.from_iterable(dicts):
-        if not isinstance(key, str):
-            raise LocalProtocolError(
-                f"This cannot be sent as JSON: a key must be text, not {key!r}"
-            )
     try:
         return text.encode()
     except UnicodeEncodeError:

@@ -1,0 +1,183 @@
+"""A copy of what a caller gives, in plain JSON values: made at once, in the caller's thread.
+
+Rule 1: later, whatever becomes of the original, the copy stays as it is. It is written by
+``json.dumps`` without calling any code of the caller's.
+
+Rule 2: what is copied, and how, is what Python's ``json`` does: a tuple becomes a list, an
+``IntEnum`` its number, the key 1 the key ``"1"``. What ``json`` refuses is refused here, with its
+place. Mappings other than dicts are taken, too, as most of our arguments may be such.
+
+Rule 3: whatever goes wrong in the caller's objects is a ``LocalProtocolError``, caused by that.
+Their ``repr`` is never asked for. What is no ``Exception`` (Ctrl-C) passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import isfinite
+from typing import Any, Final, cast
+
+from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.given import is_a, name_of, refused
+from sansio_gradio.limits import Limits
+
+_AS_THEY_ARE: Final = frozenset({str, bool, type(None)})
+_NUMBERS: Final = frozenset({int, float, bool})
+_DEEPEST: Final = Limits().json_depth + 1  # arguments stand in a container of their own
+_EVERY_PYTHON_WRITES: Final = 64  # bits of an integer
+_SHOWN: Final = 4  # steps to a place, from either end
+_NAMES: Final[Mapping[object, str]] = {None: "null", True: "true", False: "false"}
+_INSTEAD: Final = {
+    "bytes": "text, such as base64.b64encode(value).decode()",
+    "bytearray": "text, such as base64.b64encode(value).decode()",
+    "memoryview": "text, such as base64.b64encode(value).decode()",
+    "set": "list(value)",
+    "frozenset": "list(value)",
+    "generator": "list(value)",
+    "range": "list(value)",
+    "deque": "list(value)",
+    "datetime": "value.isoformat()",
+    "date": "value.isoformat()",
+    "time": "value.isoformat()",
+    "Decimal": "float(value) or str(value)",
+    "Fraction": "float(value) or str(value)",
+    "ndarray": "value.tolist()",
+    "DataFrame": "value.to_dict('split')",
+    "UUID": "str(value)",
+    "PosixPath": "str(value)",
+    "WindowsPath": "str(value)",
+}
+
+
+def snapshot(value: object, name: str, *, marks: tuple[type, ...] = ()) -> Any:
+    """Copy *value*, which errors call *name*. Instances of *marks* stay what they are.
+
+    Raises:
+        LocalProtocolError: JSON cannot carry it, or it cannot be read. The message says where, as
+            in ``args[0]['size']``.
+    """
+    walk = _Walk(marks)
+    try:
+        return walk.copy(value)
+    except _RefusedError as error:
+        what = f"This cannot be sent as JSON: {error.why} It is {walk.place(name)}."
+        raise LocalProtocolError(what) from None
+    except Exception as error:
+        what = f"This cannot be read: {name_of(error)} came up at {walk.place(name)}."
+        raise LocalProtocolError(what) from error
+
+
+def mapping(value: Mapping[Any, object], name: str) -> dict[str, Any]:
+    """The same of a mapping; what is none is refused, too."""
+    found = snapshot(value, name)
+    if type(found) is not dict:
+        raise refused(value, name, "a dict")
+    return cast("dict[str, Any]", found)
+
+
+class _RefusedError(Exception):
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class _Walk:
+    """One way through a value. Where it breaks off, ``steps`` say how far it came."""
+
+    def __init__(self, marks: tuple[type, ...]) -> None:
+        self._marks = marks
+        self._steps: list[str | int] = []
+        self._around: set[int] = set()  # the containers that the walk is in
+
+    def place(self, name: str) -> str:
+        steps = [f"[{step!r}]" for step in self._steps]
+        if len(steps) > 2 * _SHOWN:
+            steps[_SHOWN:-_SHOWN] = ["[...]"]
+        return name + "".join(steps)
+
+    def copy(self, value: Any) -> Any:
+        # One frame a level: a value may be half as deep as Python's stack.
+        if type(value) in _AS_THEY_ARE or is_a(value, *self._marks):
+            return value
+        if is_a(value, str, int, float):
+            return _scalar(value)
+        is_mapping = is_a(value, dict) or (not is_a(value, list, tuple) and is_a(value, Mapping))
+        if not is_mapping and not is_a(value, list, tuple):
+            raise _RefusedError(_why_not(value))
+        if id(value) in self._around:
+            raise _RefusedError("it contains itself.")
+        if len(self._around) >= _DEEPEST:
+            raise _RefusedError(f"it is nested more than {_DEEPEST - 1} levels deep.")
+        found: Any = _with_keys(value) if is_mapping else list(value)
+        if _is_plain(found.values() if is_mapping else found):
+            return found
+        self._around.add(id(value))
+        for step, item in found.items() if is_mapping else enumerate(found):
+            if type(item) not in _AS_THEY_ARE:
+                self._steps.append(step)
+                found[step] = self.copy(item)  # the keys of a dict stay
+                self._steps.pop()
+        self._around.remove(id(value))
+        return found
+
+
+def _is_plain(items: Iterable[Any]) -> bool:
+    """Whether all are scalars as JSON has them; the answer is quick, and may be a wrong False."""
+    kinds = set(map(type, items))
+    if kinds <= _AS_THEY_ARE:
+        return True
+    try:
+        return kinds <= _NUMBERS and all(map(isfinite, items))
+    except OverflowError:  # an integer beyond all floats
+        return False
+
+
+def _scalar(value: Any) -> str | int | float:
+    if is_a(value, str):
+        return str.__str__(value)
+    if is_a(value, int):
+        plain = int.__int__(value)
+        if plain.bit_length() > _EVERY_PYTHON_WRITES:
+            _written(plain)
+        return plain
+    number = float.__float__(value)
+    if not isfinite(number):
+        raise _RefusedError(f"JSON has no {number}: pass None, if the app takes it.")
+    return number
+
+
+def _with_keys(value: Mapping[Any, Any]) -> dict[str, Any]:
+    """A dict of the same items, its keys as JSON has them."""
+    found: dict[str, Any] = {}
+    # Listed in one go: another thread may be at work on the original.
+    for key, item in list(value.items()):
+        name = _key(key)
+        if name in found:
+            raise _RefusedError(f"two of its keys would both be {name!r}.")
+        found[name] = item
+    return found
+
+
+def _key(key: Any) -> str:
+    if is_a(key, str):
+        return str.__str__(key)
+    if key is None or type(key) is bool:
+        return _NAMES[key]
+    if is_a(key, int):
+        return _written(int.__int__(key))
+    if is_a(key, float):
+        return float.__repr__(float(_scalar(key)))
+    raise _RefusedError(f"a key is text, or a number, and no {name_of(key)}.")
+
+
+def _written(number: int) -> str:
+    try:
+        return int.__repr__(number)
+    except ValueError:
+        raise _RefusedError("it has more digits than Python writes: pass a str.") from None
+
+
+def _why_not(value: object) -> str:
+    name = name_of(value)
+    instead = _INSTEAD.get(name, "dicts, lists, str, int, float, bool or None")
+    return f"JSON has no {name}: pass {instead}."
