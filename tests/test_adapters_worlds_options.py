@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
+import os
 import threading
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -14,9 +18,13 @@ from worlds import WORLDS
 import sansio_gradio_adapters.asyncio
 import sansio_gradio_adapters.sockets
 import sansio_gradio_adapters.trio
+from sansio_gradio.client.engine import Engine
+from sansio_gradio.client.retry import Retry
 from sansio_gradio.errors import DeadlineExceeded, LocalProtocolError
+from sansio_gradio.limits import Timeouts
 from sansio_gradio.server.app import App
 from sansio_gradio.server.run import Run
+from sansio_gradio_adapters.loop import Loop
 from sansio_gradio_adapters.server import serve_in_thread
 
 CLIENTS = [
@@ -153,3 +161,74 @@ def test_a_piece_for_a_job_that_takes_none_is_refused_at_once(name: str, server:
 
     with serve_in_thread(app) as url:
         world.run(play)
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_very_long_patience_is_none_that_fails(name: str) -> None:
+    world = WORLDS[name]
+    app = App()
+
+    @app.endpoint("/echo")
+    def echo(text: str) -> str:
+        return text
+
+    async def play() -> None:
+        long: list[Any] = [30 * 86400, 1e300, math.inf, 10**400, Fraction(10**400), Decimal(10)]
+        forever = Timeouts(**dict.fromkeys(("join", "stream_idle", "job", "close"), 10**400))
+        async with world.client(url, timeouts=forever, retry=Retry(times=5000)) as client:
+            for seconds in long:
+                assert await client.predict("a", api_name="/echo", timeout=seconds) == "a"
+                assert await client.submit("a", api_name="/echo").result(timeout=seconds) == "a"
+            assert [r async for r in client.map("ab", "/echo", in_flight=10**400)] == ["a", "b"]
+            for wrong in (math.nan, "5", True, [1], 1j):
+                with pytest.raises(LocalProtocolError, match="timeout is in seconds"):
+                    await client.predict("a", api_name="/echo", timeout=wrong)
+                with pytest.raises(LocalProtocolError, match="timeout is in seconds"):
+                    await client.submit("a", api_name="/echo").result(timeout=wrong)
+                with pytest.raises(LocalProtocolError, match="in_flight is a whole number"):
+                    client.map("ab", "/echo", in_flight=wrong)
+
+    with serve_in_thread(app) as url:
+        world.run(play)
+
+
+@pytest.mark.parametrize("seconds", [30 * 86400, 10**400, math.inf])
+def test_a_loop_may_be_told_to_wait_for_long(seconds: float) -> None:
+    engine = Engine(entropy=os.urandom)
+    with Loop(engine) as loop:
+        loop.wake()
+        loop.run_once(seconds)
+        for wrong in (math.nan, "5", True):
+            with pytest.raises(LocalProtocolError, match="timeout is in seconds"):
+                loop.wait(wrong)  # type: ignore[arg-type]  # pyright: ignore
+
+
+WRONG: list[dict[str, Any]] = [
+    {"headers": "abc"}, {"headers": 5}, {"headers": {"a": 1}}, {"headers": {"a": None}},
+    {"headers": [("a", "b", "c")]}, {"headers": ["ab"]}, {"headers": {"a": "\ud800"}},
+    {"headers": {"a": "b\r\nc: d"}}, {"headers": {b"a": b"b"}}, {"headers": b""},
+    {"cookies": "a=b"}, {"cookies": {"a": 1}}, {"cookies": {"a": "b;c"}}, {"cookies": 0},
+    {"auth": "ab"}, {"auth": ("a",)}, {"auth": ("a", None)}, {"auth": ("\ud800", "b")},
+    {"session_hash": 5}, {"session_hash": "\ud800"}, {"retry": 3}, {"limits": {}},
+    {"timeouts": 5}, {"ssl_context": True}, {"protocol": []}, {"protocol": "sse_v9"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", WRONG, ids=repr)
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_client_is_not_made_with_options_that_make_no_sense(
+    name: str, options: dict[str, Any]
+) -> None:
+    world = WORLDS[name]
+
+    async def play() -> None:
+        kind = ValueError if "protocol" in options else LocalProtocolError
+        with pytest.raises(kind):
+            async with world.client("http://127.0.0.1:1", **options):
+                pass
+        for src in (None, 5, b"http://127.0.0.1:1", "\ud800", "http://\ud800"):
+            with pytest.raises(LocalProtocolError):
+                async with world.client(src):  # type: ignore[arg-type]  # pyright: ignore
+                    pass
+
+    world.run(play)

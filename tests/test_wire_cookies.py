@@ -265,3 +265,14 @@ def test_whatever_a_server_sets_nothing_unsendable_is_sent_and_nothing_to_others
         assert not set(header.encode("latin-1")) & set(b"\r\n\0")
     assert sent(cookies, "https://app.example.org/gradio/config") is None
     assert sent(cookies, "https://com/gradio/config") is None
+
+
+def test_the_user_s_fields_and_the_jar_are_one_field_with_each_name_once() -> None:
+    jar, url = CookieJar(), URL.parse("http://app.example/")
+    jar.set(url, "own", "jar")
+    jar.receive(url, ["token=app; Path=/"], 0.0)
+    own = ["theme=dark; token=old", "own=field;; x"]
+    assert jar.header(url, 0.0, own) == "theme=dark; x; own=jar; token=app"
+    over = ["token=mine; theme=light"]
+    assert jar.header(url, 0.0, own, over) == "x; own=jar; token=mine; theme=light"
+    assert jar.header(URL.parse("http://other.example/"), 0.0, [""]) is None

@@ -13,6 +13,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from sansio_gradio.client.chunks import Piece
 from sansio_gradio.errors import JobCancelledError
+from sansio_gradio.given import patience
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio_adapters._client import ClientCore
@@ -182,7 +183,8 @@ class Job:
         return Reader(items, self._record.changed, self._world, self)
 
     async def _wait(self, timeout: float | None) -> None:
-        self._record.demand_outcome(timeout)
+        timeout = patience(timeout)
+        self._record.demand_outcome()
         try:
             ended = await wait_until(self._world, self._record.ended, self.done, timeout)
         except BaseException as error:  # the world's own cancellation

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from sansio_gradio import errors
 from sansio_gradio.client.chunks import Piece
+from sansio_gradio.given import patience
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio_adapters._client import ClientCore
@@ -368,9 +369,10 @@ class Job(Future[Any]):
         return Reader(items, self._record.changed, self._worker, self)
 
     def _wait(self, timeout: float | None) -> None:
+        timeout = patience(timeout)
         if not self.done():
             self._worker.may_wait()
-            self._record.demand_outcome(timeout)
+            self._record.demand_outcome()
             # Not by the Future's own Condition, which Ctrl-C can leave in disorder.
             if not wait_until(self._record.ended, self.done, timeout):
                 raise self._record.not_yet(timeout)

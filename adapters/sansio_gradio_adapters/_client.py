@@ -44,6 +44,7 @@ from sansio_gradio.events import (
     SessionLost,
     StatusUpdated,
 )
+from sansio_gradio.given import text
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.wire.headers import Fields
@@ -87,8 +88,8 @@ class ClientCore:
         self.session = self.engine.session(
             _address(src),
             session_hash=session_hash,
-            headers=headers or (),
-            cookies=cookies or (),
+            headers=() if headers is None else headers,
+            cookies=() if cookies is None else cookies,
             auth=auth,
             protocol=protocol,
             retry=retry,
@@ -401,7 +402,7 @@ def _begun(record: JobRecord) -> int:
 
 def _address(src: str) -> str:
     """*src* may be ``owner/space``."""
-    if "://" in src:
+    if "://" in text(src, "src"):
         return src
     try:
         return str(space_url(src))

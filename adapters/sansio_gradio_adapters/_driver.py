@@ -25,6 +25,7 @@ from sansio_gradio.client.commands import (
 )
 from sansio_gradio.errors import GradioError
 from sansio_gradio.events import Event
+from sansio_gradio.given import refused
 
 if TYPE_CHECKING:
     import ssl
@@ -70,6 +71,17 @@ class World(Protocol):
         return True
 
 
+def tls_context(given: ssl.SSLContext | None) -> ssl.SSLContext | None:
+    """*given*, if it can be what it is meant to be.
+
+    Raises:
+        OptionError: it is no ``ssl.SSLContext``.
+    """
+    if given is not None and not hasattr(type(given), "wrap_bio"):  # ssl takes long to import
+        raise refused(given, "ssl_context", "an ssl.SSLContext, or None")
+    return given
+
+
 class Driver:
     """An engine and a world, joined."""
 
@@ -85,7 +97,7 @@ class Driver:
         """By the number of the session; events of others are dropped."""
         self._engine = engine
         self._world = world
-        self._ssl_context = ssl_context
+        self._ssl_context = tls_context(ssl_context)
         self._clock = clock
         self._tls: dict[int, TLSWrapper] = {}
         self._took_data = False

@@ -11,7 +11,6 @@ that follows from it may be done twice, and is done at least once, by the one wh
 
 from __future__ import annotations
 
-import math
 import time
 from abc import abstractmethod
 from collections import deque
@@ -282,14 +281,8 @@ class JobRecord:
         self.fate.setdefault(None, self._outcome_of(error))
         self.tell()
 
-    def demand_outcome(self, timeout: float | None = None) -> None:
-        """Somebody waits for the outcome, so that nothing may hold it up any more.
-
-        Raises:
-            ValueError: not so long.
-        """
-        if timeout is not None and math.isnan(timeout):
-            raise ValueError("A timeout is in seconds; NaN is no number.")
+    def demand_outcome(self) -> None:
+        """Somebody waits for the outcome, so that nothing may hold it up any more."""
         self.is_awaited = True  # before the look: who pauses it looks the other way round
         self._go_on()
 

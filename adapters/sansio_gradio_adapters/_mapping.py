@@ -9,7 +9,7 @@ than a fast one, however many inputs there are.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from typing import Any, Literal, TypeAlias, cast, get_args
 
@@ -17,6 +17,8 @@ import attrs
 
 from sansio_gradio.client.call import Call
 from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.given import count as counted
+from sansio_gradio.given import refused
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._history import Nothing
 from sansio_gradio_adapters._jobs import JobRecord, Signal
@@ -43,17 +45,16 @@ class Calls:
         ordered: bool,
         on_error: OnError,
     ) -> None:
-        if in_flight < 1:
-            raise LocalProtocolError(f"in_flight is a number from 1 on, not {in_flight!r}.")
+        in_flight = counted(in_flight, "in_flight")
         if on_error not in get_args(OnError):
-            raise LocalProtocolError(f"on_error is one of {get_args(OnError)}, not {on_error!r}.")
+            raise refused(on_error, "on_error", f"one of {get_args(OnError)}")
         self.changed = Signal()
         """One of them is over, or no more come."""
         self._core = core
         self._begin_job = begin_job
         self._do_soon = do_soon
         self._call = call
-        self._inputs = iter(inputs)
+        self._inputs = _iterated(inputs)
         self._turn = deque([True])  # whose it is to ask for inputs
         self._has_more = True
         self._is_closed = False
@@ -135,3 +136,9 @@ class Calls:
             if (record := self._held.pop(number, None)) is not None:
                 self._core.give_up(record)
         self.changed.notify()
+
+
+def _iterated(inputs: Iterable[Any]) -> Iterator[Any]:
+    if not hasattr(type(inputs), "__iter__") and not hasattr(type(inputs), "__getitem__"):
+        raise refused(inputs, "inputs", "what can be iterated")
+    return iter(inputs)

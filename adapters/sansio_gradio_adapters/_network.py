@@ -35,6 +35,7 @@ from sansio_gradio_adapters import resolve
 from sansio_gradio_adapters.resolve import Address
 
 READ_SIZE: Final = 256 * 1024
+_LONGEST_WAIT: Final = 24 * 3600.0  # seconds
 LINGER: Final = 2.0  # seconds that a connection has to take its last bytes
 
 READ: Final = selectors.EVENT_READ
@@ -145,7 +146,8 @@ class Network:
         if own is not None:
             patience = max(0.0, own - time.monotonic())
             timeout = patience if timeout is None else min(timeout, patience)
-        ready = self._selector.select(timeout)
+        # To wake too early does no harm, and a system's select takes no month.
+        ready = self._selector.select(timeout if timeout is None else min(timeout, _LONGEST_WAIT))
         now = time.monotonic()
         for key, _ in ready:
             # One that is told of may have closed another one (two attempts at a connection).

@@ -16,6 +16,7 @@ from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.wire.headers import Fields
 from sansio_gradio_adapters._awaited import Job, MessageStream, Results
 from sansio_gradio_adapters._client import ClientCore
+from sansio_gradio_adapters._driver import tls_context
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord
 from sansio_gradio_adapters._machine import TaskWorld, wait_until
@@ -75,7 +76,7 @@ class TaskClient:
             strict=strict,
             json_loads=json_loads,
         )
-        self._ssl_context = ssl_context
+        self._ssl_context = tls_context(ssl_context)
         self._world: TaskWorld | None = None  # from its opening on
         self._is_open = False
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self
 
+from sansio_gradio.given import patience
 from sansio_gradio_adapters._driver import Driver, Sink
 from sansio_gradio_adapters._network import Network
 
@@ -59,9 +60,9 @@ class Loop:
 
     def wait(self, timeout: float | None = None) -> None:
         """The first half of ``run_once``: wait, and read what has come."""
-        patience = self.patience()
-        if timeout is None or (patience is not None and patience < timeout):
-            timeout = patience
+        timeout, due = patience(timeout), self.patience()
+        if timeout is None or (due is not None and due < timeout):
+            timeout = due
         self._network.wait(timeout)
 
     def step(self) -> None:

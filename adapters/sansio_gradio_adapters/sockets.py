@@ -23,6 +23,7 @@ from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.wire.headers import Fields
 from sansio_gradio_adapters._blocking import Job, JobCancelledError, MessageStream, Reader, Results
 from sansio_gradio_adapters._client import ClientCore
+from sansio_gradio_adapters._driver import tls_context
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, OutputUpdate
 from sansio_gradio_adapters._mapping import Calls, OnError
@@ -94,7 +95,7 @@ class Client:
             json_loads=json_loads,
             cancelled_error=JobCancelledError,
         )
-        self._worker = worker = Worker(core, ssl_context)
+        self._worker = worker = Worker(core, tls_context(ssl_context))
         # One that is alive at exit is no mistake: it ends with the process.
         self._unclosed = weakref.finalize(self, _warn_and_close, repr(self), core, worker)
         self._unclosed.atexit = False

@@ -36,6 +36,7 @@ from sansio_gradio.errors import (
     unforeseen,
 )
 from sansio_gradio.events import Event, SessionClosed
+from sansio_gradio.given import one_of
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.wire.url import URL
 
@@ -79,8 +80,8 @@ class Engine:
         strict: bool = False,
         json_loads: Callable[[str | bytes], Any] | None = None,
     ) -> None:
-        self._limits = limits or Limits()
-        self._timeouts = timeouts or Timeouts()
+        self._limits = Limits() if limits is None else one_of(limits, Limits, "limits")
+        self._timeouts = Timeouts() if timeouts is None else one_of(timeouts, Timeouts, "timeouts")
         self._observe = observe
         self._converse = partial(
             Conversation,

@@ -365,8 +365,8 @@ class Exchanges:
         self._running[id] = exchange
         request = exchange.request
         headers = overlaid(self.headers, request.headers)
-        own = [value for name, value in headers if name == "cookie"]
-        cookie = self.cookies.header(exchange.url, self._timers.wall_now, own)
+        own = _cookies(self.headers), _cookies(request.headers)
+        cookie = self.cookies.header(exchange.url, self._timers.wall_now, *own)
         if cookie is not None:
             headers = overlaid(headers, (("cookie", cookie),))
         if exchange.websocket:
@@ -445,3 +445,7 @@ class Exchanges:
         self._running.pop(exchange.id, None)
         self._redirected.pop(exchange.given, None)
         self._timers.stop(exchange)
+
+
+def _cookies(headers: Headers) -> list[str]:
+    return [value for name, value in headers if name == "cookie"]

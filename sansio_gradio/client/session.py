@@ -18,8 +18,15 @@ from sansio_gradio.client.job import Job
 from sansio_gradio.client.line import Line
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.timers import Timers
-from sansio_gradio.errors import ConnectionLost, DeadlineExceeded, GradioError, LocalProtocolError
+from sansio_gradio.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    GradioError,
+    LocalProtocolError,
+    OptionError,
+)
 from sansio_gradio.events import Connected, ConnectingFailed, JobCancelled, JobFailed, SessionClosed
+from sansio_gradio.given import is_a, one_of, text
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.features import Feature, has
@@ -50,7 +57,8 @@ class Session:
     parser, as ``orjson.loads``.
 
     Raises:
-        LocalProtocolError: *src* is not an address, or a header cannot be sent.
+        LocalProtocolError: *src* is not an address, a header cannot be sent, or an option is
+            something else than is said here.
         ValueError: there is no such protocol.
     """
 
@@ -82,12 +90,14 @@ class Session:
         """What is known of the app; None until ``Connected``. It changes with the app."""
         self.protocol: str | None = None
         """The protocol spoken; None until ``Connected``."""
-        page = app_base(src)
+        page = app_base(text(src, "src"))
         self.url = str(page)
         """The address of the app's page."""
         self._forced = protocol
         self._on_asked = on_asked
-        limits, timeouts, timers = limits or Limits(), timeouts or Timeouts(), Timers(wall_offset)
+        limits = Limits() if limits is None else one_of(limits, Limits, "limits")
+        timeouts = Timeouts() if timeouts is None else one_of(timeouts, Timeouts, "timeouts")
+        timers = Timers(wall_offset)
         sent = overlaid(_OWN_HEADERS, checked(headers))
         read = partial(loads, max_depth=limits.json_depth, json_loads=json_loads)
         of_answers = partial(read, max_size=limits.answer)
@@ -101,12 +111,12 @@ class Session:
             strict=strict,
             loads=partial(read, max_size=limits.message),
             base=page,
-            retry=retry,
+            retry=None if retry is None else one_of(retry, Retry, "retry"),
             entropy=entropy,
         )
         self._context.hand_in = self._start
         self._context.take_back = self._take_back
-        self._context.exchanges.give_cookies(page, pairs(cookies))
+        self._context.exchanges.give_cookies(page, pairs(cookies, "cookies"))
         self._jobs: dict[int, Job] = {}
         self._line = Line(limits.job_connections)
         self._held: dict[int, Job] = {}  # in the middle of a run; they go on if the app is the same
@@ -114,11 +124,13 @@ class Session:
         self._seen: AppInfo | None = None  # whose numbers the application has
         self._numbers_hold = True  # in the app that is there now
         self._wants_new = False  # to see the app that is there now
-        self._dispatch = Dispatch(self._context, session_hash)
+        self._dispatch = Dispatch(
+            self._context, None if session_hash is None else text(session_hash, "session_hash")
+        )
         self._closing = False
         self._discovery = Discovery(
             self._context,
-            auth=auth,
+            auth=_login(auth),
             on_app=self._connected,
             on_same=self._same,
             on_error=self._not_connected,
@@ -127,7 +139,7 @@ class Session:
         if app is None:
             self._discovery.find()
         else:
-            self._discovery.know(app)
+            self._discovery.know(one_of(app, AppInfo, "app"))
         timers.ask_for_time()
 
     @property
@@ -551,3 +563,12 @@ class Session:
     def _force_close(self) -> None:
         for job in list(self._jobs.values()):
             job.leave()
+
+
+def _login(auth: tuple[str, str] | None) -> tuple[str, str] | None:
+    if auth is None:
+        return None
+    if not is_a(auth, tuple, list) or len(auth) != 2:
+        raise OptionError("auth is (user, password), and not something else.")  # it is a secret
+    user, password = auth
+    return text(user, "auth: the user"), text(password, "auth: the password")

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 from sansio_gradio.deadlines import Deadlines
 from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.given import number
 
 Action: TypeAlias = Callable[[], None]
 
@@ -29,7 +30,7 @@ class Timers:
     def __init__(self, wall_offset: float | None = None) -> None:
         self._deadlines = Deadlines[Hashable](-math.inf)
         self._actions: dict[Hashable, Action] = {}
-        self._wall_offset = wall_offset
+        self._wall_offset = None if wall_offset is None else number(wall_offset, "wall_offset")
         self._unanchored: dict[Hashable, tuple[float, Action]] = {}
         self._absolute: dict[Hashable, float] = {}  # of those of ``start_by``
         self._stale = False

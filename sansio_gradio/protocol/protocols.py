@@ -17,6 +17,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 import attrs
 
+from sansio_gradio.given import is_a, shown
 from sansio_gradio.protocol.states import Msg
 
 Protocol: TypeAlias = Literal["push", "ws", "sse", "sse_v1", "sse_v2", "sse_v2.1", "sse_v3"]
@@ -103,7 +104,7 @@ def spoken(protocol: str) -> Traits:
     Raises:
         ValueError: there is no such protocol.
     """
-    return CALLS.get(protocol) or traits_of(protocol)
+    return (CALLS.get(protocol) if is_a(protocol, str) else None) or traits_of(protocol)
 
 
 def traits_of(protocol: str) -> Traits:
@@ -112,9 +113,9 @@ def traits_of(protocol: str) -> Traits:
     Raises:
         ValueError: there is no such protocol.
     """
-    row = PROTOCOLS.get(protocol)
+    row = PROTOCOLS.get(protocol) if is_a(protocol, str) else None
     if row is None:
-        raise ValueError(f"no such protocol: {protocol!r}; there are {', '.join(PROTOCOLS)}")
+        raise ValueError(f"no such protocol: {shown(protocol)}; there are {', '.join(PROTOCOLS)}")
     return row
 
 

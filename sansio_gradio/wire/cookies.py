@@ -72,24 +72,37 @@ class CookieJar:
             else:
                 self._keep(url, path, name, value, expires)
 
-    def header(self, url: URL, now: float, own: Iterable[str] = ()) -> str | None:
+    def header(
+        self, url: URL, now: float, own: Iterable[str] = (), over: Iterable[str] = ()
+    ) -> str | None:
         """The value of the Cookie field of a request to *url*; None: there is none to send.
 
-        It starts with *own*, the fields that the user has written, since there may be one only
-        (RFC 6265 section 5.4).
+        There may be one field only (RFC 6265 section 5.4), so those that the user has written are
+        part of it: *own* of all requests, *over* of this one. Where a name is in several, *over*
+        wins over what is in the jar, and that over *own*.
         """
         fitting = [
-            (path, f"{name}={value}")
+            (path, (name, f"{name}={value}"))
             for (origin, path, name), (value, expires) in self._cookies.items()
             if origin == url.origin and _is_below(path, url.path) and expires > now
         ]
         fitting.sort(key=lambda item: -len(item[0]))
-        return "; ".join([*own, *(pair for _, pair in fitting)]) or None
+        cookies = _written(over)
+        for below in ([pair for _, pair in fitting], _written(own)):
+            names = {name for name, _ in cookies}
+            cookies = [*(pair for pair in below if pair[0] not in names), *cookies]
+        return "; ".join(pair for _, pair in cookies) or None
 
     def _keep(self, url: URL, path: str, name: str, value: str, expires: float) -> None:
         self._cookies[url.origin, path, name] = value, expires
         if len(self._cookies) > MAX_COOKIES:
             del self._cookies[next(iter(self._cookies))]
+
+
+def _written(fields: Iterable[str]) -> list[tuple[str, str]]:
+    """The cookies in *fields*: the name of each, and how it is written."""
+    texts = [text.strip(" \t") for field in fields for text in field.split(";")]
+    return [(_pair(text)[0], text) for text in texts if text]
 
 
 def _pair(text: str) -> tuple[str, str | None]:
