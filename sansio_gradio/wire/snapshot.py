@@ -22,9 +22,11 @@ from sansio_gradio.given import is_a, name_of, refused
 from sansio_gradio.limits import Limits
 
 _AS_THEY_ARE: Final = frozenset({str, bool, type(None)})
+_SCALARS: Final = (str, int, float)
+_TEXT: Final = frozenset({str})
 _NUMBERS: Final = frozenset({int, float, bool})
 _DEEPEST: Final = Limits().json_depth + 1  # arguments stand in a container of their own
-_EVERY_PYTHON_WRITES: Final = 64  # bits of an integer
+_SAFE: Final = 2**64  # integers that every Python writes
 _SHOWN: Final = 4  # steps to a place, from either end
 _NAMES: Final[Mapping[object, str]] = {None: "null", True: "true", False: "false"}
 _INSTEAD: Final = {
@@ -97,13 +99,15 @@ class _Walk:
 
     def copy(self, value: Any) -> Any:
         # One frame a level: a value may be half as deep as Python's stack.
-        if type(value) in _AS_THEY_ARE or is_a(value, *self._marks):
+        if type(value) in _AS_THEY_ARE or (self._marks and is_a(value, *self._marks)):
             return value
-        if is_a(value, str, int, float):
+        if issubclass(type(value), _SCALARS):
             return _scalar(value)
-        is_mapping = is_a(value, dict) or (not is_a(value, list, tuple) and is_a(value, Mapping))
-        if not is_mapping and not is_a(value, list, tuple):
-            raise _RefusedError(_why_not(value))
+        is_mapping = issubclass(type(value), dict)
+        if not is_mapping and not issubclass(type(value), (list, tuple)):
+            if not is_a(value, Mapping):
+                raise _RefusedError(_why_not(value))
+            is_mapping = True
         if id(value) in self._around:
             raise _RefusedError("it contains itself.")
         if len(self._around) >= _DEEPEST:
@@ -133,12 +137,13 @@ def _is_plain(items: Iterable[Any]) -> bool:
 
 
 def _scalar(value: Any) -> str | int | float:
+    if type(cast("object", value)) is int and -_SAFE < value < _SAFE:
+        return cast("int", value)
     if is_a(value, str):
         return str.__str__(value)
     if is_a(value, int):
         plain = int.__int__(value)
-        if plain.bit_length() > _EVERY_PYTHON_WRITES:
-            _written(plain)
+        _written(plain)
         return plain
     number = float.__float__(value)
     if not isfinite(number):
@@ -149,6 +154,11 @@ def _scalar(value: Any) -> str | int | float:
 def _with_keys(value: Mapping[Any, Any]) -> dict[str, Any]:
     """A dict of the same items, its keys as JSON has them."""
     found: dict[str, Any] = {}
+    if type(cast("object", value)) is dict:
+        found.update(value)
+        if set(map(type, found)) <= _TEXT:
+            return found
+        found = {}
     # Listed in one go: another thread may be at work on the original.
     for key, item in list(value.items()):
         name = _key(key)
