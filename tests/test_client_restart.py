@@ -770,6 +770,25 @@ def test_a_request_on_a_connection_that_broke_is_bound_anew() -> None:
     assert json.loads(peer.asked[-1].body)["fn_index"] == LAST - PLAIN
 
 
+def test_a_server_that_ends_each_connection_is_asked_once_a_call() -> None:
+    def answered(asked: Asked) -> bytes:
+        if asked.path == QUESTION:
+            return reply(b"Not Found", 404, "connection: close")
+        body: Any = {"data": [1], "is_generating": False}
+        return reply(config(app_id=OLD) if asked.path == CONFIG else body, 200, "connection: close")
+
+    engine = Engine(entropy=counted_entropy())
+    peer = ByHand(answered)
+    driver = Driver(engine, peer)
+    session = engine.session("http://app.example/", app=app(app_id=OLD))
+    for questions in ([], [QUESTION, CONFIG], [QUESTION, CONFIG]):
+        peer.asked = []
+        job = session.submit("x", api_name="/plain")
+        driver.settle()
+        assert driver.end(session.id, job)
+        assert [asked.path for asked in peer.asked] == [*questions, "/api/predict"]
+
+
 # The last event
 
 

@@ -122,6 +122,7 @@ class Discovery:
 
     def know(self, app: AppInfo) -> None:
         """The app is known, from its config or from elsewhere."""
+        self._context.exchanges.is_app_in_doubt = False  # this is newer than any sign
         before, self._app = self._app, app
         if before is not None and not app.is_same_run(before):
             self._renders = {}
@@ -215,6 +216,7 @@ class Discovery:
             self._got_config(answer)
 
     def _is_same(self) -> None:
+        self._context.exchanges.is_app_in_doubt = False  # this is newer than any sign
         self._on_same()
         self._settle()
 
