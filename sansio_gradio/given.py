@@ -109,7 +109,8 @@ def shown(value: object) -> str:
     kind = type(value)
     if kind in _SHOWN or (kind is int and cast("int", value).bit_length() <= _SHORT):
         return reprlib.repr(value)
-    return f"a {name_of(value)}"
+    name = name_of(value)
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 
 def name_of(value: object) -> str:
