@@ -95,11 +95,12 @@ class _Yields:
     Anybody may ask, several at a time, too: all find the same.
     """
 
-    __slots__ = ("_todo", "_values")
+    __slots__ = ("_slots", "_todo", "_values")
 
     def __init__(self, past: _Yields | None = None, change: Change = ()) -> None:
         self._todo = None if past is None else (past, change)
         self._values: tuple[Any, ...] | None = None
+        self._slots: list[Slots] = []  # which have these values, until somebody takes them on
 
     def values(self) -> tuple[Any, ...] | None:
         """None: nothing up to then."""
@@ -109,14 +110,22 @@ class _Yields:
             known, change = todo
             changes.append(change)
         if changes:
-            slots = Slots()
-            if (values := known._values) is not None:
-                slots.apply(tuple([["replace", [], value]] for value in values))
+            slots = known._take_slots()
             while changes:
                 slots.apply(changes.pop())
             self._values = slots.snapshot()
+            self._slots.append(slots)
             self._todo = None  # now, as somebody else may look at the two
         return self._values
+
+    def _take_slots(self) -> Slots:
+        try:
+            return self._slots.pop()
+        except IndexError:
+            slots = Slots()
+            if self._values is not None:
+                slots.apply(tuple([["replace", [], value]] for value in self._values))
+            return slots
 
 
 @attrs.frozen(eq=False)
