@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
+import pytest
+from conversation_driver import Talk, config
+
 from sansio_gradio.client.call import Call
 from sansio_gradio.client.job import Job
 from sansio_gradio.client.line import Line
@@ -77,3 +82,33 @@ def test_who_is_not_known_enough_holds_up_nobody() -> None:
     assert line.for_app == line.for_info == []
     line.leave(first)
     assert first.id not in line
+
+
+def calls_of(count: int, *, info: bool) -> int:
+    """The calls of functions that *count* jobs by name take, asked for before it is known what app
+    it is, or, with *info*, before its ``/info`` is there."""
+    talk = Talk()
+    question = talk.request("/config")
+    if info:
+        talk.answer(question, config())
+    made = 0
+
+    def note(frame: object, event: str, what: object) -> None:
+        nonlocal made
+        made += event == "call"
+
+    sys.setprofile(note)
+    try:
+        for _ in range(count):
+            talk.conversation.submit(a="x", api_name="/echo")
+        if not info:
+            talk.answer(question, config())
+    finally:
+        sys.setprofile(None)
+    return made
+
+
+@pytest.mark.parametrize("info", [False, True])
+def test_twice_as_many_jobs_that_wait_are_twice_the_work(info: bool) -> None:
+    few, many = calls_of(100, info=info), calls_of(200, info=info)
+    assert many < 2.5 * few
