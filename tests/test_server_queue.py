@@ -108,6 +108,20 @@ def test_a_session_that_is_forgotten_loses_its_websockets() -> None:
     assert talk.kinds(second)[-1] == "send_data"
 
 
+def test_a_session_is_forgotten_once() -> None:
+    talk = talk_with(limits=ServerLimits(sessions=1, messages=2))
+    talk.join("a", session="a")
+    job = talk.started()
+    for _ in range(3):
+        talk.conversation.log(job, "one too many")
+    assert talk.conversation.next_deadline() == talk.now  # it is to be forgotten
+    talk.join("b", session="b")  # and is, in favour of this one
+    talk.pass_time(0)
+    assert talk.event() == JobAbandoned(job=job)
+    assert talk.submitted().data == ["b"]
+    assert talk.idle()
+
+
 def test_messages_that_nobody_reads_are_kept_up_to_a_limit() -> None:
     talk = talk_with(limits=ServerLimits(messages=5))
     talk.join("a")
