@@ -55,6 +55,8 @@ _FEATURES = {
     Feature.CALL: "`POST /call/{api_name}`",
     Feature.HEARTBEAT: "`GET /heartbeat/{session_hash}`",
     Feature.CANCEL: "`POST /cancel` stops a job",
+    Feature.REUSED_RUNS: "a job's first yield may be edits of what an older run had yielded",
+    Feature.UNQUEUES: "`/cancel` takes a job that waits out of the queue",
     Feature.CALL_BY_NAME: "`POST /call/v2/{api_name}`",
     Feature.CALL_ERRORS: "`/call` says what went wrong",
 }

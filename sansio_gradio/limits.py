@@ -20,6 +20,10 @@ class Limits:
     """One message: a server-sent event, a WebSocket message. Precedent: none of the official
     clients has any; websockets' default is 1 MiB, too small for images in base64."""
 
+    value: int = 64 * MIB
+    """What one job has yielded, put together: a value grows by edits, each of them a small message.
+    Counted are the texts in it, and 16 bytes for each part. A job that yields more fails."""
+
     answer: int = 64 * MIB
     """The body of one ordinary answer: ``/config``, ``/info``, a join, a call past the queue."""
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sansio_gradio.protocol.diff import weigh
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.outputs import Change
 from sansio_gradio.protocol.status import Status, StatusUpdate
@@ -18,7 +19,6 @@ from sansio_gradio_adapters._history import (
     MessageQueue,
     Nothing,
     StatusHistory,
-    weight,
 )
 
 LIMIT = 1 << 20
@@ -115,7 +115,7 @@ def test_the_bounds_hold_together(runs: list[tuple[int, bool, int]]) -> None:
             assert places == sorted(set(places))
             assert places == [before for _, before, _ in kept]
             assert places[-1] == count - 1
-            weights = [weight(update) for _, _, update in kept]
+            weights = [weigh(update) for _, _, update in kept]
             assert sum(weights) <= limit
             assert len(kept) >= min(count, KEPT_WAITING)
 
@@ -171,14 +171,16 @@ def test_the_next_message_releases_the_one_before() -> None:
     assert queue.take() == {"msg": "process_starts"}
 
 
-def test_a_yield_that_did_not_fit_repeats_what_is_known() -> None:
+def test_a_yield_that_did_not_fit_has_no_data_and_is_counted() -> None:
     queue = MessageQueue(LIMIT)
     queue.add(generating(["a"]))
     queue.add_change(whole("a"))
-    queue.add(generating([[["delete", ["nowhere"], None]]]))
+    queue.add(generating([[["append", ["nowhere"], "b"]]]))
     queue.release()
-    queue.take()
     assert queue.take() == generating(["a"])
+    taken = queue.take()
+    assert taken == {"msg": "process_generating", "output": {"is_generating": True}}
+    assert queue.skipped == 1
 
 
 def test_a_change_without_a_message_is_dropped() -> None:
@@ -220,7 +222,7 @@ def test_messages_that_nobody_reads_are_dropped_and_counted(texts: list[str], li
 
 @pytest.mark.parametrize(
     ("value", "least"),
-    [("x" * 100, 100), (["x" * 100, {"k": "y" * 50}], 150), (list(range(100)), 100), (None, 1)],
+    [("x" * 100, 100), (["x" * 100, {"k": "y" * 50}], 150), (list(range(100)), 100), (None, 0)],
 )
 def test_the_weight_of_a_value_counts_its_texts(value: Any, least: int) -> None:
-    assert least <= weight(value) <= 20 * least + 100
+    assert least <= weigh(value) <= 20 * least + 100

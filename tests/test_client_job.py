@@ -364,7 +364,7 @@ def test_after_edits_that_do_not_fit_only_the_result_is_true(data: list[Any]) ->
     assert [kind for kind in kinds(told) if kind in (Output, Anomaly)] == [Anomaly]
     carried.receive(completed("whole again"))
     assert carried.end == JobCompleted(session=0, job=7, data=("whole again",))
-    assert carried.talk.values == [("a",)]
+    assert carried.talk.values == [("a",), ("whole again",)]
 
 
 def test_what_was_in_step_is_kept() -> None:
@@ -616,9 +616,8 @@ def test_pieces_for_a_job_that_takes_none_end_it_before_it_is_handed_in() -> Non
 
 
 def test_a_yield_that_nobody_looks_at_is_only_kept() -> None:
-    carried = at(JobState.RUNNING, want=Want.RESULT)
-    for number in range(3):
-        assert carried.job.skip(compact({"output": {"data": [number]}}))
+    carried = yielding("a", want=Want.RESULT)
+    assert all(map(carried.job.skip, growing("b", "c")))
     assert carried.said == []
 
 
@@ -636,10 +635,18 @@ def test_only_what_is_legal_now_is_kept_unread() -> None:
 
 
 def test_what_was_kept_unread_and_is_nonsense_spoils_only_itself() -> None:
-    carried = at(JobState.RUNNING, want=Want.RESULT)
+    carried = yielding("a", want=Want.RESULT)
     carried.job.skip("nonsense")
     carried.receive(completed("fine"))
     assert carried.end == JobCompleted(session=0, job=7, data=("fine",))
+
+
+def yielding(first: str, want: Want) -> Carried:
+    """A job that has yielded once: what comes first is always read."""
+    carried = at(JobState.RUNNING, want=want)
+    assert not carried.job.skip(compact({"output": {"data": [first]}}))
+    carried.receive(generating([first]))
+    return carried
 
 
 def growing(*texts: str) -> list[str]:
@@ -648,10 +655,11 @@ def growing(*texts: str) -> list[str]:
 
 
 def test_growth_is_told_once_until_that_is_taken() -> None:
-    carried = at(JobState.RUNNING, want=Want.GROWTH)
-    assert carried.job.skip(compact({"output": {"data": ["a"]}}))
-    assert all(map(carried.job.skip, growing("b", "c")))
+    carried = yielding("a", want=Want.GROWTH)
     (grew,) = carried.said
+    assert all(map(carried.job.skip, growing("b", "c")))
+    (once, grew) = carried.said
+    assert once is not grew
     assert isinstance(grew, OutputsGrew)
     assert (grew.session, grew.job) == (0, 7)
     assert list(grew.outputs) == [("a",), ("ab",), ("abc",)]
@@ -676,10 +684,9 @@ def test_yields_that_are_read_and_such_that_are_not_make_one_history() -> None:
 
 
 def test_a_value_where_edits_are_due_is_no_growth() -> None:
-    carried = at(JobState.RUNNING, want=Want.GROWTH)
-    assert carried.job.skip(compact({"output": {"data": ["a"]}}))
+    carried = yielding("a", want=Want.GROWTH)
     (grew,) = carried.said
-    assert kinds(carried.receive(generating(["a"]))) == [Anomaly]
+    assert kinds(carried.receive(generating(["a"]))) == [Anomaly, OutputsGrew]
     assert isinstance(grew, OutputsGrew)
     assert len(grew.outputs) == 1
 

@@ -1123,7 +1123,7 @@ def test_what_was_read_is_kept_as_it_came() -> None:
     talk.send(stream, starts("a"), generating(["x"], "a"))
     talk.send(stream, generating([[["append", [], "y"]]], "a"), failed("no", "a"))
     outputs = talk.failure_of(job).outputs
-    assert {type(kept) for kept, _ in outputs._kept[2]} == {str}
+    assert {type(kept) for kept, _ in outputs._kept.entries} == {str}
     assert list(outputs) == talk.values == [("x",), ("xy",)]
 
 
@@ -1153,8 +1153,9 @@ def test_messages_that_need_not_be_read_are_not_read() -> None:
     assert talk.ends_of(other) == []
     answers = [said for text in read if "msg" not in (said := json.loads(text))]
     assert answers == [{"event_id": "a"}, {"event_id": "b"}]
-    kinds = [json.loads(text)["msg"] for text in read[1:2] + read[3:]]
-    assert kinds == ["process_starts", "process_starts", "process_generating", "process_completed"]
+    kinds = [said["msg"] for text in read if "msg" in (said := json.loads(text))]
+    of_a_job = ["process_starts", "process_generating"]  # of which only the first one
+    assert kinds == [*of_a_job, *of_a_job, "process_completed"]
 
 
 def test_what_was_kept_unread_is_read_within_the_limits() -> None:
@@ -1216,3 +1217,166 @@ def test_texts_and_streams_are_not_mixed_up() -> None:
     talk.conversation.text(stream.id, "?", talk.now)
     assert talk.new() == []
     assert talk.ends_of(job) == []
+
+
+# Several jobs of one function are cancelled
+
+
+OF_NOTHING = {"msg": "process_completed", "output": {}, "success": True}
+
+
+def over(event_id: str) -> dict[str, Any]:
+    """What the server says of a job that it was asked to stop."""
+    return {**OF_NOTHING, "event_id": event_id}
+
+
+def stopped(talk: Talk, *, path: str = CANCEL) -> str:
+    """The one job that the server is asked to stop now; it says that it does."""
+    request = talk.request(path)
+    talk.answer(request, {"success": True})
+    name = json.loads(request.body or b"")["event_id"]
+    assert isinstance(name, str)
+    return name
+
+
+@pytest.mark.parametrize("version", ["6.14.0", "4.44.1"])
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_of_two_one_runs_and_one_waits(version: str, order: str) -> None:
+    talk = Talk(app("sse_v3", version))
+    one, stream = streaming(talk, "a")
+    two = more(talk, "b")
+    talk.send(stream, estimation("a"), starts("a"), estimation("b"))
+    for name in order:
+        talk.conversation.cancel({"a": one, "b": two}[name])
+    if version == "6.14.0":  # this server takes it out of the queue
+        assert stopped(talk) == "b"
+        assert talk.new() == []  # it counts as open until the server has said its last word of it
+        talk.send(stream, over("b"))
+        assert stopped(talk) == "a"
+        talk.send(stream, over("a"))
+    else:  # and this one starts it all the same
+        assert stopped(talk) == "a"
+        talk.send(stream, over("a"))
+        assert talk.new() == []
+        talk.send(stream, starts("b"))
+        assert stopped(talk) == "b"
+        talk.send(stream, over("b"))
+    assert talk.new() == []
+    for job in (one, two):
+        assert isinstance(talk.last_of(job), JobCancelled)
+    third = talk.conversation.submit("x", fn_index=ECHO)
+    talk.answer(talk.request(JOIN), {"event_id": "c"})
+    talk.send(stream, starts("c"), completed("done", event_id="c"))
+    assert talk.data_of(third) == ("done",)
+
+
+@pytest.mark.parametrize("order", ["abc", "cab", "bca"])
+def test_of_three_none_keeps_its_slot(order: str) -> None:
+    talk = Talk(app("sse_v3", "4.44.1"))
+    one, stream = streaming(talk, "a")
+    jobs = {"a": one, "b": more(talk, "b"), "c": more(talk, "c")}
+    talk.send(stream, starts("a"), estimation("b"), estimation("c", 1))
+    for name in order:
+        talk.conversation.cancel(jobs[name])
+    late = talk.conversation.submit("x", fn_index=ECHO)
+    for name in "abc":
+        talk.send(stream, starts(name))
+        assert stopped(talk) == name
+        talk.send(stream, generating(["too late"], name), over(name))
+    talk.answer(talk.request(JOIN), {"event_id": "d"})
+    talk.send(stream, starts("d"), completed("done", event_id="d"))
+    assert talk.data_of(late) == ("done",)
+    assert talk.values == []
+
+
+def test_one_that_was_given_up_for_a_sibling_is_stopped_behind_it() -> None:
+    talk = Talk(app())
+    one, stream = streaming(talk, "a")
+    two = more(talk, "b")
+    talk.send(stream, starts("a"), starts("b"))
+    talk.conversation.cancel(one)
+    assert talk.last_of(one) == JobCancelled(session=0, job=one, stopped_on_server=False)
+    assert talk.new() == []
+    talk.send(stream, completed("done", event_id="b"))
+    assert talk.data_of(two) == ("done",)
+    assert stopped(talk) == "a"
+    talk.send(stream, over("a"))
+    assert talk.new() == []
+
+
+def test_one_that_completes_before_that_is_left_alone() -> None:
+    talk = Talk(app())
+    one, stream = streaming(talk, "a")
+    two = more(talk, "b")
+    talk.send(stream, starts("a"), starts("b"))
+    talk.conversation.cancel(one)
+    talk.send(stream, completed(1, event_id="a"), completed(2, event_id="b"))
+    assert talk.data_of(two) == (2,)
+    assert talk.new() == []
+
+
+def test_a_last_word_that_does_not_come_holds_nobody_up() -> None:
+    talk = Talk(app())
+    one, _ = streaming(talk, "a")
+    two = more(talk, "b")
+    talk.conversation.cancel(one)
+    talk.conversation.cancel(two)
+    assert stopped(talk) == "b"
+    (request,) = talk.sleep(2.1)
+    assert json.loads(getattr(request, "body", b""))["event_id"] == "a"
+
+
+def test_a_job_that_does_not_start_holds_nobody_up() -> None:
+    talk = Talk(app("sse_v3", "4.44.1"), timeouts=Timeouts(close=2.0))
+    one, stream = streaming(talk, "a")
+    talk.send(stream, estimation("a", 5))
+    talk.conversation.cancel(one)
+    two = talk.conversation.submit("x", fn_index=ECHO)
+    assert talk.new() == []
+    (join,) = talk.sleep(2.1)
+    end = talk.last_of(one)
+    assert isinstance(end, JobCancelled)
+    assert end.stopped_on_server is None
+    talk.answer(join, {"event_id": "b"})
+    talk.send(stream, starts("a"))  # while another is there, it is not stopped
+    assert talk.new() == []
+    talk.send(stream, starts("b"), completed(2, event_id="b"))
+    assert talk.data_of(two) == (2,)
+    assert stopped(talk) == "a"
+
+
+def test_who_closes_does_not_wait_for_a_job_to_start() -> None:
+    talk = Talk(app("sse_v3", "4.44.1"))
+    job, stream = streaming(talk, "a")
+    talk.send(stream, estimation("a", 5))
+    talk.conversation.close()
+    assert stopped(talk) == "a"
+    assert isinstance(talk.last_of(job), JobCancelled)
+
+
+def test_the_end_of_the_stream_is_the_end_of_all_that_was_given_up() -> None:
+    talk = Talk(app())
+    one, stream = streaming(talk, "a")
+    two = more(talk, "b")
+    talk.send(stream, starts("a"), starts("b"))
+    talk.conversation.cancel(one)
+    talk.conversation.cancel(two)
+    assert stopped(talk) == "b"
+    talk.end(stream)
+    assert talk.sleep(10.0) == []
+    assert talk.of(Anomaly) == []
+
+
+@pytest.mark.parametrize("version", ["4.16.0", "4.30.0"])
+def test_where_a_cancel_is_exact_no_sibling_is_in_the_way(version: str) -> None:
+    talk = Talk(app("sse_v2", version))
+    one, stream = streaming(talk, "a")
+    two, three = more(talk, "b"), more(talk, "c")
+    talk.send(stream, starts("a"), starts("b"), starts("c"))
+    talk.conversation.cancel(one)
+    assert stopped(talk, path="/reset") == "a"
+    talk.conversation.cancel(two)
+    assert stopped(talk, path="/reset") == "b"
+    talk.send(stream, completed(3, event_id="c"))
+    assert talk.data_of(three) == (3,)
+    assert talk.new() == []

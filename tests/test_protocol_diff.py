@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from fuzz import diff as fuzz_target
 from sansio_gradio.errors import RemoteProtocolError
-from sansio_gradio.protocol.diff import MAX_PATH, Value, apply_diff, compute_diff
+from sansio_gradio.protocol.diff import MAX_PATH, Value, apply_diff, compute_diff, weigh
 
 # Few of each kind, so that drawn values have things in common.
 scalars = st.sampled_from([None, True, False, 0, 1, 1.0, 0.0, -0.0, 2.5, 7, "", "a", "ab", "b"])
@@ -378,3 +378,17 @@ def test_the_fuzz_target_holds_for_near_misses(value: Any, edits: Any) -> None:
     text = json.dumps([value, edits])
     assume(len(text) < 4000)
     fuzz_target.target(text.encode())
+
+
+@given(values, values, values)
+def test_a_value_knows_its_weight_whatever_is_done_to_it(old: Any, new: Any, newer: Any) -> None:
+    value = Value(old)
+    for before, after in ((old, new), (new, newer), (newer, old)):
+        value.apply(compute_diff(before, after))
+        assert value.weight == weigh(value.snapshot()) == weigh(after)
+
+
+def test_a_text_weighs_what_it_is_long_and_a_part_something() -> None:
+    assert weigh("x" * 100) == 100
+    assert weigh(5) == 0
+    assert 6 < weigh({"key": ["abc"]}) < 60

@@ -18,6 +18,8 @@ SINCE = {
     Feature.HEARTBEAT: ("4.24.0", "4.25.0"),
     Feature.CANCEL: ("4.30.0", "4.31.0"),
     Feature.LOST_IN_LINE: ("3.1.4", "3.1.5"),
+    Feature.REUSED_RUNS: ("4.16.0", "4.17.0"),
+    Feature.UNQUEUES: ("6.13.0", "6.14.0"),
     Feature.CALL_BY_NAME: ("6.12.0", "6.13.0"),
     Feature.CALL_ERRORS: ("6.12.0", "6.13.0"),
 }
@@ -27,6 +29,7 @@ UNTIL = {
     Feature.STEPS: ("3.50.2", "4.0.0"),
     Feature.RESET_BY_EVENT: ("4.30.0", "4.31.0"),
     Feature.LOST_IN_LINE: ("3.5", "3.6"),
+    Feature.REUSED_RUNS: ("6.26.0", "6.27.0"),
 }
 
 

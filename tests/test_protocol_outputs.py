@@ -139,7 +139,7 @@ def test_it_is_the_list_of_what_was_yielded(history: list[Row], as_text: list[bo
         outputs.add(server.text(row) if text else server.change(row), 10)
     assert exactly(list(outputs)) == exactly(server.rows)
     assert len(outputs) == len(server.rows)
-    assert outputs.skipped == 0
+    assert outputs.dropped == 0
     for index in range(-len(server.rows), len(server.rows)):
         assert exactly(outputs[index]) == exactly(server.rows[index])
     for index in (len(server.rows), -len(server.rows) - 1):
@@ -234,17 +234,17 @@ def test_beyond_the_limit_the_oldest_are_skipped_and_the_rest_is_exact(
     for row, size, text in history:
         outputs.add(server.text(row) if text else server.change(row), size)
         sizes.append(size + OVERHEAD)
-        assert outputs.skipped + len(outputs) == len(server.rows)
-        assert exactly(list(outputs)) == exactly(server.rows[outputs.skipped :])
+        assert outputs.dropped + len(outputs) == len(server.rows)
+        assert exactly(list(outputs)) == exactly(server.rows[outputs.dropped :])
         assert exactly(outputs[-1]) == exactly(server.rows[-1])  # the newest is always there
-        assert len(outputs) == 1 or sum(sizes[outputs.skipped :]) <= limit
+        assert len(outputs) == 1 or sum(sizes[outputs.dropped :]) <= limit
     if sum(sizes) <= limit:
-        assert outputs.skipped == 0
+        assert outputs.dropped == 0
 
 
 def test_what_fits_is_not_dropped() -> None:
     outputs = filled([(n,) for n in range(10)], limit=10 * OVERHEAD)
-    assert (len(outputs), outputs.skipped) == (10, 0)
+    assert (len(outputs), outputs.dropped) == (10, 0)
     outputs.add(([["replace", [], 10]],), 0)
     assert list(outputs) == [
         (n,) for n in range(2, 11)
@@ -300,16 +300,6 @@ def test_nobody_waits_long_for_the_oldest_to_be_dropped(
     assert 1200 < len(outputs) <= 1280
 
 
-def test_to_ask_how_much_there_is_costs_nothing_while_it_grows(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    outputs = Outputs(diffs=True, limit=ENOUGH)
-    monkeypatch.setattr(Slots, "apply", lambda *_: pytest.fail("a change was applied"))
-    for n in range(10):
-        outputs.add(([["replace", [], n]],), 0, fits=True)
-        assert len(outputs) == n + 1
-
-
 @pytest.mark.parametrize(
     "look", [len, lambda outputs: outputs[-1], lambda outputs: (outputs[0], len(outputs))]
 )
@@ -338,7 +328,7 @@ def test_a_look_from_before_the_oldest_were_dropped_is_of_no_use() -> None:
     assert outputs[0] == ("a",)
     for _ in range(20):
         outputs.add(more("b"), 0)
-    assert outputs.skipped > 1
+    assert outputs.dropped > 1
     assert outputs[-1] == ("a" + "b" * 20,)
 
 
@@ -415,8 +405,8 @@ def test_what_cannot_be_read_is_found_by_dropping_too() -> None:
     outputs.add("{", 0)
     for _ in range(50):
         outputs.add(text_of([[]]), 0)
-    assert (list(outputs), outputs.skipped) == ([], 4)
-    assert len(outputs._kept[2]) < 20  # and nothing more is kept
+    assert (list(outputs), outputs.dropped) == ([], 4)
+    assert len(outputs._kept.entries) < 20  # and nothing more is kept
 
 
 def test_a_first_text_beyond_the_limit_is_a_first_text_still() -> None:
@@ -441,11 +431,10 @@ def test_where_it_ends_does_not_depend_on_when_somebody_looks(
         outputs.add(server.text(row) if text else server.change(row), 10)
     for entry in (bad, *[text_of([[["replace", [], "later"]]])] * after):
         outputs.add(entry, 10)
-    rest = server.rows[outputs.skipped :]
+    rest = server.rows[outputs.dropped :]
     assert exactly(list(outputs)) == exactly(rest)
     assert len(outputs) == len(rest)
-    entries = outputs._kept[2]
-    assert len(entries) < 2 or sum(size + OVERHEAD for _, size in entries) <= limit
+    assert len(outputs) < 2 or OVERHEAD * len(outputs) <= limit
 
 
 class GrowingHistory(RuleBasedStateMachine):
@@ -485,9 +474,9 @@ class GrowingHistory(RuleBasedStateMachine):
         iterator, place = reader
         if iterator is None:
             return
-        if place < self.outputs.skipped:
+        if place < self.outputs.dropped:
             self.reached.add("overtaken")
-        place = max(place, self.outputs.skipped)
+        place = max(place, self.outputs.dropped)
         if place < len(self.server.rows):
             assert exactly(next(iterator)) == exactly(self.server.rows[place])
             reader[1] = place + 1
@@ -499,12 +488,12 @@ class GrowingHistory(RuleBasedStateMachine):
     def a_reader_reads_the_rest(self, reader: list[Any]) -> None:
         iterator, place = reader
         if iterator is not None:
-            place = max(place, self.outputs.skipped)
+            place = max(place, self.outputs.dropped)
             assert exactly(list(iterator)) == exactly(self.server.rows[place:])
 
     @invariant()
     def it_is_what_was_yielded_without_the_skipped(self) -> None:
-        rest = self.server.rows[self.outputs.skipped :]
+        rest = self.server.rows[self.outputs.dropped :]
         assert len(self.outputs) == len(rest)
         assert exactly(self.outputs[:]) == exactly(rest)
 
@@ -540,7 +529,7 @@ def test_it_is_read_in_other_threads_while_it_grows() -> None:
         reader.join()
     for numbers in seen:
         assert numbers == sorted(set(numbers))
-    assert [row[0] for row in outputs] == list(range(outputs.skipped, total))
+    assert [row[0] for row in outputs] == list(range(outputs.dropped, total))
 
 
 # Following
@@ -609,3 +598,140 @@ def test_whoever_keeps_up_misses_nothing_however_little_is_kept(
     assert seen_late[-1:] == expected[-1:]
     rest = iter(expected)
     assert all(value in rest for value in seen_late)  # in order, with gaps
+
+
+# Values that grow
+
+
+def grown(outputs: Outputs, count: int, size: int) -> None:
+    """The text of an output grows by *size* for so many times."""
+    text = text_of([[["append", [], "x" * size]]])
+    outputs.add(text_of([""]))
+    for _ in range(count):
+        outputs.add(text)
+
+
+@pytest.mark.parametrize("limit", [1, 10_000, 1_000_000])
+def test_what_is_copied_is_linear_in_what_came(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is kept: after a snapshot the next edit copies the text."""
+    exposed = 0
+    snapshot = Slots.snapshot
+
+    def counted(self: Slots) -> Row:
+        nonlocal exposed
+        exposed += self.weight
+        return snapshot(self)
+
+    monkeypatch.setattr(Slots, "snapshot", counted)
+    for count in (100, 1000):
+        exposed = 0
+        outputs = Outputs(diffs=True, limit=limit)
+        grown(outputs, count, 1000)
+        assert exposed <= 12 * count * 1000
+        assert outputs[-1] == ("x" * 1000 * count,)
+        assert outputs.skipped == count + 1 - len(outputs)
+
+
+def add_all(outputs: Outputs, changes: Sequence[Change | str]) -> None:
+    for change in changes:
+        outputs.add(change)
+
+
+KINDS_OF_GROWTH: list[tuple[Any, Any]] = [
+    ("", ["append", [], "x" * 100]),
+    ([], ["add", [0], "x" * 100]),
+    ([], ["add", [0], {"k" * 50: ["x"] * 3}]),
+    ([], ["add", [0], []]),
+    ({"a": {"b": ""}}, ["append", ["a", "b"], "x" * 100]),
+]
+
+
+@pytest.mark.parametrize(("first", "edit"), KINDS_OF_GROWTH)
+@pytest.mark.parametrize("limit", [1, ENOUGH])
+@pytest.mark.parametrize("texts", [False, True])
+def test_a_value_has_a_limit_however_it_grows(
+    first: Any, edit: Any, limit: int, texts: bool
+) -> None:
+    outputs = Outputs(diffs=True, limit=limit, value_limit=20_000)
+    outputs.add(text_of([first]) if texts else whole(first))
+    added: Any = text_of([[edit]]) if texts else ([edit],)
+    with pytest.raises(RemoteProtocolError, match=r"Limits\.value"):
+        add_all(outputs, [added] * 2000)
+    newest = json.dumps(outputs[-1])
+    assert 1000 < len(newest) < 30_000
+    assert not outputs.has_ended
+    assert outputs.received == outputs.skipped + len(outputs)
+
+
+def test_keys_that_grow_count_too_and_what_goes_does_not() -> None:
+    outputs = Outputs(diffs=True, limit=1, value_limit=10_000)
+    outputs.add(whole({}))
+    for number in range(2000):
+        key = f"{number}" + "k" * 100
+        outputs.add(([["add", [key], "v"], ["replace", [key], "w"], ["add", [key], "x"]],))
+        outputs.add(([["delete", [key], None]],))
+        outputs.add(whole(["x" * 3000]))
+        outputs.add(([["delete", [0], None]],))
+        outputs.add(whole({}))
+    keys: list[Change] = [([["add", [f"{n}" + "k" * 100], None]],) for n in range(2000)]
+    with pytest.raises(RemoteProtocolError, match=r"Limits\.value"):
+        add_all(outputs, keys)
+
+
+def test_where_every_yield_is_whole_nothing_grows() -> None:
+    outputs = Outputs(diffs=False, limit=1, value_limit=100)
+    for _ in range(10):
+        outputs.add(text_of(["x" * 1000]))
+    assert outputs[-1] == ("x" * 1000,)
+
+
+def test_one_that_is_read_as_it_comes_knows_its_end_at_once() -> None:
+    outputs = Outputs(diffs=True, limit=ENOUGH, eager=True)
+    for text in (text_of(["a"]), "{", text_of([[]])):
+        outputs.add(text)
+    assert (outputs.has_ended, outputs.skipped, list(outputs)) == (True, 2, [("a",)])
+    assert outputs.newest() is None
+    assert "JSON" in outputs.why_ended
+    outputs.end("another reason")
+    assert "JSON" in outputs.why_ended
+    assert (outputs.skipped, outputs.received) == (3, 4)
+
+
+# The result in place of what cannot be read
+
+
+@pytest.mark.parametrize("bad", BAD_TEXTS)
+@pytest.mark.parametrize("look", [len, lambda outputs: outputs[-1], list, lambda _: None])
+def test_the_result_is_the_last_output_where_others_cannot_be_read(bad: str, look: Any) -> None:
+    outputs = filled([("a",), ("ab",)], texts=True)
+    reader = outputs.follow()
+    assert ready(reader) == [("a",), ("ab",)]
+    outputs.add(bad)
+    outputs.add(text_of([[]]))
+    look(outputs)
+    outputs.finish(("result",))
+    expected = [("a",), ("ab",), ("result",)]
+    assert ready(reader) == expected[2:]
+    assert ready(reader) == []
+    assert (list(outputs), len(outputs), outputs.skipped) == (expected, 3, 2)
+    assert [outputs[n] for n in range(-3, 3)] == expected * 2
+    assert outputs[1:] == expected[1:]
+    with pytest.raises(IndexError):
+        outputs[3]
+
+
+def test_the_result_is_no_output_where_all_can_be_read() -> None:
+    outputs = filled([("a",), ("ab",)], texts=True)
+    outputs.finish(("result",))
+    assert list(outputs) == [("a",), ("ab",)]
+    assert (len(outputs), outputs.skipped) == (2, 0)
+
+
+def test_all_may_be_unreadable_or_dropped() -> None:
+    outputs = Outputs(diffs=True, limit=10 * OVERHEAD)
+    for text in (text_of(["x" * 20_000]), "{", *[text_of([[]])] * 50):
+        outputs.add(text)
+    outputs.finish(("result",))
+    assert outputs[-1] == ("result",)
+    assert list(outputs)[-1:] == [("result",)]
+    assert outputs.skipped + len(outputs) - 1 == outputs.received == 52

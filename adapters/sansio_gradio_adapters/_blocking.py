@@ -259,9 +259,11 @@ class Job(Future[Any]):
 
     @property
     def skipped(self) -> int:
-        """Oldest outputs dropped, since all were more than ``Limits.kept_outputs``.
+        """How many outputs cannot be read any more, or could not be read at all.
 
-        Whoever iterates and keeps up has seen them.
+        The oldest are dropped where all are more than ``Limits.kept_outputs``; whoever iterates and
+        keeps up has seen them. Where the edits of an output do not fit the one before, that one and
+        those after it cannot be read; the result takes their place.
         """
         return self._record.skipped
 
@@ -412,7 +414,8 @@ class MessageStream:
 
     @property
     def skipped(self) -> int:
-        """Messages dropped since they came faster than they were read (``Limits.kept_outputs``)."""
+        """Messages that came faster than they were read (``Limits.kept_outputs``) and were dropped,
+        and those whose output could not be read: they have no ``data``."""
         return self._queue.skipped
 
     def __iter__(self) -> Self:

@@ -14,10 +14,11 @@ import enum
 from bisect import bisect_left
 from collections import deque
 from contextlib import suppress
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import attrs
 
+from sansio_gradio.protocol.diff import weigh
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.outputs import Change, Slots
 from sansio_gradio.protocol.states import Msg
@@ -62,7 +63,7 @@ class StatusHistory:
     def add(self, outputs_before: int, status: StatusUpdate) -> None:
         self._kept.append((self._count, outputs_before, status))
         self._count += 1
-        self._size += (size := weight(status))
+        self._size += (size := weigh(status))
         self._sizes.append(size)
         self._waiting = self._waiting + 1 if status["code"] is Status.IN_QUEUE else 0
         if self._waiting == 2 * KEPT_WAITING:
@@ -132,6 +133,8 @@ class _Yields:
 class _Item:
     message: Message
     yields: _Yields
+    has_yielded: bool
+    """It has yielded something that can be read."""
     size_before: int
     """Of all messages that ever came before."""
 
@@ -166,7 +169,8 @@ class MessageQueue:
 
     @property
     def skipped(self) -> int:
-        """Messages dropped, since nobody read them while more than *limit* bytes came."""
+        """Messages that were dropped, since nobody read them while more than *limit* bytes came,
+        or whose output could not be read."""
         return self._kept.skipped
 
     def add(self, message: Message) -> None:
@@ -176,15 +180,16 @@ class MessageQueue:
 
     def add_change(self, change: Change) -> None:
         """The message that came last has yielded this."""
-        if self._held is not None:
+        held, self._held = self._held, None
+        if held is not None:
             self._yields = _Yields(self._yields, change)
-            self.release()
+            self._append(held, has_yielded=True)
 
     def release(self) -> None:
         """Nothing more comes for the last message."""
         held, self._held = self._held, None
         if held is not None:
-            self._append(held)
+            self._append(held, has_yielded=False)
 
     def take(self) -> Message | Nothing:
         """The next message, whole; ``output.data`` and the fractions of the progress filled in."""
@@ -195,38 +200,24 @@ class MessageQueue:
         message = item.message
         whole: Message = {**message}
         values = item.yields.values()
-        if message.get("msg") in _YIELDS and values is not None:
-            # Also where edits did not fit: then it is what was known before.
-            whole["output"] = {**(message.get("output") or {}), "data": list(values)}
+        if message.get("msg") in _YIELDS:
+            output = whole["output"] = {**(message.get("output") or {})}
+            output.pop("data", None)  # of edits that cannot be read there is no value
+            if item.has_yielded and values is not None:
+                output["data"] = list(values)
         if (units := progress_units(message)) is not None:
             whole["progress_data"] = units
         return whole
 
-    def _append(self, message: Message) -> None:
+    def _append(self, message: Message, *, has_yielded: bool) -> None:
         kept = self._kept
-        kept.items.append(_Item(message, self._yields, kept.size))
-        kept.size += weight(message)  # of which the change is a part
+        kept.items.append(_Item(message, self._yields, has_yielded, kept.size))
+        kept.size += weigh(message)  # of which the change is a part
+        if message.get("msg") in _YIELDS and not has_yielded:
+            kept.skipped += 1
         with suppress(IndexError):  # all was read meanwhile
             if kept.size - kept.items[0].size_before > kept.limit:
                 for _ in range(len(kept.items) // 2):
                     kept.items.popleft()
                     kept.skipped += 1
                 kept.items[0].yields.values()  # which needs what was dropped no more
-
-
-def weight(value: object) -> int:
-    """What keeping a value costs, in bytes and roughly."""
-    if isinstance(value, str):
-        return len(value)
-    total = 0
-    left = [value]
-    while left:
-        item = left.pop()
-        total += 16
-        if isinstance(item, str):
-            total += len(item)
-        elif isinstance(item, list):
-            left += cast("list[object]", item)
-        elif isinstance(item, dict):
-            left += cast("dict[str, object]", item).values()
-    return total

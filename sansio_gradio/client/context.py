@@ -71,6 +71,7 @@ class Context:
     """Of the app's page, then, when the app is known, of its API."""
     retry: Retry | None
     entropy: Callable[[int], bytes]
+    is_closing: bool = attrs.field(default=False, init=False)
     app: AppInfo = attrs.field(init=False)
     traits: Traits = attrs.field(init=False)
     on_render: Callable[[dict[str, Any]], None] = attrs.field(init=False)

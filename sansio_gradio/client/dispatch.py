@@ -13,6 +13,7 @@ from sansio_gradio.client.job_channel import JobChannel
 from sansio_gradio.client.plain_call import PlainCall
 from sansio_gradio.client.polling import Polling
 from sansio_gradio.client.session_stream import SessionStream
+from sansio_gradio.client.unfinished import UnfinishedRuns
 from sansio_gradio.protocol.app_info import Endpoint
 from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.protocols import Channel
@@ -35,12 +36,15 @@ class Dispatch:
         self._context = context
         self._main: SessionStream | None = None
         self._given_up: set[int] = set()  # functions that may still run in the shared session
+        self._unfinished = UnfinishedRuns(context.limits.value)
 
     def start(self, job: Job, others: Iterable[Job]) -> None:
         """Start *job*, beside *others* that are under way."""
         context, channel = self._context, self._context.traits.channel
         own = self._wants_own_session(job, others)
         job.session_hash = self._context.new_hash() if own else self.session_hash
+        if not own:
+            job.unfinished = self._unfinished
         if job.no_socket is not None and channel is Channel.WEBSOCKET:
             job.start(PlainCall(context, job, job.no_socket))
         elif self._is_past_the_queue(job.endpoint):
@@ -74,6 +78,7 @@ class Dispatch:
         old, self._main = self._main, None
         self.session_hash = self._context.new_hash()
         self._given_up.clear()
+        self._unfinished = UnfinishedRuns(self._context.limits.value)
         if old is not None:
             old.retire()
 

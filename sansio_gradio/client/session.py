@@ -327,7 +327,7 @@ class Session:
         """Cancel all jobs and leave; ``SessionClosed`` is the last event."""
         if self._closing:
             return
-        self._closing = True
+        self._closing = self._context.is_closing = True
         self._context.timers.start("close", self._context.timeouts.close, self._force_close)
         self._asked()
         if not self._jobs:

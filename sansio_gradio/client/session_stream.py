@@ -11,7 +11,10 @@ overlap; the stream may then be told ``session_not_found``, which means only tha
 Rule 3: a stream that the server leaves open is used again. One that *we* cut is never asked for
 again, because the server cleans up after it at a time of its own choosing.
 
-Rule 4: no job waits for ever. A stream that ends is asked for once more for the jobs that it said
+Rule 4: a job is at the server until the server has said its last word of it, or the stream ends,
+whatever became of it here.
+
+Rule 5: no job waits for ever. A stream that ends is asked for once more for the jobs that it said
 nothing of. Where it goes on, but without a word of a job that the server had taken before it was
 asked for the stream, the job is lost there: of each, something is in line before any heartbeat is
 (gradio@6.31.0 queueing.py: push, routes.py: queue_data_helper).
@@ -64,10 +67,13 @@ class SessionStream:
         self._jobs: dict[str, Job] = {}  # joined, not over, by event_id
         self._waiting: dict[int, tuple[Job, requests.HTTPRequest]] = {}  # to be joined, by number
         self._joining: dict[int, Job] = {}  # not answered yet
-        self._stopping: set[int] = set()  # functions that the server stops the jobs of
-        self._to_stop: dict[
-            int, Callable[[bool | None], None]
-        ] = {}  # cancelled before they were joined
+        self._left: dict[str, Job] = {}  # given up here, but not over there, by event_id
+        self._stops: dict[str, Callable[[bool | None], None]] = {}  # to be stopped, by event_id
+        self._stopping: set[int] = set()  # functions that the server stops a job of
+        self._stopped_soon: set[str] = set()  # it has said so of these, but not ended them yet
+        self._lately_given_up: set[str] = set()  # what joins may wait for that long
+        # Cancelled before they were joined.
+        self._to_stop: dict[int, Callable[[bool | None], None]] = {}
         self._early: dict[str, list[tuple[Message, int]]] = {}
         self._early_count = self._early_size = 0
         self._cut: dict[str, GradioError] = {}  # early ones, in the middle of which a stream ended
@@ -77,6 +83,7 @@ class SessionStream:
         self._ends = False  # as the server has announced
         self._opened = 0.0
         self._heartbeat = Heartbeat(context, session_hash)
+        self._is_closed = False
         self._known = False
         self._overlaps = False  # the stream was asked for while a join was
         self._retired = False
@@ -97,7 +104,7 @@ class SessionStream:
     def _join_waiting(self) -> None:
         """Join the jobs that no cancel under way could take along."""
         for job, request in list(self._waiting.values()):
-            if job.endpoint.fn_index in self._stopping:
+            if self._is_closed or self._has_stops(job.endpoint.fn_index):
                 continue
             del self._waiting[job.id]
             self._joining[job.id] = job
@@ -113,37 +120,119 @@ class SessionStream:
             if self._known:
                 self._open()
 
+    # Stopping. To cancel one job stops every running job of its function in the session, and a
+    # server before 6.14 starts a waiting one all the same (gradio@4.31.0 routes.py: cancel_event).
+    # So one is stopped at a time, none while another of the function is wanted, and one that waits
+    # in the queue of such a server when it has started.
+
     def stop(self, job: Job, then: Callable[[bool | None], None]) -> None:
-        fn_index = job.endpoint.fn_index
         if job.id in self._waiting:
             then(False)
         elif job.id in self._joining:
             self._to_stop[job.id] = then
-        elif self._has_siblings(job):
-            then(False)
         else:
-            self._stopping.add(fn_index)
+            assert job.event_id is not None
+            self._stops[job.event_id] = then
+            self._lately_given_up.add(job.event_id)
+            late = partial(self._stop_is_late, job)
+            self._context.timers.start(("stopping", job.id), self._context.timeouts.close, late)
+            self._stop_next(job.endpoint.fn_index)
 
-            def answered(stopped: bool | None) -> None:
-                self._stopping.discard(fn_index)
-                then(stopped)
-                self._join_waiting()
+    def _stop_next(self, fn_index: int) -> None:
+        """Have the next job of a function stopped that is to be, if one may be now."""
+        jobs = [self._jobs[name] for name in self._stops if name in self._jobs]
+        jobs = [job for job in jobs if job.endpoint.fn_index == fn_index]
+        version = self._context.app.version
+        if has(version, Feature.CANCEL):
+            if self._has_wanted(fn_index):
+                for job in jobs:
+                    self._end_stop(job, False)
+                return
+            left = [job for job in self._left.values() if job.endpoint.fn_index == fn_index]
+            if any(job.event_id in self._stopped_soon for job in left):
+                return
+            jobs += left
+        if not has(version, Feature.UNQUEUES) and not self._context.is_closing:
+            jobs = [job for job in jobs if not job.is_waiting]
+        if fn_index in self._stopping or self._is_closed or not jobs:
+            return
+        # Those that wait come first: so that none gets its turn.
+        jobs.sort(key=lambda job: not job.is_waiting)
+        self._stopping.add(fn_index)
+        answered = partial(self._stop_answered, jobs[0])
+        self._context.ask_to_stop(self.session_hash, fn_index, jobs[0].event_id, answered)
 
-            self._context.ask_to_stop(self.session_hash, fn_index, job.event_id, answered)
+    def _stop_answered(self, job: Job, stopped: bool | None) -> None:
+        fn_index, name = job.endpoint.fn_index, job.event_id
+        assert name is not None
+        self._stopping.discard(fn_index)
+        self._lately_given_up.discard(name)
+        self._context.timers.stop(("stopping", job.id))
+        if stopped and has(self._context.app.version, Feature.CANCEL):
+            # It is over when the server has said that, too.
+            if name in self._jobs or name in self._left:
+                self._stopped_soon.add(name)
+                over = partial(self._over_there, job)
+                self._context.timers.start(("over", name), self._context.timeouts.close, over)
+        else:
+            self._left.pop(name, None)
+            job.is_over_there = True
+        self._end_stop(job, stopped)
+        self._stop_next(fn_index)
+        self._join_waiting()
 
-    def _has_siblings(self, job: Job) -> bool:
-        """Whether others would be stopped with it (gradio@4.31.0 routes.py: cancel_event)."""
-        if not has(self._context.app.version, Feature.CANCEL):
-            return False
-        fn_index, others = job.endpoint.fn_index, (*self._jobs.values(), *self._joining.values())
-        return any(other is not job and other.endpoint.fn_index == fn_index for other in others)
+    def _stop_is_late(self, job: Job) -> None:
+        self._lately_given_up.discard(job.event_id or "")
+        self._end_stop(job, None)
+        self._join_waiting()
+
+    def _end_stop(self, job: Job, stopped: bool | None) -> None:
+        then = self._stops.pop(job.event_id or "", None)
+        if then is not None:
+            then(stopped)
+
+    def _over_there(self, job: Job) -> None:
+        """The server is done with a job that was given up, or is taken to be."""
+        assert job.event_id is not None
+        self._left.pop(job.event_id, None)
+        self._stopped_soon.discard(job.event_id)
+        self._lately_given_up.discard(job.event_id)
+        self._context.timers.stop(("over", job.event_id))
+        self._context.timers.stop(("stopping", job.id))
+        self._remember(job.event_id)
+        self._stop_next(job.endpoint.fn_index)
+        self._join_waiting()
+
+    def _has_stops(self, fn_index: int) -> bool:
+        """Whether a job that is joined now might be stopped, or wait behind one that is to be."""
+        if fn_index in self._stopping:
+            return True
+        jobs = (self._jobs.get(name) or self._left.get(name) for name in self._lately_given_up)
+        return not self._has_wanted(fn_index) and any(
+            job is not None and job.endpoint.fn_index == fn_index for job in jobs
+        )
+
+    def _has_wanted(self, fn_index: int) -> bool:
+        """Whether a job of the function is at the server that is not to be stopped."""
+        joined = (job for name, job in self._jobs.items() if name not in self._stops)
+        joining = (job for job in self._joining.values() if job.id not in self._to_stop)
+        return any(
+            job.endpoint.fn_index == fn_index and not job.is_over_there
+            for job in (*joined, *joining)
+        )
 
     def forget(self, job: Job) -> None:
         self._waiting.pop(job.id, None)
         self._joining.pop(job.id, None)
         self._to_stop.pop(job.id, None)
-        if job.event_id is not None and self._jobs.pop(job.event_id, None) is not None:
-            self._remember(job.event_id)
+        name = job.event_id
+        if name is not None and self._jobs.pop(name, None) is not None:
+            self._stops.pop(name, None)
+            if job.is_over_there or self._stream is None:
+                self._over_there(job)
+            else:
+                self._left[name] = job
+                self._stop_next(job.endpoint.fn_index)
         self._drop_early()
         if self._retired:
             self.retire()
@@ -162,9 +251,20 @@ class SessionStream:
 
     def close(self) -> None:
         """Cut the stream and the heartbeat, whatever is under way."""
+        self._is_closed = True
         self._context.exchanges.abort(self._stream)
         self._heartbeat.stop()
+        self._has_no_stream()
+
+    def _has_no_stream(self) -> None:
+        """The stream is over: nothing more is said on it."""
         self._stream = None
+        for name, job in self._left.items():
+            self._context.timers.stop(("over", name))
+            self._context.timers.stop(("stopping", job.id))
+            self._remember(name)
+        self._left.clear()
+        self._stopped_soon.clear()
 
     # Joining.
 
@@ -248,17 +348,17 @@ class SessionStream:
         """Event streams have no texts of their own."""
 
     def ended(self) -> None:
-        self._stream = None
+        self._has_no_stream()
         if not self._ends and any(job.heard for job in self._jobs.values()):
             self._context.doubt_app()
         self._try_again(ConnectionLost("the stream ended before the job did", phase="stream"))
 
     def refused(self, answer: Answer) -> None:
-        self._stream = None
+        self._has_no_stream()
         self._fail_all(self._context.refusal(answer, "stream"))
 
     def failed(self, error: GradioError) -> None:
-        self._stream = None
+        self._has_no_stream()
         self._fail_all(error)
 
     def _take(self, text: str) -> None:
@@ -273,6 +373,9 @@ class SessionStream:
             self._take_for_session(message)
         elif (job := self._jobs.get(event_id)) is not None:
             self._give(job, message, text)
+        elif (left := self._left.get(event_id)) is not None:
+            left.receive(message, text)
+            self._heard_left(left)
         elif self._joining and event_id not in self._over:
             self._hold(event_id, message, len(text))
         elif event_id not in self._over:
@@ -288,8 +391,18 @@ class SessionStream:
         render = said(message.get("output"), "render_config", dict)
         if render is not None and not self._retired:
             self._context.on_render(render)
-        if job.receive(message, text) and message.get("msg") == Msg.SEND_DATA:
+        waited = job.is_waiting
+        wants_data = job.receive(message, text) and message.get("msg") == Msg.SEND_DATA
+        if waited and not job.is_waiting and job.event_id in self._stops:
+            self._stop_next(job.endpoint.fn_index)
+        if wants_data:
             self._ask_for(job, requests.job_data({**job.body, "event_id": job.event_id}))
+
+    def _heard_left(self, job: Job) -> None:
+        if job.is_over_there:
+            self._over_there(job)
+        else:
+            self._stop_next(job.endpoint.fn_index)
 
     def _take_for_session(self, message: Message) -> None:
         match message.get("msg"):
@@ -319,7 +432,7 @@ class SessionStream:
         error = unknown_there() if not_found else ServerStoppedError(message.get("message"))
         error.located(phase="stream")
         self._context.exchanges.abort(self._stream)
-        self._stream = None
+        self._has_no_stream()
         if not_found:
             if self._known and not self._overlaps:
                 self._context.session_lost()

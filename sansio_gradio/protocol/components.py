@@ -17,6 +17,11 @@ _STATE: Final = frozenset({"state", "variable"})  # it was called variable up to
 _LAYOUT = "row column tabs tab tabitem box form accordion group interpretation dataset"
 _SKIPPED: Final = _STATE.union(_LAYOUT.split())
 
+# The values of these are texts, numbers and objects, never lists.
+_TEXTS = "textbox text markdown html code radio colorpicker datetime"
+_NO_TEXTS = "number slider checkbox label image audio video plot"
+_NEVER_A_LIST: Final = frozenset(_TEXTS.split() + _NO_TEXTS.split())
+
 
 @attrs.frozen(kw_only=True)
 class Component:
@@ -33,6 +38,11 @@ class Component:
     @property
     def is_state(self) -> bool:
         return self.type in _STATE
+
+    @property
+    def may_be_list(self) -> bool:
+        """Whether a value of it may be a list, as far as is known. Of State there is none."""
+        return not self.is_state and self.type not in _NEVER_A_LIST
 
     @property
     def label(self) -> str | None:

@@ -17,17 +17,19 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.protocol import server_diff
 from sansio_gradio.protocol.server_diff import Edit
 from sansio_gradio.wire.json import JSON
 
-__all__ = ["MAX_PATH", "Edit", "Value", "apply_diff", "compute_diff"]
+__all__ = ["MAX_PATH", "Edit", "Value", "apply_diff", "compute_diff", "weigh"]
 
 MAX_PATH: Final = 256
 """Steps in a path: what bounds, with ``Limits.json_depth``, how deep edits can nest a value."""
+
+_PART: Final = 16  # bytes, for each value within a value
 
 _SEQUENCES: Final = (list, tuple)
 _CONTAINERS: Final = (list, dict)
@@ -77,9 +79,11 @@ class Value:
     while no snapshot is taken; after a snapshot, the first edit copies the containers on its path.
     """
 
-    __slots__ = ("_cell", "_owned")
+    __slots__ = ("_cell", "_owned", "weight")
 
-    def __init__(self, value: JSON = None) -> None:
+    def __init__(self, value: JSON = None, weight: int | None = None) -> None:
+        self.weight = weigh(value) if weight is None else weight
+        """What the value costs, as ``weigh`` counts; kept up to date edit by edit."""
         self._cell: list[JSON] = [value]  # so that the root is an item of a container, too
         # The containers that are copies of our own, as the tree of steps that lead to them. (A set
         # of ids would take a stranger for one of them when an id is used again.)
@@ -116,18 +120,26 @@ class Value:
         in_list = not isinstance(container, dict)
         if action == "append":
             _append(container, _existing(container, step), value)
+            self.weight += len(cast("str", value))
         elif action == "replace":
             step = _existing(container, step)
+            self.weight += weigh(value) - weigh(container[step])
             container[step] = value
             owned.pop(step, None)
         elif action == "add" and path and in_list:
+            self.weight += _PART + weigh(value)
             container.append(value)
         elif action == "add" and path:
             step = _key(step)
+            if step in container:
+                self.weight += weigh(value) - weigh(container[step])
+            else:
+                self.weight += _PART + len(step) + weigh(value)
             container[step] = value
             owned.pop(step, None)
         elif action == "delete" and path:
             step = _existing(container, len(container) - 1 if in_list else step)
+            self.weight -= _PART + weigh(container[step]) + (0 if in_list else len(step))
             del container[step]
             owned.pop(step, None)
         else:
@@ -147,6 +159,27 @@ class Value:
                 owned[step] = {}
             container, owned, step = container[step], owned[step], next_step
         return container, owned, step
+
+
+def weigh(value: object) -> int:
+    """What keeping *value* costs, in bytes and roughly: its texts, and something for each part."""
+    if isinstance(value, str):
+        return len(value)
+    total = 0
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, str):
+            total += len(item)
+        elif isinstance(item, list):
+            items = cast("list[object]", item)
+            total += _PART * len(items)
+            left += items
+        elif isinstance(item, dict):
+            whole = cast("dict[str, object]", item)
+            total += _PART * len(whole) + sum(map(len, whole))
+            left += whole.values()
+    return total
 
 
 def _existing(container: Any, step: Any) -> Any:

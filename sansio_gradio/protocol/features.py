@@ -22,9 +22,11 @@ class Feature(enum.Enum):
     SEND_HASH = enum.auto()  # the WebSocket asks who is there; before, nobody is asked
     QUEUES_ALL = enum.auto()  # the queue takes functions that do not want it, too
     RESET_BY_EVENT = enum.auto()  # POST /reset {"event_id"} stops a job
+    REUSED_RUNS = enum.auto()  # a job's first yield may be edits of what an older run left behind
     CALL = enum.auto()  # POST /call/{api_name}
     HEARTBEAT = enum.auto()  # GET /heartbeat/{session_hash}
     CANCEL = enum.auto()  # POST /cancel stops a job
+    UNQUEUES = enum.auto()  # /cancel takes a job that waits out of the queue, too
     CALL_BY_NAME = enum.auto()  # POST /call/v2/{api_name}
     CALL_ERRORS = enum.auto()  # /call says what went wrong
 
@@ -41,9 +43,11 @@ RELEASES: Final[Mapping[Feature, tuple[Version, Version]]] = {
     Feature.QUEUES_ALL: ((4, 0), _NEVER),
     # It answers without doing anything from 4.35 on; /cancel took its place in 4.31.
     Feature.RESET_BY_EVENT: ((4, 0), (4, 31)),
+    Feature.REUSED_RUNS: ((4, 17), (6, 27)),
     Feature.CALL: ((4, 20), _NEVER),
     Feature.HEARTBEAT: ((4, 25), _NEVER),
     Feature.CANCEL: ((4, 31), _NEVER),
+    Feature.UNQUEUES: ((6, 14), _NEVER),
     Feature.CALL_BY_NAME: ((6, 13), _NEVER),
     Feature.CALL_ERRORS: ((6, 13), _NEVER),
 }

@@ -7,10 +7,13 @@ hundreds of megabytes. So the history is the edits, and a value is made when som
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias, overload
 
+import attrs
+
 from sansio_gradio.errors import RemoteProtocolError
+from sansio_gradio.limits import Limits
 from sansio_gradio.protocol.diff import Edit, Value
 from sansio_gradio.protocol.messages import output_data
 from sansio_gradio.wire.json import Loads, loads
@@ -18,7 +21,9 @@ from sansio_gradio.wire.json import Loads, loads
 Change: TypeAlias = tuple[list[Edit], ...]
 """One yield: for each output component the edits since the one before."""
 
-_ITEM_OVERHEAD: Final = 256  # what an entry costs beside its text, roughly, in bytes
+_LIMITS: Final = Limits()
+_ENTRY: Final = 256  # what an entry costs beside its text, roughly, in bytes
+_WEIGHT_OF_BYTE: Final = 8  # what a value weighs for each byte of its text, at most
 _DROPPED_AT_ONCE: Final = 256  # which part of the limit: dropping all at once would take long
 
 
@@ -31,11 +36,16 @@ def change_of(data: list[Any], *, first: bool, diffs: bool) -> Change:
         RemoteProtocolError: edits are due and *data* is something else.
     """
     if first or not diffs:
-        return tuple([["replace", [], value]] for value in data)
+        return whole(data)
     for edits in data:
         if not isinstance(edits, list) or not all(map(_is_edit, edits)):  # pyright: ignore[reportUnknownArgumentType]  # any JSON
             raise RemoteProtocolError("a value came where edits of the one before are due")
     return tuple(data)
+
+
+def whole(values: Iterable[Any]) -> Change:
+    """The change that puts *values* in place of whatever there was."""
+    return tuple([["replace", [], value]] for value in values)
 
 
 def _is_edit(edit: list[Any] | None) -> bool:
@@ -43,11 +53,14 @@ def _is_edit(edit: list[Any] | None) -> bool:
 
 
 class Slots:
-    """The values of a job's output components, as they are now."""
+    """The values of a job's output components, as they are now.
 
-    def __init__(self) -> None:
-        self._slots: list[Value] = []
-        self.changes = 0
+    ``values``: what they are at first, after so many ``changes``.
+    """
+
+    def __init__(self, values: tuple[Any, ...] = (), changes: int = 0) -> None:
+        self._slots = [Value(value) for value in values]
+        self.changes = changes
         """How many changes were applied."""
 
     def apply(self, change: Change) -> None:
@@ -67,112 +80,215 @@ class Slots:
         """The values now; they never change afterwards."""
         return tuple([slot.snapshot() for slot in self._slots])
 
+    @property
+    def weight(self) -> int:
+        """What the values cost together, as ``weigh`` counts."""
+        return sum([slot.weight for slot in self._slots])
 
-_Kept: TypeAlias = tuple[tuple[Any, ...] | None, int, list[tuple[Change | str, int]]]
-"""The values before the first entry, its place, and the entries, each with its size."""
+
+@attrs.frozen
+class _Kept:
+    """What there is to read. It is replaced as a whole when the oldest are dropped.
+
+    ``base`` are the values after the first ``place`` yields, ``entries`` the yields that follow,
+    each with its size. The first yield that can still be read has the number ``first``. Those
+    before it are dropped, but not folded into the base yet.
+    """
+
+    base: tuple[Any, ...]
+    place: int
+    first: int
+    entries: list[tuple[Change | str, int]]
+
+    @property
+    def slots(self) -> Slots:
+        return Slots(self.base, self.place)
+
+    @property
+    def until(self) -> int:
+        return self.place + len(self.entries)
 
 
 class Outputs(Sequence[tuple[Any, ...]]):
     """All that a job has yielded, oldest first: a tuple for each yield, an item a component.
 
-    Beyond *limit* bytes (as received) the oldest are dropped and counted in ``skipped``; the newest
-    stays. A text that cannot be read, or does not follow from the one before, ends them: it and
-    what comes after it are left out.
+    Beyond *limit* bytes (as received) the oldest are dropped; the newest stays. A yield that cannot
+    be read, or does not follow from the one before, ends them: that one and all that come after it
+    are left out. Once the job has returned, its result takes their place as the last output.
+    ``skipped`` counts both kinds. The values may weigh as much as *value_limit*.
 
     Iterating costs what reading the texts and applying the edits costs, and so does an index; the
     length, and the newest, no more than what came since they were last asked for. Any number of
     threads may read at a time; an iterator that is overtaken by dropping goes on with the oldest
-    left. *loads* reads the texts.
+    left. *loads* reads the texts. *eager*: each one is read when it comes.
     """
 
-    def __init__(self, *, diffs: bool, limit: int, loads: Loads = loads) -> None:
+    def __init__(
+        self,
+        *,
+        diffs: bool,
+        limit: int,
+        value_limit: int = _LIMITS.value,
+        loads: Loads = loads,
+        eager: bool = False,
+    ) -> None:
         self._diffs = diffs
         self._loads = loads
         self._limit = limit
-        self._size = 0
+        self._value_limit = value_limit
+        self._eager = eager
+        self._size = 0  # of those that can still be read
+        self._stale = 0  # of those that are dropped, but not folded yet
+        self._base_weight = 0
+        self._unweighed = 0
         self.size_received = 0
         """What keeping all of them would cost, in bytes and as ``limit`` counts."""
-        # Replaced as a whole when the oldest are dropped, so that iterators see one or the other.
-        self._kept: _Kept = (None, 0, [])
-        self._checked = 0  # the first place of which it is not known whether it can be read
-        self._end: int | None = None  # the first one that is known not to be
+        self._kept = _Kept((), 0, 0, [])
+        self._left_out = 0
+        self._end: int | None = None  # the number of the first one that is known to be unreadable
+        self.why_ended = ""
+        """Why that one cannot be read."""
+        self._final: tuple[Any, ...] | None = None
+        self._head: Slots | None = None  # the newest values, once each yield is read when it comes
         # Where the last look ended. A deque, from which no two threads can take the same one.
         self._looks: deque[tuple[int, Slots]] = deque(maxlen=1)
 
     @property
-    def skipped(self) -> int:
+    def dropped(self) -> int:
         """How many of the oldest were dropped."""
-        return self._kept[1]
+        return self._kept.first
+
+    @property
+    def skipped(self) -> int:
+        """How many were yielded that cannot be read here: dropped, or from the end on."""
+        return self.received - self._readable(self._kept)
 
     @property
     def received(self) -> int:
-        """How many were added, those included that were dropped or turn out to be unreadable."""
-        _, first, entries = self._kept
-        return first + len(entries)
+        """How many were added, those included that cannot be read."""
+        return self._kept.until + self._left_out
 
-    def add(self, change: Change | str, size: int | None = None, *, fits: bool = False) -> None:
+    @property
+    def has_ended(self) -> bool:
+        """Whether one is known to be unreadable."""
+        return self._end is not None
+
+    def add(self, change: Change | str, size: int | None = None) -> None:
         """Append a yield: its change, or the text of its message, not read yet.
 
-        ``size``: what it costs, in bytes, if that is known. ``fits``: the change is known to follow
-        from the one before.
+        ``size``: what it costs, in bytes, if that is known.
+
+        Raises:
+            RemoteProtocolError: the values have grown beyond their limit; nothing was appended.
         """
-        if self._end is not None:
-            return
         size = _rough_size(change) if size is None else size
-        _, first, entries = self._kept
-        if fits and self._checked == first + len(entries):
-            self._checked += 1
-        entries.append((change, size))
-        self._size += size + _ITEM_OVERHEAD
-        self.size_received += size + _ITEM_OVERHEAD
-        if self._size > self._limit and len(entries) > 1:
-            count, rest = 0, self._size
-            enough = self._limit - self._limit // _DROPPED_AT_ONCE
-            while rest > enough and count < len(entries) - 1:
-                rest -= entries[count][1] + _ITEM_OVERHEAD
-                count += 1
-            self._drop(count)
+        self._unweighed += size
+        size += _ENTRY
+        if self._diffs and (self._eager or self._unweighed > self._value_limit // _WEIGHT_OF_BYTE):
+            self._advance(change)
+        self.size_received += size
+        if self._end is not None:
+            self._left_out += 1
+            return
+        kept = self._kept
+        kept.entries.append((change, size))
+        self._size += size
+        if self._size > self._limit and kept.until > kept.first + 1:
+            self._drop()
 
-    def _drop(self, count: int) -> None:
-        base, first, entries = kept = self._kept
-        slots = self._replay(kept, count)
+    def end(self, why: str) -> None:
+        """Append a yield that cannot be read."""
         if self._end is None:
-            self._size -= sum(size + _ITEM_OVERHEAD for _, size in entries[:count])
-            self._kept = (slots.snapshot(), first + count, entries[count:])
-        else:
-            self._kept = (base, first, entries[: self._end - first])
+            self._end_at(self.received, why)
+        self._left_out += 1
 
-    def _replay(self, kept: _Kept, count: int) -> Slots:
-        """The values after *count* of what is kept, of no use if ``_end`` comes before."""
-        slots = _from(kept[0])
-        self._go_on(slots, kept, 0, count)
-        return slots
+    def _end_at(self, number: int, why: str) -> None:
+        self.why_ended = why
+        self._end = number
+
+    def finish(self, values: tuple[Any, ...]) -> None:
+        """The job has returned *values*: the last output, where others could not be read."""
+        self._final = values
+
+    def newest(self) -> tuple[Any, ...] | None:
+        """The values of the newest yield; None: there is none, or it cannot be read."""
+        values = self._look(self._kept, self._kept.until)
+        return None if self._end is not None else values
+
+    def _advance(self, change: Change | str) -> None:
+        """Bring the newest values up to date with a yield that is to be appended."""
+        if self._end is None and self._head is None:
+            kept = self._kept
+            self._head = kept.slots
+            self._go_on(self._head, kept, kept.place, kept.until)
+        if self._end is None and self._head is not None:
+            try:
+                self._apply(self._head, change)
+            except RemoteProtocolError as error:
+                self._end_at(self.received, error.message)
+            else:
+                if self._head.weight > self._value_limit:
+                    raise RemoteProtocolError(
+                        f"what the job has yielded weighs more than {self._value_limit} bytes, the"
+                        " limit (Limits.value)"
+                    )
+        if self._end is not None:
+            self._head = None
+
+    def _drop(self) -> None:
+        """Drop the oldest; fold what is dropped into the base, when that is much.
+
+        To fold copies what the base holds. So it waits until what is folded is an eighth of that:
+        then a history costs what its length does, however large the values are.
+        """
+        kept = self._kept
+        enough = self._limit - self._limit // _DROPPED_AT_ONCE
+        count = kept.first - kept.place
+        while self._size > enough and count < len(kept.entries) - 1:
+            size = kept.entries[count][1]
+            self._size -= size
+            self._stale += size
+            count += 1
+        first = kept.place + count
+        if self._stale <= max(self._limit // _DROPPED_AT_ONCE, self._base_weight // 8):
+            self._kept = attrs.evolve(kept, first=first)
+            return
+        slots = kept.slots
+        self._go_on(slots, kept, kept.place, first)
+        if self._end is None:
+            self._stale, self._base_weight = 0, slots.weight
+            self._kept = _Kept(slots.snapshot(), first, first, kept.entries[count:])
+        else:
+            rest = kept.entries[: self._end - kept.place]
+            self._left_out += len(kept.entries) - len(rest)
+            self._kept = attrs.evolve(kept, first=min(first, self._end), entries=rest)
 
     def _go_on(self, slots: Slots, kept: _Kept, start: int, stop: int) -> None:
-        _, first, entries = kept
+        """Apply the yields from number *start* to *stop*, or up to the end."""
         for number in range(start, stop):
+            if number == self._end:
+                break
             try:
-                self._apply(slots, entries[number][0])
-            except RemoteProtocolError:
-                self._end = first + number
+                self._apply(slots, kept.entries[number - kept.place][0])
+            except RemoteProtocolError as error:
+                self._end_at(number, error.message)
                 break
 
-    def _look(self, kept: _Kept, count: int) -> tuple[Any, ...]:
-        """As ``_replay``, but going on from the last look that went farthest."""
-        base, first, _ = kept
+    def _look(self, kept: _Kept, stop: int) -> tuple[Any, ...]:
+        """The values before yield number *stop*, of no use if the end comes before."""
         try:
             place, slots = look = self._looks.pop()
         except IndexError:
-            place, slots = look = first, _from(base)
-        if place > first + count:
+            place, slots = look = kept.place, kept.slots
+        goes_on = place <= stop
+        if not goes_on:
             self._looks.append(look)
-            return self._replay(kept, count).snapshot()
-        if place < first:
-            place, slots = first, _from(base)
-        self._go_on(slots, kept, place - first, count)
+        if not goes_on or place < kept.place:
+            place, slots = kept.place, kept.slots
+        self._go_on(slots, kept, place, stop)
         values = slots.snapshot()
-        if self._end is None:
-            self._looks.append((first + count, slots))
+        if goes_on and self._end is None:
+            self._looks.append((stop, slots))
         return values
 
     def _apply(self, slots: Slots, change: Change | str) -> None:
@@ -183,16 +299,19 @@ class Outputs(Sequence[tuple[Any, ...]]):
             change = change_of(data, first=not slots.changes, diffs=self._diffs)
         slots.apply(change)
 
-    def _length(self, kept: _Kept) -> int:
-        _, first, entries = kept
-        until = first + len(entries)
-        if self._checked < until:
-            self._look(kept, len(entries))
-            self._checked = until
-        return (until if self._end is None else self._end) - first
+    def _readable(self, kept: _Kept) -> int:
+        """How many of the yields can be read."""
+        self._look(kept, kept.until)
+        until = kept.until if self._end is None else self._end
+        return max(until - kept.first, 0)
+
+    @property
+    def _last(self) -> tuple[Any, ...] | None:
+        """The last output, if that is the job's result."""
+        return None if self._end is None else self._final
 
     def __len__(self) -> int:
-        return self._length(self._kept)
+        return self._readable(self._kept) + (self._last is not None)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         found = self.follow()
@@ -206,21 +325,24 @@ class Outputs(Sequence[tuple[Any, ...]]):
 
     def follow_from(self, start: int) -> Iterator[tuple[int, tuple[Any, ...]] | None]:
         """As ``follow``, but each with its place, and from the place *start* on."""
-        place, slots = -1, Slots()
+        place, slots = 0, Slots()
         while True:
-            base, first, entries = kept = self._kept
-            if place < first:
-                place, slots = first, _from(base)
+            kept = self._kept
+            if place < kept.place:
+                place, slots = kept.place, kept.slots
             while self._kept is kept:
-                if place - first < len(entries) and self._end != place:
+                if place < kept.until and self._end != place:
                     try:
-                        self._apply(slots, entries[place - first][0])
-                    except RemoteProtocolError:
-                        self._end = place
+                        self._apply(slots, kept.entries[place - kept.place][0])
+                    except RemoteProtocolError as error:
+                        self._end_at(place, error.message)
                         continue
                     place += 1
-                    if place > start:
+                    if place > max(start, kept.first):
                         yield place - 1, slots.snapshot()
+                elif (last := self._last) is not None and start <= place:
+                    yield place, last
+                    start = place + 1
                 else:
                     yield None
 
@@ -232,8 +354,11 @@ class Outputs(Sequence[tuple[Any, ...]]):
         if isinstance(index, slice):
             return list(self)[index]
         kept = self._kept
-        place = range(self._length(kept))[index]
-        return self._look(kept, place + 1)
+        count, last = self._readable(kept), self._last
+        place = range(count + (last is not None))[index]
+        if last is not None and place == count:
+            return last
+        return self._look(kept, kept.first + place + 1)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or isinstance(other, str | bytes):
@@ -253,10 +378,3 @@ def _rough_size(change: Change | str) -> int:
         for edits in change
         for edit in edits
     )
-
-
-def _from(base: tuple[Any, ...] | None) -> Slots:
-    slots = Slots()
-    if base is not None:
-        slots.apply(tuple([["replace", [], value]] for value in base))
-    return slots
