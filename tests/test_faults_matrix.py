@@ -392,7 +392,12 @@ STREAMING = [
     on_stream("somebody else's", stream(*[{**FIRST, "event_id": "x"}] * 50, *ALL), None),
     on_stream("completed twice", stream(*ALL[:-1], completed("other"), CLOSE_STREAM), None),
     on_stream("wrong types", stream({**ESTIMATION, "rank": "x", "rank_eta": []}, *ALL[1:]), None),
-    on_stream("edits of nothing", stream(*ALL[:4], generating([["append", [9], "x"]]), DONE), None),
+    on_stream(
+        "edits of nothing",
+        stream(*ALL[:4], generating([["append", [9], "x"]]), DONE),
+        None,
+        outputs=[*YIELDED, YIELDED[-1]],  # the last is the result
+    ),
     on_stream(
         "stopped", stream(*ALL[:4], {"msg": "server_stopped"}), ServerStoppedError, outputs=YIELDED
     ),
