@@ -2,8 +2,8 @@
 
 Events are values: comparable and free of references to the machine that made them, so they can be
 stored, sent to another thread, or written into a test as the expected answer. Errors in them are
-equal if they are of one kind and say the same. The exceptions are ``Output``, whose value is made
-on first access, and ``OutputsGrew``, whose outputs go on growing.
+equal if they are of one kind and say the same. The exception is ``OutputsGrew``, whose outputs go
+on growing.
 
 ``session`` is the number of the session (``Session.id``), ``job`` the number that ``submit`` gave.
 Every job ends in exactly one of ``JobCompleted``, ``JobFailed`` and ``JobCancelled``; nothing is
@@ -12,7 +12,7 @@ said of it afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import attrs
@@ -76,26 +76,18 @@ class StatusUpdated:
     status: StatusUpdate
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True)
 class Output:
     """A job has yielded: ``edits`` is what changed, ``value`` the whole.
 
     Both have one item per output component, State slots included: ``edits`` the component's edits
-    as in ``apply_diff``, ``value`` its value. ``value`` is a snapshot that never changes; it may
-    first be asked for until the job's next event is taken, later that is a ``LocalProtocolError``.
+    as in ``apply_diff``, ``value`` its value, which never changes.
     """
 
     session: int
     job: int
     edits: Change
-    _snapshot: Callable[[], tuple[Any, ...]] = attrs.field(alias="snapshot", repr=False)
-    _value: tuple[Any, ...] | None = attrs.field(default=None, init=False, repr=False)
-
-    @property
-    def value(self) -> tuple[Any, ...]:
-        if self._value is None:
-            self._value = self._snapshot()
-        return self._value
+    value: tuple[Any, ...]
 
 
 @attrs.frozen(kw_only=True, eq=False)

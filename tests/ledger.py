@@ -7,15 +7,15 @@ twice, and in a session that has closed each has ended.
 from __future__ import annotations
 
 import functools
-from collections import Counter
-from typing import Any
-from weakref import WeakKeyDictionary
+from collections import Counter, deque
+from collections.abc import Iterable
+from typing import Any, Self
+from weakref import WeakKeyDictionary, ref
 
 import attrs
 
 from sansio_gradio.client.call import Call
-from sansio_gradio.client.context import Context
-from sansio_gradio.client.session import Session
+from sansio_gradio.client.conversation import Conversation
 from sansio_gradio.events import JobCancelled, JobCompleted, JobFailed, SessionClosed
 
 _ENDS = frozenset({JobCompleted, JobFailed, JobCancelled})
@@ -36,27 +36,27 @@ class Ledger:
     def __init__(self) -> None:
         self.sessions = self.submitted = self.ended = 0
         """Of all sessions that have closed."""
-        self._accounts: WeakKeyDictionary[Context, _Account] = WeakKeyDictionary()
+        self._accounts: WeakKeyDictionary[Conversation, _Account] = WeakKeyDictionary()
 
-    def submit(self, context: Context, job: int) -> None:
-        self._accounts.setdefault(context, _Account()).submitted.add(job)
+    def submit(self, session: Conversation, job: int) -> None:
+        self._accounts.setdefault(session, _Account()).submitted.add(job)
 
-    def emit(self, context: Context, event: Any) -> None:
+    def emit(self, session: Conversation, event: Any) -> None:
         kind = type(event)
         if kind in _ENDS:
-            self._accounts.setdefault(context, _Account()).ended[event.job] += 1
-        elif kind is SessionClosed and context in self._accounts:
-            self._accounts[context].closed = True
+            self._accounts.setdefault(session, _Account()).ended[event.job] += 1
+        elif kind is SessionClosed and session in self._accounts:
+            self._accounts[session].closed = True
 
     def check(self) -> None:
         """Close the accounts of sessions that have closed; complain of what does not add up."""
-        for context, account in list(self._accounts.items()):
+        for session, account in list(self._accounts.items()):
             # Tests of jobs alone make them without a session, which knows nothing of them.
             ends = {job: account.ended[job] for job in account.submitted}
             twice = [job for job, count in ends.items() if count > 1]
             assert not twice, f"jobs that ended twice: {twice}"
             if account.closed:
-                del self._accounts[context]
+                del self._accounts[session]
                 self.sessions += 1
                 self.submitted += len(ends)
                 self.ended += sum(ends.values())
@@ -80,20 +80,40 @@ class Ledger:
 LEDGER = Ledger()
 
 
+class _WrittenDown(deque[Any]):
+    """The events of a session, which are written down as they are queued."""
+
+    def __init__(self, session: Conversation) -> None:
+        super().__init__()
+        self._session = ref(session)
+
+    def append(self, event: Any) -> None:
+        if (session := self._session()) is not None:
+            LEDGER.emit(session, event)
+        super().append(event)
+
+    def __iadd__(self, events: Iterable[Any]) -> Self:
+        for event in events:
+            self.append(event)
+        return self
+
+
 def keep_books() -> None:
     """Have all sessions write the ledger."""
-    begin, emit = Session.begin, Context.emit
+    init, begin = Conversation.__init__, Conversation.begin
+
+    @functools.wraps(init)
+    def init_and_listen(self: Conversation, *args: Any, **options: Any) -> None:
+        init(self, *args, **options)
+        listening = _WrittenDown(self)
+        listening += self._events
+        self._events = listening
 
     @functools.wraps(begin)
-    def begin_and_write(self: Session, call: Call) -> int:
+    def begin_and_write(self: Conversation, call: Call) -> int:
         job = begin(self, call)
-        LEDGER.submit(self._context, job)
+        LEDGER.submit(self, job)
         return job
 
-    @functools.wraps(emit)
-    def write_and_emit(self: Context, event: Any) -> None:
-        LEDGER.emit(self, event)
-        emit(self, event)
-
-    Session.begin = begin_and_write  # type: ignore[method-assign]  # for all who test with it
-    Context.emit = write_and_emit  # type: ignore[method-assign]  # the same
+    Conversation.__init__ = init_and_listen  # type: ignore[method-assign]  # for all who test
+    Conversation.begin = begin_and_write  # type: ignore[method-assign]  # the same

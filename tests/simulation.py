@@ -338,7 +338,7 @@ class Simulation(RuleBasedStateMachine):
         assert len(self.driver.of(SessionClosed)) == len(self.sessions)
         assert self.driver.links == {}
         assert self.engine._connections == {}
-        assert self.engine._exchanges == {}
+        assert self.engine._transfers == {}
         assert self.engine._carriers == {}
         assert self.engine.next_deadline() is None
 

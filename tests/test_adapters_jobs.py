@@ -20,7 +20,7 @@ from sansio_gradio_adapters._jobs import JobRecord, OutputUpdate, Signal
 
 
 def output(change: Change) -> Output:
-    return Output(session=1, job=1, edits=change, snapshot=tuple)
+    return Output(session=1, job=1, edits=change, value=())
 
 
 def outputs(*changes: Change) -> Outputs:

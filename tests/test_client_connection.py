@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, cast
 
 import h11
 import pytest
@@ -14,10 +13,9 @@ from sansio_gradio.client.commands import Expect, OpenWebSocket, SendRequest
 from sansio_gradio.client.connection import (
     Connection,
     ConnectionState,
-    Exchange,
     RequestConnection,
+    Transfer,
 )
-from sansio_gradio.client.conversation import Conversation
 from sansio_gradio.errors import (
     ConnectFailed,
     ConnectionLost,
@@ -25,28 +23,11 @@ from sansio_gradio.errors import (
     RemoteProtocolError,
 )
 from sansio_gradio.limits import Limits
+from sansio_gradio.wire.http import BodyReceived, MessageEnded, ResponseStarted
 from sansio_gradio.wire.url import URL
 
 ADDRESS = "http://host:8080/queue/join"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Y: z\r\n\r\nok"
-
-
-class Owner:
-    """A conversation that only listens."""
-
-    id = 7
-
-    def __init__(self) -> None:
-        self.told: list[tuple[Any, ...]] = []
-
-    def response(self, *what: Any) -> None:
-        self.told.append(("response", *what))
-
-    def data(self, *what: Any) -> None:
-        self.told.append(("data", *what))
-
-    def ended(self, *what: Any) -> None:
-        self.told.append(("ended", *what))
 
 
 def request(
@@ -55,32 +36,26 @@ def request(
     *,
     body: bytes | None = b"{}",
     url: str = ADDRESS,
-    owner: Owner | None = None,
-) -> Exchange:
+) -> Transfer:
     command = SendRequest(3, method, url, (("x-a", "b"),), body, expect)
-    return Exchange(cast("Conversation", owner or Owner()), command, URL.parse(url))
+    return Transfer((7, 3), command, URL.parse(url))
 
 
-def websocket() -> Exchange:
+def websocket() -> Transfer:
     command = OpenWebSocket(4, ADDRESS, ())
-    return Exchange(cast("Conversation", Owner()), command, URL.parse(ADDRESS))
+    return Transfer((7, 4), command, URL.parse(ADDRESS))
 
 
-def connection(exchange: Exchange | None = None) -> RequestConnection:
-    return RequestConnection.make(1, exchange or request(), Limits())
+def connection(transfer: Transfer | None = None) -> RequestConnection:
+    return RequestConnection.make(1, transfer or request(), Limits())
 
 
-# Exchanges
-
-
-def test_an_exchange_has_a_name_of_its_own() -> None:
-    assert request().key == (7, 3)
-    assert websocket().key == (7, 4)
+# Transfers
 
 
 def test_two_that_look_alike_are_two() -> None:
     one = request()
-    other = Exchange(one.owner, one.command, one.url)
+    other = Transfer(one.key, one.command, one.url)
     assert len({one, other}) == 2
     assert len({connection(one), connection(one)}) == 2
 
@@ -89,7 +64,7 @@ def test_at_first_nothing_has_happened() -> None:
     new = request()
     assert (new.attempts, new.handed_out, new.answered, new.aborted) == (0, False, False, False)
     fresh = connection(new)
-    assert (fresh.exchange, fresh.is_gone, fresh.has_data) == (None, False, False)
+    assert (fresh.transfer, fresh.is_gone, fresh.has_data) == (None, False, False)
 
 
 @pytest.mark.parametrize("expect", Expect)
@@ -104,12 +79,12 @@ def test_a_request_expects_what_it_says(expect: Expect) -> None:
 def test_only_what_cannot_happen_twice_or_may_is_repeated(
     method: str, attempts: int, handed_out: bool, answered: bool
 ) -> None:
-    exchange = request(method)
-    exchange.attempts, exchange.handed_out, exchange.answered = attempts, handed_out, answered
-    assert exchange.is_safe is (method == "GET")
-    # DESIGN.md, Pool: not the last byte was handed out, or a GET without any byte of an answer.
+    transfer = request(method)
+    transfer.attempts, transfer.handed_out, transfer.answered = attempts, handed_out, answered
+    assert transfer.is_safe is (method == "GET")
+    # Not the last byte was handed out, or a GET without any byte of an answer.
     cannot_double = not handed_out or method == "GET"
-    assert exchange.may_be_repeated is (cannot_double and not answered and attempts <= 1)
+    assert transfer.may_be_repeated is (cannot_double and not answered and attempts <= 1)
 
 
 def test_a_websocket_is_never_repeated() -> None:
@@ -140,16 +115,16 @@ def test_however_it_is_taken_the_bytes_are_the_same(steps: list[bytes | int], re
 
 @given(st.lists(st.binary(min_size=1, max_size=9), min_size=1), st.integers(1, 20))
 def test_a_request_is_handed_out_with_its_last_byte(parts: list[bytes], size: int) -> None:
-    exchange = request()
-    out = connection(exchange)
-    out.exchange = exchange
+    transfer = request()
+    out = connection(transfer)
+    out.transfer = transfer
     for part in parts:
         out.write(part)
     assert out.take(0) == b""
-    handed_out = [exchange.handed_out]
+    handed_out = [transfer.handed_out]
     while out.has_data:
         out.take(size)
-        handed_out.append(exchange.handed_out)
+        handed_out.append(transfer.handed_out)
     assert handed_out == [*[False] * (len(handed_out) - 1), True]
 
 
@@ -167,12 +142,12 @@ def test_what_is_dropped_is_not_sent() -> None:
 
 
 def test_a_request_is_sent_as_the_command_says() -> None:
-    exchange = request(body=b'{"a":1}')
-    out = connection(exchange)
-    assert (out.state, out.opened_for) == (ConnectionState.OPENING, exchange)
+    transfer = request(body=b'{"a":1}')
+    out = connection(transfer)
+    assert (out.state, out.opened_for) == (ConnectionState.OPENING, transfer)
     assert out.origin == ("http", "host", 8080)
-    out.begin(exchange)
-    assert out.exchange is exchange
+    out.begin(transfer)
+    assert out.transfer is transfer
     peer = h11.Connection(h11.SERVER)
     peer.receive_data(out.take(10**6))
     head = peer.next_event()
@@ -188,20 +163,20 @@ def test_a_request_is_sent_as_the_command_says() -> None:
     assert body.data == b'{"a":1}'
 
 
-def test_an_answer_is_told_to_the_owner_of_the_request() -> None:
-    owner = Owner()
-    exchange = request(owner=owner)
-    out = connection(exchange)
+ANSWERED = [
+    ResponseStarted(200, (("content-length", "2"), ("x-y", "z"))),
+    BodyReceived(b"ok"),
+    MessageEnded(),
+]
+
+
+def test_what_comes_is_returned() -> None:
+    transfer = request()
+    out = connection(transfer)
     reusable = [out.is_reusable]
-    out.begin(exchange)
+    out.begin(transfer)
     reusable.append(out.is_reusable)
-    over = [out.tell(event, 5.0) for event in out.receive(ANSWER)]
-    assert over == [False, False, True]
-    assert owner.told == [
-        ("response", 3, 200, (("content-length", "2"), ("x-y", "z")), 5.0),
-        ("data", 3, b"ok", 5.0),
-        ("ended", 3, 5.0),
-    ]
+    assert out.receive(ANSWER) == ANSWERED
     assert [*reusable, out.is_reusable] == [True, False, True]
     assert out.error is None
 
@@ -209,28 +184,24 @@ def test_an_answer_is_told_to_the_owner_of_the_request() -> None:
 def test_one_connection_carries_one_request_after_the_other() -> None:
     out = connection()
     for _ in range(3):
-        owner = Owner()
-        exchange = request(owner=owner)
-        out.begin(exchange)
+        transfer = request()
+        out.begin(transfer)
         assert out.take(10**6)
-        for event in out.receive(ANSWER):
-            out.tell(event, 1.0)
-        assert [what for what, *_ in owner.told] == ["response", "data", "ended"]
-        assert exchange.handed_out
+        assert out.receive(ANSWER) == ANSWERED
+        assert transfer.handed_out
 
 
 def test_an_answer_may_end_with_the_connection() -> None:
-    owner = Owner()
-    out = connection(exchange := request(owner=owner))
-    out.begin(exchange)
-    events = [*out.receive(b"HTTP/1.1 200 OK\r\n\r\nto the end"), *out.receive(b"")]
-    assert [out.tell(event, 1.0) for event in events] == [False, False, True]
+    out = connection(transfer := request())
+    out.begin(transfer)
+    news = [*out.receive(b"HTTP/1.1 200 OK\r\n\r\nto the end"), *out.receive(b"")]
+    assert news == [ResponseStarted(200, ()), BodyReceived(b"to the end"), MessageEnded()]
     assert not out.is_reusable
 
 
 def test_what_a_peer_does_wrong_is_known() -> None:
-    out = connection(exchange := request())
-    out.begin(exchange)
+    out = connection(transfer := request())
+    out.begin(transfer)
     with suppress(RemoteProtocolError):
         out.receive(b"SSH-2.0-OpenSSH\r\n\r\n")
     assert isinstance(out.error, RemoteProtocolError)
@@ -240,16 +211,16 @@ def test_what_a_peer_does_wrong_is_known() -> None:
 
 
 def test_a_head_has_a_limit() -> None:
-    out = RequestConnection.make(1, exchange := request(), Limits(header=100))
-    out.begin(exchange)
+    out = RequestConnection.make(1, transfer := request(), Limits(header=100))
+    out.begin(transfer)
     with suppress(RemoteProtocolError):
         out.receive(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 200)
     assert out.error is not None
 
 
 def test_half_a_request_is_no_goodbye() -> None:
-    out = connection(exchange := request())
-    out.begin(exchange)
+    out = connection(transfer := request())
+    out.begin(transfer)
     out.take(5)
     out.end()
     assert not out.has_data

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from conversation_driver import ECHO, PLAIN, SRC, Talk, app, config
+from conversation_driver import ECHO, PLAIN, SRC, Talk, app, compact, config
 
 from sansio_gradio.client.commands import Abort, SendRequest
 from sansio_gradio.errors import (
@@ -590,14 +590,21 @@ def steps_to_render(parts: int) -> int:
     base = config()
     base["components"] += [{"id": 100 + n, "type": "box", "props": {}} for n in range(parts)]
     base["dependencies"] += [{"id": 100 + n, "inputs": [], "outputs": []} for n in range(parts)]
-    context = Talk(AppInfo.from_config(base)).conversation._context
+    talk = Talk(AppInfo.from_config(base))
+    talk.conversation.submit("x", fn_index=ECHO)
+    talk.answer(talk.request("/queue/join"), {"event_id": "e"})
+    stream = talk.request("/queue/data")
+    talk.open(stream)
+    output = {"data": ["x"], "render_config": render(0, "box", first=50)}
+    said = compact({"msg": "process_completed", "event_id": "e", "output": output})
     steps: list[str] = []
     sys.setprofile(lambda frame, kind, _: steps.append(kind))
     try:
-        context.on_render(render(0, "box", first=50))
+        talk.send(stream, said)
     finally:
         sys.setprofile(None)
-    assert context.app.endpoint("/box").fn_index == 50
+    assert talk.conversation.app is not None
+    assert talk.conversation.app.endpoint("/box").fn_index == 50
     return len(steps)
 
 

@@ -110,7 +110,7 @@ class World:
         return not (
             self.driver.links
             or engine._connections
-            or engine._exchanges
+            or engine._transfers
             or engine._carriers
             or engine._writable
             or engine._sessions
@@ -840,7 +840,7 @@ def test_a_request_may_be_dropped_at_any_time(src: str, phase: str, leave: str) 
     assert engine.next_event() is None
     assert engine.connections_with_data() == []
     assert engine.next_deadline() is None
-    assert (engine._connections, engine._exchanges, engine._carriers) == ({}, {}, {})
+    assert (engine._connections, engine._transfers, engine._carriers) == ({}, {}, {})
 
 
 def test_a_connection_that_never_was_is_a_mistake() -> None:
@@ -1130,7 +1130,7 @@ def test_a_websocket_may_be_dropped_at_any_time(phase: str) -> None:
         assert said.code == 1000
         engine = world.engine
     assert engine._connections == {}
-    assert engine._exchanges == {}
+    assert engine._transfers == {}
 
 
 def test_a_goodbye_that_cannot_be_sent_is_forgotten() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -21,9 +21,10 @@ from conversation_driver import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sansio_gradio.client.call import Call, Want
-from sansio_gradio.client.chunks import Chunk
-from sansio_gradio.client.job import Job
+from sansio_gradio.client.attempt import Attempt
+from sansio_gradio.client.call import Want
+from sansio_gradio.client.steps import Deliver, Fail, Step, Stopped, Way
+from sansio_gradio.client.streaming_input import Chunk
 from sansio_gradio.errors import (
     AppError,
     ConnectionLost,
@@ -50,54 +51,119 @@ from sansio_gradio.events import (
 from sansio_gradio.limits import Limits
 from sansio_gradio.protocol.states import TRANSITIONS, JobState, Msg, after
 from sansio_gradio.protocol.status import Status
+from sansio_gradio.wire.json import JSON
 
 
 class Carried:
-    """A job, and a carrier that writes down what it is asked for."""
+    """A job of a session, and a channel that writes down what it is asked for."""
 
     def __init__(self, protocol: str = "sse_v3", version: str = "6.31.0", **options: Any) -> None:
-        want, piece = options.pop("want", Want.ALL), options.pop("piece", None)
+        want, pieces = options.pop("want", Want.ALL), options.pop("pieces", ())
         fn_index = options.pop("fn_index", ECHO)
         self.refuses: LocalProtocolError | None = options.pop("refuses", None)
-        # A session, for what the job shares with others.
+        self.asked: list[Any] = []
         self.talk = Talk(app(protocol, version), **options)
+        self.conversation = conversation = self.talk.conversation
+        conversation._dispatch.channel_for = lambda attempt, *_: self._carry(attempt)  # type: ignore[method-assign]
         self.talk.look()
         self.talk.said.clear()
-        context = self.talk.conversation._context
-        self.asked: list[Any] = []
-        self.left = 0
-        self.job = Job(7, Call(want=want))
-        if piece is not None:
-            self.job.input.add([piece])
-        endpoint = context.app.endpoint(fn_index=fn_index)
-        self.job.begin(context, endpoint, ["x"], self.on_left)
-        self.job.start(self, self.send_chunk)
+        if pieces:
+            conversation._discovery._is_finding = True  # before the app is known
+        self.id = conversation.submit("x", fn_index=fn_index, want=want)
+        if pieces:
+            for piece in pieces:
+                conversation.send(self.id, piece)
+            conversation._discovery._is_finding = False
+            conversation._start(conversation._jobs[self.id])
 
-    def on_left(self, job: Job) -> None:
-        assert job is self.job
-        self.left += 1
+    def _carry(self, attempt: Attempt) -> Carried:
+        self.attempt = attempt
+        return self
 
-    def start(self, job: Job) -> None:
+    # The channel.
+
+    def start(self, attempt: Attempt) -> Way:
         self.asked.append("start")
         if self.refuses is not None:
             raise self.refuses
+        yield from ()
 
-    def stop(self, job: Job, then: Callable[[bool], None]) -> None:
+    def stop(self, attempt: Attempt) -> Way:
         self.asked.append("stop")
-        self.stopped = then
+        yield from ()
 
-    def forget(self, job: Job) -> None:
+    def forget(self, attempt: Attempt) -> Way:
         self.asked.append("forget")
+        yield from ()
 
-    def send_chunk(self, job: Job, chunk: Chunk) -> None:
+    def send_chunk(self, attempt: Attempt, chunk: Chunk) -> Way:
         self.asked.append(chunk.data)
+        yield from ()
+
+    # What the server is made to say.
+
+    def _take(self, *todo: Step) -> list[Any]:
+        answers: list[Any] = []
+
+        def way() -> Way:
+            for step in todo:
+                answers.append((yield step))
+
+        self.conversation._go(way())
+        return answers
+
+    def deliver(self, *messages: dict[str, Any]) -> None:
+        self._take(*(Deliver(self.attempt, message) for message in messages))  # type: ignore[arg-type]
 
     def receive(self, *messages: dict[str, Any]) -> list[Event]:
         """What is told of these messages."""
         before = len(self.said)
-        for message in messages:
-            self.job.receive(message)  # type: ignore[arg-type]  # as from the wire
+        self.deliver(*messages)
         return self.said[before:]
+
+    def skip(self, text: str) -> bool:
+        """Whether a yield needs not to be read."""
+        read: list[str] = []
+
+        def note(text: str | bytes) -> JSON:
+            read.append(str(text))
+            raise RemoteProtocolError("not now")
+
+        options = self.conversation._options
+        loads = options.loads_message
+        object.__setattr__(options, "loads_message", note)
+        try:
+            with suppress(RemoteProtocolError):
+                self._take(Deliver(self.attempt, None, text))
+        finally:
+            object.__setattr__(options, "loads_message", loads)
+        return not read
+
+    def fail(self, error: GradioError) -> None:
+        self._take(Fail(self.attempt, error))
+
+    def stopped(self, on_server: bool | None) -> None:
+        self._take(Stopped(self.attempt, on_server))
+
+    # What its user does.
+
+    def cancel(self) -> bool:
+        return self.conversation.cancel(self.id)
+
+    def expire(self) -> None:
+        if (job := self.conversation._jobs.get(self.id)) is not None:
+            self.conversation._expire(job)
+
+    # What has become of it.
+
+    @property
+    def is_over(self) -> bool:
+        job = self.conversation._jobs.get(self.id)
+        return job is None or job.is_over
+
+    @property
+    def has_left(self) -> Any:  # a type checker would take it for what it was before
+        return self.id not in self.conversation._jobs
 
     @property
     def said(self) -> list[Event]:
@@ -109,7 +175,7 @@ class Carried:
         """The one last event, behind which nothing is."""
         (end,) = [e for e in self.said if isinstance(e, JobCompleted | JobFailed | JobCancelled)]
         assert self.said[-1] is end
-        assert self.job.is_over
+        assert self.is_over
         return end
 
     @property
@@ -117,7 +183,7 @@ class Carried:
         end = self.end
         assert isinstance(end, JobFailed)
         assert end.error.outputs == end.outputs
-        assert (end.error.job, end.error.url) == (7, "http://app.example/")
+        assert (end.error.job, end.error.url) == (self.id, "http://app.example/")
         return end.error
 
 
@@ -164,11 +230,11 @@ def test_a_message_moves_the_job_as_the_table_says(state: JobState, msg: Msg) ->
     elif msg in TRANSITIONS[state]:
         assert kinds(told)[:2] == [MessageReceived, StatusUpdated]
         assert Anomaly not in kinds(told)
-        assert carried.job.is_over == (TRANSITIONS[state][msg] is JobState.DONE)
+        assert carried.is_over == (TRANSITIONS[state][msg] is JobState.DONE)
     else:
         assert kinds(told) == [MessageReceived, Anomaly]
-        assert not carried.job.is_over
-    assert carried.job.heard
+        assert not carried.is_over
+    assert carried.attempt.heard
 
 
 @pytest.mark.parametrize("state", [JobState.JOINING, JobState.QUEUED, JobState.RUNNING])
@@ -195,34 +261,29 @@ def test_unknown_kinds_are_told_and_otherwise_without_effect(message: dict[str, 
     assert isinstance(told[0], MessageReceived)
     assert told[0].message == message
     assert isinstance(told[1], Anomaly)
-    assert told[1].job == 7
+    assert told[1].job == 1
     carried.receive(completed(1))
     assert isinstance(carried.end, JobCompleted)
 
 
-@given(
-    st.lists(st.sampled_from([*Msg, "cancel", "expire", "fail", "leave", "answer"]), max_size=12)
-)
+@given(st.lists(st.sampled_from([*Msg, "cancel", "expire", "fail", "answer"]), max_size=12))
 def test_whatever_happens_one_last_thing_is_said(steps: list[str]) -> None:
     carried = Carried()
-    carried.stopped = lambda _: None
     for step in steps:
         match step:
             case "cancel":
-                carried.job.cancel()
+                carried.cancel()
             case "expire":
-                carried.job.expire()
+                carried.expire()
             case "fail":
-                carried.job.fail(ConnectionLost())
-            case "leave":
-                carried.job.leave()
+                carried.fail(ConnectionLost())
             case "answer":
                 carried.stopped(True)
             case _:
                 carried.receive(MESSAGES[Msg(step)])
-    carried.job.leave()
+    carried.stopped(True)
     assert carried.end is not None
-    assert carried.left == 1
+    assert carried.has_left
     assert carried.asked.count("forget") == 1
     assert carried.asked.count("stop") <= 1
 
@@ -234,7 +295,7 @@ def test_messages_are_told_as_they_came_and_what_they_mean_behind() -> None:
     carried = Carried(wall_offset=500.0)
     message = {**estimation("e", rank=3), "unknown": [1]}
     told = carried.receive(message)
-    assert told[0] == MessageReceived(session=0, job=7, message=message)  # type: ignore[arg-type]
+    assert told[0] == MessageReceived(session=0, job=1, message=message)  # type: ignore[arg-type]
     assert isinstance(told[1], StatusUpdated)
     assert told[1].status.code is Status.IN_QUEUE
     assert (told[1].status.rank, told[1].status.eta) == (3, 1.5)
@@ -271,10 +332,10 @@ def test_what_was_yielded_is_there_however_little_was_wanted(want: Want) -> None
 def test_a_result_is_the_data_of_the_last_message() -> None:
     carried = Carried()
     carried.receive(starts(), generating(["y"]), completed("z", None, [1]))
-    assert carried.end == JobCompleted(session=0, job=7, data=("z", None, [1]))
+    assert carried.end == JobCompleted(session=0, job=1, data=("z", None, [1]))
     assert statuses(carried.said)[-1] is Status.FINISHED
     assert carried.asked == ["start", "forget"]
-    assert carried.left == 1
+    assert carried.has_left
 
 
 @pytest.mark.parametrize(
@@ -363,7 +424,7 @@ def test_after_edits_that_do_not_fit_only_the_result_is_true(data: list[Any]) ->
     told = carried.receive(generating(data), generating([[["append", [], "c"]]]))
     assert [kind for kind in kinds(told) if kind in (Output, Anomaly)] == [Anomaly]
     carried.receive(completed("whole again"))
-    assert carried.end == JobCompleted(session=0, job=7, data=("whole again",))
+    assert carried.end == JobCompleted(session=0, job=1, data=("whole again",))
     assert carried.talk.values == [("a",), ("whole again",)]
 
 
@@ -382,22 +443,6 @@ def test_a_yield_without_data_is_an_anomaly(output: Any) -> None:
     assert carried.talk.values == [("a",)]
 
 
-def test_a_value_is_to_be_asked_for_in_time() -> None:
-    carried = Carried()
-    conversation = carried.talk.conversation
-    for message in (starts(), generating(["a"]), generating([[["append", [], "b"]]])):
-        carried.job.receive(message)  # type: ignore[arg-type]
-    outputs: list[Output] = []
-    while len(outputs) < 2:
-        event = conversation.next_event()
-        if isinstance(event, Output):
-            outputs.append(event)
-    assert outputs[1].value == ("ab",)
-    with pytest.raises(LocalProtocolError, match="after the job's next event"):
-        _ = outputs[0].value
-    assert outputs[0].edits == ([["replace", [], "a"]],)
-
-
 def test_a_snapshot_never_changes() -> None:
     carried = Carried()
     first: Any = None
@@ -405,15 +450,6 @@ def test_a_snapshot_never_changes() -> None:
     (first,) = carried.talk.values[0]
     carried.receive(generating([[["add", [1], "b"]]]))
     assert first == ["a"]
-
-
-def test_edits_are_applied_when_they_are_taken() -> None:
-    carried = Carried()
-    for message in (starts(), generating(["a"]), generating([[["append", [], "b"]]])):
-        carried.job.receive(message)  # type: ignore[arg-type]
-    conversation = carried.talk.conversation
-    output = next(e for e in iter(conversation.next_event, None) if isinstance(e, Output))
-    assert output.value == ("a",)  # though more has come
 
 
 def test_what_is_kept_for_a_failure_is_bounded() -> None:
@@ -445,31 +481,33 @@ def test_what_cannot_be_handed_in_fails_at_once() -> None:
     error = carried.error
     assert type(error) is LocalProtocolError
     assert error.message == "no JSON"
-    assert (carried.asked, carried.left) == (["start", "forget"], 1)
+    assert (carried.asked, carried.has_left) == (["start", "forget"], True)
 
 
 @pytest.mark.parametrize("want", [Want.RESULT, Want.MESSAGES, Want.OUTPUTS])
 def test_ends_have_no_status_where_none_is_wanted(want: Want) -> None:
-    for end in (Job.leave, Job.expire):
-        carried = Carried(want=want)
-        end(carried.job)
+    expired, cancelled = Carried(want=want), Carried(want=want)
+    expired.expire()
+    cancelled.cancel()
+    cancelled.stopped(True)
+    for carried in (expired, cancelled):
         assert carried.said == [carried.end]
 
 
 def test_a_cancel_waits_for_the_server() -> None:
     carried = at(JobState.RUNNING)
-    assert carried.job.cancel()
+    assert carried.cancel()
     assert carried.asked == ["start", "stop"]
-    assert carried.job.cancel()  # it is under way already
+    assert carried.cancel()  # it is under way already
     assert carried.asked == ["start", "stop"]
-    assert not carried.job.is_over
+    assert not carried.is_over
     told = carried.receive(generating(["not told"]), MESSAGES[Msg.LOG])
     assert told == []
     carried.stopped(True)
-    assert carried.end == JobCancelled(session=0, job=7, stopped_on_server=True)
+    assert carried.end == JobCancelled(session=0, job=1, stopped_on_server=True)
     assert statuses(carried.said)[-1] is Status.CANCELLED
-    assert carried.left == 1
-    assert not carried.job.cancel()
+    assert carried.has_left
+    assert not carried.cancel()
     assert carried.asked == ["start", "stop", "forget"]
 
 
@@ -484,9 +522,9 @@ def test_a_cancel_waits_for_the_server() -> None:
 )
 def test_the_last_message_answers_a_cancel_too(message: dict[str, Any], stopped: bool) -> None:
     carried = at(JobState.RUNNING)
-    carried.job.cancel()
+    carried.cancel()
     carried.receive(message)
-    assert carried.end == JobCancelled(session=0, job=7, stopped_on_server=stopped)
+    assert carried.end == JobCancelled(session=0, job=1, stopped_on_server=stopped)
     carried.stopped(not stopped)
     assert carried.end is carried.said[-1]
 
@@ -498,87 +536,80 @@ def test_unknown_messages_are_an_anomaly_where_messages_are_not_wanted() -> None
 
 def test_an_unknown_message_during_a_cancel_is_an_anomaly_as_ever() -> None:
     carried = at(JobState.RUNNING)
-    carried.job.cancel()
+    carried.cancel()
     assert kinds(carried.receive({"msg": "of tomorrow"})) == [MessageReceived, Anomaly]
 
 
 def test_a_cancel_before_anything_came() -> None:
     carried = Carried()
-    assert carried.job.cancel()
+    assert carried.cancel()
     carried.stopped(False)
-    assert carried.end == JobCancelled(session=0, job=7, stopped_on_server=False)
+    assert carried.end == JobCancelled(session=0, job=1, stopped_on_server=False)
 
 
 def test_a_cancel_after_the_end_is_none() -> None:
     carried = at(JobState.DONE)
-    assert not carried.job.cancel()
+    assert not carried.cancel()
     assert carried.asked == ["start", "forget"]
 
 
 def test_a_cancel_has_its_time() -> None:
     carried = at(JobState.RUNNING)
-    carried.job.cancel()
+    carried.cancel()
     carried.talk.sleep(1.9)
-    assert not carried.job.is_over
+    assert not carried.is_over
     carried.talk.sleep(0.2)
-    assert carried.end == JobCancelled(session=0, job=7, stopped_on_server=None)
-    assert carried.left == 0  # the server is still being told
+    assert carried.end == JobCancelled(session=0, job=1, stopped_on_server=None)
+    assert not carried.has_left  # the server is still being told
     carried.stopped(True)
-    assert carried.left == 1
+    assert carried.has_left
     assert carried.end is carried.said[-1]
 
 
 def test_a_failure_during_a_cancel_is_the_cancel() -> None:
     carried = at(JobState.RUNNING)
-    carried.job.cancel()
-    carried.job.fail(ConnectionLost())
+    carried.cancel()
+    carried.fail(ConnectionLost())
     assert isinstance(carried.end, JobCancelled)
-    assert carried.talk.conversation._context.timers.next_deadline() is None
+    assert carried.conversation.next_deadline() is None
 
 
 def test_an_expired_job_is_over_at_once_and_the_server_is_told() -> None:
     carried = at(JobState.RUNNING)
-    carried.job.expire()
+    carried.expire()
     assert type(carried.error) is DeadlineExceeded
     assert carried.error.phase == "job"
     assert statuses(carried.said)[-1] is Status.FINISHED
-    assert (carried.asked, carried.left) == (["start", "stop"], 0)
+    assert (carried.asked, carried.has_left) == (["start", "stop"], False)
     carried.receive(completed(1))
-    carried.job.fail(ConnectionLost())
-    carried.job.expire()
+    carried.fail(ConnectionLost())
+    carried.expire()
     carried.stopped(True)
-    assert (carried.asked, carried.left) == (["start", "stop", "forget"], 1)
+    assert (carried.asked, carried.has_left) == (["start", "stop", "forget"], True)
     assert type(carried.error) is DeadlineExceeded
 
 
 def test_a_job_that_expires_while_it_is_cancelled_is_stopped_once() -> None:
     carried = at(JobState.RUNNING)
-    carried.job.cancel()
-    carried.job.expire()
+    carried.cancel()
+    carried.expire()
     assert type(carried.error) is DeadlineExceeded
     assert carried.asked == ["start", "stop"]
     carried.stopped(True)
-    assert carried.left == 1
+    assert carried.has_left
 
 
 def test_a_failure_is_a_copy_for_each_job() -> None:
     shared = ConnectionLost("gone", phase="stream")
     shared.__cause__ = OSError("why")
     carried = at(JobState.RUNNING)
-    carried.job.fail(shared)
+    carried.fail(shared)
     assert carried.error is not shared
     assert carried.error.phase == "stream"
     assert carried.error.__cause__ is shared.__cause__
     assert shared.job is None
-    carried.job.fail(shared)
-    assert carried.left == 1
-
-
-def test_leaving_a_job_that_goes_on_cancels_it() -> None:
-    carried = at(JobState.RUNNING)
-    carried.job.leave()
-    assert carried.end == JobCancelled(session=0, job=7, stopped_on_server=None)
-    assert carried.left == 1
+    carried.fail(shared)
+    assert carried.has_left
 
 
 def test_a_message_with_a_long_name_is_told_of_in_few_words() -> None:
@@ -597,8 +628,8 @@ STREAMING = MESSAGES[Msg.PROCESS_STREAMING]
 def test_pieces_wait_until_they_are_asked_for() -> None:
     carried = at(JobState.RUNNING)
     for piece in ("one", "two"):
-        carried.job.input.add([piece])
-    carried.job.input.add(None)
+        carried.conversation.send(carried.id, piece)
+    carried.conversation.end_input(carried.id)
     assert carried.asked == ["start"]
     for _ in range(4):
         carried.receive(STREAMING)
@@ -606,7 +637,7 @@ def test_pieces_wait_until_they_are_asked_for() -> None:
 
 
 def test_pieces_for_a_job_that_takes_none_end_it_before_it_is_handed_in() -> None:
-    carried = Carried(piece="one", fn_index=COUNT)
+    carried = Carried(pieces=["one"], fn_index=COUNT)
     assert isinstance(carried.end, JobFailed)
     assert "in pieces" in carried.end.error.message
     assert carried.asked == ["forget"]
@@ -617,34 +648,37 @@ def test_pieces_for_a_job_that_takes_none_end_it_before_it_is_handed_in() -> Non
 
 def test_a_yield_that_nobody_looks_at_is_only_kept() -> None:
     carried = yielding("a", want=Want.RESULT)
-    assert all(map(carried.job.skip, growing("b", "c")))
+    assert all(map(carried.skip, growing("b", "c")))
     assert carried.said == []
 
 
 @pytest.mark.parametrize("want", [Want.MESSAGES, Want.STATUS, Want.OUTPUTS, Want.ALL])
 def test_a_yield_that_somebody_looks_at_is_read(want: Want) -> None:
-    assert not at(JobState.RUNNING, want=want).job.skip("{}")
+    assert not at(JobState.RUNNING, want=want).skip("{}")
 
 
 def test_only_what_is_legal_now_is_kept_unread() -> None:
-    assert not at(JobState.QUEUED, want=Want.RESULT).job.skip("{}")
-    assert not at(JobState.DONE, want=Want.RESULT).job.skip("{}")
+    assert not at(JobState.QUEUED, want=Want.RESULT).skip("{}")
+    over = at(JobState.DONE, want=Want.RESULT)
+    before = over.said[:]
+    assert over.skip("{}")  # it needs nothing any more
+    assert over.said == before
     carried = at(JobState.RUNNING, want=Want.RESULT)
-    carried.job.cancel()
-    assert not carried.job.skip("{}")
+    carried.cancel()
+    assert not carried.skip("{}")
 
 
 def test_what_was_kept_unread_and_is_nonsense_spoils_only_itself() -> None:
     carried = yielding("a", want=Want.RESULT)
-    carried.job.skip("nonsense")
+    carried.skip("nonsense")
     carried.receive(completed("fine"))
-    assert carried.end == JobCompleted(session=0, job=7, data=("fine",))
+    assert carried.end == JobCompleted(session=0, job=1, data=("fine",))
 
 
 def yielding(first: str, want: Want) -> Carried:
     """A job that has yielded once: what comes first is always read."""
     carried = at(JobState.RUNNING, want=want)
-    assert not carried.job.skip(compact({"output": {"data": [first]}}))
+    assert not carried.skip(compact({"output": {"data": [first]}}))
     carried.receive(generating([first]))
     return carried
 
@@ -657,13 +691,13 @@ def growing(*texts: str) -> list[str]:
 def test_growth_is_told_once_until_that_is_taken() -> None:
     carried = yielding("a", want=Want.GROWTH)
     (grew,) = carried.said
-    assert all(map(carried.job.skip, growing("b", "c")))
+    assert all(map(carried.skip, growing("b", "c")))
     (once, grew) = carried.said
     assert once is not grew
     assert isinstance(grew, OutputsGrew)
-    assert (grew.session, grew.job) == (0, 7)
+    assert (grew.session, grew.job) == (0, 1)
     assert list(grew.outputs) == [("a",), ("ab",), ("abc",)]
-    assert carried.job.skip(*growing("d"))
+    assert carried.skip(*growing("d"))
     again = carried.said[-1]
     assert isinstance(again, OutputsGrew)
     assert again.outputs is grew.outputs
@@ -673,13 +707,13 @@ def test_growth_is_told_once_until_that_is_taken() -> None:
 def test_yields_that_are_read_and_such_that_are_not_make_one_history() -> None:
     carried = at(JobState.RUNNING, want=Want.GROWTH | Want.STATUS)
     assert kinds(carried.receive(generating(["a"]))) == [StatusUpdated, OutputsGrew]
-    assert all(map(carried.job.skip, growing("b")))  # its status would be the same again
+    assert all(map(carried.skip, growing("b")))  # its status would be the same again
     assert statuses(carried.receive(MESSAGES[Msg.PROGRESS])) == [Status.PROGRESS]
-    assert not carried.job.skip(*growing("c"))
+    assert not carried.skip(*growing("c"))
     told = carried.receive(generating([[["append", [], "c"]]]))
     assert statuses(told) == [Status.ITERATING]
     (grew,) = (event for event in told if isinstance(event, OutputsGrew))
-    assert carried.job.skip(*growing("d"))
+    assert carried.skip(*growing("d"))
     assert list(grew.outputs) == [("a",), ("ab",), ("abc",), ("abcd",)]
 
 
@@ -692,7 +726,7 @@ def test_a_value_where_edits_are_due_is_no_growth() -> None:
 
 
 def test_who_is_strict_has_every_yield_read() -> None:
-    assert not at(JobState.RUNNING, want=Want.GROWTH, strict=True).job.skip("{}")
+    assert not at(JobState.RUNNING, want=Want.GROWTH, strict=True).skip("{}")
 
 
 def test_jobs_of_a_session_count_up() -> None:

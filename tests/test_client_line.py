@@ -10,10 +10,12 @@ from conversation_driver import Talk, config
 from sansio_gradio.client.call import Call
 from sansio_gradio.client.job import Job
 from sansio_gradio.client.line import Line
+from sansio_gradio.client.options import Options
 
 
 def jobs(count: int) -> list[Job]:
-    return [Job(number, Call()) for number in range(1, count + 1)]
+    options = Options(entropy=bytes)
+    return [Job(number, Call(), 0, options) for number in range(1, count + 1)]
 
 
 def gone(line: Line, waiting: list[Job]) -> list[int]:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from conversation_driver import ECHO, Talk, app
 
+from sansio_gradio.client.channels.polling import INTERVAL
 from sansio_gradio.client.commands import Abort, SendRequest
-from sansio_gradio.client.polling import INTERVAL
 from sansio_gradio.errors import (
     AppError,
     ConnectionLost,

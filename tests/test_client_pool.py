@@ -1,4 +1,4 @@
-"""Which connection carries which exchange, as the pool plans it."""
+"""Which connection carries which transfer, as the pool plans it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_client_connection import ADDRESS, connection, request, websocket
 
 from sansio_gradio.client.commands import Expect
-from sansio_gradio.client.connection import Connection, Exchange
+from sansio_gradio.client.connection import Connection, Transfer
 from sansio_gradio.client.pool import MAX_IDLE, Assign, Close, Open, Plan, Pool
 from sansio_gradio.limits import Limits
 
@@ -20,15 +20,15 @@ CALLS = 5
 OTHER = "http://other:8080/queue/join"
 
 
-def stream(url: str = ADDRESS) -> Exchange:
+def stream(url: str = ADDRESS) -> Transfer:
     return request("GET", Expect.STREAM, body=None, url=url)
 
 
-def call(url: str = ADDRESS) -> Exchange:
+def call(url: str = ADDRESS) -> Transfer:
     return request(expect=Expect.CALL, url=url)
 
 
-KINDS: list[Callable[..., Exchange]] = [request, call, stream]
+KINDS: list[Callable[..., Transfer]] = [request, call, stream]
 
 
 class Surroundings:
@@ -37,14 +37,14 @@ class Surroundings:
     def __init__(self, limit: int = LIMIT) -> None:
         self.pool = Pool(Limits(connections=limit, calls=CALLS))
         self.now = 100.0
-        self.opening: list[Exchange] = []
-        self.carried: dict[Exchange, Connection] = {}
+        self.opening: list[Transfer] = []
+        self.carried: dict[Transfer, Connection] = {}
         self.closed: list[Connection] = []
         self.idle: set[Connection] = set()
 
-    def want(self, *exchanges: Exchange) -> list[Plan]:
-        for exchange in exchanges:
-            self.pool.want(exchange)
+    def want(self, *transfers: Transfer) -> list[Plan]:
+        for transfer in transfers:
+            self.pool.want(transfer)
         return self.plan()
 
     def plan(self) -> list[Plan]:
@@ -52,13 +52,13 @@ class Surroundings:
         for plan in self.pool.plan(self.now):
             plans.append(plan)
             match plan:
-                case Assign(exchange, made):
-                    assert not exchange.aborted
-                    assert exchange not in self.carried
+                case Assign(transfer, made):
+                    assert not transfer.aborted
+                    assert transfer not in self.carried
                     self.idle.remove(made)
-                    self.carried[exchange] = made
-                case Open(exchange):
-                    self.opening.append(exchange)
+                    self.carried[transfer] = made
+                case Open(transfer):
+                    self.opening.append(transfer)
                 case Close(made):
                     self.idle.remove(made)
                     self.closed.append(made)
@@ -76,10 +76,10 @@ class Surroundings:
         self.pool.not_opened(connection(self.opening.pop(0)))
         return self.plan()
 
-    def release(self, exchange: Exchange) -> list[Plan]:
-        made = self.carried.pop(exchange)
+    def release(self, transfer: Transfer) -> list[Plan]:
+        made = self.carried.pop(transfer)
         self.idle.add(made)
-        self.pool.released(made, exchange, self.now)
+        self.pool.released(made, transfer, self.now)
         return self.plan()
 
     def settle(self) -> None:
@@ -92,7 +92,7 @@ def test_a_connection_is_opened_for_the_first_and_kept_for_the_next() -> None:
     assert net.want(first) == [Open(first)]
     (assigned,) = net.open()
     assert isinstance(assigned, Assign)
-    assert assigned.exchange is first
+    assert assigned.transfer is first
     assert net.plan() == []
     net.release(first)
     assert net.want(second) == [Assign(second, assigned.connection)]
@@ -100,7 +100,7 @@ def test_a_connection_is_opened_for_the_first_and_kept_for_the_next() -> None:
 
 def test_a_host_gets_so_many_connections_for_requests_and_no_more() -> None:
     net, wanted = Surroundings(), [request() for _ in range(LIMIT + 2)]
-    assert net.want(*wanted) == [Open(exchange) for exchange in wanted[:LIMIT]]
+    assert net.want(*wanted) == [Open(transfer) for transfer in wanted[:LIMIT]]
     net.settle()
     assert list(net.carried) == wanted[:LIMIT]
     net.release(wanted[1])
@@ -113,7 +113,7 @@ def test_streams_never_starve_a_request_nor_count_as_one() -> None:
     net.settle()
     assert len(net.carried) == 2 * LIMIT
     wanted = [request() for _ in range(LIMIT)]
-    assert net.want(*wanted) == [Open(exchange) for exchange in wanted]
+    assert net.want(*wanted) == [Open(transfer) for transfer in wanted]
     net.settle()
     assert set(wanted) <= set(net.carried)
     net.release(streams[0])
@@ -200,7 +200,7 @@ def test_a_connection_that_was_never_used_grows_old_as_well() -> None:
 
 
 @pytest.mark.parametrize("make", [request, stream])
-def test_what_is_aborted_is_neither_sent_nor_opened_for(make: Callable[[], Exchange]) -> None:
+def test_what_is_aborted_is_neither_sent_nor_opened_for(make: Callable[[], Transfer]) -> None:
     net, gone, kept = Surroundings(), make(), make()
     gone.aborted = True
     assert net.want(gone) == []
@@ -256,15 +256,15 @@ def test_a_websocket_gives_nothing_back() -> None:
 @given(st.data())
 def test_whatever_happens_every_exchange_is_carried_once(data: st.DataObject) -> None:
     net = Surroundings()
-    wanted: list[Exchange] = []
-    dropped: set[Exchange] = set()
+    wanted: list[Transfer] = []
+    dropped: set[Transfer] = set()
     for _ in range(data.draw(st.integers(0, 40))):
         match data.draw(st.sampled_from(["want", "open", "fail", "release", "abort", "wait"])):
             case "want":
                 url = data.draw(st.sampled_from([OTHER, ADDRESS]))
-                exchange = data.draw(st.sampled_from(KINDS))(url=url)
-                wanted.append(exchange)
-                net.want(exchange)
+                transfer = data.draw(st.sampled_from(KINDS))(url=url)
+                wanted.append(transfer)
+                net.want(transfer)
             case "open" if net.opening:
                 net.open()
             case "fail" if net.opening:
@@ -279,7 +279,7 @@ def test_whatever_happens_every_exchange_is_carried_once(data: st.DataObject) ->
                 dropped.add(gone)
             case _:
                 net.now += data.draw(st.sampled_from([0.1, 10.0]))
-        for origin in {exchange.url.origin for exchange in wanted}:
+        for origin in {transfer.url.origin for transfer in wanted}:
             busy = Counter(e.expect for e in net.carried if e.url.origin == origin)
             assert busy[Expect.ANSWER] <= LIMIT
             assert busy[Expect.CALL] <= CALLS

@@ -22,7 +22,7 @@ from conversation_driver import (
 from engine_driver import counted_entropy
 
 from sansio_gradio.client.commands import Abort, OpenWebSocket, SendRequest
-from sansio_gradio.client.session import Session
+from sansio_gradio.client.conversation import Conversation
 from sansio_gradio.errors import (
     ConnectionLost,
     DeadlineExceeded,
@@ -59,7 +59,7 @@ def running(talk: Talk, event_id: str = "a", **options: Any) -> tuple[int, SendR
 @pytest.mark.parametrize("src", ["", "app.example", "ftp://app.example/", "http://", "http://a b/"])
 def test_a_session_needs_an_address(src: str) -> None:
     with pytest.raises(LocalProtocolError):
-        Session(src, entropy=counted_entropy())
+        Conversation(src, entropy=counted_entropy())
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_session_needs_an_address(src: str) -> None:
 )
 def test_headers_are_checked_before_anything_is_sent(headers: dict[str, str]) -> None:
     with pytest.raises(LocalProtocolError):
-        Session(SRC, entropy=counted_entropy(), headers=headers)
+        Conversation(SRC, entropy=counted_entropy(), headers=headers)
     talk = Talk(app())
     with pytest.raises(LocalProtocolError):
         talk.conversation.submit("x", fn_index=ECHO, headers=headers)
@@ -77,7 +77,7 @@ def test_headers_are_checked_before_anything_is_sent(headers: dict[str, str]) ->
 
 def test_there_must_be_such_a_protocol() -> None:
     with pytest.raises(ValueError, match="sse_v4"):
-        Session(SRC, entropy=counted_entropy(), protocol="sse_v4")
+        Conversation(SRC, entropy=counted_entropy(), protocol="sse_v4")
 
 
 def test_headers_and_cookies_go_along() -> None:
@@ -100,10 +100,10 @@ def test_headers_and_cookies_go_along() -> None:
 
 def test_a_session_has_a_name_of_its_own_or_the_one_it_is_given() -> None:
     entropy = counted_entropy()
-    one, two = Session(SRC, entropy=entropy), Session(SRC, entropy=entropy)
+    one, two = Conversation(SRC, entropy=entropy), Conversation(SRC, entropy=entropy)
     assert one.session_hash != two.session_hash
     assert len(bytes.fromhex(one.session_hash)) == 8
-    assert Session(SRC, entropy=entropy, session_hash="mine").session_hash == "mine"
+    assert Conversation(SRC, entropy=entropy, session_hash="mine").session_hash == "mine"
     assert one.url == SRC
 
 

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 from simulation import REACHED, Simulation, Weather
 
-from sansio_gradio.client import session as session_module
-from sansio_gradio.client.connection import Exchange
+from sansio_gradio.client import conversation as conversation_module
+from sansio_gradio.client.channels.job_connection import JobSocket, JobStream
+from sansio_gradio.client.channels.session_stream import SessionStream
+from sansio_gradio.client.connection import Transfer
 from sansio_gradio.client.job import Job
-from sansio_gradio.client.job_channel import JobChannel
 from sansio_gradio.client.pool import Pool
-from sansio_gradio.client.session_stream import SessionStream
+from sansio_gradio.client.steps import Way
 from sansio_gradio.protocol import protocols
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Channel, Handover, Naming, Traits
@@ -89,22 +90,22 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         monkeypatch.setattr(owner, name, counting)
 
     for name in ("_try_again", "_give_up", "_stopped", "_open", "stop", "_hand_over"):
-        for owner in (SessionStream, JobChannel):
+        for owner in (SessionStream, JobSocket, JobStream):
             if hasattr(owner, name):
                 count(owner, name)
-    count(Job, "skip")
+    count(Job, "keep")
     hold = SessionStream._hold
 
-    def holding(stream: SessionStream, event_id: str, message: Message, size: int) -> None:
+    def holding(stream: SessionStream, event_id: str, message: Message, size: int) -> Way:
         REACHED[f"early {message.get('msg')}"] += 1
-        hold(stream, event_id, message, size)
+        return hold(stream, event_id, message, size)
 
     monkeypatch.setattr(SessionStream, "_hold", holding)
     want = Pool.want
 
-    def wanting(pool: Pool, exchange: Exchange, *, first: bool = False) -> None:
+    def wanting(pool: Pool, transfer: Transfer, *, first: bool = False) -> None:
         REACHED["asked again"] += first
-        want(pool, exchange, first=first)
+        want(pool, transfer, first=first)
 
     monkeypatch.setattr(Pool, "want", wanting)
     return REACHED
@@ -163,7 +164,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> dict[str, Traits]:
     """The table of protocols, to be added to."""
     copy = dict(protocols.PROTOCOLS)
     monkeypatch.setattr(protocols, "PROTOCOLS", copy)
-    monkeypatch.setattr(session_module, "PROTOCOLS", copy)
+    monkeypatch.setattr(conversation_module, "PROTOCOLS", copy)
     return copy
 
 
@@ -193,7 +194,7 @@ def test_a_stream_a_session(reached: Counter[str]) -> None:
         reached,
         "outputs by edits",
         "stopped on server",
-        "skip",
+        "keep",
         "early estimation",  # before the answer to its job's join
         "early process_generating",
         "_try_again",

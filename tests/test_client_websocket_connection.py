@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from wsproto import ConnectionType, WSConnection
 from wsproto import events as ws
 
 from sansio_gradio.client.commands import OpenWebSocket
-from sansio_gradio.client.connection import Exchange
-from sansio_gradio.client.conversation import Conversation
+from sansio_gradio.client.connection import Broke, News, TextCame, Transfer
 from sansio_gradio.client.websocket_connection import SocketConnection
 from sansio_gradio.errors import ConnectionLost, RemoteProtocolError
 from sansio_gradio.limits import Limits
+from sansio_gradio.wire.http import BodyReceived, MessageEnded, ResponseStarted
 from sansio_gradio.wire.url import URL
 
 ADDRESS = "ws://host:8080/app/queue/join"
-
-
-class Owner:
-    """A conversation that only listens."""
-
-    id = 7
-
-    def __init__(self) -> None:
-        self.told: list[tuple[Any, ...]] = []
-
-    def __getattr__(self, verb: str) -> Any:
-        return lambda _id, *what: self.told.append((verb, *what))
 
 
 class Peers:
     """A connection and its server, joined by byte strings."""
 
     def __init__(self, limits: Limits | None = None) -> None:
-        self.owner = Owner()
         command = OpenWebSocket(4, ADDRESS, (("x-a", "b"),))
-        exchange = Exchange(cast("Conversation", self.owner), command, URL.parse(ADDRESS))
-        self.connection = SocketConnection.make(1, exchange, limits or Limits())
+        transfer = Transfer((7, 4), command, URL.parse(ADDRESS))
+        self.connection = SocketConnection.make(1, transfer, limits or Limits())
         self.server = WSConnection(ConnectionType.SERVER)
-        self.connection.begin(exchange)
+        self.connection.begin(transfer)
         self.asked = cast("ws.Request", self.serve()[0])
 
     def serve(self) -> list[ws.Event]:
@@ -48,16 +35,16 @@ class Peers:
         self.server.receive_data(self.connection.take(1 << 20))
         return list(self.server.events())
 
-    def say(self, event: ws.Event, *, more: bytes = b"") -> list[bool]:
-        """Have the server say *event*; whether each thing told of it was the last."""
+    def say(self, event: ws.Event, *, more: bytes = b"") -> list[News]:
+        """Have the server say *event*; what comes of it."""
         return self.hear(self.server.send(event) + more)
 
-    def hear(self, data: bytes) -> list[bool]:
-        return [self.connection.tell(came, 5.0) for came in self.connection.receive(data)]
+    def hear(self, data: bytes) -> list[News]:
+        return list(self.connection.receive(data))
 
     def open(self) -> None:
-        assert self.say(ws.AcceptConnection()) == [False]
-        self.owner.told.clear()
+        (news,) = self.say(ws.AcceptConnection())
+        assert isinstance(news, ResponseStarted)
 
 
 def test_the_handshake_asks_for_what_the_command_says() -> None:
@@ -66,33 +53,30 @@ def test_the_handshake_asks_for_what_the_command_says() -> None:
     assert (b"x-a", b"b") in peers.asked.extra_headers
     assert peers.asked.extensions == []
     assert peers.connection.origin == ("http", "host", 8080)
-    assert peers.connection.exchange is peers.connection.opened_for
+    assert peers.connection.transfer is peers.connection.opened_for
 
 
 def test_an_accepted_handshake_is_an_answer_with_101() -> None:
     peers = Peers()
-    assert peers.say(ws.AcceptConnection(extra_headers=[(b"x-c", b"d")])) == [False]
-    ((verb, status, headers, now),) = peers.owner.told
-    assert (verb, status, now) == ("response", 101, 5.0)
-    assert ("x-c", "d") in headers
+    (news,) = peers.say(ws.AcceptConnection(extra_headers=[(b"x-c", b"d")]))
+    assert isinstance(news, ResponseStarted)
+    assert news.status == 101
+    assert ("x-c", "d") in news.headers
 
 
 def test_a_rejected_handshake_is_the_whole_of_an_answer() -> None:
     peers = Peers()
     refused = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno"
-    assert peers.hear(refused) == [True]
-    assert [(verb, *what[:1]) for verb, *what in peers.owner.told] == [
-        ("response", 403),
-        ("data", b"no"),
-        ("ended", 5.0),
-    ]
+    head, *rest = peers.hear(refused)
+    assert isinstance(head, ResponseStarted)
+    assert head.status == 403
+    assert rest == [BodyReceived(b"no"), MessageEnded()]
 
 
 def test_texts_go_both_ways() -> None:
     peers = Peers()
     peers.open()
-    assert peers.say(ws.TextMessage("hallöchen")) == [False]
-    assert peers.owner.told == [("text", "hallöchen", 5.0)]
+    assert peers.say(ws.TextMessage("hallöchen")) == [TextCame("hallöchen")]
     peers.connection.send_text("zurück")
     (message,) = peers.serve()
     assert isinstance(message, ws.TextMessage)
@@ -104,7 +88,6 @@ def test_a_ping_is_answered_and_told_to_nobody() -> None:
     peers.open()
     assert peers.say(ws.Ping(b"x")) == []
     assert peers.serve() == [ws.Pong(b"x")]
-    assert peers.owner.told == []
 
 
 def test_a_peer_that_pings_and_does_not_read_is_owed_the_answers_to_one_read() -> None:
@@ -123,8 +106,7 @@ def test_a_peer_that_pings_and_does_not_read_is_owed_the_answers_to_one_read() -
 def test_a_close_is_answered_at_once_and_1000_is_a_clean_end() -> None:
     peers = Peers()
     peers.open()
-    assert peers.say(ws.CloseConnection(1000)) == [True]
-    assert peers.owner.told == [("ended", 5.0)]
+    assert peers.say(ws.CloseConnection(1000)) == [MessageEnded()]
     (answer,) = peers.serve()
     assert isinstance(answer, ws.CloseConnection)
     assert answer.code == 1000
@@ -141,21 +123,19 @@ def test_a_close_is_answered_at_once_and_1000_is_a_clean_end() -> None:
 def test_another_close_is_a_loss_that_says_why(code: int, reason: str, words: str) -> None:
     peers = Peers()
     peers.open()
-    assert peers.say(ws.CloseConnection(code, reason)) == [True]
-    ((verb, error, now),) = peers.owner.told
-    assert (verb, now) == ("failed", 5.0)
-    assert isinstance(error, ConnectionLost)
-    assert error.message.endswith(words)
+    (news,) = peers.say(ws.CloseConnection(code, reason))
+    assert isinstance(news, Broke)
+    assert isinstance(news.error, ConnectionLost)
+    assert news.error.message.endswith(words)
 
 
 def test_an_end_without_a_close_is_a_loss() -> None:
     peers = Peers()
     peers.open()
-    assert peers.hear(b"") == [True]
-    ((verb, error, _),) = peers.owner.told
-    assert verb == "failed"
-    assert isinstance(error, ConnectionLost)
-    assert error.message == "the WebSocket ended without a Close"
+    (news,) = peers.hear(b"")
+    assert isinstance(news, Broke)
+    assert isinstance(news.error, ConnectionLost)
+    assert news.error.message == "the WebSocket ended without a Close"
 
 
 def test_our_own_end_is_a_close_with_1000() -> None:

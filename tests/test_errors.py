@@ -18,6 +18,7 @@ from sansio_gradio.errors import (
     GradioError,
     JobCancelledError,
     LocalProtocolError,
+    OptionError,
     ProtocolError,
     QueueFullError,
     RemoteProtocolError,
@@ -31,6 +32,7 @@ CAUGHT_AS: dict[type[GradioError], set[type[Exception]]] = {
     GradioError: set(),
     ProtocolError: set(),
     LocalProtocolError: {ProtocolError},
+    OptionError: {ProtocolError, ValueError},
     RemoteProtocolError: {ProtocolError, ConnectionError},
     ConnectFailed: {ConnectionError},
     ConnectionLost: {ConnectionError},
@@ -63,7 +65,8 @@ def test_an_error_is_caught_as_what_it_is_and_nothing_else(kind: type[GradioErro
 
 
 def test_two_clauses_catch_every_fault_after_connecting() -> None:
-    not_faults = {GradioError, ProtocolError, LocalProtocolError, JobCancelledError}
+    misuse = {LocalProtocolError, OptionError}
+    not_faults = {GradioError, ProtocolError, JobCancelledError, *misuse}
     for kind in set(CAUGHT_AS) - not_faults:
         assert issubclass(kind, AppError | ConnectionError)
     for kind in not_faults:

@@ -125,8 +125,8 @@ def test_messages_of_others_are_counted_and_not_kept() -> None:
     for number in range(200):
         talk.send(stream, generating(["x" * 1000], f"other {number}"))
     assert len(talk.of(Anomaly)) == 200
-    (carrier,) = {job.carrier for job in talk.conversation._jobs.values()}
-    kept = [value for value in vars(carrier).values() if isinstance(value, dict | list | set)]
+    (channel,) = talk.conversation._channels.values()
+    kept = [value for value in vars(channel).values() if isinstance(value, dict | list | set)]
     assert sum(map(len, kept)) == 1  # the job
     talk.send(stream, DONE)
     assert talk.data_of(job) == ("done",)

@@ -210,6 +210,6 @@ def _is_left_clean(driver: Driver) -> None:
     driver.settle()
     assert driver.links == {}
     assert driver.engine._connections == {}
-    assert driver.engine._exchanges == {}
+    assert driver.engine._transfers == {}
     assert driver.engine.next_deadline() is None
     assert isinstance(driver.events[-1], SessionClosed)

@@ -216,7 +216,7 @@ def test_a_fault_in_a_stream_ends_the_jobs_on_it_and_the_next_one_works() -> Non
 
 @pytest.mark.parametrize("channel", ["websocket", "stream of a job", "newest", "call"])
 @pytest.mark.parametrize(
-    "part", ["job.status_of", "job.Job.accepted", "job.Job._finish", "job.Job._tell_status"]
+    "part", ["job.status_of", "job.Job.accepted", "job.Job._finish", "job.Job._status"]
 )
 def test_a_fault_with_one_job_is_no_affair_of_those_beside_it(
     channel: str, part: str, monkeypatch: pytest.MonkeyPatch
@@ -244,10 +244,10 @@ def test_a_fault_in_whatever_is_told_of_a_request_ends_it(
     request = talk.request("/queue/join")
     with monkeypatch.context() as patch:
         if verb == "response":
-            patch.setattr("sansio_gradio.client.exchanges.header", raising)
+            patch.setattr("sansio_gradio.client.exchange.header", raising)
             talk.conversation.response(request.id, 200, (), talk.now)
         else:
-            patch.setattr("sansio_gradio.client.exchanges.ConnectionLost", raising)
+            patch.setattr("sansio_gradio.client.exchange.ConnectionLost", raising)
             talk.lose(request)
     assert lost_to(talk.failure_of(job))
 
@@ -257,13 +257,14 @@ def test_a_fault_while_a_job_is_taken_ends_this_job(monkeypatch: pytest.MonkeyPa
     job = talk.conversation.submit("x", fn_index=ECHO)
     request = talk.request("/queue/join")
     with monkeypatch.context() as patch:
-        patch.setattr("sansio_gradio.client.session_stream.name_given", raising)
+        patch.setattr("sansio_gradio.client.answer.Answer.name_given", raising)
         talk.answer(request, {"event_id": "a"})
     assert lost_to(talk.failure_of(job))
 
 
 @pytest.mark.parametrize(
-    "part", ["call.Call.endpoint_of", "dispatch.Dispatch.start", "dispatch.SessionStream.start"]
+    "part",
+    ["call.Call.endpoint_of", "dispatch.Dispatch.channel_for", "dispatch.SessionStream.start"],
 )
 def test_a_fault_while_a_job_is_handed_in_ends_this_job(
     part: str, monkeypatch: pytest.MonkeyPatch
@@ -284,7 +285,7 @@ def test_a_fault_when_the_deadline_of_a_job_passes_ends_it(
     job = talk.conversation.submit("x", fn_index=ECHO, timeout=5.0)
     talk.request("/queue/join")
     with monkeypatch.context() as patch:
-        patch.setattr("sansio_gradio.client.session.Session._expire", raising)
+        patch.setattr("sansio_gradio.client.conversation.Conversation._expire", raising)
         talk.sleep(5.1)
     assert lost_to(talk.failure_of(job))
 
@@ -302,7 +303,7 @@ def test_a_fault_when_a_request_is_late_ends_it(monkeypatch: pytest.MonkeyPatch)
         return Abort(id)
 
     with monkeypatch.context() as patch:
-        patch.setattr("sansio_gradio.client.exchanges.Abort", abort)
+        patch.setattr("sansio_gradio.client.exchange.Abort", abort)
         assert talk.sleep(60.1) == [Abort(request.id)]
     assert lost_to(talk.failure_of(job))
 
@@ -314,14 +315,14 @@ def test_a_fault_before_a_job_goes_ends_it_when_its_deadline_passes(
     job = talk.conversation.submit("x", fn_index=ECHO, timeout=5.0)
     talk.request("/config")
     with monkeypatch.context() as patch:
-        patch.setattr("sansio_gradio.client.session.Session._expire", raising)
+        patch.setattr("sansio_gradio.client.conversation.Conversation._expire", raising)
         talk.sleep(5.1)
     assert lost_to(talk.failure_of(job))
 
 
 def test_a_fault_of_a_timer_that_is_nobody_s_is_an_anomaly(monkeypatch: pytest.MonkeyPatch) -> None:
     talk = Talk(app())
-    monkeypatch.setattr("sansio_gradio.client.session.Session._force_close", raising)
+    monkeypatch.setattr("sansio_gradio.client.conversation.Conversation._force_close", raising)
     talk.conversation.submit("x", fn_index=ECHO)
     talk.look()
     talk.conversation.close()
@@ -339,17 +340,6 @@ def test_a_fault_while_an_output_is_made_ends_its_job(monkeypatch: pytest.Monkey
     assert len(two.talk.of(Anomaly)) == 1
     two.finish(0)
     assert two.talk.data_of(two.jobs[0]) == ("good",)
-
-
-def test_a_fault_while_an_event_is_made_is_an_anomaly(monkeypatch: pytest.MonkeyPatch) -> None:
-    two = Two("newest")
-    two.say(1, starts())
-    with monkeypatch.context() as patch:
-        patch.setattr("sansio_gradio.client.job.Job._take_output", raising)
-        two.say(1, generating(["y"]))
-    assert two.talk.of(Anomaly)
-    two.finish(1)
-    assert two.talk.data_of(two.jobs[1]) == ("good",)
 
 
 def test_a_fault_in_discovery_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -404,7 +394,7 @@ def complete(driver: Driver, peer: ByHand, conn: int) -> None:
     "part",
     [
         "connection.RequestConnection.receive",
-        "connection.RequestConnection.tell",
+        "engine.Engine._deliver",
         "conversation.Conversation.data",
     ],
 )

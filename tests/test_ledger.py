@@ -11,7 +11,7 @@ from sansio_gradio.events import JobCompleted, SessionClosed
 
 def closed_with(*ends: int) -> Ledger:
     """The books, checked, of a session that has closed: one job submitted, and these ends."""
-    ledger, context = Ledger(), Talk(app()).conversation._context
+    ledger, context = Ledger(), Talk(app()).conversation
     ledger.submit(context, 1)
     for job in ends:
         ledger.emit(context, JobCompleted(session=0, job=job, data=()))

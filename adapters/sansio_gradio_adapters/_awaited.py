@@ -11,7 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from sansio_gradio.client.chunks import Piece
+from sansio_gradio.client.streaming_input import Piece
 from sansio_gradio.errors import JobCancelledError
 from sansio_gradio.given import patience
 from sansio_gradio.protocol.messages import Message

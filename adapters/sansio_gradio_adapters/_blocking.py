@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from sansio_gradio import errors
-from sansio_gradio.client.chunks import Piece
+from sansio_gradio.client.streaming_input import Piece
 from sansio_gradio.given import patience
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.status import Status, StatusUpdate

@@ -18,10 +18,10 @@ from functools import partial
 from typing import Any, Final
 
 from sansio_gradio.client.call import Call
-from sansio_gradio.client.chunks import Piece
 from sansio_gradio.client.commands import Observe
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.client.retry import Retry
+from sansio_gradio.client.streaming_input import Piece
 from sansio_gradio.errors import (
     ConnectionLost,
     GradioError,
@@ -235,7 +235,9 @@ class ClientCore:
 
         Returns the ``failures`` before, of which any number of askers know their own.
         """
-        self.session.request_info()
+        known = self.session.app  # also where the event that says so is still on its way
+        if known is None or not known.has_info:
+            self.session.request_info()
         return self.failures
 
     def reload(self) -> tuple[int, int]:

@@ -103,7 +103,7 @@ class Machine:
         core.post = self._post
         self.driver = Driver(core.engine, world, ssl_context=ssl_context)
         self.driver.sinks[core.session.id] = core.receive
-        self.alarms = Timers()
+        self.alarms: Timers[Callable[[], object]] = Timers()
         """For those who wait, but not for ever."""
         self._is_down = False
 
@@ -195,7 +195,8 @@ class Machine:
             happened(*what, now)
             self.driver.step(now)
             self.alarms.tell(now)
-            self.alarms.fire()
+            while (alarm := self.alarms.next_due()) is not None:
+                alarm()
             core.publish()
         except BaseException as error:
             core.break_down(error)
@@ -229,7 +230,7 @@ async def wait_until(
 
     alarms = world.machine.alarms
     if timeout is not None and not late:
-        alarms.start(give_up, timeout, give_up)
+        alarms.start(give_up, timeout)
         world.step_soon()
     try:
         while True:

@@ -1,41 +1,38 @@
-"""What the engine knows of one connection, and of one exchange that wants to use it."""
+"""What the engine knows of one connection, and of one transfer that wants to use it."""
 
 from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import Any, Final, TypeAlias
+from collections.abc import Sequence
+from typing import Final, TypeAlias
 
 import attrs
 
 from sansio_gradio.client.commands import Expect, OpenWebSocket, SendRequest
-from sansio_gradio.client.conversation import Conversation
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError, RemoteProtocolError
 from sansio_gradio.limits import Limits
 from sansio_gradio.wire.http import (
-    BodyReceived,
     Event,
     HTTPConnection,
-    MessageEnded,
     ResponseStarted,
     Role,
 )
 from sansio_gradio.wire.outbox import Outbox
-from sansio_gradio.wire.url import URL
-
-Origin: TypeAlias = tuple[str, str, int]
-"""Scheme (http or https), host and port."""
+from sansio_gradio.wire.url import URL, Origin
 
 _IDLE: Final = 408
 _CRASHED: Final = 500
 
 
 @attrs.define(eq=False)
-class Exchange:
-    """A request or a WebSocket of one conversation, on its way to or on a connection."""
+class Transfer:
+    """A request or a WebSocket on its way to, or on, a connection.
 
-    owner: Conversation
+    ``key``: the number of its session, and the number of its command there.
+    """
+
+    key: tuple[int, int]
     command: SendRequest | OpenWebSocket
     url: URL
     attempts: int = 0  # connections that broke on it, but for those that had rested before
@@ -43,10 +40,6 @@ class Exchange:
     answered: bool = False  # with at least one byte
     aborted: bool = False
     is_read: bool = True  # it is not paused
-
-    @property
-    def key(self) -> tuple[int, int]:
-        return self.owner.id, self.command.id
 
     @property
     def expect(self) -> Expect:
@@ -71,6 +64,25 @@ class Exchange:
         )
 
 
+@attrs.define
+class TextCame:
+    """A text message came on a WebSocket."""
+
+    text: str
+
+
+@attrs.define
+class Broke:
+    """What the connection carried has ended before its time."""
+
+    error: GradioError
+
+
+News: TypeAlias = Event | TextCame | Broke
+"""What comes on a connection: the parts of an answer, or the texts of a WebSocket. A WebSocket
+begins with an answer of 101, and ends as a message does."""
+
+
 class ConnectionState(enum.Enum):
     OPENING = "connect"
     SECURING = "tls"
@@ -80,18 +92,18 @@ class ConnectionState(enum.Enum):
 
 @attrs.define(eq=False)
 class Connection(ABC):
-    """One connection, and the exchange that it carries.
+    """One connection, and the transfer that it carries.
 
-    ``opened_for``: the exchange that had it opened. ``is_gone``: the surroundings have said so, and
+    ``opened_for``: the transfer that had it opened. ``is_gone``: the surroundings have said so, and
     nothing is to be closed. ``idle_since``: since when it carries nothing. ``has_rested``: it was
-    idle before its exchange, so the peer may have left it by now. ``has_begun``: something of what
-    asks for its exchange was handed out. ``is_read``: it is not paused.
+    idle before its transfer, so the peer may have left it by now. ``has_begun``: something of what
+    asks for its transfer was handed out. ``is_read``: it is not paused.
     """
 
     id: int
     origin: Origin
-    opened_for: Exchange
-    exchange: Exchange | None = None
+    opened_for: Transfer
+    transfer: Transfer | None = None
     state: ConnectionState = ConnectionState.OPENING
     is_gone: bool = False
     has_rested: bool = False
@@ -103,7 +115,7 @@ class Connection(ABC):
     @property
     @abstractmethod
     def is_reusable(self) -> bool:
-        """Whether it can carry another exchange now."""
+        """Whether it can carry another transfer now."""
 
     @property
     @abstractmethod
@@ -111,20 +123,16 @@ class Connection(ABC):
         """What the peer did wrong."""
 
     @abstractmethod
-    def begin(self, exchange: Exchange) -> None:
-        """Carry *exchange*."""
+    def begin(self, transfer: Transfer) -> None:
+        """Carry *transfer*."""
 
     @abstractmethod
-    def receive(self, data: bytes) -> Iterable[Any]:
-        """What *data* (none: the peer's end) completes, to be told one by one.
+    def receive(self, data: bytes) -> Sequence[News]:
+        """What *data* (none: the peer's end) completes, in the order in which it came.
 
         Raises:
             RemoteProtocolError: the peer broke the protocol.
         """
-
-    @abstractmethod
-    def tell(self, event: Any, now: float) -> bool:
-        """Tell the owner of the exchange; True: with this it is over."""
 
     def send_text(self, text: str) -> None:
         """Send a text message, where it carries a WebSocket."""
@@ -144,14 +152,14 @@ class Connection(ABC):
 
     @property
     def has_data(self) -> bool:
-        return bool(self._out)
+        return self._out.size > 0
 
     def take(self, max_bytes: int) -> bytes:
         """Hand out the next bytes, at most *max_bytes*."""
         data = self._out.take(max_bytes)
         self.has_begun |= bool(data)
-        if not self._out and self.exchange is not None:
-            self.exchange.handed_out = True
+        if not self._out and self.transfer is not None:
+            self.transfer.handed_out = True
         return data
 
     @property
@@ -183,9 +191,9 @@ class RequestConnection(Connection):
     _is_left: bool = attrs.field(default=False, init=False)
 
     @classmethod
-    def make(cls, id: int, exchange: Exchange, limits: Limits) -> RequestConnection:
+    def make(cls, id: int, transfer: Transfer, limits: Limits) -> RequestConnection:
         wire = HTTPConnection(Role.CLIENT, max_header_size=limits.header)
-        return cls(id, exchange.url.origin, exchange, wire=wire)
+        return cls(id, transfer.url.origin, transfer, wire=wire)
 
     @property
     def is_reusable(self) -> bool:
@@ -195,43 +203,31 @@ class RequestConnection(Connection):
     def error(self) -> RemoteProtocolError | None:
         return self.wire.error
 
-    def begin(self, exchange: Exchange) -> None:
-        command, url = exchange.command, exchange.url
+    def begin(self, transfer: Transfer) -> None:
+        command, url = transfer.command, transfer.url
         assert isinstance(command, SendRequest)
-        self.exchange = exchange
+        self.transfer = transfer
         self.has_begun = False
         headers = (("host", url.host_header), *command.headers)
         self.write(self.wire.send_request(command.method, url.target, headers, command.body))
 
-    def receive(self, data: bytes) -> Iterable[Any]:
+    def receive(self, data: bytes) -> Sequence[News]:
         if not data:
             return self.wire.receive_eof()
-        if self.exchange is not None:
+        if self.transfer is not None:
             if self.has_rested and not self.has_begun:
                 raise RemoteProtocolError("The server spoke without having been asked.")
-            self.exchange.answered = True
+            self.transfer.answered = True
         events = self.wire.receive_data(data)
-        if self.has_rested and _is_goodbye(events) and self.exchange is not None:
-            self.exchange.answered = False
+        if self.has_rested and _is_goodbye(events) and self.transfer is not None:
+            self.transfer.answered = False
             self._is_left = True
             raise RemoteProtocolError("The server had waited for too long for a request.")
-        return events
-
-    def tell(self, event: Any, now: float) -> bool:
-        assert self.exchange is not None
-        owner, id = self.exchange.owner, self.exchange.command.id
-        if isinstance(event, BodyReceived):
-            owner.data(id, event.data, now)
-        elif isinstance(event, ResponseStarted):
+        if events and type(events[0]) is ResponseStarted:
             # A server may hang up behind "Internal Server Error" without a word (Gradio 6.31.0),
             # and the next POST would meet its end.
-            self._is_left = event.status == _CRASHED
-            owner.response(id, event.status, event.headers, now)
-        else:
-            assert isinstance(event, MessageEnded)
-            owner.ended(id, now)
-            return True
-        return False
+            self._is_left = events[0].status == _CRASHED
+        return events
 
     def end(self) -> None:
         self.discard()  # half a request is of no use

@@ -7,25 +7,96 @@ must not follow redirects, decode bodies or keep cookies: that is done here.
 
 Time is told with ``now`` (monotonic seconds) to any of the verbs below, at least to
 ``handle_timer``, which is due whenever ``next_deadline`` has passed.
+
+How it works: what comes is handed to the part that it is for (a channel, the discovery, a
+heartbeat), which returns a way of steps. ``_go`` carries them out, and nobody else does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TypedDict, cast
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, Final, TypedDict
 
-from sansio_gradio.client.commands import ConversationCommand, OpenWebSocket, SendRequest
-from sansio_gradio.client.exchanges import Exchange
+import attrs
+
+from sansio_gradio.client import steps
+from sansio_gradio.client.answer import Answer
+from sansio_gradio.client.attempt import Attempt
+from sansio_gradio.client.call import Call
+from sansio_gradio.client.channels import PlainCall, SessionStream
+from sansio_gradio.client.channels.reading import read
+from sansio_gradio.client.commands import (
+    ConversationCommand,
+    Expect,
+    OpenWebSocket,
+    SendRequest,
+)
+from sansio_gradio.client.discovery import Discovery
+from sansio_gradio.client.dispatch import Dispatch, needs_connection
+from sansio_gradio.client.exchange import (
+    Answered,
+    Broke,
+    Came,
+    Ended,
+    Exchange,
+    Exchanges,
+    Opened,
+    Silent,
+    Streamed,
+    Told,
+)
+from sansio_gradio.client.job import Job
+from sansio_gradio.client.line import Line
+from sansio_gradio.client.options import Options
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.session import Session
-from sansio_gradio.errors import ConnectFailed, GradioError
-from sansio_gradio.events import Event
-from sansio_gradio.protocol.app_info import AppInfo
-from sansio_gradio.wire.headers import Fields
+from sansio_gradio.client.steps import Channel, Listener, TakesPieces, Way
+from sansio_gradio.client.streaming_input import Piece, no_pieces
+from sansio_gradio.client.timers import Timers
+from sansio_gradio.errors import (
+    ConnectFailed,
+    ConnectionLost,
+    DeadlineExceeded,
+    GradioError,
+    LocalProtocolError,
+    OptionError,
+    RemoteProtocolError,
+    unforeseen,
+)
+from sansio_gradio.events import (
+    Anomaly,
+    Connected,
+    ConnectingFailed,
+    Event,
+    JobCancelled,
+    OutputsGrew,
+    SessionClosed,
+    SessionLost,
+)
+from sansio_gradio.given import is_a, one_of, text
+from sansio_gradio.limits import Limits, Timeouts
+from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+from sansio_gradio.protocol.features import Feature, has
+from sansio_gradio.protocol.protocols import PROTOCOLS, Handover, Traits, detect, spoken
+from sansio_gradio.wire.headers import Fields, Headers, checked, overlaid, pairs
+from sansio_gradio.wire.url import URL, Origin, api_base, app_base
+
+_OWN_HEADERS: Final[Headers] = (
+    ("user-agent", "sansio-gradio"),
+    ("accept", "*/*"),
+    ("accept-encoding", "identity"),
+)
+_OK: Final = 200
+_FORBIDDEN: Final = 403
+# What an app says to a request that was meant for another one: it has no such path, takes other
+# methods or other fields there, or wants a login.
+_OF_ANOTHER_APP: Final = frozenset({401, 404, 405, 422})
+_TAKEN_BACK: Final = 2  # times, at most, so that what always breaks does not go on for ever
 
 
 class SessionOptions(TypedDict, total=False):
-    """What a session may be told of the app and of who asks; see ``Session``."""
+    """What a session may be told of the app and of who asks; see ``Conversation``."""
 
     app: AppInfo | None
     session_hash: str | None
@@ -36,17 +107,289 @@ class SessionOptions(TypedDict, total=False):
     retry: Retry | None
 
 
+# The names of timers, which say what is due.
+
+
+@attrs.frozen
+class _JobIsLate:
+    """The job's own deadline has passed."""
+
+    job: int
+
+
+@attrs.frozen
+class _StopIsLate:
+    """The server has not said in time that a job has stopped."""
+
+    job: int
+
+
+@attrs.frozen
+class _GoesOn:
+    """A way that sleeps goes on."""
+
+    job: int
+
+
+@attrs.frozen
+class _Rings:
+    """The time of an ``Alarm`` has come."""
+
+    listener: Listener = attrs.field(eq=id)
+    name: Hashable
+
+
+@attrs.frozen
+class _TriesAgain:
+    """A job is handed in again."""
+
+    job: int
+
+
+@attrs.frozen
+class _NextInLine:
+    """Jobs that waited for their turn may start."""
+
+
+@attrs.frozen
+class _CloseIsLate:
+    """The session leaves, whatever is under way."""
+
+
 class Conversation(Session):
-    """A session, and what its surroundings ask and tell."""
+    """The client's side of one session with the app at *src*.
+
+    ``entropy(n)`` returns n random bytes. ``app``: what is known of the app already, so that
+    nothing is asked until there is a sign that the app was started anew. ``protocol``: speak this
+    one, whatever the app announces. ``auth``: (user, password) for an app with a login. ``headers``
+    and ``cookies`` go to the app's origin and nowhere else. ``retry``: which failed jobs are handed
+    in again; None: none. ``wall_offset``: POSIX time minus monotonic time, in seconds (0.0 if
+    ``now`` is POSIX time); None: not known. Then a status has monotonic time, and nothing is
+    compared with dates (of cookies, of Retry-After). ``strict``: what no known server does is an
+    error. ``json_loads``: another JSON parser, as ``orjson.loads``.
+
+    Raises:
+        LocalProtocolError: *src* is not an address, a header cannot be sent, or an option is
+            something else than is said here.
+        ValueError: there is no such protocol.
+    """
+
+    def __init__(
+        self,
+        src: str,
+        *,
+        entropy: Callable[[int], bytes],
+        app: AppInfo | None = None,
+        session_hash: str | None = None,
+        headers: Fields = (),
+        cookies: Fields = (),
+        auth: tuple[str, str] | None = None,
+        protocol: str | None = None,
+        retry: Retry | None = None,
+        limits: Limits | None = None,
+        timeouts: Timeouts | None = None,
+        wall_offset: float | None = None,
+        strict: bool = False,
+        json_loads: Callable[[str | bytes], Any] | None = None,
+        id: int = 0,
+        on_asked: Callable[[Conversation], None] = lambda _: None,
+    ) -> None:
+        if protocol is not None:
+            spoken(protocol)
+        page = app_base(text(src, "src"))
+        self.id = id
+        self.app = None
+        self.protocol = None
+        self.url = str(page)
+        self._on_asked = on_asked
+        self._options = options = Options(
+            entropy=entropy,
+            limits=Limits() if limits is None else one_of(limits, Limits, "limits"),
+            timeouts=Timeouts() if timeouts is None else one_of(timeouts, Timeouts, "timeouts"),
+            retry=None if retry is None else one_of(retry, Retry, "retry"),
+            strict=strict,
+            json_loads=json_loads,
+        )
+        self._forced = protocol
+        self._traits: Traits | None = None
+        self._base = page  # of the app's page, then, when the app is known, of its API
+        self._events: deque[Event] = deque()
+        self._timers: Timers[object] = Timers(wall_offset)
+        self._exchanges = Exchanges(overlaid(_OWN_HEADERS, checked(headers)), self._timers, options)
+        self._exchanges.give_cookies(page, pairs(cookies, "cookies"))
+        self._jobs: dict[int, Job] = {}
+        self._channels: dict[Attempt, Channel] = {}
+        self._sleeping: dict[int, tuple[Way, Attempt]] = {}
+        self._line = Line(options.limits.job_connections)
+        self._held: dict[int, Job] = {}  # in the middle of a run; they go on if the app is the same
+        self._seen: AppInfo | None = None  # whose numbers the application has
+        self._numbers_hold = True  # in the app that is there now
+        self._wants_new = False  # to see the app that is there now
+        self._has_told_loss = False  # ``SessionLost`` was said of the session
+        self._is_over = False
+        self._last_job = 0
+        self._dispatch = Dispatch(
+            options, None if session_hash is None else text(session_hash, "session_hash")
+        )
+        self._discovery = Discovery(page, auth=_login(auth))
+        self._closing = False
+        self._verbs: Mapping[type, Callable[[Any], Any]] = {
+            steps.Deliver: self._deliver,
+            steps.Listen: self._listen,
+            steps.Say: self._say,
+            steps.Drop: self._drop,
+            steps.Watch: self._watch,
+            steps.Begin: self._begin,
+            steps.Take: self._taken,
+            steps.Fail: self._fail,
+            steps.Stopped: self._stopped,
+            steps.Alarm: self._set_alarm,
+            steps.Doubt: self._doubt,
+            steps.MayGo: self._may_go,
+            steps.WithoutSocket: self._go_without_socket,
+            steps.Same: self._same,
+            steps.Know: self._connected,
+            steps.NotKnown: self._not_connected,
+            steps.NoteLogin: self._note_login,
+            steps.Puzzle: self._puzzled,
+            steps.Render: self._rendered,
+            steps.LoseSession: self._session_lost,
+        }
+        if app is None:
+            self._go(self._discovery.find())
+        else:
+            self._go(self._discovery.know(one_of(app, AppInfo, "app")))
+        self._timers.ask_for_time()
 
     @property
-    def origin(self) -> tuple[str, str, int]:
+    def session_hash(self) -> str:
+        return self._dispatch.session_hash
+
+    @property
+    def is_finding_out(self) -> bool:
+        return self._discovery.is_finding
+
+    @property
+    def origin(self) -> Origin:
         """Scheme, host and port of the app."""
-        return self._context.base.origin
+        return self._base.origin
+
+    # What the application asks.
+
+    def begin(self, call: Call) -> int:
+        self._demand_open()
+        self._last_job += 1
+        job = Job(self._last_job, call, self.id, self._options)
+        self._jobs[job.id] = job
+        timeout = self._options.timeouts.job if call.timeout is None else call.timeout
+        self._timers.start(_JobIsLate(job.id), timeout)
+        self._asked()
+        self._start(job)
+        return job.id
+
+    def cancel(self, job: int) -> bool:
+        found = self._jobs.get(job)
+        if found is None:
+            return False
+        self._asked()
+        if job in self._line:
+            self._events.append(JobCancelled(session=self.id, job=job, stopped_on_server=False))
+            self._leave(found)
+            return True
+        if found.is_over:
+            return False
+        if not found.is_cancelling:
+            found.is_cancelling = True
+            if found.attempt is not None:
+                found.attempt.is_given_up = True
+                found.attempt.may_not_finish(found.outputs)
+            # The server may take longer, above all to answer a join; it is told nevertheless.
+            self._timers.start(_StopIsLate(job), self._options.timeouts.close)
+            self._stop(found)
+        return True
+
+    def send_piece(self, job: int, piece: Piece, *, latest: bool = False) -> int:
+        found = self._taking_pieces(job)
+        number = found.input.add(piece.data, latest=latest, headers=piece.headers)
+        self._asked()
+        self._send_piece(found)
+        return number
+
+    def end_input(self, job: int) -> None:
+        found = self._taking_pieces(job)
+        found.input.add(None)
+        self._asked()
+        self._send_piece(found)
+
+    def endpoint_of(self, job: int) -> Endpoint | None:
+        found = self._jobs.get(job)
+        if found is None or found.attempt is None or job in self._line:
+            return None
+        return found.attempt.endpoint
+
+    def pause(self, job: int, *, on: bool = True) -> bool:
+        self._asked()
+        found = self._jobs.get(job)
+        attempt = None if found is None else found.attempt
+        return attempt is not None and self._exchanges.pause(attempt.stream, on)
+
+    def request_info(self) -> None:
+        self._demand_open()
+        self._go(self._discovery.ask_for_info())
+        self._asked()
+
+    def reload(self) -> None:
+        self._demand_open()
+        self._wants_new = True
+        self._go(self._discovery.find_anew())
+        self._asked()
+
+    def reset(self) -> None:
+        self._demand_open()
+        for job in list(self._jobs.values()):
+            if job.id not in self._line:
+                self.cancel(job.id)
+        self._go(self._dispatch.renew())
+        self._go(self._discovery.forget_renders())
+        self._asked()
+
+    def close(self) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._timers.start(_CloseIsLate(), self._options.timeouts.close)
+        self._asked()
+        if not self._jobs:
+            self._leave_all()
+        for channel in self._channels.values():
+            if isinstance(channel, SessionStream):
+                channel.hurry()
+        for job in list(self._jobs):
+            self.cancel(job)
+
+    def _demand_open(self) -> None:
+        if self._closing:
+            raise LocalProtocolError("this session is closed")
+
+    def _asked(self) -> None:
+        self._timers.ask_for_time()
+        self._on_asked(self)
+
+    def _taking_pieces(self, job: int) -> Job:
+        found = self._jobs.get(job)
+        if found is None or found.is_over:
+            raise LocalProtocolError(f"job {job} is over, or was never there")
+        # One that has begun knows by itself.
+        app = self.app if job in self._line and self._discovery.is_current else None
+        if app is not None and not self._endpoint_of(found.call, app).streaming:
+            raise no_pieces()
+        return found
+
+    # What the surroundings ask.
 
     def next_command(self) -> ConversationCommand | None:
         """What to do next; None: nothing for now."""
-        commands = self._context.exchanges.commands
+        commands = self._exchanges.commands
         while commands:
             command = commands.popleft()
             is_request = isinstance(command, SendRequest | OpenWebSocket)
@@ -56,59 +399,53 @@ class Conversation(Session):
 
     def next_event(self) -> Event | None:
         """What the application should know next; None: nothing for now."""
-        while True:
-            try:
-                return self._context.events.take()
-            except Exception as error:  # see ``fault``
-                self._context.fault(error)
+        if not self._events or self._is_over:
+            return None
+        event = self._events.popleft()
+        if type(event) is OutputsGrew and (job := self._jobs.get(event.job)) is not None:
+            job.growth_taken()
+        self._is_over = type(event) is SessionClosed  # nothing comes behind that
+        return event
 
     def next_deadline(self) -> float | None:
         """When ``handle_timer`` is due, in monotonic seconds; it may have passed already."""
-        return self._context.timers.next_deadline()
+        return self._timers.next_deadline()
+
+    # What the surroundings tell.
 
     def handle_timer(self, now: float) -> None:
         """The time is *now*."""
-        timers = self._context.timers
-        timers.tell(now)
-        for name, action in timers.due():
+        self._timers.tell(now)
+        while (name := self._timers.next_due()) is not None:
+            if isinstance(name, Exchange):
+                self._hear(name, self._exchanges.timed_out)
+                continue
             try:
-                action()
-            except Exception as error:  # see ``fault``
-                self._broke(name, error)
+                self._due(name)
+            except Exception as error:  # see ``_fault``
+                self._end_by_fault(None, error, self._jobs.get(getattr(name, "job", 0)))
 
     def response(
         self, id: int, status: int, headers: Iterable[tuple[str, str]], now: float | None = None
     ) -> None:
         """The head of an answer; 101 means that a WebSocket is open."""
-        exchange = self._told_of(id, now)
-        try:
-            self._context.exchanges.response(id, status, tuple(headers))
-        except Exception as error:  # see ``fault``
-            self._broke(exchange, error)
+        self._timers.tell(now)
+        self._hear(self._exchanges.running(id), self._exchanges.response, status, tuple(headers))
 
     def data(self, id: int, chunk: bytes, now: float | None = None) -> None:
         """A piece of an answer's body."""
-        exchange = self._told_of(id, now)
-        try:
-            self._context.exchanges.data(id, chunk)
-        except Exception as error:  # see ``fault``
-            self._broke(exchange, error)
+        self._timers.tell(now)
+        self._hear(self._exchanges.running(id), self._exchanges.data, chunk)
 
     def text(self, id: int, text: str, now: float | None = None) -> None:
         """A text message on a WebSocket."""
-        exchange = self._told_of(id, now)
-        try:
-            self._context.exchanges.text(id, text)
-        except Exception as error:  # see ``fault``
-            self._broke(exchange, error)
+        self._timers.tell(now)
+        self._hear(self._exchanges.running(id), self._exchanges.text, text)
 
     def ended(self, id: int, now: float | None = None) -> None:
         """The answer is complete; a WebSocket was closed with 1000."""
-        exchange = self._told_of(id, now)
-        try:
-            self._context.exchanges.ended(id)
-        except Exception as error:  # see ``fault``
-            self._broke(exchange, error)
+        self._timers.tell(now)
+        self._hear(self._exchanges.running(id), self._exchanges.ended)
 
     def failed(
         self, id: int, error: BaseException, now: float | None = None, *, connected: bool = True
@@ -118,17 +455,19 @@ class Conversation(Session):
         Not *connected*: no connection came about, so the server has seen nothing of the request,
         and ``Retry`` may hand the job in again. A ``ConnectFailed`` says the same.
         """
+        self._timers.tell(now)
+        exchange = self._exchanges.running(id)
+        if exchange is None:
+            return
+        if isinstance(error, ConnectionError) or not isinstance(error, GradioError):
+            self._discovery.is_in_doubt = True
         if not connected and not isinstance(error, GradioError):
             refused = ConnectFailed(
                 f"no connection came about: {str(error) or type(error).__name__}", phase="connect"
             )
             refused.__cause__ = error
             error = refused
-        exchange = self._told_of(id, now)
-        try:
-            self._context.exchanges.failed(id, error)
-        except Exception as fault:  # see ``fault``
-            self._broke(exchange, fault)
+        self._hear(exchange, self._exchanges.failed, error)
 
     def fault(self, id: int | None, error: Exception) -> None:
         """An exchange has met an exception that nobody foresaw: it ends, and an ``Anomaly`` tells.
@@ -136,23 +475,8 @@ class Conversation(Session):
         What is raised within the verbs above ends so by itself; this is for what is raised around
         them. *id* None: no exchange is to blame.
         """
-        self._broke(None if id is None else self._context.exchanges.find(id), error)
-
-    def _told_of(self, id: int, now: float | None) -> Exchange | None:
-        self._context.timers.tell(now)
-        return self._context.exchanges.find(id)
-
-    def _broke(self, whose: object, error: Exception) -> None:
-        """End what raised *error*: an exchange, or a job, by the name of its timer."""
-        broken = self._context.fault(error)
-        try:
-            if isinstance(whose, Exchange):
-                self._context.exchanges.break_off(whose, broken)
-            elif isinstance(whose, tuple):
-                _, job = cast("tuple[str, int]", whose)
-                self._fail_job(job, broken)
-        except Exception as further:  # the same again, most likely, in what was to end it
-            self._context.fault(further)
+        exchange = None if id is None else self._exchanges.running(id)
+        self._end_by_fault(exchange, error)
 
     def doubt_app(self, now: float | None = None) -> None:
         """There is a sign that the app was started anew: no connection to it is open any more.
@@ -160,13 +484,637 @@ class Conversation(Session):
         The next job asks first whether it is the same. Other signs the conversation sees itself; if
         your HTTP library does not tell you of this one, leave it out.
         """
-        self._context.timers.tell(now)
-        self._context.doubt_app()
+        self._timers.tell(now)
+        self._discovery.is_in_doubt = True
 
     def is_wanted(self, id: int, now: float | None = None) -> bool:
         """Whether a request is to be sent on another connection, where the first one broke.
 
         False: it is dropped, since it may be meant for an app that is gone. Say no more of it.
         """
-        self._context.timers.tell(now)
+        self._timers.tell(now)
         return not self._keeps_back(id)
+
+    def _hear(
+        self, exchange: Exchange | None, verb: Callable[..., Came | None], *told: Any
+    ) -> None:
+        """Find out by *verb* what came, and hand it to the part that it is for."""
+        if exchange is None:
+            return
+        try:
+            came = verb(exchange, *told)
+            if came is None:
+                return
+            if isinstance(came, Answered) and _is_of_another_app(exchange):
+                self._discovery.is_in_doubt = True
+            if (listener := exchange.listener) is not None:
+                self._go(_heard_by(listener, came, self._timers.now))
+            elif isinstance(came, Answered) and not self._is_refused(exchange, came.answer):
+                self._go_on(exchange, came.answer)
+            elif isinstance(came, Answered):
+                assert self.app is not None
+                self._go_on(exchange, error=came.answer.refusal(self.app.version))
+            else:
+                assert isinstance(came, Broke)
+                self._go_on(exchange, error=came.error)
+        except Exception as error:  # see ``_fault``
+            self._end_by_fault(exchange, error)
+
+    def _is_refused(self, exchange: Exchange, answer: Answer) -> bool:
+        return not exchange.discovering and answer.status != _OK
+
+    def _go_on(
+        self, exchange: Exchange, answer: Answer | None = None, error: GradioError | None = None
+    ) -> None:
+        assert exchange.way is not None
+        self._go(exchange.way, exchange.attempt, answer, error=error)
+
+    # Ways.
+
+    def _go(
+        self,
+        way: Way,
+        attempt: Attempt | None = None,
+        value: Any = None,
+        *,
+        error: GradioError | None = None,
+    ) -> None:
+        """Carry out the steps of *way*, up to its end or to one that takes time.
+
+        *value* or *error* is what came of its last step. An error that leaves the way ends
+        *attempt*, and is about the answer that came last.
+        """
+        verbs = self._verbs
+        try:
+            step = way.send(value) if error is None else way.throw(error)
+            while True:
+                verb = verbs.get(type(step))
+                if verb is None:
+                    self._suspend(way, step, attempt)
+                    return
+                try:
+                    result = verb(step)
+                except GradioError as refused:
+                    step = way.throw(refused)
+                else:
+                    step = way.send(result)
+        except StopIteration:
+            return
+        except GradioError as left:
+            if attempt is None:
+                raise
+            if isinstance(value, Answer):
+                value.locate(left)
+            self._fail(steps.Fail(attempt, left))
+
+    def _suspend(self, way: Way, step: steps.Step, attempt: Attempt | None) -> None:
+        """Carry out a step that takes time."""
+        if isinstance(step, steps.Sleep):
+            self._sleeping[step.of.job] = way, step.of
+            self._timers.start(_GoesOn(step.of.job), step.seconds)
+            return
+        assert isinstance(step, steps.Ask)
+        exchange = Exchange(
+            request=step.request,
+            url=step.base,
+            phase=step.phase,
+            deadline=step.deadline,
+            expect=Expect.CALL if step.deadline is None else Expect.ANSWER,
+            way=way,
+            attempt=attempt,
+            hands_in=step.hands_in,
+            discovering=step.discovering,
+        )
+        number = self._exchanges.begin(exchange)
+        if step.of is not None:
+            step.of.asked = number
+
+    def _listen(self, step: steps.Listen) -> int:
+        return self._exchanges.begin(
+            Exchange(
+                request=step.request,
+                url=step.base,
+                phase=step.phase,
+                deadline=step.deadline,
+                expect=Expect.STREAM,
+                listener=step.listener,
+                websocket=step.websocket,
+                hands_in=step.hands_in,
+            )
+        )
+
+    def _say(self, step: steps.Say) -> None:
+        self._exchanges.send_text(step.exchange, step.text)
+
+    def _drop(self, step: steps.Drop) -> None:
+        self._exchanges.abort(step.exchange)
+
+    def _watch(self, step: steps.Watch) -> None:
+        self._exchanges.watch(step.exchange)
+
+    def _set_alarm(self, step: steps.Alarm) -> None:
+        self._timers.start(_Rings(step.listener, step.name), step.seconds)
+
+    def _begin(self, step: steps.Begin) -> None:
+        self._go(step.way, step.attempt)
+
+    def _due(self, name: object) -> None:
+        """A timer has passed."""
+        match name:
+            case _JobIsLate(id):
+                self._expire(self._jobs[id])
+            case _StopIsLate(id):
+                if not (job := self._jobs[id]).is_over:
+                    self._events += job.cancelled(None, self._timers.wall_now)
+                    if job.attempt is not None:
+                        job.attempt.is_over = True
+            case _GoesOn(id):
+                way, attempt = self._sleeping.pop(id)
+                self._go(way, attempt)
+            case _Rings(listener, which):
+                self._go(listener.rang(which))
+            case _TriesAgain(id):
+                self._start(self._jobs[id])
+            case _NextInLine():
+                while (waiting := self._line.next) is not None:
+                    self._start(waiting)
+            case _:
+                self._force_close()
+
+    # Faults: exceptions that nobody foresaw, be it a mistake of this library or one of a function
+    # that it was given (``json_loads``). They end the one exchange or job in which they come up.
+
+    def _fault(self, error: Exception) -> RemoteProtocolError:
+        broken = unforeseen(error)
+        self._puzzled(steps.Puzzle(broken.message))
+        return broken
+
+    def _fail_by_fault(self, attempt: Attempt, error: Exception) -> None:
+        """End the job that has met *error*."""
+        broken = self._fault(error)
+        try:
+            self._fail(steps.Fail(attempt, broken))
+        except Exception as further:  # the same again, most likely, in what was to end it
+            self._fault(further)
+
+    def _end_by_fault(
+        self, exchange: Exchange | None, error: Exception, job: Job | None = None
+    ) -> None:
+        """End what has met *error*: an exchange, with the job that it was for, or a job."""
+        broken = self._fault(error)
+        try:
+            if exchange is not None:
+                broken.located(phase=exchange.phase, url=exchange.url.public)
+                self._exchanges.abort(exchange.given)
+                if exchange.listener is not None:
+                    self._go(exchange.listener.failed(broken))
+                else:
+                    self._go_on(exchange, error=broken)
+            elif job is not None and job.attempt is not None and job.id not in self._line:
+                self._fail(steps.Fail(job.attempt, broken))
+            elif job is not None:
+                self._fail_unstarted(job, broken)
+        except GradioError as left:  # the way was over already
+            if exchange is not None and exchange.discovering:
+                self._not_connected(steps.NotKnown(left, app=True, info=True))
+        except Exception as further:  # the same again, most likely, in what was to end it
+            self._fault(further)
+
+    # The app.
+
+    def _connected(self, step: steps.Know) -> None:
+        app, before = step.app, self.app
+        if before is None or app.config is not before.config:
+            base = api_base(step.page, app.api_prefix)
+            self.app = app
+            self._meet(app, before, base)
+        self.app = app
+        self._events.append(Connected(session=self.id, app=app))
+        self._start_waiting()
+
+    def _meet(self, app: AppInfo, before: AppInfo | None, base: URL) -> None:
+        """The app is *app*, which is not, or may not be, the one *before*."""
+        is_new = before is not None and not app.is_same_run(before)
+        if is_new and not self._has_told_loss:
+            self._tell_loss(before)
+        self._has_told_loss = False
+        self._base = base
+        self.protocol = self._forced or detect(app.protocol_name, app.version)
+        self._traits = spoken(self.protocol)
+        if is_new:
+            self._go(self._dispatch.renew())
+        at_once = self._options.limits.job_connections
+        self._line.at_once = 1 if has(app.version, Feature.LOST_IN_LINE) else at_once
+        if (name := app.protocol_name) is not None and name not in PROTOCOLS:
+            self._puzzled(steps.Puzzle(f"an unknown protocol, spoken to as the newest: {name!r}"))
+        if self._seen is None or self._wants_new:
+            self._seen, self._wants_new = app, False
+        self._numbers_hold = app.has_functions_of(self._seen)
+        if is_new:
+            what = "the app was started anew in the middle of the job"
+            self._fail_held(ConnectionLost(what, phase="stream"))
+
+    def _same(self, _step: steps.Same) -> None:
+        self._has_told_loss = False
+        self._start_waiting()
+
+    def _start_waiting(self) -> None:
+        held, self._held = self._held, {}
+        for job in held.values():
+            assert job.attempt is not None
+            self._go(self._channels[job.attempt].start(job.attempt), job.attempt)
+        for job in self._line.for_app:
+            self._start(job)
+        if self.app is not None and self.app.has_info:
+            for job in self._line.for_info:
+                self._start(job)
+
+    def _not_connected(self, step: steps.NotKnown) -> None:
+        self._events.append(ConnectingFailed(session=self.id, error=step.error))
+        if step.app:
+            self._fail_held(step.error)
+            for job in self._line.for_app:
+                self._fail_unstarted(job, step.error, may_try_again=self.app is not None)
+        if step.info:
+            for job in self._line.for_info:
+                self._fail_unstarted(job, step.error)
+
+    def _fail_held(self, error: GradioError) -> None:
+        held, self._held = self._held, {}
+        for job in held.values():
+            assert job.attempt is not None
+            self._fail(steps.Fail(job.attempt, error))
+
+    def _doubt(self, _step: steps.Doubt) -> None:
+        self._discovery.is_in_doubt = True
+
+    def _note_login(self, step: steps.NoteLogin) -> None:
+        self._exchanges.login = step.login
+
+    def _rendered(self, step: steps.Render) -> None:
+        self._go(self._discovery.rendered(step.config))
+
+    def _puzzled(self, step: steps.Puzzle) -> None:
+        self._events.append(
+            Anomaly(session=self.id, what=step.what, job=step.job, message=step.message)
+        )
+
+    def _session_lost(self, step: steps.LoseSession) -> None:
+        if step.renew is not None:
+            if not self._dispatch.is_shared(step.renew):
+                return
+            self._go(self._dispatch.renew())
+        self._tell_loss(self.app)
+
+    def _tell_loss(self, app: AppInfo | None) -> None:
+        """Tell that the server has forgotten the session, and its State if the app has any."""
+        assert app is not None
+        self._has_told_loss = True
+        has_state = any(part.is_state for part in app.components.values())
+        self._events.append(SessionLost(session=self.id, state_lost=has_state))
+
+    # Jobs that the server has not heard of.
+
+    def _start(self, job: Job) -> None:
+        """Start *job* if everything is known by now, and if it is its turn."""
+        call, app, traits = job.call, self.app, self._traits
+        if app is None or traits is None or not self._discovery.is_current:
+            self._line.wait_for_app(job)
+            self._go(self._discovery.find())
+            return
+        try:
+            endpoint = self._endpoint_of(call, app)
+            by_name = traits.handover is Handover.JOINING_BY_NAME
+            needs_info = by_name or endpoint.needs_info(call.args, call.kwargs)
+            # The refusal of too many is to show the names that the server has for parameters.
+            needs_info = needs_info or len(call.args) > len(endpoint.parameters)
+            if needs_info and not app.has_info:
+                self._line.wait_for_info(job)
+                self._go(self._discovery.ask_for_info())
+                return
+            data = endpoint.bind(call.args, call.kwargs, call.options)
+        except LocalProtocolError as error:
+            self._fail_unstarted(job, error)
+            return
+        except Exception as error:  # see ``_fault``
+            self._fail_unstarted(job, self._fault(error))
+            return
+        has_turns = needs_connection(call, endpoint, traits, app)
+        if self._line.lets_go(job, has_turns=has_turns):
+            job.attempt = Attempt(
+                job=job.id,
+                call=call,
+                headers=job.headers,
+                app=app,
+                traits=traits,
+                base=self._base,
+                endpoint=endpoint,
+                data=data,
+            )
+            self._hand_in(job)
+
+    def _endpoint_of(self, call: Call, app: AppInfo) -> Endpoint:
+        """What *call* means in *app*, of which the application may not have heard yet.
+
+        Raises:
+            LocalProtocolError: there is no such thing, or it may be another one by now.
+        """
+        seen = self._seen
+        assert seen is not None
+        if call.api_name is not None or self._numbers_hold:
+            return call.endpoint_of(app)
+        if call.component is None and call.fn_index is None:
+            try:
+                name = call.endpoint_of(seen).api_name
+            except LocalProtocolError:
+                return call.endpoint_of(app)  # it says which there are now
+            if name is not None:
+                return app.endpoint(name)
+        raise LocalProtocolError(
+            "The app has changed since its config was read, so that numbers may mean other"
+            " functions now. Call by api_name, or call reload() and look up the number again."
+        )
+
+    def _fail_unstarted(self, job: Job, error: GradioError, *, may_try_again: bool = False) -> None:
+        seconds = self._tried_again_after(job, error) if may_try_again else None
+        if seconds is not None:
+            self._line.wait_for_time(job)
+            self._timers.start(_TriesAgain(job.id), seconds)
+            return
+        own = error.for_job(job.id).located(phase="submit", url=self._base.public)
+        self._events.append(job.failed(own))
+        self._leave(job)
+
+    # Whether a request is meant for the app that is there now.
+
+    def _keeps_back(self, request: int) -> bool:
+        """Whether a request is not sent after all, since the app may be another one by now."""
+        if self._discovery.is_current:
+            return False
+        exchange = self._exchanges.running(request)
+        if exchange is None or exchange.hands_in is None or exchange.status or exchange.redirects:
+            return False
+        job = self._jobs.get(exchange.hands_in.job)
+        if job is None or job.taken_back >= _TAKEN_BACK:
+            return False
+        self._exchanges.forget(exchange)
+        self._put_back(job)
+        return True
+
+    def _may_go(self, step: steps.MayGo) -> bool:
+        job = self._jobs[step.attempt.job]
+        if self._discovery.is_current or job.taken_back >= _TAKEN_BACK:
+            return True
+        self._put_back(job)
+        return False
+
+    def _put_back(self, job: Job) -> None:
+        """Have a job wait until it is known whether the app is still the same."""
+        job.taken_back += 1
+        if job.is_over or job.is_cancelling:
+            if not job.is_over:
+                self._events += job.cancelled(None, self._timers.wall_now)
+            self._leave(job)
+        elif job.is_running:
+            self._held[job.id] = job
+            self._go(self._discovery.find())
+        else:
+            self._end_attempt(job)
+            self._start(job)
+
+    def _go_without_socket(self, step: steps.WithoutSocket) -> None:
+        job = self._jobs[step.attempt.job]
+        job.no_socket = step.error
+        if self._may_go(steps.MayGo(step.attempt)):
+            self._set_out(job, step.attempt, PlainCall(self._options, step.attempt, step.error))
+
+    # Attempts.
+
+    def _hand_in(self, job: Job) -> None:
+        """Take a job to the server, for the first time or again."""
+        attempt = job.attempt
+        assert attempt is not None
+        others = (other.attempt for other in self._jobs.values() if other.attempt is not None)
+        job.begin(attempt)
+        try:
+            channel = self._dispatch.channel_for(attempt, others, job.no_socket)
+            self._set_out(job, attempt, channel)
+        except Exception as error:  # see ``_fault``
+            self._fail_by_fault(attempt, error)
+
+    def _set_out(self, job: Job, attempt: Attempt, channel: Channel) -> None:
+        self._channels[attempt] = channel
+        try:
+            job.input.begin(attempt.endpoint, takes_pieces=isinstance(channel, TakesPieces))
+        except LocalProtocolError as error:  # a piece that waits does not fit
+            self._fail(steps.Fail(attempt, error))
+            return
+        self._go(channel.start(attempt), attempt)
+
+    def _deliver(self, step: steps.Deliver) -> bool:
+        attempt, message = step.attempt, step.message
+        if attempt.is_over and attempt.job not in self._jobs:
+            return False
+        job = self._jobs[attempt.job]
+        is_heeded = False
+        try:
+            if message is None:
+                assert step.text is not None
+                events = None if job.is_over else job.keep(step.text)
+                if events is None:
+                    message, problems = read(step.text, self._options)
+                    for problem in problems:
+                        self._puzzled(steps.Puzzle(problem, job.id))
+            else:
+                events = None
+            if events is None:
+                assert message is not None
+                now = self._timers.wall_now
+                events, is_heeded = job.receive(message, step.text, now)
+        except GradioError:
+            raise  # of the channel, which is to read no more
+        except Exception as error:  # what hits one job is no affair of those beside it
+            self._fail_by_fault(attempt, error)
+            return False
+        self._events += events
+        if job.verdict is not None:
+            self._pass_verdict(job, attempt)
+        elif job.is_over and not attempt.is_over:
+            self._leave(job)
+        elif is_heeded and job.input.is_due:
+            self._send_piece(job)
+        return is_heeded
+
+    def _pass_verdict(self, job: Job, attempt: Attempt) -> None:
+        assert job.verdict is not None
+        verdict, job.verdict = job.verdict, None
+        if job.is_too_much:
+            self._give_up(job, verdict)
+        else:
+            self._fail(steps.Fail(attempt, verdict), is_told=True)
+
+    def _taken(self, step: steps.Take) -> None:
+        step.attempt.taken = True
+        if not step.attempt.is_over:
+            self._events += self._jobs[step.attempt.job].accepted(step.answer, step.chunk)
+
+    def _send_piece(self, job: Job) -> None:
+        """Hand over the next piece of a streaming input, if the server wants one."""
+        attempt = job.attempt
+        if attempt is not None and (chunk := job.input.next()) is not None:
+            channel = self._channels[attempt]
+            assert isinstance(channel, TakesPieces)
+            self._go(channel.send_chunk(attempt, chunk), attempt)
+
+    def _fail(self, step: steps.Fail, *, is_told: bool = False) -> None:
+        """End a job in an error, or in the cancellation that was already asked for, or try again.
+
+        *is_told*: its last message has said so.
+        """
+        attempt, now = step.attempt, self._timers.wall_now
+        if attempt.is_over:
+            return
+        job = self._jobs[attempt.job]
+        if not is_told:
+            attempt.may_not_finish(job.outputs, known=False)
+        if job.is_cancelling:
+            self._events += job.cancelled(None, now)
+            self._leave(job)
+            return
+        seconds = None if attempt.taken else self._tried_again_after(job, step.error)
+        if seconds is not None:
+            self._end_attempt(job)
+            self._timers.start(_TriesAgain(job.id), seconds)
+            return
+        try:
+            if not is_told:
+                self._events += job.told_failed(now)
+        finally:
+            self._events.append(job.failed(self._located(step.error, attempt)))
+            self._leave(job)
+
+    def _located(self, error: GradioError, attempt: Attempt) -> GradioError:
+        return error.located(phase="job", url=attempt.base.public)
+
+    def _tried_again_after(self, job: Job, error: GradioError) -> float | None:
+        """In how many seconds a job is handed in again; None: it is not."""
+        options = self._options
+        if options.retry is None:
+            return None
+        seconds = options.retry.delay(error, job.attempts, options.random())
+        job.attempts += seconds is not None
+        return seconds
+
+    def _stop(self, job: Job) -> None:
+        """Have the server stop a job."""
+        attempt = job.attempt
+        assert attempt is not None
+        channel = self._channels.get(attempt)
+        if channel is None:  # it waits to be handed in again
+            self._stopped(steps.Stopped(attempt, False))
+        else:
+            self._go(channel.stop(attempt), attempt)
+
+    def _stopped(self, step: steps.Stopped) -> None:
+        job = self._jobs.get(step.attempt.job)
+        if job is None:
+            return
+        if not job.is_over:
+            self._events += job.cancelled(step.on_server, self._timers.wall_now)
+        self._leave(job)
+
+    def _expire(self, job: Job) -> None:
+        """The job's own deadline has passed."""
+        late = DeadlineExceeded(phase="job")
+        if job.id in self._line:
+            self._fail_unstarted(job, late)
+        elif not job.is_over:
+            self._give_up(job, late)
+
+    def _give_up(self, job: Job, error: GradioError) -> None:
+        """End a job in *error* now, and have the server stop it."""
+        attempt = job.attempt
+        assert attempt is not None
+        is_stopping, job.is_cancelling = job.is_cancelling, False
+        self._events += job.told_failed(self._timers.wall_now)
+        self._events.append(job.failed(self._located(error, attempt)))
+        attempt.is_over = attempt.is_given_up = True
+        if not is_stopping:
+            self._stop(job)
+
+    def _end_attempt(self, job: Job) -> None:
+        """Drop what was begun for an attempt; the job goes on by another one."""
+        attempt = job.attempt
+        assert attempt is not None
+        attempt.is_over = True
+        self._exchanges.abort(attempt.asked)
+        self._timers.stop(_GoesOn(job.id))
+        self._sleeping.pop(job.id, None)
+        channel = self._channels.pop(attempt, None)
+        if channel is not None:
+            self._go(channel.forget(attempt))
+
+    def _leave(self, job: Job) -> None:
+        """Be done with a job whose last event was made, here and on the server."""
+        del self._jobs[job.id]
+        for name in (_JobIsLate(job.id), _StopIsLate(job.id), _TriesAgain(job.id)):
+            self._timers.stop(name)
+        self._held.pop(job.id, None)
+        self._line.leave(job)
+        if job.attempt is not None:
+            job.attempt.is_given_up = job.given_up
+            self._end_attempt(job)
+            if job.given_up:
+                self._dispatch.given_up(job.attempt.endpoint.fn_index)
+        if self._line.next is not None and not self._closing:
+            self._timers.start(_NextInLine(), 0.0)
+        if self._closing and not self._jobs:
+            self._leave_all()
+
+    # Closing.
+
+    def _leave_all(self) -> None:
+        self._timers.stop(_CloseIsLate())
+        self._go(self._dispatch.close())
+        self._exchanges.abort_all()
+        self._events.append(SessionClosed(session=self.id))
+
+    def _force_close(self) -> None:
+        for job in list(self._jobs.values()):
+            if not job.is_over:
+                self._events += job.cancelled(None, self._timers.wall_now)
+            self._leave(job)
+
+
+def _heard_by(listener: Listener, came: Came, now: float) -> Way:
+    """The way of the part that reads a stream or a WebSocket."""
+    match came:
+        case Streamed(_, data):
+            return listener.received(data, now)
+        case Told(_, text):
+            return listener.told(text)
+        case Opened():
+            return listener.opened(now)
+        case Ended():
+            return listener.ended()
+        case Answered(_, answer):
+            return listener.refused(answer)
+        case Broke(_, error):
+            return listener.failed(error)
+        case Silent():
+            return listener.silent()
+
+
+def _is_of_another_app(exchange: Exchange) -> bool:
+    """Whether this answer is a sign that the app is another one by now."""
+    no_socket = exchange.websocket and exchange.status == _FORBIDDEN
+    return not exchange.discovering and (exchange.status in _OF_ANOTHER_APP or no_socket)
+
+
+def _login(auth: tuple[str, str] | None) -> tuple[str, str] | None:
+    if auth is None:
+        return None
+    if not is_a(auth, tuple, list) or len(auth) != 2:
+        raise OptionError("auth is (user, password), and not something else.")  # it is a secret
+    user, password = auth
+    return text(user, "auth: the user"), text(password, "auth: the password")

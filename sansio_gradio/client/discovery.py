@@ -6,17 +6,25 @@ has the same in it.
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Generator
 from html import unescape
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote_plus, urlencode
 
 import attrs
 
-from sansio_gradio.client.context import Context
-from sansio_gradio.client.exchanges import Answer
+from sansio_gradio.client.answer import Answer
+from sansio_gradio.client.steps import (
+    Ask,
+    Begin,
+    Know,
+    NoteLogin,
+    NotKnown,
+    Puzzle,
+    Same,
+    Step,
+    Way,
+)
 from sansio_gradio.errors import AuthenticationError, GradioError, RemoteProtocolError
 from sansio_gradio.protocol import requests
 from sansio_gradio.protocol.app_info import AppInfo, Parts, config_in_page
@@ -39,326 +47,258 @@ _LONGEST: Final = 200  # of what the app says to a login
 _FORM: Final = (("content-type", "application/x-www-form-urlencoded"),)
 
 
-class Missing(enum.Flag):
-    """What could not be had."""
-
-    APP = enum.auto()
-    INFO = enum.auto()
-
-
 class Discovery:
     """Asks for what is not known, each thing once at a time.
 
-    ``on_app`` is told what is known of the app: at first, whenever more is known, and when it turns
-    out to be another one. ``on_same``: there was a sign that it might be another one, and it is
-    not. ``on_error``: the app could not be found, or only its ``/info`` could not be had.
+    It says ``Know`` at first, whenever more is known, and when the app turns out to be another one.
     """
 
-    def __init__(
-        self,
-        context: Context,
-        *,
-        auth: tuple[str, str] | None,
-        on_app: Callable[[AppInfo], None],
-        on_same: Callable[[], None],
-        on_error: Callable[[GradioError, Missing], None],
-    ) -> None:
-        self.page = context.base
-        """The address of the app, as it turned out to be."""
-        self._context = context
+    def __init__(self, page: URL, *, auth: tuple[str, str] | None) -> None:
+        self.is_in_doubt = False
+        """There is a sign that the app is not the one whose config was read."""
+        self._page = page
         self._auth = auth
-        self._on_app = on_app
-        self._on_same = on_same
-        self._on_error = on_error
         self._app: AppInfo | None = None  # without renders
         self._told: AppInfo | None = None  # with them
         self._renders: dict[int | None, Parts] = {}  # of this session, by render_id
         self._is_finding = False
-        self._is_check = False  # of what is known
         self._wants_all = False  # whether or not it has changed
         self._wants_info = False  # as soon as there is a config
         self._asks_for_info = False
+        self._answer: Answer | None = None  # the last one
 
     @property
     def is_current(self) -> bool:
         """The app is known, and there is no sign that it is another one by now."""
-        in_doubt = self._context.exchanges.is_app_in_doubt
-        return not (self._told is None or in_doubt or self.is_finding)
+        return not (self._told is None or self.is_in_doubt or self.is_finding)
 
     @property
     def is_finding(self) -> bool:
         """It is being asked what app it is, or will be."""
         return self._is_finding or self._wants_all
 
-    def find(self) -> None:
+    def find(self) -> Way:
         """Find out what app it is, or, where that is known, whether it still is that one.
 
         Nothing is asked for twice at once.
         """
         if self._is_finding:
             return
-        self._context.exchanges.is_app_in_doubt = False
-        self._is_check = not (self._app is None or self._wants_all)
-        if self._app is None or self._wants_all:
-            self._request_all()
-        elif self._app.app_id is not None and has(self._app.version, Feature.APP_ID):
-            base = api_base(self.page, self._app.api_prefix)
-            self._ask(requests.app_id(), "config", self._got_app_id, base=base)
-        else:
-            self._ask(HTTPRequest("GET", "config"), "config", self._got_config_again)
+        self.is_in_doubt = False
+        self._is_finding = True
+        try:
+            app = yield from self._look()
+            self._is_finding = False
+            self.is_in_doubt = False  # this is newer than any sign
+            if app is None:
+                yield Same()
+            else:
+                yield from self._know(app)
+        except GradioError as error:
+            self._is_finding = self._wants_all = False
+            self.is_in_doubt = True
+            info = not self._asks_for_info
+            self._wants_info = self._wants_info and not info
+            if (answer := self._answer) is not None:
+                error.located(phase=answer.phase, url=answer.url.public)
+            yield NotKnown(error, app=True, info=info)
+            return
+        finally:
+            self._is_finding = False
+        yield from self._settle()
 
-    def find_anew(self) -> None:
+    def find_anew(self) -> Way:
         """Read everything again, as if nothing was known."""
         self._wants_all = self._app is not None
-        self.find()
+        yield from self.find()
 
-    def request_info(self) -> None:
+    def ask_for_info(self) -> Way:
         """Ask for ``/info``; before the app is known this waits for the config."""
         self._wants_info = True
         if not self.is_current:
-            self.find()
+            yield from self.find()
         elif not self._asks_for_info:
-            self._request_info()
+            yield from self._find_info()
 
-    def know(self, app: AppInfo) -> None:
-        """The app is known, from its config or from elsewhere."""
-        self._context.exchanges.is_app_in_doubt = False  # this is newer than any sign
-        before, self._app = self._app, app
-        if before is not None and not app.is_same_run(before):
-            self._renders = {}
-        self._tell()
-        if before is not None and before.has_info:
-            self._wants_info = True
-        self._settle()
+    def know(self, app: AppInfo) -> Way:
+        """The app is known from elsewhere."""
+        yield from self._know(app)
+        yield from self._settle()
 
-    def rendered(self, render: dict[str, JSON]) -> None:
+    def rendered(self, render: dict[str, JSON]) -> Way:
         """A function has made components and endpoints (in place of those it made before)."""
         assert self._told is not None
         try:
             parts = self._told.read_render(render)
         except RemoteProtocolError as error:
-            self._context.anomaly(f"a render that cannot be read: {error.message}")
+            yield Puzzle(f"a render that cannot be read: {error.message}")
             return
         place = said(render, "render_id", int)
         self._renders.pop(place, None)
         self._renders[place] = parts
         if len(self._renders) > _RENDERS:
             del self._renders[next(iter(self._renders))]
-        self._tell()
+        yield from self._tell()
 
-    def forget_renders(self) -> None:
+    def forget_renders(self) -> Way:
         """What was rendered is gone with its session."""
         if self._renders:
             self._renders = {}
-            self._tell()
+            yield from self._tell()
 
-    def _tell(self) -> None:
+    def _know(self, app: AppInfo) -> Way:
+        before, self._app = self._app, app
+        if before is not None and not app.is_same_run(before):
+            self._renders = {}
+        yield from self._tell()
+        if before is not None and before.has_info:
+            self._wants_info = True
+
+    def _tell(self) -> Way:
         app = self._app
         assert app is not None
         self._told = app.with_renders(self._renders.values()) if self._renders else app
-        self._on_app(self._told)
+        yield Know(self._told, self._page)
 
-    def _ask(
-        self,
-        request: HTTPRequest,
-        phase: str,
-        then: Callable[[Answer], None],
-        base: URL | None = None,
-    ) -> None:
-        self._is_finding = True
-
-        def answered(answer: Answer) -> None:
-            self._is_finding = False
-            try:
-                then(answer)
-            except GradioError as error:
-                self._failed(error.located(phase=phase, url=answer.url.public))
-
-        self._context.exchanges.ask(
-            base or self.page,
-            request,
-            phase=phase,
-            deadline="request",
-            then=answered,
-            failed=self._failed,
-            discovering=True,
-        )
-
-    def _failed(self, error: GradioError) -> None:
-        self._is_finding = self._wants_all = False
-        self._context.doubt_app()
-        if self._asks_for_info:
-            self._on_error(error, Missing.APP)
-        else:
-            self._wants_info = False
-            self._on_error(error, Missing.APP | Missing.INFO)
-
-    def _settle(self) -> None:
+    def _settle(self) -> Way:
         """It is known what app it is; what else was asked for is next."""
         if self._wants_all:
-            self.find()
+            yield from self.find()
         elif self._wants_info and not (self._asks_for_info or self._is_finding):
-            self._request_info()
+            yield Begin(self._find_info())
 
-    # Whether it is still the same app.
+    def _ask(
+        self, request: HTTPRequest, phase: str, base: URL | None = None
+    ) -> Generator[Step, Any, Answer]:
+        self._answer = None
+        base = base or self._page
+        answer: Answer = yield Ask(base, request, phase, "request", discovering=True)
+        self._answer = answer
+        return answer
 
-    def _got_app_id(self, answer: Answer) -> None:
-        assert self._app is not None
-        if answer.status == _OK and said(answer.json, "app_id", int) == self._app.app_id:
-            self._is_same()
-        else:
-            self._request_all()
-
-    def _got_config_again(self, answer: Answer) -> None:
+    def _look(self) -> Generator[Step, Any, AppInfo | None]:
+        """Find out what app it is; None: it is the same."""
+        app = self._app
+        if app is None or self._wants_all:
+            self._wants_all = False
+            return (yield from self._read_all(None))
+        if app.app_id is not None and has(app.version, Feature.APP_ID):
+            base = api_base(self._page, app.api_prefix)
+            answer = yield from self._ask(requests.app_id(), "config", base)
+            if answer.status == _OK and said(answer.json, "app_id", int) == app.app_id:
+                return None
+            return (yield from self._read_all(app))
+        answer = yield from self._ask(HTTPRequest("GET", "config"), "config")
         if self._auth is not None and answer.status == _UNAUTHORIZED:
-            self._request_all()  # it does not know the login any more
-        else:
-            self._got_config(answer)
+            return (yield from self._read_all(app))  # it does not know the login any more
+        return (yield from self._read_config(answer, app))
 
-    def _is_same(self) -> None:
-        self._context.exchanges.is_app_in_doubt = False  # this is newer than any sign
-        self._on_same()
-        self._settle()
+    def _read_all(self, before: AppInfo | None) -> Generator[Step, Any, AppInfo | None]:
+        """The app, after the login if there is one; None: it is still the one *before*."""
+        if self._auth is not None:
+            yield from self._log_in(*self._auth)
+        answer = yield from self._ask(HTTPRequest("GET", "config"), "config")
+        return (yield from self._read_config(answer, before))
 
-    # All of it.
-
-    def _request_all(self) -> None:
-        self._wants_all = False
-        if self._auth is None:
-            self._request_config()
-        else:
-            self._log_in(*self._auth)
-
-    def _log_in(self, user: str, password: str) -> None:
-        form = urlencode({"username": user, "password": password}).encode()
-        self._ask(HTTPRequest("POST", "login", _FORM, form), "login", self._logged_in)
-
-    def _logged_in(self, answer: Answer) -> None:
-        # 302 up to 3.16; later 200, and 400 for a wrong password (gradio routes.py: login).
-        exchanges, status = self._context.exchanges, answer.status
-        if status in _NO_LOGIN:
-            raise AuthenticationError(
-                "This app has no login: leave out auth=, or correct the address.", status=status
-            )
-        by_a_proxy = header(answer.headers, "www-authenticate") or is_page(answer.body)
-        if status in _REFUSED or (status == _UNAUTHORIZED and not by_a_proxy):
-            raise AuthenticationError(
-                f"The app refused the login of auth={self._words_of(answer)}", status=status
-            )
-        # An app without a login of Gradio's own answers 302, too, but sets no cookie.
-        took = header(answer.headers, "set-cookie") is not None
-        exchanges.login = Login.TAKEN if took else Login.NO_USE
-        if answer.status not in (_OK, _FOUND):
-            raise answer.refusal()
-        # Where a redirect to https has led holds for all that follows, as it does for the config.
-        self.page = attrs.evolve(self.page, scheme=answer.url.scheme, port=answer.url.port)
-        self._request_config()
-
-    def _request_config(self) -> None:
-        self._ask(HTTPRequest("GET", "config"), "config", self._got_config)
-
-    def _got_config(self, answer: Answer) -> None:
+    def _read_config(
+        self, answer: Answer, before: AppInfo | None
+    ) -> Generator[Step, Any, AppInfo | None]:
         # If there is a config, a redirect to it holds for all that follows.
         page = _page_of(answer.url)
-        if self._auth is not None and page.origin != self.page.origin:
+        if self._auth is not None and page.origin != self._page.origin:
             # A redirect to https, to which cookies of the login over http do not go.
-            self.page = page
-            self._log_in(*self._auth)
-            return
+            self._page = page
+            return (yield from self._read_all(before))
         is_missing = answer.status == _NOT_FOUND or is_page(answer.body)
         if answer.status in (_OK, _NOT_FOUND) and is_missing:
-            then = partial(self._got_page, answer, page)
-            self._ask(HTTPRequest("GET", ""), "config", then, base=page)
-        else:
-            self._know_config(answer, page)
-
-    def _got_page(self, instead_of: Answer, page: URL, answer: Answer) -> None:
-        if answer.status == _UNAUTHORIZED:
+            shown = yield from self._ask(HTTPRequest("GET", ""), "config", page)
+            if shown.status == _UNAUTHORIZED:
+                raise shown.refusal()
+            config = config_in_page(shown.body) if shown.status == _OK else None
+            if config is not None:
+                answer, page = attrs.evolve(shown, body=config), _page_of(shown.url)
+        found = _json(answer)
+        if said(found, "auth_required", bool):
             raise answer.refusal()
-        config = config_in_page(answer.body) if answer.status == _OK else None
-        if config is None:
-            self._know_config(instead_of, page)
-        else:
-            self._know_config(attrs.evolve(answer, body=config), _page_of(answer.url))
+        app = AppInfo.from_config(found)
+        self._page = page
+        if before is not None and app.is_same_run(before) and app.has_functions_of(before):
+            return None
+        return app
 
-    def _know_config(self, answer: Answer, page: URL) -> None:
-        config = self._json(answer)
-        if said(config, "auth_required", bool):
+    def _log_in(self, user: str, password: str) -> Way:
+        form = urlencode({"username": user, "password": password}).encode()
+        answer = yield from self._ask(HTTPRequest("POST", "login", _FORM, form), "login")
+        # 302 up to 3.16; later 200, and 400 for a wrong password (gradio routes.py: login).
+        status = answer.status
+        if status in _NO_LOGIN:
+            what = "This app has no login: leave out auth=, or correct the address."
+            raise answer.locate(AuthenticationError(what))
+        by_a_proxy = header(answer.headers, "www-authenticate") or is_page(answer.body)
+        if status in _REFUSED or (status == _UNAUTHORIZED and not by_a_proxy):
+            what = f"The app refused the login of auth={_words_of(answer, password)}"
+            raise answer.locate(AuthenticationError(what))
+        # An app without a login of Gradio's own answers 302, too, but sets no cookie.
+        took = header(answer.headers, "set-cookie") is not None
+        yield NoteLogin(Login.TAKEN if took else Login.NO_USE)
+        if status not in (_OK, _FOUND):
             raise answer.refusal()
-        app, before = AppInfo.from_config(config), self._app
-        self.page = page
-        is_same = before is not None and app.is_same_run(before) and app.has_functions_of(before)
-        if self._is_check and is_same:
-            self._is_same()
-        else:
-            self.know(app)
+        # Where a redirect to https has led holds for all that follows, as it does for the config.
+        self._page = attrs.evolve(self._page, scheme=answer.url.scheme, port=answer.url.port)
 
     # Its ``/info``.
 
-    def _request_info(self) -> None:
+    def _find_info(self) -> Way:
         app = self._app
         assert app is not None
         self._asks_for_info = True
-
-        def answered(answer: Answer) -> None:
-            try:
-                info = self._info_in(answer)
-                self._got_info(app, app.with_info(info))
-            except GradioError as error:
-                failed(error.located(phase="info", url=answer.url.public))
-
-        def failed(error: GradioError) -> None:
-            self._got_info(app, None)
-            if not self._wants_info:
-                self._on_error(error, Missing.INFO)
-
-        self._context.exchanges.ask(
-            api_base(self.page, app.api_prefix),
-            HTTPRequest("GET", "info?serialize=False"),
-            phase="info",
-            deadline="request",
-            then=answered,
-            failed=failed,
-            discovering=True,
-        )
-
-    def _got_info(self, asked: AppInfo, app: AppInfo | None) -> None:
-        """What was *asked* about is now known as *app*; None: there is no more to be had."""
+        request = HTTPRequest("GET", "info?serialize=False")
+        base = api_base(self._page, app.api_prefix)
+        found, failed = None, None
+        try:
+            answer: Answer = yield Ask(base, request, "info", "request", discovering=True)
+            found = _with_info(app, answer)
+        except GradioError as error:
+            failed = error
         self._asks_for_info = False
-        if asked is not self._app:  # it has changed meanwhile
-            self._settle()
+        if app is not self._app:  # it has changed meanwhile
+            yield from self._settle()
             return
         self._wants_info = False
-        if app is not None:
-            self._app = app
-            self._tell()
+        if found is not None:
+            self._app = found
+            yield from self._tell()
+        elif failed is not None:
+            yield NotKnown(failed, app=False, info=True)
 
-    def _info_in(self, answer: Answer) -> JSON:
-        if answer.status == _NOT_FOUND:
-            # Servers before 3.26 have no such page; the config has to do.
-            return {"named_endpoints": {}, "unnamed_endpoints": {}}
-        return self._json(answer)
 
-    def _words_of(self, answer: Answer) -> str:
-        """What the app says to a login that it refuses, unless that repeats the password."""
-        assert self._auth is not None
-        password = self._auth[1]
-        told = answer.json
-        text = answer.body.decode("utf-8", "replace") if told is None else said(told, "detail", str)
-        forms = (text or "", unquote_plus(text or ""), unescape(text or ""))
-        if not text or (password and any(password in form for form in forms)):
-            return "."
-        return f": {plain(text, _LONGEST)}"
+def _with_info(app: AppInfo, answer: Answer) -> AppInfo:
+    # Servers before 3.26 have no such page; the config has to do.
+    nothing: JSON = {"named_endpoints": {}, "unnamed_endpoints": {}}
+    try:
+        return app.with_info(nothing if answer.status == _NOT_FOUND else _json(answer))
+    except GradioError as error:
+        raise error.located(phase=answer.phase, url=answer.url.public) from error.__cause__
 
-    def _json(self, answer: Answer) -> JSON:
-        if answer.status != _OK:
-            raise answer.refusal()
-        try:
-            return answer.read()
-        except RemoteProtocolError as error:
-            what = f"this is not a Gradio app, or not its address: {error.message}"
-            where = answer.url.public
-            raise RemoteProtocolError(what, url=where, status=answer.status) from error
+
+def _words_of(answer: Answer, password: str) -> str:
+    """What the app says to a login that it refuses, unless that repeats the password."""
+    told = answer.json
+    text = answer.body.decode("utf-8", "replace") if told is None else said(told, "detail", str)
+    forms = (text or "", unquote_plus(text or ""), unescape(text or ""))
+    if not text or (password and any(password in form for form in forms)):
+        return "."
+    return f": {plain(text, _LONGEST)}"
+
+
+def _json(answer: Answer) -> JSON:
+    if answer.status != _OK:
+        raise answer.refusal()
+    try:
+        return answer.read()
+    except RemoteProtocolError as error:
+        what = f"this is not a Gradio app, or not its address: {error.message}"
+        raise answer.locate(RemoteProtocolError(what)) from error
 
 
 def _page_of(config: URL) -> URL:

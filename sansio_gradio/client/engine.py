@@ -18,11 +18,13 @@ from typing import Any, Unpack
 from sansio_gradio.client import commands
 from sansio_gradio.client.commands import ConversationCommand, EngineCommand, Observe
 from sansio_gradio.client.connection import (
+    Broke,
     Connection,
     ConnectionState,
-    Exchange,
-    Origin,
+    News,
     RequestConnection,
+    TextCame,
+    Transfer,
 )
 from sansio_gradio.client.conversation import Conversation, SessionOptions
 from sansio_gradio.client.pool import Assign, Open, Pool, is_stale
@@ -38,17 +40,18 @@ from sansio_gradio.errors import (
 from sansio_gradio.events import Event, SessionClosed
 from sansio_gradio.given import one_of
 from sansio_gradio.limits import Limits, Timeouts
-from sansio_gradio.wire.url import URL
+from sansio_gradio.wire.http import BodyReceived, ResponseStarted
+from sansio_gradio.wire.url import URL, Origin
 
 
 class Engine:
-    """Connections, exchanges and timers of any number of sessions.
+    """Connections, transfers and timers of any number of sessions.
 
     ``observe`` is told all that passes; once it raises it is told no more, and an ``Anomaly`` of
     each session says so. For the other options see ``Session``.
 
     No bytes of a peer, and no ``json_loads`` that raises, stop an engine: an exception that nobody
-    foresaw ends the one exchange in which it came up, in a ``RemoteProtocolError`` with that cause,
+    foresaw ends the one transfer in which it came up, in a ``RemoteProtocolError`` with that cause,
     and an ``Anomaly`` tells. So does a ``MemoryError``. What is no ``Exception``, as a
     ``KeyboardInterrupt``, passes through.
 
@@ -93,7 +96,7 @@ class Engine:
             json_loads=json_loads,
             on_asked=self._touch,
         )
-        self._timers = Timers()
+        self._timers: Timers[Connection | Conversation] = Timers()
         self._pool = Pool(self._limits)
         self._commands: deque[EngineCommand] = deque()
         self._sessions: dict[int, Conversation] = {}
@@ -101,8 +104,8 @@ class Engine:
         self._eventful: dict[int, Conversation] = {}  # may have events
         self._connections: dict[int, Connection] = {}
         self._writable: dict[int, Connection] = {}
-        self._exchanges: dict[tuple[int, int], Exchange] = {}
-        self._carriers: dict[Exchange, Connection] = {}
+        self._transfers: dict[tuple[int, int], Transfer] = {}
+        self._carriers: dict[Transfer, Connection] = {}
         self._open_to: Counter[Origin] = Counter()  # connections
         self._last_connection = 0
         self._last_session = 0
@@ -170,9 +173,9 @@ class Engine:
         connection = self._connections.get(conn)
         if now is not None and connection is not None and connection.is_waking:
             self._timers.tell(now)
-            exchange = connection.exchange
-            assert exchange is not None
-            if is_stale(connection, exchange, now):
+            transfer = connection.transfer
+            assert transfer is not None
+            if is_stale(connection, transfer, now):
                 self._broken(connection, None)
                 self._work()
                 return b""
@@ -194,7 +197,8 @@ class Engine:
                     del self._sessions[conversation.id], self._eventful[conversation.id]
                     self._timers.stop(conversation)
                     self._work()
-                self._tell_observer(None, "event", event)
+                if self._observe is not None:
+                    self._tell_observer(None, "event", event)
                 return event
             del self._eventful[conversation.id]
         return None
@@ -248,15 +252,18 @@ class Engine:
             elif connection.state is ConnectionState.OPENING:
                 raise LocalProtocolError(f"Data came on connection {conn} before connection_made.")
             return  # what comes before TLS is nothing that a server of https may say
-        self._tell_observer(conn, "received", data)
+        if self._observe is not None:
+            self._tell_observer(conn, "received", data)
         try:
-            for event in connection.receive(data):
-                self._deliver(connection, event, now)
+            for news in connection.receive(data):
+                if self._touched:  # what was said to the one before may abort this one
+                    self._carry_out_touched()
+                self._deliver(connection, news, now)
             error: Exception | None = connection.error
         except RemoteProtocolError as broke:
             # What the end has cut short was not wrong.
             error = broke if data else EOFError("the server closed it")
-        except Exception as fault:  # it ends this exchange, and nothing beside it
+        except Exception as fault:  # it ends this transfer, and nothing beside it
             self._fault(connection, fault)
             error = None
         self._note_data(connection)
@@ -283,7 +290,12 @@ class Engine:
         self._timers.tell(now)
         for conversation in list(self._touched.values()):
             conversation.handle_timer(now)
-        self._timers.fire()
+        while (name := self._timers.next_due()) is not None:
+            if isinstance(name, Connection):
+                self._late(name)
+            else:
+                name.handle_timer(now)
+                self._touch(name)
         self._work()
 
     # Connections.
@@ -295,15 +307,15 @@ class Engine:
             raise LocalProtocolError(f"there never was a connection {conn}")
         return connection
 
-    def _open(self, exchange: Exchange) -> None:
+    def _open(self, transfer: Transfer) -> None:
         id = self._last_connection = self._last_connection + 1
-        if isinstance(exchange.command, commands.OpenWebSocket):
+        if isinstance(transfer.command, commands.OpenWebSocket):
             from sansio_gradio.client import websocket_connection as ws  # noqa: PLC0415  # see there
 
-            connection: Connection = ws.SocketConnection.make(id, exchange, self._limits)
-            self._carriers[exchange] = connection
+            connection: Connection = ws.SocketConnection.make(id, transfer, self._limits)
+            self._carriers[transfer] = connection
         else:
-            connection = RequestConnection.make(id, exchange, self._limits)
+            connection = RequestConnection.make(id, transfer, self._limits)
         self._connections[id] = connection
         scheme, host, port = connection.origin
         tls = host if scheme == "https" else None
@@ -312,7 +324,7 @@ class Engine:
 
     def _start_deadline(self, connection: Connection) -> None:
         seconds = getattr(self._timeouts, connection.state.value)
-        self._timers.start(connection, seconds, partial(self._late, connection))
+        self._timers.start(connection, seconds)
 
     def _late(self, connection: Connection) -> None:
         try:
@@ -324,10 +336,10 @@ class Engine:
         self._timers.stop(connection)
         connection.state = ConnectionState.OPEN
         self._open_to[connection.origin] += 1
-        if connection.exchange is None:
+        if connection.transfer is None:
             self._pool.opened(connection, self._timers.now)
         else:
-            self._send(connection.exchange, connection)
+            self._send(connection.transfer, connection)
         self._work()
 
     def _broken(self, connection: Connection, error: BaseException | None) -> None:
@@ -336,10 +348,10 @@ class Engine:
             return
         failure = connection.what_broke(error)
         was_open = connection.state is ConnectionState.OPEN
-        exchange = connection.exchange
-        if exchange is not None:
-            if not exchange.handed_out:
-                exchange.owner.doubt_app(self._timers.now)
+        transfer = connection.transfer
+        if transfer is not None:
+            if not transfer.handed_out:
+                self._sessions[transfer.key[0]].doubt_app(self._timers.now)
             self._release(connection)
         elif was_open:
             self._pool.lost(connection)
@@ -347,34 +359,36 @@ class Engine:
         else:
             self._pool.not_opened(connection)
             self._close(connection)
-            exchange = connection.opened_for
-            if exchange.key not in self._exchanges or exchange in self._carriers:
-                exchange = None  # another connection was there before this one
+            transfer = connection.opened_for
+            if transfer.key not in self._transfers or transfer in self._carriers:
+                transfer = None  # another connection was there before this one
         if was_open:
             self._reconsider_waiting(connection.origin)
-        if exchange is None or exchange.aborted:
+        if transfer is None or transfer.aborted:
             return
-        exchange.attempts += not connection.has_rested
-        if was_open and exchange.may_be_repeated:
-            if not self._is_wanted(exchange):
+        transfer.attempts += not connection.has_rested
+        if was_open and transfer.may_be_repeated:
+            if not self._is_wanted(transfer):
                 return
-            exchange.handed_out = False
-            self._pool.want(exchange, first=True)
+            transfer.handed_out = False
+            self._pool.want(transfer, first=True)
         else:
-            self._fail(exchange, failure)
+            self._fail(transfer, failure)
 
     def _reconsider_waiting(self, origin: Origin) -> None:
         """A connection is gone: drop what waits for one and should not go on another."""
-        for exchange in self._pool.waiting(origin):
-            self._is_wanted(exchange)
+        for transfer in self._pool.waiting(origin):
+            self._is_wanted(transfer)
 
-    def _is_wanted(self, exchange: Exchange) -> bool:
-        """Whether an exchange is to go on another connection; if not, it is dropped."""
-        if exchange.owner.is_wanted(exchange.command.id, self._timers.now):
+    def _is_wanted(self, transfer: Transfer) -> bool:
+        """Whether a transfer is to go on another connection; if not, it is dropped."""
+        session, id = transfer.key
+        conversation = self._sessions[session]
+        if conversation.is_wanted(id, self._timers.now):
             return True
-        del self._exchanges[exchange.key]
-        exchange.aborted = True
-        self._touch(exchange.owner)
+        del self._transfers[transfer.key]
+        transfer.aborted = True
+        self._touch(conversation)
         return False
 
     def _close(self, connection: Connection) -> None:
@@ -414,115 +428,127 @@ class Engine:
 
     def _work(self) -> None:
         """Carry out what the conversations ask, and what the pool plans for it."""
+        self._carry_out_touched()
+        if not self._sessions:
+            for unused in list(self._connections.values()):
+                self._broken(unused, None)
+        if not self._pool.has_changed:
+            return
+        for step in self._pool.plan(self._timers.now):
+            match step:
+                case Assign(transfer, connection):
+                    self._send(transfer, connection)
+                case Open(transfer):
+                    self._open(transfer)
+                case _:
+                    self._close(step.connection)
+                    self._reconsider_waiting(step.connection.origin)
+
+    def _carry_out_touched(self) -> None:
         while self._touched:
             # In the order in which they were touched: no session overtakes another one.
             conversation = self._touched.pop(next(iter(self._touched)))
             self._carry_out_all(conversation)
             # To be woken too early does no harm, and spares a timer for each step.
             if (due := conversation.next_deadline()) is not None:
-                self._timers.start_by(conversation, due, partial(self._wake, conversation))
-        if not self._sessions:
-            for unused in list(self._connections.values()):
-                self._broken(unused, None)
-        for step in self._pool.plan(self._timers.now):
-            match step:
-                case Assign(exchange, connection):
-                    self._send(exchange, connection)
-                case Open(exchange):
-                    self._open(exchange)
-                case _:
-                    self._close(step.connection)
-                    self._reconsider_waiting(step.connection.origin)
-
-    def _wake(self, conversation: Conversation) -> None:
-        conversation.handle_timer(self._timers.now)
-        self._touch(conversation)
+                self._timers.start_by(conversation, due)
 
     def _carry_out_all(self, conversation: Conversation) -> None:
         while (command := conversation.next_command()) is not None:
             try:
                 self._carry_out(conversation, command)
-            except Exception as fault:  # it ends this exchange, and nothing beside it
-                self._exchanges.pop((conversation.id, command.id), None)
+            except Exception as fault:  # it ends this transfer, and nothing beside it
+                self._transfers.pop((conversation.id, command.id), None)
                 conversation.fault(command.id, fault)
 
     def _carry_out(self, conversation: Conversation, command: ConversationCommand) -> None:
         key = conversation.id, command.id
         if isinstance(command, commands.SendRequest | commands.OpenWebSocket):
             url = URL.parse(command.url)
-            exchange = self._exchanges[key] = Exchange(conversation, command, url)
+            transfer = self._transfers[key] = Transfer(key, command, url)
             is_request = isinstance(command, commands.SendRequest)
-            (self._pool.want if is_request else self._open)(exchange)
-        elif key in self._exchanges:
-            connection = self._carriers.get(exchange := self._exchanges[key])
+            (self._pool.want if is_request else self._open)(transfer)
+        elif key in self._transfers:
+            connection = self._carriers.get(transfer := self._transfers[key])
             if isinstance(command, commands.Abort):
-                self._abort(exchange, connection)
+                self._abort(transfer, connection)
             elif isinstance(command, commands.SendText):
                 assert connection is not None  # it was open when this was asked
                 connection.send_text(command.text)
                 self._note_data(connection)
             else:
-                exchange.is_read = isinstance(command, commands.Resume)
+                transfer.is_read = isinstance(command, commands.Resume)
                 if connection is not None:
-                    self._set_reading(connection, exchange.is_read)
+                    self._set_reading(connection, transfer.is_read)
 
-    def _send(self, exchange: Exchange, connection: Connection) -> None:
-        self._carriers[exchange] = connection
-        self._set_reading(connection, exchange.is_read)
+    def _send(self, transfer: Transfer, connection: Connection) -> None:
+        self._carriers[transfer] = connection
+        self._set_reading(connection, transfer.is_read)
         try:
-            connection.begin(exchange)
-        except Exception as fault:  # it ends this exchange, and nothing beside it
+            connection.begin(transfer)
+        except Exception as fault:  # it ends this transfer, and nothing beside it
             self._fault(connection, fault)
         self._note_data(connection)
 
-    def _abort(self, exchange: Exchange, connection: Connection | None) -> None:
-        del self._exchanges[exchange.key]
-        exchange.aborted = True
+    def _abort(self, transfer: Transfer, connection: Connection | None) -> None:
+        del self._transfers[transfer.key]
+        transfer.aborted = True
         if connection is not None:
             self._release(connection)
 
     def _release(self, connection: Connection) -> None:
-        """The connection carries its exchange no longer; it serves another one, or is closed."""
-        exchange, connection.exchange = connection.exchange, None
-        assert exchange is not None
-        self._carriers.pop(exchange, None)
-        self._pool.released(connection, exchange, self._timers.now)
+        """The connection carries its transfer no longer; it serves another one, or is closed."""
+        transfer, connection.transfer = connection.transfer, None
+        assert transfer is not None
+        self._carriers.pop(transfer, None)
+        self._pool.released(connection, transfer, self._timers.now)
         # Of one that was aborted the whole answer may have come, though not all of it was told.
         if connection.is_reusable:
             self._set_reading(connection, True)
         else:
             self._close(connection)
 
-    def _deliver(self, connection: Connection, event: object, now: float) -> None:
-        exchange = connection.exchange
-        if exchange is None:
+    def _deliver(self, connection: Connection, news: News, now: float) -> None:
+        transfer = connection.transfer
+        if transfer is None:
             return  # aborted by what came before
-        owner = exchange.owner
-        self._touch(owner)
-        is_over = connection.tell(event, now)
-        if is_over:
-            del self._exchanges[exchange.key]
-        # What the owner says to this may abort what else came with it. It is heard before the
-        # connection is closed, which may be the last one, and a reason to ask for the app again.
-        self._carry_out_all(owner)
-        if is_over:
+        session, id = transfer.key
+        conversation = self._sessions[session]
+        self._touch(conversation)
+        if isinstance(news, BodyReceived):
+            conversation.data(id, news.data, now)
+        elif isinstance(news, TextCame):
+            conversation.text(id, news.text, now)
+        elif isinstance(news, ResponseStarted):
+            conversation.response(id, news.status, news.headers, now)
+        else:
+            if isinstance(news, Broke):
+                conversation.failed(id, news.error, now)
+            else:
+                conversation.ended(id, now)
+            del self._transfers[transfer.key]
+            # What the conversation says to this is heard before the connection is closed, which
+            # may be the last one, and a reason to ask for the app again.
+            self._carry_out_touched()
             self._release(connection)
 
     def _fault(self, connection: Connection, fault: Exception) -> None:
         """Give up a connection that something unforeseen was raised on, and what it carries."""
-        exchange = connection.exchange
-        if exchange is not None:
-            exchange.owner.fault(exchange.command.id, fault)
-            self._touch(exchange.owner)
-            self._exchanges.pop(exchange.key, None)
-            exchange.aborted = True
+        transfer = connection.transfer
+        if transfer is not None:
+            conversation = self._sessions[transfer.key[0]]
+            conversation.fault(transfer.command.id, fault)
+            self._touch(conversation)
+            self._transfers.pop(transfer.key, None)
+            transfer.aborted = True
         self._broken(connection, unforeseen(fault))
 
-    def _fail(self, exchange: Exchange, error: GradioError) -> None:
-        exchange.aborted = True  # where it still waits in the pool
-        del self._exchanges[exchange.key]
-        exchange.owner.failed(exchange.command.id, error, self._timers.now)
-        self._touch(exchange.owner)
+    def _fail(self, transfer: Transfer, error: GradioError) -> None:
+        transfer.aborted = True  # where it still waits in the pool
+        del self._transfers[transfer.key]
+        conversation = self._sessions[transfer.key[0]]
+        conversation.failed(transfer.command.id, error, self._timers.now)
+        self._touch(conversation)
 
     def _touch(self, conversation: Conversation) -> None:
         self._touched[conversation.id] = conversation

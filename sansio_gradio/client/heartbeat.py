@@ -6,50 +6,41 @@ it has ended, the server may have been started anew, and has forgotten the State
 
 from __future__ import annotations
 
-from sansio_gradio.client.context import Context
-from sansio_gradio.client.exchanges import Answer
+from sansio_gradio.client.answer import Answer
+from sansio_gradio.client.attempt import Attempt
+from sansio_gradio.client.steps import Doubt, Drop, Listen, Listener, Puzzle, Way
 from sansio_gradio.errors import GradioError
 from sansio_gradio.protocol import requests
 
 
-class Heartbeat:
-    """That of one session. What it listens to says nothing that the connection itself does not."""
+class Heartbeat(Listener):
+    """That of one session. What comes on it says nothing that the connection itself does not."""
 
-    def __init__(self, context: Context, session_hash: str) -> None:
-        self._context = context
+    def __init__(self, session_hash: str) -> None:
         self._session_hash = session_hash
         self._exchange: int | None = None
 
-    def beat(self) -> None:
-        """Be there from now on, if the app asks for it."""
-        context = self._context
-        if self._exchange is not None or not context.app.connect_heartbeat:
-            return
-        self._exchange = context.exchanges.listen(
-            context.base, requests.heartbeat(self._session_hash), phase="heartbeat", listener=self
-        )
+    def beat(self, attempt: Attempt) -> Way:
+        """Be there from now on, if the app of *attempt* asks for it."""
+        if self._exchange is None and attempt.app.connect_heartbeat:
+            request = requests.heartbeat(self._session_hash)
+            self._exchange = yield Listen(attempt.base, request, self, "heartbeat")
 
-    def stop(self) -> None:
+    def stop(self) -> Way:
         """Be there no longer."""
-        self._context.exchanges.abort(self._exchange)
+        exchange, self._exchange = self._exchange, None
+        yield Drop(exchange)
+
+    def ended(self) -> Way:
+        yield from self._over("the server ended it")
+
+    def refused(self, answer: Answer, /) -> Way:
+        yield from self._over(f"HTTP {answer.status}")
+
+    def failed(self, error: GradioError, /) -> Way:
+        yield from self._over(error.message)
+
+    def _over(self, why: str) -> Way:
         self._exchange = None
-
-    def _over(self, why: str) -> None:
-        self._exchange = None
-        self._context.doubt_app()
-        self._context.anomaly(f"the heartbeat connection ended: {why}")
-
-    # What is told of the connection.
-
-    def opened(self) -> None: ...
-    def received(self, data: bytes) -> None: ...
-    def told(self, text: str) -> None: ...
-
-    def ended(self) -> None:
-        self._over("the server ended it")
-
-    def refused(self, answer: Answer) -> None:
-        self._over(f"HTTP {answer.status}")
-
-    def failed(self, error: GradioError) -> None:
-        self._over(error.message)
+        yield Doubt()
+        yield Puzzle(f"the heartbeat connection ended: {why}")

@@ -1,4 +1,4 @@
-"""Which connection carries which exchange. The pool plans; the engine acts.
+"""Which connection carries which transfer. The pool plans; the engine acts.
 
 Rule 1: streams, calls and other requests are counted apart, so that what takes long never starves a
 POST.
@@ -19,23 +19,24 @@ from typing import Final, NamedTuple, TypeAlias
 import attrs
 
 from sansio_gradio.client.commands import Expect, OpenWebSocket
-from sansio_gradio.client.connection import Connection, Exchange, Origin
+from sansio_gradio.client.connection import Connection, Transfer
 from sansio_gradio.limits import Limits
+from sansio_gradio.wire.url import Origin
 
 MAX_IDLE: Final = 4.0  # seconds
 
 
 class Assign(NamedTuple):
-    """Send this exchange on this connection."""
+    """Send this transfer on this connection."""
 
-    exchange: Exchange
+    transfer: Transfer
     connection: Connection
 
 
 class Open(NamedTuple):
-    """Open a connection to the exchange's origin; it is not bound to carry this very one."""
+    """Open a connection to the transfer's origin; it is not bound to carry this very one."""
 
-    exchange: Exchange
+    transfer: Transfer
 
 
 class Close(NamedTuple):
@@ -49,23 +50,23 @@ Plan: TypeAlias = Assign | Open | Close
 
 @attrs.define(eq=False)
 class _Lane:
-    """The exchanges of one kind with one host: *limit* at a time, None: any number."""
+    """The transfers of one kind with one host: *limit* at a time, None: any number."""
 
     limit: int | None
-    waiting: deque[Exchange] = attrs.field(factory=deque[Exchange])
+    waiting: deque[Transfer] = attrs.field(factory=deque[Transfer])
     busy: int = 0  # connections
 
     @property
-    def next(self) -> Exchange | None:
+    def next(self) -> Transfer | None:
         """The one whose turn it is."""
         while self.waiting and self.waiting[0].aborted:
             self.waiting.popleft()
         return self.waiting[0] if self.waiting and self.room != 0 else None
 
     @property
-    def wanted(self) -> Iterator[Exchange]:
+    def wanted(self) -> Iterator[Transfer]:
         """Those whose turn it would be, if there were connections enough."""
-        return islice((exchange for exchange in self.waiting if not exchange.aborted), self.room)
+        return islice((transfer for transfer in self.waiting if not transfer.aborted), self.room)
 
     @property
     def room(self) -> int | None:
@@ -97,13 +98,18 @@ class Pool:
         self._hosts: dict[Origin, _Host] = {}
         self._changed: dict[Origin, _Host] = {}
 
-    def want(self, exchange: Exchange, *, first: bool = False) -> None:
-        """An exchange waits for a connection; *first*: before the others."""
-        waiting = self._host(exchange.url.origin).lanes[exchange.expect].waiting
+    @property
+    def has_changed(self) -> bool:
+        """Whether there is something to plan."""
+        return bool(self._changed)
+
+    def want(self, transfer: Transfer, *, first: bool = False) -> None:
+        """An transfer waits for a connection; *first*: before the others."""
+        waiting = self._host(transfer.url.origin).lanes[transfer.expect].waiting
         if first:
-            waiting.appendleft(exchange)
+            waiting.appendleft(transfer)
         else:
-            waiting.append(exchange)
+            waiting.append(transfer)
 
     def opened(self, connection: Connection, now: float) -> None:
         """A connection that was planned is there."""
@@ -115,12 +121,12 @@ class Pool:
         """A connection that was planned did not come about."""
         self._host(connection.origin).opening -= 1
 
-    def released(self, connection: Connection, exchange: Exchange, now: float) -> None:
-        """A connection has carried its exchange to the end, or broken on it."""
-        if isinstance(exchange.command, OpenWebSocket):
+    def released(self, connection: Connection, transfer: Transfer, now: float) -> None:
+        """A connection has carried its transfer to the end, or broken on it."""
+        if isinstance(transfer.command, OpenWebSocket):
             return
         host = self._host(connection.origin)
-        host.lanes[exchange.expect].busy -= 1
+        host.lanes[transfer.expect].busy -= 1
         if connection.is_reusable and not connection.is_gone:
             connection.has_rested = True
             host.take(connection, now)
@@ -129,11 +135,11 @@ class Pool:
         """An idle connection is gone."""
         self._host(connection.origin).idle.remove(connection)
 
-    def waiting(self, origin: Origin) -> list[Exchange]:
-        """The exchanges that wait for a connection to *origin*."""
+    def waiting(self, origin: Origin) -> list[Transfer]:
+        """The transfers that wait for a connection to *origin*."""
         host = self._hosts.get(origin)
         lanes = () if host is None else host.lanes.values()
-        return [exchange for lane in lanes for exchange in lane.waiting if not exchange.aborted]
+        return [transfer for lane in lanes for transfer in lane.waiting if not transfer.aborted]
 
     def plan(self, now: float) -> list[Plan]:
         """What to do after all that was told since the last time."""
@@ -142,19 +148,19 @@ class Pool:
             _, host = self._changed.popitem()
             lanes = [lane for lane in host.lanes.values() if lane.waiting]
             for lane in lanes:
-                while host.idle and (exchange := lane.next) is not None:
+                while host.idle and (transfer := lane.next) is not None:
                     connection = host.idle.pop()
-                    if is_stale(connection, exchange, now):
+                    if is_stale(connection, transfer, now):
                         plans.append(Close(connection))
                         continue
                     connection.has_rested |= now > connection.idle_since
                     lane.busy += 1
                     lane.waiting.popleft()
-                    plans.append(Assign(exchange, connection))
-            wanted = [exchange for lane in lanes for exchange in lane.wanted]
-            for exchange in wanted[host.opening :]:
+                    plans.append(Assign(transfer, connection))
+            wanted = [transfer for lane in lanes for transfer in lane.wanted]
+            for transfer in wanted[host.opening :]:
                 host.opening += 1
-                plans.append(Open(exchange))
+                plans.append(Open(transfer))
         return plans
 
     def _host(self, origin: Origin) -> _Host:
@@ -166,6 +172,6 @@ class Pool:
         return host
 
 
-def is_stale(connection: Connection, exchange: Exchange, now: float) -> bool:
-    """Whether *connection* has been idle for too long to carry *exchange*."""
-    return now - connection.idle_since > MAX_IDLE and not exchange.is_safe
+def is_stale(connection: Connection, transfer: Transfer, now: float) -> bool:
+    """Whether *connection* has been idle for too long to carry *transfer*."""
+    return now - connection.idle_since > MAX_IDLE and not transfer.is_safe

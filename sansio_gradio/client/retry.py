@@ -5,14 +5,12 @@ Only a job that the server has not taken comes into question: not one that has b
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import attrs
 
 from sansio_gradio import errors
-from sansio_gradio.client.timers import Timers
 from sansio_gradio.given import count, number, refused, seconds
 
 _DOUBLINGS: Final = 1000  # of the wait; more are beyond the range of a float
@@ -84,21 +82,3 @@ class Retry:
                 return self.not_joined and phase in {"join", "stream"}
             case _:
                 return False
-
-
-class Pause:
-    """Carries a job until it is handed in again, by *go_on*."""
-
-    def __init__(self, timers: Timers, job: int, seconds: float, go_on: Callable[[], None]) -> None:
-        self._timers = timers
-        self._timer = "pause", job
-        timers.start(self._timer, seconds, go_on)
-
-    def start(self, job: Any) -> None:
-        """Time runs already."""
-
-    def stop(self, _job: Any, then: Callable[[bool], None]) -> None:
-        then(False)  # which forgets the job, too
-
-    def forget(self, _job: Any) -> None:
-        self._timers.stop(self._timer)

@@ -7,38 +7,34 @@ What a user asks carries none, so a timer started by it counts from the next ``n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator
-from typing import Final, TypeAlias
+from collections.abc import Hashable
+from typing import Final, Generic, TypeVar
 
 from sansio_gradio.deadlines import Deadlines
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.given import number
 
-Action: TypeAlias = Callable[[], None]
-
 JITTER: Final = 1.0
 """Seconds that a time may be before the last one: it may have been read before another thread told
 a later one. Then the later one stays."""
 
+Name = TypeVar("Name", bound=Hashable)
 
-class Timers:
-    """Deadlines that may begin before the time is known.
+
+class Timers(Generic[Name]):
+    """Deadlines that may begin before the time is known. A name says what is due.
 
     ``wall_offset``: POSIX time minus the time that is told, in seconds; None: not known.
     """
 
     def __init__(self, wall_offset: float | None = None) -> None:
-        self._deadlines = Deadlines[Hashable](-math.inf)
-        self._actions: dict[Hashable, Action] = {}
-        self._wall_offset = None if wall_offset is None else number(wall_offset, "wall_offset")
-        self._unanchored: dict[Hashable, tuple[float, Action]] = {}
-        self._absolute: dict[Hashable, float] = {}  # of those of ``start_by``
-        self._stale = False
-
-    @property
-    def now(self) -> float:
+        self.now = -math.inf
         """The last time told, in monotonic seconds."""
-        return self._deadlines.now
+        self._deadlines = Deadlines[Name](self.now)
+        self._wall_offset = None if wall_offset is None else number(wall_offset, "wall_offset")
+        self._unanchored: dict[Name, float] = {}
+        self._absolute: dict[Name, float] = {}  # of those of ``start_by``
+        self._stale = False
 
     @property
     def wall_now(self) -> float:
@@ -51,21 +47,21 @@ class Timers:
         """The last time told in POSIX seconds, to be compared with dates; None: not known."""
         return None if self._wall_offset is None else self.wall_now
 
-    def start(self, name: Hashable, seconds: float | None, action: Action) -> None:
+    def start(self, name: Name, seconds: float | None) -> None:
         """(Re)start the timer *name*; None or infinity stops it."""
         self.stop(name)
         if seconds is not None and seconds != math.inf:
-            self._unanchored[name] = (seconds, action)
+            self._unanchored[name] = seconds
 
-    def start_by(self, name: Hashable, when: float, action: Action) -> None:
+    def start_by(self, name: Name, when: float) -> None:
         """Have the timer *name* pass at *when* (monotonic seconds), if it would not sooner."""
         if when < self._absolute.get(name, math.inf):
-            self._start_at(name, when, action)
+            self._start_at(name, when)
             self._absolute[name] = when
 
-    def stop(self, name: Hashable) -> None:
+    def stop(self, name: Name) -> None:
+        """Stop the timer *name*, if it runs."""
         self._deadlines.stop(name)
-        self._actions.pop(name, None)
         self._unanchored.pop(name, None)
         self._absolute.pop(name, None)
 
@@ -81,32 +77,31 @@ class Timers:
         """
         if now is None:
             return
-        if not now >= self.now - JITTER:
-            raise LocalProtocolError(
-                f"The time ran backwards, from {self.now} to {now}: tell one monotonic clock."
-            )
-        self._deadlines.now = max(self.now, now)
+        if not now >= self.now:
+            if not now >= self.now - JITTER:
+                raise LocalProtocolError(
+                    f"The time ran backwards, from {self.now} to {now}: tell one monotonic clock."
+                )
+            now = self.now
+        self.now = self._deadlines.now = now
         self._stale = False
-        for name, (seconds, action) in list(self._unanchored.items()):
-            self._start_at(name, self.now + seconds, action)
+        if self._unanchored:
+            for name, seconds in list(self._unanchored.items()):
+                self._start_at(name, self.now + seconds)
 
     def next_deadline(self) -> float | None:
+        """When ``next_due`` has the next name; it may have passed already. None: never."""
         if self._stale or self._unanchored:
             return self.now if self.now > -math.inf else 0.0
         return self._deadlines.next_deadline()
 
-    def fire(self) -> None:
-        """Take the actions of all timers that have passed."""
-        for _, action in self.due():
-            action()
-
-    def due(self) -> Iterator[tuple[Hashable, Action]]:
-        """The timers that have passed, one by one, each stopped; take the actions."""
-        while (name := self._deadlines.next_due()) is not None:
+    def next_due(self) -> Name | None:
+        """The next name whose timer has passed, which is stopped by that; None: no more."""
+        name = self._deadlines.next_due()
+        if name is not None:
             self._absolute.pop(name, None)
-            yield name, self._actions.pop(name)
+        return name
 
-    def _start_at(self, name: Hashable, when: float, action: Action) -> None:
+    def _start_at(self, name: Name, when: float) -> None:
         self.stop(name)
         self._deadlines.start_at(name, when)
-        self._actions[name] = action

@@ -15,16 +15,18 @@ Rule 2: to replace a whole value needs no old one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
 from sansio_gradio.errors import RemoteProtocolError
+from sansio_gradio.limits import Limits
 from sansio_gradio.protocol.app_info import Endpoint
 from sansio_gradio.protocol.diff import Edit, Value, compute_diff
 from sansio_gradio.protocol.features import Feature, Version, has
 from sansio_gradio.protocol.outputs import Change, Slots, change_of, whole
 
+_LIMITS: Final = Limits()
 _REMEMBERED: Final = 100  # runs
 _ACTIONS: Final = frozenset({"replace", "append", "add", "delete"})
 
@@ -53,7 +55,7 @@ class UnfinishedRun:
 class UnfinishedRuns:
     """Those of one session_hash; together their values weigh no more than *limit*."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int = _LIMITS.value) -> None:
         self._limit = limit
         self._runs: list[UnfinishedRun] = []
         self._has_forgotten = False
@@ -85,11 +87,11 @@ class UnfinishedRuns:
             for slot, may_be_list in zip(data, lists, strict=False)
         ]
         # That nothing has changed looks like an empty list.
-        unchanged = bool(self._runs) and bool(data) and all(slot == [] for slot in data)
+        unchanged = bool(self._runs) and bool(data) and data == [[]] * len(data)
         if not any(edited) and (not unchanged or all(lists[: len(data)])):
             if unchanged and has(version, Feature.REUSED_RUNS):
                 # It is one or the other: certain only where both are the same.
-                self._values_of([*[[]] * len(data)], or_else=tuple(data))
+                self._values_of([[] for _ in data], or_else=tuple(data))
             return whole(data)
         no_values = any(edited) and all(map(_are_edits_or_none, data))
         edits: list[list[Edit]] = [
@@ -145,9 +147,14 @@ def _are_edits_or_none(slot: Any) -> bool:
 
 
 def _is_edit(edit: Any) -> bool:
-    match edit:
-        case [str(action), list(path), _]:
-            steps: list[Any] = path
-            return action in _ACTIONS and all(type(step) in (int, str) for step in steps)
-        case _:
-            return False
+    try:
+        action, path, _ = cast("list[Any]", edit if isinstance(edit, list) else ())
+    except ValueError:
+        return False
+    if not isinstance(action, str) or action not in _ACTIONS or not isinstance(path, list):
+        return False
+    return all(map(_is_step, path))  # pyright: ignore[reportUnknownArgumentType]  # any JSON
+
+
+def _is_step(step: object) -> bool:
+    return type(step) in (int, str)

@@ -6,17 +6,17 @@ of Gradio 3 need it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
 
 import attrs
 
-from sansio_gradio.client.connection import Connection, Exchange
+from sansio_gradio.client.connection import Broke, Connection, News, TextCame, Transfer
 from sansio_gradio.errors import ConnectionLost, RemoteProtocolError
 from sansio_gradio.limits import Limits
-from sansio_gradio.wire.http import Role
+from sansio_gradio.wire.http import BodyReceived, MessageEnded, ResponseStarted, Role
 from sansio_gradio.wire.websocket import (
     Closed,
+    Event,
     HandshakeAccepted,
     HandshakeRejected,
     TextReceived,
@@ -34,9 +34,9 @@ class SocketConnection(Connection):
     _answers: bytes = attrs.field(default=b"", init=False)  # of its own, to what the peer said
 
     @classmethod
-    def make(cls, id: int, exchange: Exchange, limits: Limits) -> SocketConnection:
+    def make(cls, id: int, transfer: Transfer, limits: Limits) -> SocketConnection:
         wire = WebSocketConnection(Role.CLIENT, max_message_size=limits.message)
-        return cls(id, exchange.url.origin, exchange, exchange, wire=wire)
+        return cls(id, transfer.url.origin, transfer, transfer, wire=wire)
 
     @property
     def is_reusable(self) -> bool:
@@ -46,49 +46,28 @@ class SocketConnection(Connection):
     def error(self) -> RemoteProtocolError | None:
         return self.wire.error
 
-    def begin(self, exchange: Exchange) -> None:
-        url = exchange.url
-        self.write(self.wire.send_handshake(url.host_header, url.target, exchange.command.headers))
+    def begin(self, transfer: Transfer) -> None:
+        url = transfer.url
+        self.write(self.wire.send_handshake(url.host_header, url.target, transfer.command.headers))
 
-    def receive(self, data: bytes) -> Iterable[Any]:
+    def receive(self, data: bytes) -> Sequence[News]:
         try:
-            return self.wire.receive_data(data) if data else self.wire.receive_eof()
+            events = self.wire.receive_data(data) if data else self.wire.receive_eof()
         finally:
             # Who pings and does not read is answered the latest only (RFC 6455 5.5.3). A Close is
             # the last answer that there is.
             self._answers = self.wire.data_to_send() or self._answers
+        return [news for event in events for news in _news(event)]
 
     @property
     def has_data(self) -> bool:
-        return bool(self._out or self._answers)
+        return bool(self._out.size or self._answers)
 
     def take(self, max_bytes: int) -> bytes:
         if not self._out:
             self.write(self._answers)
             self._answers = b""
         return super().take(max_bytes)
-
-    def tell(self, event: Any, now: float) -> bool:
-        assert self.exchange is not None
-        owner, id = self.exchange.owner, self.exchange.command.id
-        match event:
-            case TextReceived(text):
-                owner.text(id, text, now)
-                return False
-            case HandshakeAccepted(headers):
-                owner.response(id, 101, headers, now)
-                return False
-            case HandshakeRejected(status, headers, body):
-                owner.response(id, status, headers, now)
-                owner.data(id, body, now)
-                owner.ended(id, now)
-            case _:
-                assert isinstance(event, Closed)
-                if event.code == _NORMAL:
-                    owner.ended(id, now)
-                else:
-                    owner.failed(id, _closed_with(event), now)
-        return True
 
     def send_text(self, text: str) -> None:
         # What asked for it may have come together with the end.
@@ -99,6 +78,19 @@ class SocketConnection(Connection):
         if self.wire.is_open:
             self._answers = b""
             self.write(self.wire.send_close(_NORMAL))
+
+
+def _news(event: Event) -> tuple[News, ...]:
+    match event:
+        case TextReceived(text):
+            return (TextCame(text),)
+        case HandshakeAccepted(headers):
+            return (ResponseStarted(101, headers),)
+        case HandshakeRejected(status, headers, body):
+            return ResponseStarted(status, headers), BodyReceived(body), MessageEnded()
+        case _:
+            assert isinstance(event, Closed)
+            return (MessageEnded() if event.code == _NORMAL else Broke(_closed_with(event)),)
 
 
 def _closed_with(event: Closed) -> ConnectionLost:

@@ -123,7 +123,7 @@ class Value:
             self.weight += len(cast("str", value))
         elif action == "replace":
             step = _existing(container, step)
-            self.weight += weigh(value) - weigh(container[step])
+            self.weight += weigh(value) - weigh(cast("object", container[step]))
             container[step] = value
             owned.pop(step, None)
         elif action == "add" and path and in_list:
@@ -132,14 +132,16 @@ class Value:
         elif action == "add" and path:
             step = _key(step)
             if step in container:
-                self.weight += weigh(value) - weigh(container[step])
+                self.weight += weigh(value) - weigh(cast("object", container[step]))
             else:
                 self.weight += _PART + len(step) + weigh(value)
             container[step] = value
             owned.pop(step, None)
         elif action == "delete" and path:
             step = _existing(container, len(container) - 1 if in_list else step)
-            self.weight -= _PART + weigh(container[step]) + (0 if in_list else len(step))
+            self.weight -= (
+                _PART + weigh(cast("object", container[step])) + (0 if in_list else len(step))
+            )
             del container[step]
             owned.pop(step, None)
         else:

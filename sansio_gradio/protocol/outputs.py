@@ -137,13 +137,13 @@ class Outputs(Sequence[tuple[Any, ...]]):
         self._limit = limit
         self._value_limit = value_limit
         self._eager = eager
-        self._size = 0  # of those that can still be read
-        self._stale = 0  # of those that are dropped, but not folded yet
-        self._base_weight = 0
+        self._size: int = 0  # of those that can still be read
+        self._stale: int = 0  # of those that are dropped, but not folded yet
+        self._base_weight: int = 0
         self._unweighed = 0
         self.size_received = 0
         """What keeping all of them would cost, in bytes and as ``limit`` counts."""
-        self._kept = _Kept((), 0, 0, [])
+        self._kept: _Kept = _Kept((), 0, 0, [])
         self._left_out = 0
         self._end: int | None = None  # the number of the first one that is known to be unreadable
         self.why_ended = ""

@@ -65,7 +65,7 @@ def data_frame(
     """``send_data_frame`` for a row of the table and a finished body."""
     headers = checked(request_headers or {})
     if traits.channel is Channel.WEBSOCKET:
-        return TextFrame(json.dumps(body).decode())
+        return data_text(body)
     if traits.channel is Channel.POLL:
         return push(body, headers)
     if traits.handover is Handover.ASKED:
@@ -92,6 +92,11 @@ def poll(hash: str) -> HTTPRequest:
 def job_data(body: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
     """Hand over the data of the job that ``event_id`` names, when the server asks (4.0 to 4.8)."""
     return HTTPRequest("POST", "queue/data", _json(headers), json.dumps(body))
+
+
+def data_text(body: Mapping[str, Any]) -> TextFrame:
+    """The answer to ``send_data`` on a WebSocket."""
+    return TextFrame(json.dumps(body).decode())
 
 
 def hash_frame(fn_index: int, session_hash: str) -> TextFrame:

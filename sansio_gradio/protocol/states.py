@@ -33,6 +33,9 @@ class Msg(enum.StrEnum):
     SERVER_STOPPED = "server_stopped"  # what 4.9 called unexpected_error
 
 
+MSGS: Final[Mapping[str, Msg]] = {msg.value: msg for msg in Msg}
+"""By the text on the wire."""
+
 HEARTBEAT: Final = "heartbeat"
 CLOSE_STREAM: Final = "close_stream"
 ALIVE: Final = "alive?"  # 3.16 to 3.34 on Python 3.7: wants no answer

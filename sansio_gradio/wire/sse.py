@@ -54,8 +54,11 @@ class SSEDecoder:
 
     ``max_event_size`` bounds the bytes between two blank lines, line ends not counted, and so what
     is kept in memory. Events that came before an event too large are handed out first; if they
-    came in one chunk with it, the error is raised by the next call.
+    came in one chunk with it, the error is in ``error`` at once, and raised by the next call.
     """
+
+    error: RemoteProtocolError | None = None
+    """Why nothing more can be read."""
 
     def __init__(self, *, max_event_size: int = _LIMITS.message) -> None:
         self._max_event_size = max_event_size
@@ -92,7 +95,8 @@ class SSEDecoder:
         """
         if self._has_ended:
             raise LocalProtocolError("This event stream has ended.")
-        self._check_size()
+        if self.error is not None:
+            raise self.error.with_traceback(None)  # or each raising would lengthen it
         lines: list[bytes | bytearray] = [*self._with_one_line_end(bytes(data)).split(b"\n")]
         rest = lines.pop()
         events: list[ServerSentEvent] = []
@@ -106,8 +110,10 @@ class SSEDecoder:
             self._size += len(self._line)
             self._line.clear()
             self._data = None
+            size = self._max_event_size
+            self.error = RemoteProtocolError(f"An event is larger than {size} bytes.")
             if not events:
-                self._check_size()
+                raise self.error
         return events
 
     def receive_eof(self) -> list[ServerSentEvent]:
@@ -116,13 +122,10 @@ class SSEDecoder:
         Raises:
             RemoteProtocolError: the stream had already failed.
         """
-        self._check_size()
+        if self.error is not None:
+            raise self.error.with_traceback(None)
         self._has_ended = True
         return []
-
-    def _check_size(self) -> None:
-        if self._size > self._max_event_size:
-            raise RemoteProtocolError(f"An event is larger than {self._max_event_size} bytes.")
 
     def _with_one_line_end(self, chunk: bytes) -> bytes:
         """The next of the stream without its byte order mark, with LF as the only line end."""

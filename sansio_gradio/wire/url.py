@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from ipaddress import IPv6Address
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote, urljoin
 
 import attrs
@@ -52,6 +52,10 @@ _SOUND: dict[str, Callable[[Any], object]] = {
 def _check(_url: URL, field: attrs.Attribute[Any], value: Any) -> None:
     if not _SOUND[field.name](value):
         raise LocalProtocolError(f"This is not the {field.name} of a URL that can be asked.")
+
+
+Origin: TypeAlias = tuple[str, str, int]
+"""Scheme (http or https), host and port."""
 
 
 @attrs.frozen(kw_only=True)
@@ -121,7 +125,7 @@ class URL:
         return self.target.partition("?")[0]
 
     @property
-    def origin(self) -> tuple[str, str, int]:
+    def origin(self) -> Origin:
         """Scheme, host and port; ``ws`` counts as ``http`` and ``wss`` as ``https``."""
         return self.scheme.replace("ws", "http"), self.host, self.port
 

@@ -6,7 +6,7 @@ The server asks for each piece but the first, which goes with the job. What come
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -53,10 +53,10 @@ class StreamingInput:
         """*is_whole*: it ends behind the piece that goes with the job."""
         self._is_whole = is_whole
         self._endpoint: Endpoint | None = None
-        self._hand_over: Callable[[Chunk], None] | None = None
+        self._takes_pieces = False
         self._waiting: deque[Chunk] = deque()
         self._last_number = 0
-        self._is_due = False
+        self.is_due = False
         self._has_ended = False
 
     def add(self, data: list[Any] | None, *, latest: bool = False, headers: Headers = ()) -> int:
@@ -74,43 +74,40 @@ class StreamingInput:
             self._waiting.clear()
         self._last_number += 1
         self._waiting.append(Chunk(self._last_number, data, headers))
-        self._go_on()
         return self._last_number
 
-    def begin(self, endpoint: Endpoint, hand_over: Callable[[Chunk], None] | None) -> None:
+    def begin(self, endpoint: Endpoint, *, takes_pieces: bool) -> None:
         """The app is known, and with it what the pieces that wait mean.
 
-        *hand_over* is given each in its turn; None: the job goes a way on which there is none.
+        *takes_pieces*: the job goes a way on which pieces can follow.
 
         Raises:
             LocalProtocolError: a piece waits that does not fit, or though the job takes none.
         """
         is_known = self._endpoint is not None
-        self._endpoint, self._hand_over = endpoint, hand_over
+        self._endpoint, self._takes_pieces = endpoint, takes_pieces and endpoint.streaming
         if not is_known:
             self._waiting = deque(
                 attrs.evolve(chunk, data=self._bound(chunk.data)) for chunk in self._waiting
             )
-            if self._is_whole and self._takes_pieces(endpoint) and not self._has_ended:
+            if self._is_whole and self._takes_pieces and not self._has_ended:
                 self.add(None)
 
     def _bound(self, data: list[Any] | None) -> list[Any] | None:
         """A piece as on the wire, of what the caller gave."""
         if self._endpoint is None:
             return data
-        if not self._takes_pieces(self._endpoint):
+        if not self._takes_pieces:
             raise no_pieces()
         return None if data is None else self._endpoint.bind(data, {})
 
-    def _takes_pieces(self, endpoint: Endpoint) -> bool:
-        return endpoint.streaming and self._hand_over is not None
-
     def asked(self) -> None:
         """The server wants the next one."""
-        self._is_due = True
-        self._go_on()
+        self.is_due = True
 
-    def _go_on(self) -> None:
-        if self._is_due and self._waiting and self._hand_over is not None:
-            self._is_due = False
-            self._hand_over(self._waiting.popleft())
+    def next(self) -> Chunk | None:
+        """The piece to hand over now; None: the server wants none yet, or there is none."""
+        if not (self.is_due and self._waiting and self._takes_pieces):
+            return None
+        self.is_due = False
+        return self._waiting.popleft()

@@ -1,4 +1,4 @@
-"""What the parts of a conversation share: the way to the app's API, and how things are told."""
+"""What a conversation makes of the steps of a way: of questions, faults, and what is random."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import json
 from typing import Any
 
 import pytest
-from conversation_driver import Talk, app, config
+from conversation_driver import ECHO, Talk, app, config
 
-from sansio_gradio.client.context import Context, name_given
-from sansio_gradio.client.exchanges import Answer
+from sansio_gradio.client.answer import Answer
+from sansio_gradio.client.channels.reading import read
+from sansio_gradio.client.commands import SendRequest
+from sansio_gradio.client.options import Options
+from sansio_gradio.client.steps import Ask, LoseSession, Puzzle, Way
 from sansio_gradio.errors import (
     AppError,
     ConnectionLost,
@@ -17,7 +20,7 @@ from sansio_gradio.errors import (
     RemoteProtocolError,
     TooManyRequestsError,
 )
-from sansio_gradio.events import Anomaly, SessionLost
+from sansio_gradio.events import Anomaly, JobCancelled, SessionLost
 from sansio_gradio.limits import Limits
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.requests import HTTPRequest
@@ -26,46 +29,46 @@ from sansio_gradio.wire.url import URL
 POST = HTTPRequest("POST", "queue/join", (), b"{}")
 
 
-def context_of(talk: Talk) -> Context:
-    talk.look()
-    return talk.conversation._context
+def options(**told: Any) -> Options:
+    return Options(entropy=bytes, **told)
 
 
 def test_a_message_is_read_within_the_limits() -> None:
-    talk = Talk(app(), limits=Limits(message=100, json_depth=5))
-    context = context_of(talk)
-    assert context.parse('{"msg":"log","log":"x"}') == {"msg": "log", "log": "x"}
+    known = options(limits=Limits(message=100, json_depth=5))
+    assert read('{"msg":"log","log":"x"}', known) == ({"msg": "log", "log": "x"}, [])
     for text in ("[]", "nonsense", '{"x":"' + "y" * 100 + '"}', '{"x":' + "[" * 6 + "]" * 6 + "}"):
         with pytest.raises(RemoteProtocolError):
-            context.parse(text)
+            read(text, known)
 
 
 def test_what_is_wrong_with_a_message_is_told() -> None:
-    talk = Talk(app())
-    context = context_of(talk)
-    assert context.parse('{"msg":"estimation","rank":"x"}', job=7) == {"msg": "estimation"}
-    assert context.parse('{"msg":7}') == {}
-    assert [event.job for event in talk.of(Anomaly)] == [7, None]
-    assert "'rank'" in talk.of(Anomaly)[0].what
+    message, (problem,) = read('{"msg":"estimation","rank":"x"}', options())
+    assert message == {"msg": "estimation"}
+    assert "'rank'" in problem
 
 
 def test_if_strict_it_is_an_error() -> None:
-    context = context_of(Talk(app(), strict=True))
     with pytest.raises(RemoteProtocolError):
-        context.parse('{"msg":7}')
+        read('{"msg":7}', options(strict=True))
 
 
 def test_another_parser_may_be_used() -> None:
-    talk = Talk(app(), json_loads=lambda text: {"msg": "log", "log": text})
-    assert context_of(talk).parse("anything") == {"msg": "log", "log": "anything"}
+    known = options(json_loads=lambda text: {"msg": "log", "log": text})
+    assert read("anything", known) == ({"msg": "log", "log": "anything"}, [])
 
 
 def asked(talk: Talk) -> list[Any]:
-    """What comes of a question: the answers, or the errors."""
+    """What comes of a question: the answer, or the error."""
     told: list[Any] = []
-    context_of(talk).ask(
-        POST, phase="testing", deadline="join", then=told.append, failed=told.append
-    )
+
+    def way() -> Way:
+        try:
+            told.append((yield Ask(talk.conversation._base, POST, "testing", "join")))
+        except GradioError as error:
+            told.append(error)
+
+    talk.look()
+    talk.conversation._go(way())
     return told
 
 
@@ -104,19 +107,6 @@ def test_a_refusal_is_read_by_the_parser_that_was_given() -> None:
     told = asked(talk)
     talk.answer(talk.request("/queue/join"), b"anything", status=500)
     assert told[0].message == "no 'anything'"
-
-
-def test_who_asked_may_refuse_the_answer() -> None:
-    def refuse(_: Answer) -> None:
-        raise RemoteProtocolError("not this")
-
-    talk = Talk(app())
-    told: list[GradioError] = []
-    context_of(talk).ask(POST, phase="testing", deadline="join", then=refuse, failed=told.append)
-    talk.answer(talk.request("/queue/join"), {})
-    assert str(told[0]) == (
-        "not this (phase testing, url http://app.example/queue/join, status 200)"
-    )
 
 
 def test_what_went_wrong_on_the_way_is_told_too() -> None:
@@ -189,25 +179,29 @@ def test_cookies_expire_by_the_wall_clock_if_it_is_known(
     ],
 )
 def test_stopping_is_answered_by_yes_or_no(status: int, body: Any, stopped: bool | None) -> None:
-    talk = Talk(app())
-    told: list[bool | None] = []
-    context_of(talk).ask_to_stop("s", 1, "e", told.append)
-    talk.answer(talk.request("/cancel"), body, status=status)
-    assert told == [stopped]
+    talk, request = cancelled()
+    talk.answer(request, body, status=status)
+    (end,) = talk.of(JobCancelled)
+    assert end.stopped_on_server is stopped
 
 
-def test_stopping_may_be_impossible_late_or_lost() -> None:
+def cancelled() -> tuple[Talk, SendRequest]:
+    """A job that is cancelled, and the request to stop it."""
     talk = Talk(app())
-    told: list[bool | None] = []
-    context_of(talk).ask_to_stop("s", 1, None, told.append)
-    assert (told, talk.new()) == ([None], [])
-    for _ in range(2):
-        context_of(talk).ask_to_stop("s", 1, "e", told.append)
-    lost, _ = talk.requests("/cancel", "/cancel")
-    talk.lose(lost)
-    assert told == [None, None]
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    talk.answer(talk.request("/queue/join"), {"event_id": "e"})
+    talk.open(talk.request("/queue/data"))
+    talk.conversation.cancel(job)
+    return talk, talk.request("/cancel")
+
+
+def test_stopping_may_be_lost_or_late() -> None:
+    talk, request = cancelled()
+    talk.lose(request)
+    assert [end.stopped_on_server for end in talk.of(JobCancelled)] == [None]
+    talk, request = cancelled()
     talk.sleep(2.1)  # Timeouts.close
-    assert told == [None, None, None]
+    assert [end.stopped_on_server for end in talk.of(JobCancelled)] == [None]
 
 
 @pytest.mark.parametrize(
@@ -217,7 +211,12 @@ def test_a_lost_session_tells_whether_state_is_lost_with_it(kind: str | None, lo
     said = config()
     said["components"] += [] if kind is None else [{"id": 9, "type": kind, "props": {}}]
     talk = Talk(AppInfo.from_config(said))
-    context_of(talk).session_lost()
+    talk.look()
+
+    def way() -> Way:
+        yield LoseSession()
+
+    talk.conversation._go(way())
     assert talk.of(SessionLost) == [SessionLost(session=0, state_lost=lost)]
 
 
@@ -228,9 +227,9 @@ def test_what_is_random_is_made_of_the_entropy_that_was_given() -> None:
         asked.append(count)
         return b"\xff" * count
 
-    context = context_of(Talk(app(), entropy=entropy))
-    assert context.new_hash() == "ff" * 8
-    assert context.random() == 1.0
+    known = Options(entropy=entropy)
+    assert known.new_hash() == "ff" * 8
+    assert known.random() == 1.0
     assert set(asked) == {8, 4}
 
 
@@ -238,19 +237,22 @@ def test_what_is_random_is_made_of_the_entropy_that_was_given() -> None:
 def test_a_server_that_takes_a_job_names_it(body: Any) -> None:
     url = URL.parse("http://app.example/")
     said = Answer(200, (), json.dumps({"hash": "h", "more": 1}).encode(), url)
-    assert name_given(said, "hash") == ({"hash": "h", "more": 1}, "h")
+    assert said.name_given("hash") == ({"hash": "h", "more": 1}, "h")
     with pytest.raises(RemoteProtocolError, match="no hash"):
-        name_given(Answer(200, (), json.dumps(body).encode(), url), "hash")
+        Answer(200, (), json.dumps(body).encode(), url).name_given("hash")
 
 
 def test_a_refusal_names_where_the_answer_came_from() -> None:
     url = URL.parse("http://app.example/elsewhere?secret=1")
-    answer = Answer(404, (), b"", url)
-    error = context_of(Talk(app())).refusal(answer, "testing")
-    assert error.url == "http://app.example/elsewhere"
+    assert Answer(404, (), b"", url).refusal().url == "http://app.example/elsewhere"
 
 
 def test_an_anomaly_carries_what_caused_it() -> None:
     talk = Talk(app(), id=5)
-    context_of(talk).anomaly("odd", job=3, message={"msg": "x"})
+    talk.look()
+
+    def way() -> Way:
+        yield Puzzle("odd", 3, {"msg": "x"})
+
+    talk.conversation._go(way())
     assert talk.of(Anomaly) == [Anomaly(session=5, what="odd", job=3, message={"msg": "x"})]

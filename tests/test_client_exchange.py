@@ -9,18 +9,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sansio_gradio.client.answer import Answer
 from sansio_gradio.client.commands import Abort, Expect, OpenWebSocket, SendRequest, SendText
-from sansio_gradio.client.exchanges import Answer, Exchanges
+from sansio_gradio.client.exchange import (
+    Answered,
+    Broke,
+    Came,
+    Ended,
+    Exchange,
+    Exchanges,
+    Opened,
+    Silent,
+    Streamed,
+    Told,
+)
+from sansio_gradio.client.options import Options
+from sansio_gradio.client.steps import Listener
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import (
     ConnectionLost,
     DeadlineExceeded,
-    GradioError,
     RemoteProtocolError,
 )
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.requests import HTTPRequest
-from sansio_gradio.wire.json import loads
 from sansio_gradio.wire.url import URL
 
 BASE = URL.parse("http://app.example/mount/")
@@ -31,27 +43,9 @@ GET, POST = HTTPRequest("GET", "config"), HTTPRequest("POST", "queue/join", (), 
 
 @attrs.define
 class Ear:
-    """A listener, and an asker, that write down what they are told."""
+    """One part that asks, which writes down what it is told."""
 
     told_of: list[Any] = attrs.field(factory=list[Any])
-
-    def opened(self) -> None:
-        self.told_of.append("opened")
-
-    def received(self, data: bytes) -> None:
-        self.told_of.append(data)
-
-    def told(self, text: str) -> None:
-        self.told_of.append(text)
-
-    def ended(self) -> None:
-        self.told_of.append("ended")
-
-    def refused(self, answer: Answer) -> None:
-        self.told_of.append(answer)
-
-    def failed(self, error: GradioError) -> None:
-        self.told_of.append(error)
 
     @property
     def only(self) -> Any:
@@ -59,19 +53,77 @@ class Ear:
         return what
 
 
+class Heard:
+    """Exchanges whose ``Came`` is told to ears, as a conversation tells it to its parts."""
+
+    def __init__(self, inner: Exchanges, timers: Timers[object]) -> None:
+        self.inner = inner
+        self.timers = timers
+        self.ears: dict[int, Ear] = {}
+        self.silences: dict[int, list[float]] = {}
+        self.commands = inner.commands
+        self.abort, self.abort_all, self.pause = inner.abort, inner.abort_all, inner.pause
+        self.watch, self.send_text, self.give_cookies = (
+            inner.watch,
+            inner.send_text,
+            inner.give_cookies,
+        )
+
+    def begin(self, ear: Ear, exchange: Exchange) -> int:
+        number = self.inner.begin(exchange)
+        self.ears[number] = ear
+        return number
+
+    def response(self, id: int, status: int, headers: Any) -> None:
+        if (exchange := self.inner.running(id)) is not None:
+            self.tell(self.inner.response(exchange, status, headers))
+
+    def data(self, id: int, chunk: bytes) -> None:
+        if (exchange := self.inner.running(id)) is not None:
+            self.tell(self.inner.data(exchange, chunk))
+
+    def text(self, id: int, text: str) -> None:
+        if (exchange := self.inner.running(id)) is not None:
+            self.tell(self.inner.text(exchange, text))
+
+    def ended(self, id: int) -> None:
+        if (exchange := self.inner.running(id)) is not None:
+            self.tell(self.inner.ended(exchange))
+
+    def failed(self, id: int, error: Exception) -> None:
+        if (exchange := self.inner.running(id)) is not None:
+            self.tell(self.inner.failed(exchange, error))
+
+    def fire(self) -> None:
+        while (name := self.timers.next_due()) is not None:
+            assert isinstance(name, Exchange)
+            self.tell(self.inner.timed_out(name))
+
+    def tell(self, came: Came | None) -> None:
+        if came is None:
+            return
+        ear = self.ears[came.exchange.given]
+        match came:
+            case Opened():
+                ear.told_of.append("opened")
+            case Ended():
+                ear.told_of.append("ended")
+            case Silent():
+                self.silences[came.exchange.given].append(self.timers.now)
+            case Streamed(_, what) | Told(_, what) | Answered(_, what) | Broke(_, what):
+                ear.told_of.append(what)
+
+
 class Asking:
     """Exchanges with the surroundings played by the test."""
 
     def __init__(self, **options: Any) -> None:
-        self.timers = Timers(1000.0)
+        self.timers: Timers[object] = Timers(1000.0)
         self.timers.tell(0.0)
-        self.exchanges = Exchanges(
-            options.pop("headers", (("user-agent", "test"), ("accept", "*/*"))),
-            self.timers,
-            Limits(**options.pop("limits", {})),
-            Timeouts(**options),
-            loads=loads,
-        )
+        headers = options.pop("headers", (("user-agent", "test"), ("accept", "*/*")))
+        limits = Limits(**options.pop("limits", {}))
+        known = Options(entropy=bytes, limits=limits, timeouts=Timeouts(**options))
+        self.exchanges = Heard(Exchanges(headers, self.timers, known), self.timers)
 
     def ask(
         self,
@@ -79,23 +131,22 @@ class Asking:
         deadline: str | None = "request",
         discovering: bool = False,
     ) -> Ear:
-        ear = Ear()
-        self.exchanges.ask(
-            BASE,
-            request,
-            phase="testing",
-            deadline=deadline,
-            then=ear.refused,
-            failed=ear.failed,
-            discovering=discovering,
-        )
+        ear, what = Ear(), {"request": request, "deadline": deadline, "discovering": discovering}
+        self.exchanges.begin(ear, Exchange(url=BASE, phase="testing", **what))  # type: ignore[arg-type]
         return ear
 
-    def listen(self, **options: Any) -> tuple[Ear, int]:
+    def listen(self, *, deadline: str | None = None, websocket: bool = False) -> tuple[Ear, int]:
         ear = Ear()
-        request = HTTPRequest("GET", "stream", (("accept", "text/event-stream"),))
-        number = self.exchanges.listen(BASE, request, phase="testing", listener=ear, **options)
-        return ear, number
+        exchange = Exchange(
+            request=HTTPRequest("GET", "stream", (("accept", "text/event-stream"),)),
+            url=BASE,
+            phase="testing",
+            deadline=deadline,
+            expect=Expect.STREAM,
+            listener=Listener(),
+            websocket=websocket,
+        )
+        return ear, self.exchanges.begin(ear, exchange)
 
     def commands(self) -> list[Any]:
         found = list(self.exchanges.commands)
@@ -118,7 +169,7 @@ class Asking:
     def sleep(self, seconds: float) -> None:
         self.timers.tell(self.timers.now)
         self.timers.tell(self.timers.now + seconds)
-        self.timers.fire()
+        self.exchanges.fire()
 
 
 # One question, one answer
@@ -700,7 +751,8 @@ def watched() -> tuple[Asking, int, list[float]]:
     """A stream that may say nothing for 10 s, and when that has been noticed."""
     asking, silences = Asking(stream_idle=10.0), list[float]()
     _, id = asking.listen()
-    asking.exchanges.watch(id, lambda: silences.append(asking.timers.now))
+    asking.exchanges.silences[id] = silences
+    asking.exchanges.watch(id)
     return asking, id, silences
 
 
@@ -731,11 +783,11 @@ def test_head_and_data_are_said_and_each_gives_the_whole_time_again() -> None:
 def test_who_is_watched_anew_has_the_whole_time_again() -> None:
     asking, id, silences = watched()
     pass_time(asking, 9)
-    asking.exchanges.watch(id, lambda: silences.append(-1.0))
+    asking.exchanges.watch(id)
     pass_time(asking, 9)
     assert silences == []
     pass_time(asking, 1)
-    assert silences == [-1.0]
+    assert silences == [19.0]
 
 
 def test_a_stream_that_is_paused_cannot_be_silent_and_has_the_whole_time_when_it_goes_on() -> None:
@@ -755,7 +807,7 @@ def test_a_stream_may_be_watched_while_it_is_paused() -> None:
     asking, _, silences = watched()
     _, id = asking.listen()
     asking.exchanges.pause(id, True)
-    asking.exchanges.watch(id, lambda: silences.append(-1.0))
+    asking.exchanges.watch(id)
     pass_time(asking, 99)
     assert silences == [10.0]
 
@@ -763,8 +815,8 @@ def test_a_stream_may_be_watched_while_it_is_paused() -> None:
 def test_what_is_over_is_not_watched() -> None:
     asking, id, silences = watched()
     asking.exchanges.abort(id)
-    asking.exchanges.watch(id, lambda: silences.append(-1.0))
-    asking.exchanges.watch(None, lambda: silences.append(-1.0))
+    asking.exchanges.watch(id)
+    asking.exchanges.watch(None)
     pass_time(asking, 50)
     assert silences == []
     assert asking.timers.next_deadline() is None
@@ -773,7 +825,8 @@ def test_what_is_over_is_not_watched() -> None:
 def test_without_a_deadline_silence_is_none() -> None:
     asking, silences = Asking(stream_idle=None), list[float]()
     _, id = asking.listen()
-    asking.exchanges.watch(id, lambda: silences.append(asking.timers.now))
+    asking.exchanges.silences[id] = silences
+    asking.exchanges.watch(id)
     asking.exchanges.response(id, 200, STREAM)
     pass_time(asking, 5)
     assert silences == []

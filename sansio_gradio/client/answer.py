@@ -1,0 +1,77 @@
+"""A whole answer to an ordinary request."""
+
+from __future__ import annotations
+
+import attrs
+
+from sansio_gradio.errors import GradioError, RemoteProtocolError
+from sansio_gradio.protocol.failures import Login, is_page, login_wanted, refusal
+from sansio_gradio.protocol.features import Version
+from sansio_gradio.protocol.fields import said
+from sansio_gradio.wire.headers import Headers
+from sansio_gradio.wire.json import JSON, Loads, loads
+from sansio_gradio.wire.url import URL
+
+
+@attrs.frozen
+class Answer:
+    """A whole answer.
+
+    ``url`` is where it came from, after redirects; ``phase`` what was asked for. The errors that
+    are made of it name both, and the status.
+    """
+
+    status: int
+    headers: Headers
+    body: bytes
+    url: URL
+    loads: Loads = loads
+    wall_now: float | None = None  # POSIX seconds, when it was complete
+    login: Login = Login.NOT_GIVEN  # with which it was asked
+    phase: str | None = None
+
+    def read(self) -> JSON:
+        """The JSON in it.
+
+        Raises:
+            RemoteProtocolError: it is no JSON.
+        """
+        try:
+            return self.loads(self.body)
+        except RemoteProtocolError as error:
+            raise self.locate(error) from None
+
+    @property
+    def json(self) -> JSON:
+        """The JSON in it; None also where there is none."""
+        try:
+            return self.read()
+        except RemoteProtocolError:
+            return None
+
+    def refusal(self, version: Version = ()) -> GradioError:
+        """The error that it stands for, from a server of this *version*."""
+        what = (self.status, self.headers, self.body, version, self.wall_now)
+        return self.locate(refusal(*what, loads=self.loads, login=self.login))
+
+    def login_wanted(self) -> GradioError:
+        """The error that it stands for where it is known to want a login."""
+        page = is_page(self.body)
+        return self.locate(login_wanted(self.headers, self.json, in_html=page, login=self.login))
+
+    def name_given(self, key: str = "event_id") -> tuple[JSON, str]:
+        """The JSON that answers a join, and the name that the server gives the job in it.
+
+        Raises:
+            RemoteProtocolError: there is no such name.
+        """
+        whole = self.read()
+        name = said(whole, key, str)
+        if name is None:
+            what = f"the server took the job without naming it (no {key})"
+            raise self.locate(RemoteProtocolError(what))
+        return whole, name
+
+    def locate(self, error: GradioError) -> GradioError:
+        """Have *error* say that it is about this answer."""
+        return error.located(phase=self.phase, url=self.url.public, status=self.status)

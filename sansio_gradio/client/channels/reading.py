@@ -1,0 +1,47 @@
+"""What channels have in common: reading a message, and asking the server to stop a job."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from sansio_gradio.client.answer import Answer
+from sansio_gradio.client.attempt import Attempt
+from sansio_gradio.client.options import Options
+from sansio_gradio.client.steps import Ask, Step, Stopped, Way
+from sansio_gradio.errors import GradioError
+from sansio_gradio.protocol import requests
+from sansio_gradio.protocol.fields import said
+from sansio_gradio.protocol.messages import Message, message_of
+
+
+def read(text: str, options: Options) -> tuple[Message, list[str]]:
+    """A message of the queue, and what is wrong with its fields.
+
+    Raises:
+        RemoteProtocolError: as ``parse_message``.
+    """
+    problems: list[str] = []
+    value = options.loads_message(text)
+    return message_of(value, strict=options.strict, on_anomaly=problems.append), problems
+
+
+def stop_on_server(attempt: Attempt) -> Way:
+    """Ask for a job to be stopped, if there is a way to, up to the step ``Stopped``."""
+    yield Stopped(attempt, (yield from is_stopped(attempt)))
+
+
+def is_stopped(attempt: Attempt) -> Generator[Step, Any, bool | None]:
+    """Ask for a job to be stopped; whether it was. None: the server does not say."""
+    request = requests.stop(
+        attempt.app.version, attempt.session_hash, attempt.endpoint.fn_index, attempt.event_id
+    )
+    stopped: bool | None = None
+    if request is not None:
+        try:
+            answer: Answer = yield Ask(attempt.base, request, "cancel", "close")
+            stopped = said(answer.json, "success", bool) is True
+        except GradioError as error:
+            if error.status is not None and 400 <= error.status < 500:
+                stopped = False
+    return stopped

@@ -1,0 +1,542 @@
+"""The jobs of one session on its one event stream (``Channel.SESSION_STREAM``).
+
+A job is joined by a POST and named in its answer; its messages come on the stream, among those of
+all other jobs of the session.
+
+Rule 1: never two streams at once on one session_hash. The server would split the messages.
+
+Rule 2: a session's first join precedes its first stream. Once the server knows the session the two
+overlap; the stream may then be told ``session_not_found``, which means only that it came too early.
+
+Rule 3: a stream that the server leaves open is used again. One that *we* cut is never asked for
+again, because the server cleans up after it at a time of its own choosing.
+
+Rule 4: a job is at the server until the server has said its last word of it, or the stream ends,
+whatever became of it here.
+
+Rule 5: no job waits for ever. A stream that ends is asked for once more for the jobs that it said
+nothing of. Where it goes on, but without a word of a job that the server had taken before it was
+asked for the stream, the job is lost there: of each, something is in line before any heartbeat is
+(gradio@6.31.0 queueing.py: push, routes.py: queue_data_helper).
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Hashable
+from typing import Any, Final
+
+import attrs
+
+from sansio_gradio.client.answer import Answer
+from sansio_gradio.client.attempt import Attempt
+from sansio_gradio.client.channels.reading import is_stopped, read
+from sansio_gradio.client.heartbeat import Heartbeat
+from sansio_gradio.client.options import Options
+from sansio_gradio.client.steps import (
+    Alarm,
+    Ask,
+    Begin,
+    Deliver,
+    Doubt,
+    Drop,
+    Fail,
+    Listen,
+    Listener,
+    LoseSession,
+    Puzzle,
+    Render,
+    Stopped,
+    Take,
+    Watch,
+    Way,
+)
+from sansio_gradio.client.streaming_input import Chunk
+from sansio_gradio.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    GradioError,
+    RemoteProtocolError,
+    ServerStoppedError,
+)
+from sansio_gradio.protocol import requests
+from sansio_gradio.protocol.app_info import AppInfo
+from sansio_gradio.protocol.failures import is_unknown, unknown_there
+from sansio_gradio.protocol.features import Feature, Version, has
+from sansio_gradio.protocol.fields import said
+from sansio_gradio.protocol.messages import Message
+from sansio_gradio.protocol.protocols import Handover
+from sansio_gradio.protocol.states import CLOSE_STREAM, SESSION_MSGS, Msg
+from sansio_gradio.wire.sse import SSEDecoder
+from sansio_gradio.wire.url import URL
+
+_REMEMBERED: Final = 1000  # event_ids of jobs that are over, so that late messages are no riddle
+
+# How servers since 4.24 begin the messages that are by far the most frequent.
+_GENERATING: Final = '{"msg":"process_generating","event_id":"'
+_NAME: Final = len(_GENERATING)
+
+
+@attrs.frozen
+class _StopIsLate:
+    """The server has not said in time that a job has stopped."""
+
+    event_id: str
+
+
+@attrs.frozen
+class _Over:
+    """A job that the server has said to stop is taken to be over."""
+
+    event_id: str
+
+
+class SessionStream(Listener):
+    """The stream of one session_hash; not *is_shared*: it is there for one job."""
+
+    def __init__(self, options: Options, session_hash: str, *, is_shared: bool) -> None:
+        self.session_hash = session_hash
+        self._options = options
+        self._jobs: dict[str, Attempt] = {}  # joined, not over, by event_id
+        self._waiting: dict[Attempt, None] = {}  # to be joined
+        self._joining: dict[Attempt, None] = {}  # not answered yet
+        self._left: dict[str, Attempt] = {}  # given up here, but not over there, by event_id
+        self._stops: dict[str, Attempt] = {}  # to be stopped, by event_id
+        self._stopping: set[int] = set()  # functions that the server stops a job of
+        self._stopped_soon: set[str] = set()  # it has said so of these, but not ended them yet
+        self._lately_given_up: set[str] = set()  # what joins may wait for that long
+        self._to_stop: set[Attempt] = set()  # cancelled before they were joined
+        self._early: dict[str, list[tuple[Message, int]]] = {}
+        self._early_count = self._early_size = 0
+        self._cut: dict[str, GradioError] = {}  # early ones, in the middle of which a stream ended
+        self._over: dict[str, None] = {}
+        self._decoder = SSEDecoder()
+        self._stream: int | None = None
+        self._ends = False  # as the server has announced
+        self._opened = 0.0
+        self._heartbeat = Heartbeat(session_hash)
+        self._app: AppInfo | None = None
+        self._base: URL | None = None
+        self._is_closed = False
+        self._is_closing = False
+        self._known = False
+        self._overlaps = False  # the stream was asked for while a join was
+        self._retired = not is_shared
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no job needs it."""
+        return not (self._jobs or self._joining or self._waiting)
+
+    # What the conversation says.
+
+    def start(self, attempt: Attempt) -> Way:
+        self._app, self._base = attempt.app, attempt.base
+        self._waiting[attempt] = None
+        yield from self._join_waiting()
+
+    def forget(self, attempt: Attempt) -> Way:
+        self._waiting.pop(attempt, None)
+        self._joining.pop(attempt, None)
+        self._to_stop.discard(attempt)
+        name = attempt.event_id
+        if name is not None and self._jobs.pop(name, None) is not None:
+            self._stops.pop(name, None)
+            if attempt.is_over_there or self._stream is None:
+                yield from self._over_there(attempt)
+            else:
+                self._left[name] = attempt
+                yield from self._stop_next(attempt.endpoint.fn_index)
+        yield from self._drop_early()
+        if self._retired:
+            yield from self.retire()
+
+    def send_chunk(self, attempt: Attempt, chunk: Chunk) -> Way:
+        """Hand over the next piece of a streaming input."""
+        body = None if chunk.data is None else {**attempt.body, "data": chunk.data}
+        request = requests.next_chunk(attempt.event_id or "", body, chunk.headers)
+        answer: Answer = yield Ask(attempt.base, request, "send", "send")
+        yield Take(attempt, answer.json, chunk.number)
+
+    def retire(self) -> Way:
+        """Go when the last job has: a new session takes this one's place."""
+        self._retired = True
+        if self.is_idle:
+            yield from self.close()
+
+    def hurry(self) -> None:
+        """The client leaves: stop jobs at once, though some may start by that."""
+        self._is_closing = True
+
+    def close(self) -> Way:
+        """Cut the stream and the heartbeat, whatever is under way."""
+        self._is_closed = True
+        yield Drop(self._stream)
+        yield from self._heartbeat.stop()
+        yield from self._has_no_stream()
+
+    def _has_no_stream(self) -> Way:
+        """The stream is over: nothing more is said on it."""
+        self._stream = None
+        left, self._left = self._left, {}
+        self._stopped_soon.clear()
+        for name in left:
+            self._remember(name)
+            yield Alarm(self, _Over(name), None)
+            yield Alarm(self, _StopIsLate(name), None)
+
+    # Stopping. To cancel one job stops every running job of its function in the session, and a
+    # server before 6.14 starts a waiting one all the same (gradio@4.31.0 routes.py: cancel_event).
+    # So one is stopped at a time, none while another of the function is wanted, and one that waits
+    # in the queue of such a server when it has started.
+
+    def stop(self, attempt: Attempt) -> Way:
+        if attempt in self._waiting:
+            yield Stopped(attempt, False)
+        elif attempt in self._joining:
+            self._to_stop.add(attempt)
+        else:
+            name = attempt.event_id
+            assert name is not None
+            self._stops[name] = attempt
+            self._lately_given_up.add(name)
+            yield Alarm(self, _StopIsLate(name), self._options.timeouts.close)
+            yield from self._stop_next(attempt.endpoint.fn_index)
+
+    def _stop_next(self, fn_index: int) -> Way:
+        """Have the next job of a function stopped that is to be, if one may be now."""
+        jobs = [self._jobs[name] for name in self._stops if name in self._jobs]
+        jobs = [attempt for attempt in jobs if attempt.endpoint.fn_index == fn_index]
+        if has(self._version, Feature.CANCEL):
+            if self._has_wanted(fn_index):
+                for attempt in jobs:
+                    yield from self._end_stop(attempt, False)
+                return
+            left = [other for other in self._left.values() if other.endpoint.fn_index == fn_index]
+            if any(other.event_id in self._stopped_soon for other in left):
+                return
+            jobs += left
+        if not has(self._version, Feature.UNQUEUES) and not self._is_closing:
+            jobs = [attempt for attempt in jobs if not attempt.is_waiting]
+        if fn_index in self._stopping or self._is_closed or not jobs:
+            return
+        # Those that wait come first: so that none gets its turn.
+        jobs.sort(key=lambda attempt: not attempt.is_waiting)
+        self._stopping.add(fn_index)
+        yield Begin(self._have_stopped(jobs[0]))
+
+    def _have_stopped(self, attempt: Attempt) -> Way:
+        """Have the server stop a job."""
+        stopped = yield from is_stopped(attempt)
+        fn_index, name = attempt.endpoint.fn_index, attempt.event_id
+        assert name is not None
+        self._stopping.discard(fn_index)
+        self._lately_given_up.discard(name)
+        yield Alarm(self, _StopIsLate(name), None)
+        if stopped and has(self._version, Feature.CANCEL):
+            # It is over when the server has said that, too.
+            if name in self._jobs or name in self._left:
+                self._stopped_soon.add(name)
+                yield Alarm(self, _Over(name), self._options.timeouts.close)
+        else:
+            self._left.pop(name, None)
+            attempt.is_over_there = True
+        yield from self._end_stop(attempt, stopped)
+        yield from self._stop_next(fn_index)
+        yield from self._join_waiting()
+
+    def rang(self, name: Hashable, /) -> Way:
+        match name:
+            case _StopIsLate(event_id):
+                self._lately_given_up.discard(event_id)
+                if event_id in self._stops:
+                    yield from self._end_stop(self._stops[event_id], None)
+                yield from self._join_waiting()
+            case _:
+                assert isinstance(name, _Over)
+                attempt = self._jobs.get(name.event_id) or self._left.get(name.event_id)
+                if attempt is not None:
+                    yield from self._over_there(attempt)
+
+    def _end_stop(self, attempt: Attempt, stopped: bool | None) -> Way:
+        if self._stops.pop(attempt.event_id or "", None) is not None:
+            yield Stopped(attempt, stopped)
+
+    def _over_there(self, attempt: Attempt) -> Way:
+        """The server is done with a job that was given up, or is taken to be."""
+        name = attempt.event_id
+        assert name is not None
+        self._left.pop(name, None)
+        self._stopped_soon.discard(name)
+        self._lately_given_up.discard(name)
+        yield Alarm(self, _Over(name), None)
+        yield Alarm(self, _StopIsLate(name), None)
+        self._remember(name)
+        yield from self._stop_next(attempt.endpoint.fn_index)
+        yield from self._join_waiting()
+
+    def _has_stops(self, fn_index: int) -> bool:
+        """Whether a job that is joined now might be stopped, or wait behind one that is to be."""
+        if fn_index in self._stopping:
+            return True
+        jobs = (self._jobs.get(name) or self._left.get(name) for name in self._lately_given_up)
+        return not self._has_wanted(fn_index) and any(
+            attempt is not None and attempt.endpoint.fn_index == fn_index for attempt in jobs
+        )
+
+    def _has_wanted(self, fn_index: int) -> bool:
+        """Whether a job of the function is at the server that is not to be stopped."""
+        joined = (attempt for name, attempt in self._jobs.items() if name not in self._stops)
+        joining = (attempt for attempt in self._joining if attempt not in self._to_stop)
+        return any(
+            attempt.endpoint.fn_index == fn_index and not attempt.is_over_there
+            for attempt in (*joined, *joining)
+        )
+
+    @property
+    def _version(self) -> Version:
+        assert self._app is not None
+        return self._app.version
+
+    # Joining.
+
+    def _join_waiting(self) -> Way:
+        """Join the jobs that no cancel under way could take along."""
+        for attempt in list(self._waiting):
+            if self._is_closed or self._has_stops(attempt.endpoint.fn_index):
+                continue
+            del self._waiting[attempt]
+            self._joining[attempt] = None
+            yield Begin(self._join(attempt), attempt)
+            if self._known:
+                yield from self._open()
+
+    def _join(self, attempt: Attempt) -> Way:
+        asked = attempt.traits.handover is Handover.ASKED
+        body: dict[str, Any] = {**attempt.body, "data": []} if asked else attempt.body
+        try:
+            request = requests.join(body, attempt.headers)
+            answer: Answer = yield Ask(attempt.base, request, "join", "join", hands_in=attempt)
+            if attempt not in self._joining:
+                return
+            told, event_id = answer.name_given()
+            if event_id in self._jobs:
+                what = "another job has this event_id already"
+                raise answer.locate(RemoteProtocolError(what))
+        except GradioError as error:
+            is_to_stop = attempt in self._to_stop
+            self._to_stop.discard(attempt)
+            yield Fail(attempt, error)
+            if is_to_stop:
+                yield Stopped(attempt, False)
+            return
+        yield from self._joined(attempt, event_id, told)
+
+    def _joined(self, attempt: Attempt, event_id: str, told: Any) -> Way:
+        attempt.event_id = event_id
+        del self._joining[attempt]
+        self._known = True
+        self._jobs[event_id] = attempt
+        yield Take(attempt, told)
+        for message, size in self._early.pop(event_id, ()):
+            self._early_count -= 1
+            self._early_size -= size
+            yield from self._give(attempt, message)
+        if (cut := self._cut.pop(event_id, None)) is not None:
+            yield Fail(attempt, cut)
+        if attempt in self._to_stop:
+            self._to_stop.discard(attempt)
+            if event_id in self._jobs:
+                yield from self.stop(attempt)
+        yield from self._drop_early()
+        if not attempt.is_over:
+            yield from self._open()
+        if not self._retired:
+            yield from self._heartbeat.beat(attempt)
+
+    # The stream.
+
+    def _open(self) -> Way:
+        if self._stream is None:
+            assert self._base is not None
+            self._decoder = SSEDecoder(max_event_size=self._options.limits.message)
+            self._ends = False
+            for attempt in self._jobs.values():
+                attempt.heard, attempt.is_due = False, True
+            self._overlaps = bool(self._joining)
+            request = requests.session_stream(self.session_hash)
+            self._stream = yield Listen(self._base, request, self, "stream")
+            for attempt in self._jobs.values():
+                attempt.stream = self._stream if attempt.call.isolated else None
+        yield Watch(self._stream)
+
+    def opened(self, now: float, /) -> Way:
+        self._opened = now
+        yield from ()
+
+    def received(self, data: bytes, now: float, /) -> Way:
+        decoder = self._decoder
+        try:
+            for event in decoder.receive_data(data):
+                text = event.data
+                if text.startswith(_GENERATING):
+                    attempt = self._jobs.get(text[_NAME : text.find('"', _NAME)])
+                    if attempt is not None and not attempt.is_waiting:
+                        yield Deliver(attempt, None, text)
+                        continue
+                yield from self._take(text, now)
+                if self._stream is None:
+                    return
+            if decoder.error is not None:  # behind the last event
+                raise decoder.error
+        except RemoteProtocolError as error:
+            yield from self._give_up(error.located(phase="stream"))
+
+    def ended(self) -> Way:
+        yield from self._has_no_stream()
+        if not self._ends and any(attempt.heard for attempt in self._jobs.values()):
+            yield Doubt()
+        error = ConnectionLost("the stream ended before the job did", phase="stream")
+        yield from self._try_again(error)
+
+    def refused(self, answer: Answer, /) -> Way:
+        yield from self._has_no_stream()
+        yield from self._fail_all(answer.refusal(self._version))
+
+    def failed(self, error: GradioError, /) -> Way:
+        yield from self._has_no_stream()
+        yield from self._fail_all(error)
+
+    def silent(self) -> Way:
+        if self._jobs:
+            yield Doubt()
+            yield from self._give_up(DeadlineExceeded(phase="stream_idle"))
+
+    # Messages.
+
+    def _take(self, text: str, now: float) -> Way:
+        message, problems = read(text, self._options)
+        for problem in problems:
+            yield Puzzle(problem)
+        event_id = message.get("event_id")
+        if event_id is None:
+            yield from self._take_for_session(message, now)
+        elif (attempt := self._jobs.get(event_id)) is not None:
+            yield from self._give(attempt, message, text)
+        elif (left := self._left.get(event_id)) is not None:
+            yield from self._hear_left(left, message)
+        elif self._joining and event_id not in self._over:
+            yield from self._hold(event_id, message, len(text))
+        elif event_id not in self._over:
+            yield Puzzle("a message for a job that is not ours", message=message)
+
+    def _give(self, attempt: Attempt, message: Message, text: str | None = None) -> Way:
+        if "output" in message and not self._retired:
+            render = said(message["output"], "render_config", dict)
+            if render is not None:
+                yield Render(render)
+        waited = attempt.is_waiting
+        heeded = yield Deliver(attempt, message, text)
+        if waited and not attempt.is_waiting and attempt.event_id in self._stops:
+            yield from self._stop_next(attempt.endpoint.fn_index)
+        if heeded and message.get("msg") == Msg.SEND_DATA:
+            yield Begin(self._hand_over(attempt), attempt)
+
+    def _hear_left(self, attempt: Attempt, message: Message) -> Way:
+        """A message of a job that was given up."""
+        attempt.hear(message)
+        if attempt.is_over_there:
+            yield from self._over_there(attempt)
+        else:
+            yield from self._stop_next(attempt.endpoint.fn_index)
+
+    def _hand_over(self, attempt: Attempt) -> Way:
+        body = {**attempt.body, "event_id": attempt.event_id}
+        yield Ask(attempt.base, requests.job_data(body), "send", "send")
+
+    def _take_for_session(self, message: Message, now: float) -> Way:
+        match message.get("msg"):
+            case Msg.UNEXPECTED_ERROR | Msg.SERVER_STOPPED:
+                yield from self._stopped(message)
+            case kind if kind in SESSION_MSGS:
+                self._ends = self._ends or kind == CLOSE_STREAM
+                yield from self._find_lost(now)  # close_stream announces what the end itself says
+            case kind:
+                yield Puzzle(f"a message for no job: {reprlib.repr(kind)}", message=message)
+
+    def _find_lost(self, now: float) -> Way:
+        idle = self._options.timeouts.stream_idle
+        if idle is None or now < self._opened + idle:
+            return
+        for attempt in list(self._jobs.values()):
+            if attempt.is_due and not attempt.heard:
+                yield Doubt()
+                what = f"for {idle:g} s the server has said nothing of the job: it is lost there"
+                yield Fail(attempt, ConnectionLost(what, phase="stream"))
+
+    # Ends of the stream.
+
+    def _stopped(self, message: Message) -> Way:
+        """The server gives the whole session up. An unclean end usually follows."""
+        yield Doubt()
+        not_found = is_unknown(message)
+        error = unknown_there() if not_found else ServerStoppedError(message.get("message"))
+        error.located(phase="stream")
+        yield Drop(self._stream)
+        yield from self._has_no_stream()
+        if not_found:
+            if self._known and not self._overlaps:
+                yield LoseSession()
+            self._known = False
+            yield from self._try_again(error)
+        else:
+            yield from self._fail_all(error)
+
+    def _try_again(self, error: GradioError) -> Way:
+        """Jobs that the stream has said nothing of get one more; those in the middle are lost."""
+        self._cut.update(dict.fromkeys(self._early, error))
+        for attempt in list(self._jobs.values()):
+            if attempt.heard or attempt.reopened:
+                yield Fail(attempt, error)
+            else:
+                attempt.reopened = True
+        if not all(attempt.is_over for attempt in self._jobs.values()):
+            yield from self._open()
+
+    def _fail_all(self, error: GradioError) -> Way:
+        self._cut.update(dict.fromkeys(self._early, error))
+        for attempt in list(self._jobs.values()):
+            yield Fail(attempt, error)
+
+    def _give_up(self, error: GradioError) -> Way:
+        """The stream is of no use any more, and cutting it ends the session."""
+        yield from self.close()
+        yield from self._fail_all(error)
+        for attempt in (*self._joining, *self._waiting):
+            yield Fail(attempt, error)
+        yield LoseSession(renew=self)
+
+    # Messages that come before the answer to the join does.
+
+    def _hold(self, event_id: str, message: Message, size: int) -> Way:
+        limits = self._options.limits
+        if self._early_count >= limits.early_messages or self._early_size + size > limits.message:
+            yield Puzzle("too many messages for jobs not known yet", message=message)
+            return
+        self._early_count += 1
+        self._early_size += size
+        self._early.setdefault(event_id, []).append((message, size))
+
+    def _drop_early(self) -> Way:
+        if self._joining:
+            return
+        early, self._early = self._early, {}
+        self._cut.clear()
+        self._early_count = self._early_size = 0
+        for messages in early.values():
+            yield Puzzle("a message for a job that is not ours", message=messages[0][0])
+
+    def _remember(self, event_id: str) -> None:
+        self._over[event_id] = None
+        if len(self._over) > _REMEMBERED:
+            del self._over[next(iter(self._over))]

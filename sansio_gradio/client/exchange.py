@@ -1,0 +1,362 @@
+"""Requests and their answers, one altitude above HTTP.
+
+The surroundings tell of an exchange by its number; what that comes to is returned as a value
+(``Came``). Redirects, cookies, deadlines and limits live here, so that nobody above thinks of them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, NamedTuple, TypeAlias
+
+import attrs
+
+from sansio_gradio.client.answer import Answer
+from sansio_gradio.client.attempt import Attempt
+from sansio_gradio.client.commands import (
+    Abort,
+    ConversationCommand,
+    Expect,
+    OpenWebSocket,
+    Pause,
+    Resume,
+    SendRequest,
+    SendText,
+)
+from sansio_gradio.client.options import Options
+from sansio_gradio.client.redirects import redirected
+from sansio_gradio.client.steps import Listener, Way
+from sansio_gradio.client.timers import Timers
+from sansio_gradio.errors import ConnectionLost, DeadlineExceeded, GradioError, RemoteProtocolError
+from sansio_gradio.protocol.failures import Login
+from sansio_gradio.protocol.requests import HTTPRequest
+from sansio_gradio.wire.cookies import CookieJar
+from sansio_gradio.wire.headers import Headers, header, overlaid
+from sansio_gradio.wire.url import URL
+
+_OK: Final = 200
+_SWITCHING: Final = 101
+
+
+@attrs.define(eq=False, kw_only=True)
+class Exchange:
+    """A request, up to its answer.
+
+    ``url``: of the app or of its API at first, then where the request goes, after redirects.
+    ``way``: waits for the answer, on behalf of ``attempt``. ``listener``: wants a stream or a
+    WebSocket. ``hands_in``: the attempt whose function it names. ``discovering``: as in ``Ask``.
+    """
+
+    request: HTTPRequest
+    url: URL
+    phase: str
+    deadline: str | None
+    expect: Expect = Expect.ANSWER
+    way: Way | None = None
+    attempt: Attempt | None = None
+    listener: Listener | None = None
+    websocket: bool = False
+    hands_in: Attempt | None = None
+    discovering: bool = False
+    id: int = 0
+    given: int = 0
+    """The first number, by which the part that asked knows it."""
+    is_open: bool = False
+    """The listener gets what it asked for."""
+    is_over: bool = False
+    is_paused: bool = False
+    is_watched: bool = False
+    last_heard: float | None = None  # since the watch began
+    redirects: int = 0
+    status: int = 0
+    headers: Headers = ()
+    parts: list[bytes] = attrs.field(factory=list[bytes])
+    size: int = 0
+
+
+class Opened(NamedTuple):
+    """The listener gets what it asked for."""
+
+    exchange: Exchange
+
+
+class Streamed(NamedTuple):
+    """A piece of a stream."""
+
+    exchange: Exchange
+    data: bytes
+
+
+class Told(NamedTuple):
+    """A message of a WebSocket."""
+
+    exchange: Exchange
+    text: str
+
+
+class Ended(NamedTuple):
+    """A stream or a WebSocket has ended well."""
+
+    exchange: Exchange
+
+
+class Answered(NamedTuple):
+    """An answer is complete, be it what a listener did not want."""
+
+    exchange: Exchange
+    answer: Answer
+
+
+class Broke(NamedTuple):
+    """An exchange has come to nothing."""
+
+    exchange: Exchange
+    error: GradioError
+
+
+class Silent(NamedTuple):
+    """A stream that is watched has said nothing for too long."""
+
+    exchange: Exchange
+
+
+Came: TypeAlias = Opened | Streamed | Told | Ended | Answered | Broke | Silent
+
+
+class Exchanges:
+    """All exchanges of one conversation that are under way."""
+
+    def __init__(self, headers: Headers, timers: Timers[object], options: Options) -> None:
+        self.commands: deque[ConversationCommand] = deque()
+        self.cookies = CookieJar()
+        self.headers = headers
+        self.login = Login.NOT_GIVEN
+        """Found out while the app is discovered."""
+        self._own_cookies: list[tuple[str, str]] = []
+        self._timers = timers
+        self._options = options
+        self._running: dict[int, Exchange] = {}
+        self._redirected: dict[int, int] = {}  # the number given -> the present one
+        self._last_id = 0
+
+    def begin(self, exchange: Exchange) -> int:
+        """Send a request; returns the number by which ``find`` knows it from now on."""
+        base = exchange.url
+        exchange.url = attrs.evolve(base, target=base.path + exchange.request.target)
+        if exchange.deadline is not None:
+            self._timers.start(exchange, getattr(self._options.timeouts, exchange.deadline))
+        self._send(exchange)
+        return exchange.id
+
+    def find(self, given: int | None) -> Exchange | None:
+        """The exchange that its asker knows by this number, if it is under way."""
+        return None if given is None else self._running.get(self._redirected.get(given, given))
+
+    def send_text(self, given: int, text: str) -> None:
+        """Send a text on a WebSocket; one that is gone takes none."""
+        if (exchange := self.find(given)) is not None:
+            self.commands.append(SendText(exchange.id, text))
+
+    def pause(self, given: int | None, on: bool) -> bool:
+        """Have a stream wait at the peer's, or flow again; False: there is none."""
+        exchange = self.find(given)
+        if exchange is None:
+            return False
+        self.commands.append(Pause(exchange.id) if on else Resume(exchange.id))
+        exchange.is_paused = on
+        self._watch(exchange)
+        return True
+
+    def watch(self, given: int | None) -> None:
+        """Note, from now on, when a stream says nothing for ``Timeouts.stream_idle``."""
+        if (exchange := self.find(given)) is not None:
+            exchange.is_watched = True
+            self._watch(exchange)
+
+    def abort(self, given: int | None) -> None:
+        """Drop an exchange; one that is over already is no mistake."""
+        if (exchange := self.find(given)) is not None:
+            self._drop(exchange)
+            self.commands.append(Abort(exchange.id))
+
+    def forget(self, exchange: Exchange) -> None:
+        """Say no more of a request that is not sent."""
+        self._drop(exchange)
+
+    def abort_all(self) -> None:
+        """Drop every exchange."""
+        for exchange in list(self._running.values()):
+            self.abort(exchange.given)
+
+    def give_cookies(self, url: URL, cookies: list[tuple[str, str]]) -> None:
+        """Send *cookies*, the user's own, to the app, which is at *url*.
+
+        Raises:
+            LocalProtocolError: one cannot be sent.
+        """
+        self._own_cookies = cookies
+        for name, value in cookies:
+            self.cookies.set(url, name, value)
+
+    # What the surroundings tell. An exchange that was aborted is told of no more.
+
+    def running(self, id: int) -> Exchange | None:
+        """The exchange of which the surroundings speak by this number."""
+        return self._running.get(id)
+
+    def response(self, exchange: Exchange, status: int, headers: Headers) -> Came | None:
+        exchange.status = status
+        exchange.headers = tuple((name.lower(), value) for name, value in headers)
+        set_cookies = [value for name, value in exchange.headers if name == "set-cookie"]
+        if set_cookies:
+            self.cookies.receive(exchange.url, set_cookies, self._timers.wall_now)
+        coding = header(exchange.headers, "content-encoding")
+        if coding is not None and coding.lower() != "identity":
+            return self.give_up(
+                exchange, RemoteProtocolError(f"the answer is encoded, as {coding!r}")
+            )
+        if exchange.listener is not None and self._is_wanted(exchange):
+            self._timers.stop(exchange)
+            exchange.is_open = True
+            exchange.phase = "stream"  # whatever it was that asked for it
+            self._watch(exchange)
+            return Opened(exchange)
+        return None
+
+    def data(self, exchange: Exchange, chunk: bytes) -> Came | None:
+        if exchange.is_open:
+            exchange.last_heard = self._timers.now
+            return Streamed(exchange, chunk)
+        exchange.parts.append(chunk)
+        exchange.size += len(chunk)
+        limit = self._options.limits.answer
+        if exchange.size > limit:
+            return self.give_up(exchange, RemoteProtocolError(f"the answer exceeds {limit} bytes"))
+        return None
+
+    def text(self, exchange: Exchange, text: str) -> Came | None:
+        return None if exchange.listener is None else Told(exchange, text)
+
+    def ended(self, exchange: Exchange) -> Came | None:
+        if exchange.is_open:
+            self._drop(exchange)
+            return Ended(exchange)
+        try:
+            if self._redirect(exchange):
+                return None
+        except RemoteProtocolError as error:
+            return self._broke(exchange, error)
+        self._drop(exchange)
+        answer = Answer(
+            exchange.status,
+            exchange.headers,
+            b"".join(exchange.parts),
+            exchange.url,
+            self._options.loads_answer,
+            self._timers.date,
+            self.login,
+            exchange.phase,
+        )
+        return Answered(exchange, answer)
+
+    def failed(self, exchange: Exchange, error: BaseException) -> Came:
+        if not isinstance(error, GradioError):
+            lost = ConnectionLost(f"the connection was lost: {str(error) or type(error).__name__}")
+            lost.__cause__ = error
+            error = lost
+        return self._broke(exchange, error)
+
+    def give_up(self, exchange: Exchange, error: GradioError) -> Came:
+        """Fail an exchange that its surroundings are still busy with."""
+        self.commands.append(Abort(exchange.id))
+        return self._broke(exchange, error)
+
+    def timed_out(self, exchange: Exchange) -> Came | None:
+        """The timer of an exchange has passed: its deadline, or the silence of its stream."""
+        if not exchange.is_watched:
+            assert exchange.deadline is not None
+            return self.give_up(exchange, DeadlineExceeded(phase=exchange.deadline))
+        idle, heard = self._options.timeouts.stream_idle, exchange.last_heard
+        if heard is None:
+            return Silent(exchange)
+        assert idle is not None
+        exchange.last_heard = None
+        self._timers.start(exchange, heard + idle - self._timers.now)
+        return None
+
+    def _send(self, exchange: Exchange) -> None:
+        # Also where a redirect leads: the surroundings know an exchange by its number, and this is
+        # a new request.
+        self._last_id += 1
+        exchange.id = id = self._last_id
+        exchange.given = exchange.given or id
+        self._running[id] = exchange
+        request = exchange.request
+        headers = overlaid(self.headers, request.headers)
+        own = _cookies(self.headers), _cookies(request.headers)
+        cookie = self.cookies.header(exchange.url, self._timers.wall_now, *own)
+        if cookie is not None:
+            headers = overlaid(headers, (("cookie", cookie),))
+        if exchange.websocket:
+            self.commands.append(OpenWebSocket(id, str(exchange.url.websocket), headers))
+        else:
+            url, expect = str(exchange.url), exchange.expect
+            self.commands.append(
+                SendRequest(id, request.method, url, headers, request.body, expect)
+            )
+        self._timers.ask_for_time()
+
+    def _redirect(self, exchange: Exchange) -> bool:
+        """Send a request to where its answer leads; False: it is its answer.
+
+        Raises:
+            RemoteProtocolError: this redirect is not to be followed.
+        """
+        method, old = exchange.request.method, exchange.url
+        new = redirected(
+            method, old, exchange.status, exchange.headers, discovering=exchange.discovering
+        )
+        if new is None:
+            return False
+        exchange.redirects += 1
+        if exchange.redirects > self._options.limits.redirects:
+            raise RemoteProtocolError("too many redirects")
+        exchange.url = new
+        if new.origin != old.origin:
+            self.give_cookies(new, self._own_cookies)
+        del self._running[exchange.id]
+        exchange.parts.clear()
+        exchange.size = 0
+        self._send(exchange)
+        self._redirected[exchange.given] = exchange.id
+        return True
+
+    def _is_wanted(self, exchange: Exchange) -> bool:
+        """Whether a listener gets what it asked for, and not an answer of another kind."""
+        if exchange.websocket:
+            return exchange.status == _SWITCHING
+        kind = header(exchange.headers, "content-type") or ""
+        return exchange.status == _OK and kind.split(";")[0].strip() == "text/event-stream"
+
+    def _watch(self, exchange: Exchange) -> None:
+        exchange.last_heard = None
+        if exchange.is_watched:
+            idle = None if exchange.is_paused else self._options.timeouts.stream_idle
+            self._timers.start(exchange, idle)
+
+    def _broke(self, exchange: Exchange, error: GradioError) -> Came:
+        self._drop(exchange)
+        status = exchange.status or None
+        return Broke(
+            exchange, error.located(phase=exchange.phase, url=exchange.url.public, status=status)
+        )
+
+    def _drop(self, exchange: Exchange) -> None:
+        exchange.is_over = True
+        self._running.pop(exchange.id, None)
+        self._redirected.pop(exchange.given, None)
+        self._timers.stop(exchange)
+
+
+def _cookies(headers: Headers) -> list[str]:
+    return [value for name, value in headers if name == "cookie"]

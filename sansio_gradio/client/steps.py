@@ -1,0 +1,291 @@
+"""What the parts of a conversation want done, as values.
+
+A part (a channel, the discovery, a heartbeat) is called with what came, and returns a ``Way``: a
+generator of steps. The conversation carries out each step before it asks for the next one, so a
+way reads from top to bottom. No part calls another one.
+
+``Ask`` and ``Sleep`` suspend a way. It goes on with the answer, or when the time has passed. An
+exchange that fails raises its ``GradioError`` at the ``yield``. An error that leaves a way ends the
+attempt that the way was begun for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Hashable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+from sansio_gradio.client.answer import Answer
+from sansio_gradio.client.attempt import Attempt
+from sansio_gradio.client.streaming_input import Chunk
+from sansio_gradio.errors import GradioError
+from sansio_gradio.protocol.app_info import AppInfo
+from sansio_gradio.protocol.failures import Login
+from sansio_gradio.protocol.messages import Message
+from sansio_gradio.protocol.requests import HTTPRequest
+from sansio_gradio.wire.json import JSON
+from sansio_gradio.wire.url import URL
+
+
+class Ask(NamedTuple):
+    """Send a request, relative to ``base``; gives the ``Answer``.
+
+    ``deadline`` names the field of ``Timeouts`` that bounds the answer; None: the answer takes as
+    long as the function. ``of``: the attempt whose end drops the exchange. ``hands_in``: the
+    attempt whose function the request names, so that it must not reach another app.
+    ``discovering``: every answer is given, and http may be redirected to https. Otherwise only an
+    answer with status 200 is, and all else is raised.
+    """
+
+    base: URL
+    request: HTTPRequest
+    phase: str
+    deadline: str | None
+    of: Attempt | None = None
+    hands_in: Attempt | None = None
+    discovering: bool = False
+
+
+class Listen(NamedTuple):
+    """Open an event stream or a WebSocket for *listener*; gives the number of the exchange.
+
+    ``deadline`` bounds the time until it is open. ``hands_in``: as in ``Ask``.
+    """
+
+    base: URL
+    request: HTTPRequest
+    listener: Listener
+    phase: str
+    deadline: str | None = None
+    websocket: bool = False
+    hands_in: Attempt | None = None
+
+
+class Say(NamedTuple):
+    """Send a text on a WebSocket; one that is gone takes none."""
+
+    exchange: int
+    text: str
+
+
+class Drop(NamedTuple):
+    """Drop an exchange, if it is under way; nobody is told."""
+
+    exchange: int | None
+
+
+class Watch(NamedTuple):
+    """From now on, call ``Listener.silent`` after ``Timeouts.stream_idle`` without a byte."""
+
+    exchange: int | None
+
+
+class Alarm(NamedTuple):
+    """Have ``Listener.rang`` called with *name* in so many seconds; None: not any more."""
+
+    listener: Listener
+    name: Hashable
+    seconds: float | None
+
+
+class Sleep(NamedTuple):
+    """Go on after so many seconds, unless the attempt is over by then."""
+
+    seconds: float
+    of: Attempt
+
+
+class Begin(NamedTuple):
+    """Have another way go on beside this one; an error that leaves it ends *attempt*."""
+
+    way: Way
+    attempt: Attempt | None = None
+
+
+class Take(NamedTuple):
+    """The server has taken an attempt, or a chunk of its input (from 1 on), with this answer."""
+
+    attempt: Attempt
+    answer: JSON
+    chunk: int = 0
+
+
+class Deliver(NamedTuple):
+    """A message for a job; gives whether it has an effect, so that the job needs what it asks for.
+
+    ``text``: the message as it came, if it came as one. ``message``: None stands for a
+    ``process_generating`` that was not read yet, and may not have to be.
+    """
+
+    attempt: Attempt
+    message: Message | None
+    text: str | None = None
+
+
+class Fail(NamedTuple):
+    """An attempt has come to nothing. Its job is handed in again, or ends."""
+
+    attempt: Attempt
+    error: GradioError
+
+
+class Stopped(NamedTuple):
+    """What came of stopping a job, as in ``JobCancelled.stopped_on_server``."""
+
+    attempt: Attempt
+    on_server: bool | None
+
+
+class Doubt(NamedTuple):
+    """There is a sign that the app may be another one by now."""
+
+
+class MayGo(NamedTuple):
+    """Ask whether an attempt may name its function to the server; gives False if not.
+
+    Then the job waits until it is known whether the app is still the same, and is bound anew.
+    """
+
+    attempt: Attempt
+
+
+class WithoutSocket(NamedTuple):
+    """No WebSocket comes about: call past the queue, or else fail in this error."""
+
+    attempt: Attempt
+    error: GradioError
+
+
+class Puzzle(NamedTuple):
+    """Tell the application of an anomaly."""
+
+    what: str
+    job: int | None = None
+    message: Message | None = None
+
+
+class Know(NamedTuple):
+    """The app is known, or more of it than before, or it is another one; *page*: its address."""
+
+    app: AppInfo
+    page: URL
+
+
+class Same(NamedTuple):
+    """There was a sign that the app might be another one, and it is not."""
+
+
+class NotKnown(NamedTuple):
+    """The app could not be had, or only its ``/info``, or neither."""
+
+    error: GradioError
+    app: bool
+    info: bool
+
+
+class NoteLogin(NamedTuple):
+    """From now on requests are sent with a login, or in spite of one that is of no use."""
+
+    login: Login
+
+
+class Render(NamedTuple):
+    """A function of the shared session has made components and endpoints."""
+
+    config: dict[str, Any]
+
+
+class LoseSession(NamedTuple):
+    """The server has forgotten a session, or we can use it no longer.
+
+    ``renew``: None where its name goes on being used.
+    """
+
+    renew: Channel | None = None
+
+
+Step: TypeAlias = (
+    Ask
+    | Listen
+    | Say
+    | Drop
+    | Watch
+    | Alarm
+    | Sleep
+    | Begin
+    | Take
+    | Deliver
+    | Fail
+    | Stopped
+    | Doubt
+    | MayGo
+    | WithoutSocket
+    | Know
+    | Same
+    | NotKnown
+    | NoteLogin
+    | Puzzle
+    | Render
+    | LoseSession
+)
+Way: TypeAlias = Generator[Step, Any, None]
+
+
+class Listener:
+    """A part that reads a stream or a WebSocket. ``ended``, ``refused``, ``failed`` come last."""
+
+    def opened(self, _now: float, /) -> Way:
+        """What was asked for has come about."""
+        yield from ()
+
+    def received(self, _data: bytes, _now: float, /) -> Way:
+        """A piece of a stream."""
+        yield from ()
+
+    def told(self, _text: str, /) -> Way:
+        """A message of a WebSocket."""
+        yield from ()
+
+    def rang(self, _name: Hashable, /) -> Way:
+        """The time of an ``Alarm`` has come."""
+        yield from ()
+
+    def silent(self) -> Way:
+        """A stream that is watched has said nothing for too long."""
+        yield from ()
+
+    def ended(self) -> Way:
+        """The stream has ended as HTTP wants it, the WebSocket with Close 1000."""
+        raise NotImplementedError
+
+    def refused(self, answer: Answer, /) -> Way:
+        """The server answered something else."""
+        raise NotImplementedError
+
+    def failed(self, error: GradioError, /) -> Way:
+        """The exchange broke off, or never came about."""
+        raise NotImplementedError
+
+
+class Channel(Protocol):
+    """A way for jobs to the server and for their messages back."""
+
+    def start(self, attempt: Attempt, /) -> Way:
+        """Hand a job in."""
+        ...
+
+    def stop(self, attempt: Attempt, /) -> Way:
+        """Make the server stop a job, up to the step ``Stopped``. May take a while."""
+        ...
+
+    def forget(self, attempt: Attempt, /) -> Way:
+        """The job is over: listen no more for it."""
+        ...
+
+
+@runtime_checkable
+class TakesPieces(Protocol):
+    """A channel on which a job can take its input in pieces."""
+
+    def send_chunk(self, attempt: Attempt, chunk: Chunk, /) -> Way:
+        """Hand over the next piece of a streaming input."""
+        ...
