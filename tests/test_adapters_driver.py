@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
+import pytest
 from test_adapters_tls import Peer, client_context
 
 from sansio_gradio.client.commands import (
@@ -20,6 +21,7 @@ from sansio_gradio.client.engine import Engine
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError
 from sansio_gradio.events import Anomaly, Event
 from sansio_gradio_adapters._driver import WRITE_SIZE, Driver
+from sansio_gradio_adapters.tls import TLSWrapper
 
 NOW = 100.0
 
@@ -75,6 +77,7 @@ class ScriptedEngine:
 
     def connection_lost(self, conn: int, error: GradioError, now: float) -> None:
         self.told.append(("lost", conn, error, now))
+        self.data.pop(conn, None)
 
 
 class Notebook:
@@ -360,3 +363,80 @@ def test_where_something_is_to_be_read_first_nothing_is_written_before() -> None
     assert world.sent == b"not soidle before"
     assert engine.told == [("taken", 1, 77.0)]
     assert set(world.done) == {("quiet", 1)}
+
+
+# What nobody foresaw ends the connection that it came up with.
+
+
+def broken(*_: Any) -> Any:
+    raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize(
+    ("verb", "command", "kind"),
+    [
+        ("open", OpenConnection(1, "a.example", 80), ConnectFailed),
+        ("wake_writer", StartTLS(1, "localhost"), ConnectFailed),
+        ("pause", PauseReading(1), ConnectionLost),
+        ("resume", ResumeReading(1), ConnectionLost),
+        ("close", CloseConnection(1), ConnectionLost),
+    ],
+)
+def test_a_verb_of_the_world_that_raises_ends_its_connection(
+    verb: str, command: EngineCommand, kind: type[GradioError]
+) -> None:
+    engine, world, driver = joined()
+    setattr(world, verb, broken)
+    engine.commands += [command, OpenConnection(2, "b.example", 80)]
+    driver.step(NOW)
+    (lost, conn, error, now), *_ = engine.told
+    assert (lost, conn, now) == ("lost", 1, NOW)
+    assert type(error) is kind
+    assert "RuntimeError: broken" in error.message
+    assert isinstance(error.__cause__, RuntimeError)
+    if verb != "close":
+        assert ("close", 1, b"") in world.done
+    assert (("open", 2, "b.example", 80) in world.done) is (verb != "open")
+
+
+def test_a_connection_that_cannot_be_written_to_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine, world, driver = joined()
+    monkeypatch.setattr(world, "wake_writer", broken)
+    engine.data[1] = b"x"
+    driver.step(NOW)
+    [(_, conn, error, _)] = engine.told
+    assert (conn, type(error)) == (1, ConnectionLost)
+    assert world.done == [("close", 1, b"")]
+
+
+def test_what_tls_cannot_send_ends_the_connection() -> None:
+    engine, world, driver, _ = secured()
+    driver._tls[1].close()  # after which OpenSSL writes no more
+    engine.data[1] = b"too late"
+    driver.step(NOW)
+    [(_, conn, error, _)] = engine.told
+    assert (conn, type(error), error.phase) == (1, ConnectionLost, "tls")
+    assert world.done == [("close", 1, b"")]
+
+
+def test_what_ssl_raises_besides_its_own_errors_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine, world, driver, peer = secured()
+    monkeypatch.setattr(TLSWrapper, "receive", broken)
+    driver.received(1, peer.send(b"x"), NOW)
+    [(_, conn, error, _)] = engine.told
+    assert (conn, type(error)) == (1, ConnectionLost)
+    assert [done[:2] for done in world.done] == [("close", 1)]
+
+
+def test_closing_what_cannot_be_written_to_is_closing_all_the_same() -> None:
+    engine, world, driver, _ = secured()
+    driver._tls[1].close()
+    engine.data[1] = b"too late"
+    engine.commands.append(CloseConnection(1))
+    driver.step(NOW)
+    assert [done[:2] for done in world.done] == [("close", 1)]
+    assert engine.told == []

@@ -6,12 +6,18 @@ import logging
 from typing import Any
 
 import pytest
+import trio
+from lively_app import Lively
+from test_adapters_sockets import tls_in_front_of
+from test_adapters_tls import client_context, server_context
 from worlds import WORLDS, World
 
-from sansio_gradio.errors import RemoteProtocolError
+from sansio_gradio.errors import ConnectFailed, ConnectionLost, RemoteProtocolError
 from sansio_gradio.server.app import App
+from sansio_gradio_adapters import resolve
 from sansio_gradio_adapters._jobs import JobRecord
 from sansio_gradio_adapters.server import serve_in_thread
+from sansio_gradio_adapters.tls import TLSWrapper
 
 EVERY_WORLD = pytest.mark.parametrize("world", WORLDS.values(), ids=list(WORLDS))
 
@@ -103,3 +109,65 @@ def test_a_fault_while_an_outcome_is_told_stops_no_other_job(
     with serve_in_thread(echoing()) as url:
         world.run(play)
     assert "broken" in caplog.text
+
+
+# What makes connections, or writes to them, raises what nobody foresaw.
+
+
+def no_more(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("there is no more of them")
+
+
+@EVERY_WORLD
+def test_a_connection_that_cannot_even_be_begun_fails_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lively = Lively()
+
+    async def play() -> None:
+        async with world.client(url) as client:
+            other = client.submit("other", api_name="/held")
+            with monkeypatch.context() as patch:
+                patch.setattr(resolve, "literal", no_more)
+                patch.setattr(trio, "open_tcp_stream", no_more)
+                error = await client.submit("x", api_name="/echo", isolated=True).exception()
+            assert isinstance(error, ConnectFailed)
+            assert "there is no more of them" in str(error)
+            assert error.phase == "connect"
+            assert await client.predict("x", api_name="/echo", isolated=True) == "x"
+            lively.go_on.set()
+            assert await other.result() == "other"
+
+    with serve_in_thread(lively.app) as url:
+        world.run(play)
+
+
+@EVERY_WORLD
+def test_a_connection_that_tls_cannot_write_to_is_lost_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = TLSWrapper.send
+
+    def picky(tls: TLSWrapper, plaintext: bytes) -> bytes:
+        if b"bad" in plaintext:
+            raise RuntimeError("not that")
+        return send(tls, plaintext)
+
+    monkeypatch.setattr(TLSWrapper, "send", picky)
+    lively = Lively()
+
+    async def play() -> None:
+        async with world.client(url, ssl_context=client_context()) as client:
+            other = client.submit("other", api_name="/held")
+            error = await client.submit("bad", api_name="/plain").exception()
+            assert isinstance(error, ConnectionLost)
+            assert "not that" in str(error)
+            assert await client.predict("x", api_name="/plain") == "x"
+            lively.go_on.set()
+            assert await other.result() == "other"
+
+    with serve_in_thread(lively.app) as plain:
+        port = int(plain.rstrip("/").rpartition(":")[2])
+        with tls_in_front_of(port, server_context()) as front:
+            url = f"https://localhost:{front}"
+            world.run(play)

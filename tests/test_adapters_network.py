@@ -372,6 +372,34 @@ def test_a_closed_connection_is_told_of_no_more(
     assert (told.reads, told.errors) == (0, {})
 
 
+def no_more(*_: object) -> None:
+    raise RuntimeError("there is no more of them")
+
+
+def test_a_name_that_no_thread_can_look_up_is_asked_for_again_the_next_time(
+    network: Network, told: Told, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_more)
+        with pytest.raises(RuntimeError):
+            network.open(1, "localhost", port_of(listener))
+        network.close(1, b"")
+    network.open(2, "localhost", port_of(listener))
+    run(network, lambda: told.opened_ones)
+    assert (told.opened_ones, told.errors) == ([2], {})
+
+
+def test_a_socket_that_cannot_be_watched_is_closed_and_told_of(
+    network: Network, told: Told, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(network._selector, "register", no_more)
+        network.open(1, "127.0.0.1", port_of(listener))
+    run(network, lambda: told.errors)
+    assert "there is no more of them" in told.errors[1].message
+    assert isinstance(told.errors[1], ConnectFailed)
+
+
 def test_two_attempts_may_succeed_at_once_and_one_is_taken(
     network: Network, told: Told, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

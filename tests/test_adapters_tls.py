@@ -123,6 +123,14 @@ def test_sending_nothing_costs_no_record() -> None:
     assert client.send(b"") == b""
 
 
+def test_after_our_goodbye_nothing_can_be_sent() -> None:
+    client, _ = connected()
+    client.close()
+    with pytest.raises(ConnectionLost, match="TLS: protocol is shutdown") as caught:
+        client.send(b"too late")
+    assert caught.value.phase == "tls"
+
+
 def test_our_goodbye_arrives_after_what_was_sent() -> None:
     client, peer = connected()
     peer.feed(client.send(b"last words") + client.close())

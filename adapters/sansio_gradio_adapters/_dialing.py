@@ -35,7 +35,7 @@ async def dial(
         ConnectFailed: no address is found, or none answers.
     """
     loop = asyncio.get_running_loop()
-    attempts: set[asyncio.Task[OSError | None]] = set()
+    attempts: set[asyncio.Task[Exception | None]] = set()
     try:
         found = resolve.literal(host, port)
         left = found or await loop.run_in_executor(None, resolve.look_up, host, port)
@@ -59,7 +59,7 @@ async def dial(
 
 async def _attempt(
     wire: Callable[[], asyncio.BufferedProtocol], start: Start, family: int, address: Any
-) -> OSError | None:
+) -> Exception | None:
     """Why this address cannot be connected to, or None: the connection is made."""
     loop = asyncio.get_running_loop()
     try:
@@ -71,6 +71,6 @@ async def _attempt(
             failed.pop_all()
         # Not to be cancelled: uvloop would close the transport without a connection_lost.
         await asyncio.shield(start(loop.create_connection(wire, sock=sock)))
-    except OSError as error:
+    except Exception as error:  # whatever it is: another address may do
         return error
     return None

@@ -7,6 +7,9 @@ Rule 2: a world moves bytes. It knows neither what is in them nor whether TLS is
 
 Rule 3: a world never calls the driver from within its own verbs. What it finds out there (refused,
 cut) it tells afterwards.
+
+Rule 4: an exception that nobody foresaw, in a verb of the world or in TLS, ends the connection that
+it came up with, and nothing beside it.
 """
 
 from __future__ import annotations
@@ -14,16 +17,18 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from sansio_gradio.client.commands import (
     CloseConnection,
+    EngineCommand,
     OpenConnection,
     PauseReading,
     ResumeReading,
     StartTLS,
 )
-from sansio_gradio.errors import GradioError
+from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError
 from sansio_gradio.events import Event
 from sansio_gradio.given import refused
 
@@ -101,6 +106,8 @@ class Driver:
         self._clock = clock
         self._tls: dict[int, TLSWrapper] = {}
         self._took_data = False
+        self._broken: dict[int, Exception] = {}
+        """Connections that nothing can be written to any more, to be given up in the next step."""
 
     def step(self, now: float) -> bool:
         """Carry out and deliver until nothing is left; whether there was an event."""
@@ -113,8 +120,12 @@ class Driver:
             busy = self._carry_out(now)
             self._took_data = False
             for conn in engine.connections_with_data():
-                self._world.wake_writer(conn)
+                self._write(conn)
             busy |= self._took_data
+            while self._broken:
+                busy = True
+                conn, fault = self._broken.popitem()
+                self._give_up(conn, _lost(fault), b"", now)
             while (event := engine.next_event()) is not None:
                 busy = delivered = True
                 if (sink := self.sinks.get(event.session)) is not None:
@@ -135,8 +146,8 @@ class Driver:
         was_established, had_ended = tls.established, tls.peer_closed
         try:
             plaintext = tls.receive(data)
-        except GradioError as error:
-            self._give_up(conn, error, tls.data_to_send(), now)
+        except Exception as error:  # see rule 4
+            self._give_up(conn, _lost(error), tls.data_to_send(), now)
             return
         if tls.established and not was_established:
             self._engine.tls_made(conn, now)
@@ -144,11 +155,12 @@ class Driver:
             self._engine.receive_data(conn, plaintext, now)
         if tls.peer_closed and not had_ended:
             self._engine.receive_data(conn, b"", now)
-        self._world.wake_writer(conn)
+        self._write(conn)
 
     def lost(self, conn: int, error: GradioError, now: float) -> None:
         """The connection did not come about, or broke; the world has forgotten it."""
         self._tls.pop(conn, None)
+        self._broken.pop(conn, None)
         self._engine.connection_lost(conn, error, now)
 
     def data_to_send(self, conn: int) -> bytes:
@@ -163,36 +175,51 @@ class Driver:
             now = self._clock()
         data = self._engine.data_to_send(conn, WRITE_SIZE, now)
         self._took_data |= bool(data)
-        return data if tls is None else tls.send(data)
+        if tls is None:
+            return data
+        try:
+            return tls.send(data)
+        except Exception as error:  # see rule 4; not told at once: see rule 3
+            self._broken[conn] = error
+            return b""
+
+    def _write(self, conn: int) -> None:
+        try:
+            self._world.wake_writer(conn)
+        except Exception as error:  # see rule 4
+            self._broken[conn] = error
 
     def _carry_out(self, now: float) -> bool:
         done = False
         while (command := self._engine.next_command()) is not None:
             done = True
-            match command:
-                case OpenConnection():
-                    host, port = command.via or (command.host, command.port)
-                    self._world.open(command.conn, host, port)
-                case StartTLS():
-                    self._start_tls(command.conn, command.server_name, now)
-                case CloseConnection():
-                    self._close(command.conn)
-                case PauseReading():
-                    self._world.pause(command.conn)
-                case ResumeReading():
-                    self._world.resume(command.conn)
+            try:
+                self._do(command)
+            except Exception as error:  # see rule 4
+                is_new = isinstance(command, OpenConnection | StartTLS)
+                self._give_up(command.conn, (_refused if is_new else _lost)(error), b"", now)
         return done
 
-    def _start_tls(self, conn: int, server_name: str, now: float) -> None:
+    def _do(self, command: EngineCommand) -> None:
+        match command:
+            case OpenConnection():
+                host, port = command.via or (command.host, command.port)
+                self._world.open(command.conn, host, port)
+            case StartTLS():
+                self._start_tls(command.conn, command.server_name)
+            case CloseConnection():
+                self._close(command.conn)
+            case PauseReading():
+                self._world.pause(command.conn)
+            case ResumeReading():
+                self._world.resume(command.conn)
+
+    def _start_tls(self, conn: int, server_name: str) -> None:
         # Not above: the ssl module takes as long to import as all the rest.
         from sansio_gradio_adapters.tls import TLSWrapper  # noqa: PLC0415
 
-        try:
-            self._tls[conn] = TLSWrapper(self._ssl_context, server_name)
-        except GradioError as error:
-            self._give_up(conn, error, b"", now)
-        else:
-            self._world.wake_writer(conn)
+        self._tls[conn] = TLSWrapper(self._ssl_context, server_name)
+        self._world.wake_writer(conn)
 
     def _close(self, conn: int) -> None:
         parts: list[bytes] = []
@@ -200,9 +227,34 @@ class Driver:
             parts.append(data)
         if (tls := self._tls.pop(conn, None)) is not None:
             parts.append(tls.close())
+        self._broken.pop(conn, None)  # it is over in any case
         self._world.close(conn, b"".join(parts))
 
     def _give_up(self, conn: int, error: GradioError, last: bytes, now: float) -> None:
         self._tls.pop(conn, None)
-        self._world.close(conn, last)
+        self._broken.pop(conn, None)
+        with suppress(Exception):  # where one verb of the world is broken, this one may be, too
+            self._world.close(conn, last)
         self._engine.connection_lost(conn, error, now)
+
+
+def _refused(error: Exception) -> GradioError:
+    """What to tell of a connection that could not even be begun."""
+    if isinstance(error, GradioError):
+        return error
+    failed = ConnectFailed(f"The connection could not be made: {_why(error)}.", phase="connect")
+    failed.__cause__ = error
+    return failed
+
+
+def _lost(error: Exception) -> GradioError:
+    """What to tell of a connection that is of no use any more."""
+    if isinstance(error, GradioError):
+        return error
+    lost = ConnectionLost(f"The connection was lost: {_why(error)}.")
+    lost.__cause__ = error
+    return lost
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ").removesuffix(".")

@@ -244,6 +244,8 @@ async def wait_until(
 
 def connect_failed(host: str, port: int, error: Exception) -> ConnectFailed:
     """What to tell of a connection that did not come about."""
+    if isinstance(error, ConnectFailed):
+        return error
     if isinstance(error, socket.gaierror | ValueError):
         # ValueError: what the idna codec says of empty and overlong labels.
         why = getattr(error, "strerror", None) or str(error)
@@ -271,8 +273,9 @@ def first_in(error: BaseException) -> BaseException:
 
 def _reason(error: BaseException) -> str:
     """In the system's words, as worlds have their own, above all where several attempts failed."""
+    error = first_in(error)
     below = error.__cause__ and first_in(error.__cause__)
     if isinstance(below, OSError):
         return _reason(below)
     code = error.errno if isinstance(error, OSError) else None
-    return os.strerror(code) if code else str(error)
+    return os.strerror(code) if code else str(error) or type(error).__name__

@@ -19,7 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Final, Protocol, TypeAlias
 
@@ -79,7 +79,7 @@ class _Dial:
     addresses: deque[Address] = attrs.field(factory=deque[Address])
     attempts: list[socket.socket] = attrs.field(factory=list[socket.socket])
     next_at: float | None = None  # when the next address is tried beside the attempts
-    error: OSError | None = None  # of the latest attempt that failed
+    error: Exception | None = None  # of the latest attempt that failed
 
 
 @attrs.define(eq=False)
@@ -192,10 +192,10 @@ class Network:
         elif (waiting := self._lookups.get((host, port))) is not None:
             waiting.append(conn)
         else:
-            self._lookups[host, port] = [conn]
             threading.Thread(
                 target=self._look_up, args=(host, port), name="name lookup", daemon=True
-            ).start()
+            ).start()  # which may be refused
+            self._lookups[host, port] = [conn]
 
     def close(self, conn: int, last: bytes) -> None:
         if (dial := self._dials.pop(conn, None)) is not None:
@@ -253,21 +253,17 @@ class Network:
         while dial.addresses:
             family, address = dial.addresses.popleft()
             try:
-                sock = socket.socket(family, socket.SOCK_STREAM)
-            except OSError as error:
-                dial.error = error
-                continue
-            try:
-                sock.setblocking(False)
-                sock.connect(address)
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                sock.close()
+                with ExitStack() as failed:
+                    sock = failed.enter_context(socket.socket(family, socket.SOCK_STREAM))
+                    sock.setblocking(False)
+                    with suppress(BlockingIOError):
+                        sock.connect(address)
+                    self._selector.register(sock, WRITE, partial(self._attempted, conn, dial, sock))
+                    failed.pop_all()
+            except Exception as error:  # whatever it is: another address may do
                 dial.error = error
                 continue
             dial.attempts.append(sock)
-            self._selector.register(sock, WRITE, partial(self._attempted, conn, dial, sock))
             break
         dial.next_at = time.monotonic() + resolve.ATTEMPT_DELAY if dial.addresses else None
         if not dial.attempts:
@@ -292,10 +288,9 @@ class Network:
     def _unreachable(self, conn: int, now: float) -> None:
         if (dial := self._dials.pop(conn, None)) is None:
             return
-        why = dial.error.strerror if dial.error is not None else None
+        why = getattr(dial.error, "strerror", None) or dial.error or "no address to try"
         error = ConnectFailed(
-            f"No connection to {dial.host}, port {dial.port}: {why or 'no address to try'}.",
-            phase="connect",
+            f"No connection to {dial.host}, port {dial.port}: {why}.", phase="connect"
         )
         error.__cause__ = dial.error
         self._receiver.lost(conn, error, now)

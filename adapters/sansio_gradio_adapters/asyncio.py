@@ -16,12 +16,12 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from sansio_gradio.errors import ConnectFailed, JobCancelledError
+from sansio_gradio.errors import JobCancelledError
 from sansio_gradio_adapters._awaited import Job, MessageStream, Reader, Results
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._dialing import dial
 from sansio_gradio_adapters._jobs import OutputUpdate, Signal
-from sansio_gradio_adapters._machine import Machine, Rest, connection_lost
+from sansio_gradio_adapters._machine import Machine, Rest, connect_failed, connection_lost
 from sansio_gradio_adapters._network import LINGER, READ_SIZE, is_readable
 from sansio_gradio_adapters._task_client import TaskClient
 
@@ -101,9 +101,9 @@ class _World:
     async def _dial(self, conn: int, host: str, port: int) -> None:
         try:
             await dial(host, port, partial(_Wire, self, conn), self._start)
-        except ConnectFailed as error:
-            del self.dials[conn]
-            self.machine.lost(conn, error)
+        except Exception as error:  # whatever it is, it ends this connection and no client
+            if self.dials.pop(conn, None) is not None:
+                self.machine.lost(conn, connect_failed(host, port, error))
 
     def made(self, conn: int, wire: _Wire) -> None:
         """The connection is there; before its dial learns of it, as bytes may come before that."""

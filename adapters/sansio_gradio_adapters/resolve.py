@@ -27,8 +27,9 @@ _KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 def prepare(sock: socket.socket) -> None:
     """Have *sock* send at once what is written, and notice within two minutes of silence that the
     other machine, or the way to it, is gone."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    with contextlib.suppress(OSError):  # the peer may have gone already, which reading tells
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEP_ALIVE.items():
         with contextlib.suppress(AttributeError, OSError):  # other systems have other names
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -88,11 +88,15 @@ class TLSWrapper:
 
         Raises:
             LocalProtocolError: the handshake is not over.
+            ConnectionLost: TLS takes no more: the connection is broken, or was closed by us.
         """
         if not self.established:
             raise LocalProtocolError("The TLS handshake is not over.", phase="tls")
         if plaintext:
-            self._tls.write(plaintext)
+            try:
+                self._tls.write(plaintext)
+            except ssl.SSLError as error:
+                raise _lost(f"TLS: {_reason(error)}.") from error
         return self._outgoing.read()
 
     def data_to_send(self) -> bytes:
@@ -129,7 +133,7 @@ class TLSWrapper:
             # Plaintext that came before the fault is lost with it: what it belongs to is, too.
             cut = isinstance(error, ssl.SSLEOFError)
             message = "It was cut without a TLS goodbye." if cut else f"TLS: {_reason(error)}."
-            raise ConnectionLost(f"The connection was lost. {message}", phase="tls") from error
+            raise _lost(message) from error
         return b"".join(parts)
 
     def _refusal(self, error: ssl.SSLError) -> GradioError:
@@ -146,6 +150,10 @@ class TLSWrapper:
         else:
             message = f"{host} and this machine do not agree on TLS: {_reason(error)}."
         return ConnectFailed(message, phase="tls")
+
+
+def _lost(message: str) -> ConnectionLost:
+    return ConnectionLost(f"The connection was lost. {message}", phase="tls")
 
 
 def _reason(error: ssl.SSLError) -> str:

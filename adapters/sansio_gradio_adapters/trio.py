@@ -127,7 +127,7 @@ class _World:
             stream = await trio.open_tcp_stream(
                 host, port, happy_eyeballs_delay=resolve.ATTEMPT_DELAY
             )
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever it is, it ends this connection and no client
             if self._dials.pop(conn, None) is not None:
                 self.machine.lost(conn, connect_failed(host, port, error))
             return
