@@ -16,6 +16,13 @@ from sansio_gradio.protocol.states import SESSION_MSGS, TRANSITIONS, Msg
 
 PAGE = build.PAGE.read_text("utf-8")
 PAGES = sorted(build.PAGE.parent.glob("*.md"))
+ROOT = build.PAGE.parent.parent
+SOURCES = sorted(
+    path
+    for folder in ("sansio_gradio", "adapters", "tests", "fuzz", "benchmarks", "examples")
+    for path in (ROOT / folder).rglob("*.py")
+    if path != Path(__file__)
+)
 
 
 def test_what_is_drawn_from_the_tables_is_current() -> None:
@@ -63,6 +70,19 @@ def test_links_within_the_pages_lead_somewhere(page: Path) -> None:
         assert there.exists(), target
         if anchor:
             assert anchor in anchors(there.read_text("utf-8")), target
+
+
+def test_documents_that_the_code_cites_can_be_opened() -> None:
+    sections = set(re.findall(r"^##+ (\d+(?:\.\d+)?) ", PAGE, re.MULTILINE))
+    cited = 0
+    for path in SOURCES:
+        text = re.sub(r"\s+#?\s*", " ", path.read_text("utf-8"))
+        named = set(re.findall(r"docs/protocol\.md, section (\d+(?:\.\d+)?)", text))
+        assert named <= sections, path
+        cited += len(named)
+        for document in re.findall(r"\b(?:docs/\w+|[A-Z]{3,})\.md\b", text):
+            assert (ROOT / document).exists(), f"{path} cites {document}"
+    assert cited > 5
 
 
 def anchors(text: str) -> set[str]:

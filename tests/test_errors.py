@@ -27,7 +27,7 @@ from sansio_gradio.errors import (
     ValidationError,
 )
 
-# Each error with all that a program may catch it as (DESIGN.md, Contract).
+# Each error with all that a program may catch it as.
 CAUGHT_AS: dict[type[GradioError], set[type[Exception]]] = {
     GradioError: set(),
     ProtocolError: set(),

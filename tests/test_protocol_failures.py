@@ -44,7 +44,8 @@ PLAIN = (5, 2)
 def recorded_failures() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for version, scenario in transcripts.recordings():
         for job in transcripts.load(version, scenario).expected["jobs"]:
-            # A poll's FAILED carries no output (PROTOCOL.md 3.9), and /call loses what was said.
+            # A poll's FAILED carries no output (docs/protocol.md, section 5.1), and /call loses
+            # the text of the error.
             if job["end"] == "failed" and job["protocol"] not in ("push", "call"):
                 yield version, scenario, job
 

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from sansio_gradio.protocol.states import SESSION_MSGS, TRANSITIONS, JobState, Msg, after
 
-# The diagram of PROTOCOL.md 3.8 as an expression over the kinds of messages, a letter each. What it
-# allows beyond the diagram is in the notes on the versions: send_data comes more than once and
-# between estimations (3.1), a cached function answers without starting (3.5).
+# The life of a job (docs/protocol.md, section 4.1) as an expression over the kinds of messages, a
+# letter each. Its three moves that surprise are allowed.
 LETTERS = {
     Msg.SEND_HASH: "h",
     Msg.SEND_DATA: "d",
@@ -99,7 +98,7 @@ def test_every_state_is_reached_and_all_but_the_last_are_left() -> None:
 
 
 def test_the_kinds_are_those_of_the_protocol() -> None:
-    # PROTOCOL.md 3.5b, and server_stopped of 3.3.
+    # docs/protocol.md, section 4.
     documented = """
         estimation process_starts progress log process_generating process_streaming
         process_completed heartbeat close_stream unexpected_error send_hash queue_full alive?

@@ -19,7 +19,7 @@ from sansio_gradio.protocol.messages import Message, parse_message
 from sansio_gradio.protocol.states import Msg
 from sansio_gradio.protocol.status import Status, StatusUpdate, progress_units, status_of
 
-# DESIGN.md, Contract.
+# Programs compare and store these: the order and the keys are fixed.
 IN_ORDER = [
     *("STARTING", "JOINING_QUEUE", "QUEUE_FULL", "IN_QUEUE", "SENDING_DATA", "PROCESSING"),
     *("PROGRESS", "ITERATING", "LOG", "FINISHED", "CANCELLED"),

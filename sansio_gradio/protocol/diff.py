@@ -1,4 +1,4 @@
-"""What changed since the last yield, as edits (``sse_v2`` and later; PROTOCOL.md 3.6).
+"""What changed since the last yield, as edits (``sse_v2`` and later; docs/protocol.md, section 6).
 
 Rule 1: on a list, ``delete`` takes the last item away and ``add`` puts one at the end, whatever the
 index says. Servers change the length of a list nowhere else, and they have numbered what is deleted

@@ -1,7 +1,7 @@
 """What a client says, for every protocol.
 
 Targets are relative to the app's base (its page, plus ``api_prefix``), bodies compact JSON.
-Routes: gradio routes.py of each version; PROTOCOL.md section 3.
+Routes: gradio routes.py of each version; docs/protocol.md, section 5.
 """
 
 from __future__ import annotations
