@@ -75,10 +75,10 @@ class TLSWrapper:
             ConnectFailed: in the handshake: no TLS there, a certificate that is not good.
             ConnectionLost: later: cut, or not decipherable.
         """
-        if data:
-            self._incoming.write(data)
-        else:
-            self._incoming.write_eof()
+        if not data:
+            self._end()
+            return b""
+        self._incoming.write(data)
         if not self.established:
             self._shake_hands()
         return self._read() if self.established else b""
@@ -110,6 +110,19 @@ class TLSWrapper:
             self._tls.unwrap()
         return self._outgoing.read()
 
+    def _end(self) -> None:
+        # What was read so far tells a goodbye from a cut. OpenSSL does not tell: where Python sets
+        # OP_IGNORE_UNEXPECTED_EOF (3.11.2 does) the one looks like the other.
+        self._incoming.write_eof()
+        if not self.established:
+            raise ConnectFailed(self._ended_early, phase="tls")
+        if not self.peer_closed:
+            raise _lost("It was cut without a TLS goodbye.")
+
+    @property
+    def _ended_early(self) -> str:
+        return f"{self.server_name} ended the connection in the TLS handshake."
+
     def _shake_hands(self) -> None:
         try:
             self._tls.do_handshake()
@@ -131,9 +144,7 @@ class TLSWrapper:
             self.peer_closed = True  # the same, after a goodbye of our own
         except ssl.SSLError as error:
             # Plaintext that came before the fault is lost with it: what it belongs to is, too.
-            cut = isinstance(error, ssl.SSLEOFError)
-            message = "It was cut without a TLS goodbye." if cut else f"TLS: {_reason(error)}."
-            raise _lost(message) from error
+            raise _lost(f"TLS: {_reason(error)}.") from error
         return b"".join(parts)
 
     def _refusal(self, error: ssl.SSLError) -> GradioError:
@@ -143,8 +154,8 @@ class TLSWrapper:
                 message = f"The certificate that the server shows is not for {host}."
             else:
                 message = f"The certificate of {host} is not trusted: {error.verify_message}."
-        elif isinstance(error, ssl.SSLEOFError):
-            message = f"{host} ended the connection in the TLS handshake."
+        elif isinstance(error, ssl.SSLZeroReturnError):
+            message = self._ended_early
         elif error.reason in _NOT_TLS:
             message = f"{host} does not speak TLS on this port: is it http:// rather than https://?"
         else:
