@@ -154,6 +154,15 @@ def test_edits_are_made_whole_in_messages() -> None:
     assert as_sent == generating([[["append", [], "b"]]])  # observers have it, too
 
 
+def test_what_is_made_whole_keeps_the_order_in_which_it_was_sent() -> None:
+    queue = MessageQueue(LIMIT)
+    queue.add({"msg": "process_generating", "output": {"data": ["a"], "is_generating": True}})
+    queue.add_change(whole("a"))
+    message = queue.take()
+    assert isinstance(message, dict)
+    assert list(message.get("output") or ()) == ["data", "is_generating"]
+
+
 def test_a_message_is_held_until_it_is_clear_what_it_yields() -> None:
     queue = MessageQueue(LIMIT)
     queue.add({"msg": "estimation", "rank": 0})

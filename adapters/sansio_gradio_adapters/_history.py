@@ -202,9 +202,10 @@ class MessageQueue:
         values = item.yields.values()
         if message.get("msg") in _YIELDS:
             output = whole["output"] = {**(message.get("output") or {})}
-            output.pop("data", None)  # of edits that cannot be read there is no value
             if item.has_yielded and values is not None:
-                output["data"] = list(values)
+                output["data"] = list(values)  # in the place that it had
+            else:
+                output.pop("data", None)  # of edits that cannot be read there is no value
         if (units := progress_units(message)) is not None:
             whole["progress_data"] = units
         return whole
