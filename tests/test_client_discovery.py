@@ -612,6 +612,77 @@ def test_a_render_costs_the_same_in_an_app_of_any_size() -> None:
     assert steps_to_render(1000) < 2 * steps_to_render(0)
 
 
+def steps_of_the_last_render(count: int, *, components: int = 10, ids: int = 1) -> int:
+    """Calls made on the way of the last of so many renders with a function of so many inputs."""
+    base = config()
+    base["components"] += [{"id": 100 + n, "type": "box", "props": {}} for n in range(components)]
+    talk = Talk(AppInfo.from_config(base))
+    talk.conversation.submit("x", fn_index=ECHO)
+    talk.answer(talk.request("/queue/join"), {"event_id": "e"})
+    stream = talk.request("/queue/data")
+    talk.open(stream)
+    talk.send(stream, {"msg": "process_starts", "event_id": "e"})
+    steps: list[str] = []
+    places = range(5000, 5000 + count)
+    for place in places:
+        function = {"id": place, "inputs": [100] * ids, "outputs": [7777]}
+        output = {"data": ["x"], "render_config": {"dependencies": [function], "render_id": place}}
+        # In another order than servers have it, so that no yield is left unread.
+        said = compact({"event_id": "e", "msg": "process_generating", "output": output})
+        steps.clear()
+        sys.setprofile(lambda frame, kind, _: steps.append(kind))
+        try:
+            talk.send(stream, said)
+        finally:
+            sys.setprofile(None)
+    assert talk.conversation.app is not None
+    assert [part.id for part in talk.conversation.app.endpoints[places[-1]].inputs] == [100] * ids
+    return len(steps)
+
+
+def test_a_render_costs_the_same_however_much_was_rendered_before() -> None:
+    assert steps_of_the_last_render(90) < 1.1 * steps_of_the_last_render(2)
+    assert steps_of_the_last_render(150) < 1.5 * steps_of_the_last_render(2)  # one has to go
+    assert steps_of_the_last_render(90) == steps_of_the_last_render(90, components=1000)
+
+
+def test_an_id_that_a_render_repeats_is_looked_up_once() -> None:
+    few = steps_of_the_last_render(90, ids=10)
+    assert steps_of_the_last_render(90, ids=1000) < 1.1 * few
+
+
+def test_of_one_id_rendered_in_two_places_the_newest_counts_and_then_the_other() -> None:
+    def box(place: int, kind: str) -> dict[str, Any]:
+        return {"components": [{"id": 50, "type": kind, "props": {}}], "render_id": place}
+
+    def function(name: str) -> dict[str, Any]:
+        made = {"id": 60, "inputs": [50], "outputs": [50], "api_name": name}
+        return {"dependencies": [made], "render_id": name}
+
+    def kind_of(name: str) -> str:
+        assert talk.conversation.app is not None
+        return talk.conversation.app.endpoint(name).inputs[0].type
+
+    talk = Talk(app())
+    for turn, rendered in enumerate((box(0, "textbox"), box(1, "slider"), function("a"))):
+        rendering(talk, rendered, f"e{turn}")
+    assert kind_of("/a") == "slider"
+    for turn, rendered in enumerate(({"components": [], "render_id": 1}, function("b"))):
+        rendering(talk, rendered, f"f{turn}")
+    assert kind_of("/b") == "textbox"
+
+
+def test_an_app_that_was_told_of_stays_as_it_was_told() -> None:
+    talk = Talk(app())
+    rendering(talk, render(0, "a", first=50), "e1")
+    told = talk.of(Connected)[-1].app
+    rendering(talk, render(0, "b", first=50), "e2")
+    assert told.endpoint("/a").api_name == "/a"
+    assert "/b" not in {endpoint.api_name for endpoint in told.endpoints.values()}
+    assert 50 in told.components
+    assert len(told.components) == len(talk.of(Connected)[0].app.components) + 1
+
+
 def test_a_server_that_renders_without_end_fills_no_memory() -> None:
     talk = Talk(app())
     before = names(talk)

@@ -386,29 +386,30 @@ BASE = AppInfo.from_config({"version": "6.31.0", "components": [], "dependencies
 def test_renders_add_to_an_app_and_change_none() -> None:
     part: Any = {"id": 5, "type": "textbox", "props": {}}
     function: Any = {"id": 9, "inputs": [5], "outputs": [5], "api_name": "box"}
-    first = BASE.with_renders([BASE.read_render({"components": [part]})])
+    first = BASE.with_renders([BASE.read_render({"components": [part]}, {})])
     renders: list[Any] = [{"components": [part]}, {"dependencies": [function]}, {}, None]
-    rendered = BASE.with_renders(map(first.read_render, renders))
+    rendered = BASE.with_renders(first.read_render(render, {}) for render in renders)
     assert rendered.endpoint("/box").fn_index == 9
     assert rendered.endpoint("/box").inputs == (rendered.components[5],)
     assert BASE.endpoints == {}
     info: Any = {"named_endpoints": {}, "unnamed_endpoints": {}}
-    assert BASE.with_info(info).with_renders([BASE.read_render(function)]).has_info
+    assert BASE.with_info(info).with_renders([BASE.read_render(function, {})]).has_info
 
 
 @given(st.lists(st.dictionaries(st.sampled_from(["components", "dependencies"]), junk)))
 def test_any_render_is_read_or_is_the_servers_fault(renders: Any) -> None:
     with contextlib.suppress(RemoteProtocolError):
-        assert BASE.with_renders(map(BASE.read_render, renders)).version == BASE.version
+        parts = [BASE.read_render(render, {}) for render in renders]
+        assert BASE.with_renders(parts).version == BASE.version
 
 
 def test_of_one_number_the_newest_render_counts() -> None:
     def render(name: str) -> Any:
         return {"dependencies": [{"id": 3, "inputs": [], "outputs": [], "api_name": name}]}
 
-    app = BASE.with_renders(map(BASE.read_render, [render("old"), render("new")]))
+    app = BASE.with_renders(BASE.read_render(render(name), {}) for name in ("old", "new"))
     assert [endpoint.api_name for endpoint in app.endpoints.values()] == ["/new"]
-    app = app.with_renders([app.read_render(render("newer"))])
+    app = app.with_renders([app.read_render(render("newer"), app.components)])
     assert app.endpoint("/newer").fn_index == 3
 
 
@@ -416,7 +417,7 @@ def test_of_one_number_the_newest_render_counts() -> None:
 def test_a_rendered_function_of_which_little_is_said_is_as_the_app_s_others(queue: bool) -> None:
     config = sample_apps.config({"api_name": "a"}, {"api_name": "b"}, enable_queue=queue)
     rendered: Any = {"dependencies": [{"inputs": [], "outputs": []}]}
-    _, endpoints = AppInfo.from_config(config).read_render(rendered)
+    _, endpoints = AppInfo.from_config(config).read_render(rendered, {})
     assert [(number, endpoint.queue) for number, endpoint in endpoints.items()] == [(2, queue)]
 
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote_plus, urlencode
 import attrs
 
 from sansio_gradio.client.answer import Answer
+from sansio_gradio.client.renders import Renders
 from sansio_gradio.client.steps import (
     Ask,
     Begin,
@@ -27,7 +28,7 @@ from sansio_gradio.client.steps import (
 )
 from sansio_gradio.errors import AuthenticationError, GradioError, RemoteProtocolError
 from sansio_gradio.protocol import requests
-from sansio_gradio.protocol.app_info import AppInfo, Parts, config_in_page
+from sansio_gradio.protocol.app_info import AppInfo, config_in_page
 from sansio_gradio.protocol.failures import Login, is_page
 from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.fields import plain, said
@@ -42,7 +43,6 @@ _UNAUTHORIZED: Final = 401
 _NO_LOGIN: Final = frozenset({404, 405})
 _FOUND: Final = 302
 _NOT_FOUND: Final = 404
-_RENDERS: Final = 100  # functions whose components are known at a time
 _LONGEST: Final = 200  # of what the app says to a login
 _FORM: Final = (("content-type", "application/x-www-form-urlencoded"),)
 
@@ -60,7 +60,7 @@ class Discovery:
         self._auth = auth
         self._app: AppInfo | None = None  # without renders
         self._told: AppInfo | None = None  # with them
-        self._renders: dict[int | None, Parts] = {}  # of this session, by render_id
+        self._renders = Renders()  # of this session
         self._is_finding = False
         self._wants_all = False  # whether or not it has changed
         self._wants_info = False  # as soon as there is a config
@@ -127,29 +127,25 @@ class Discovery:
 
     def rendered(self, render: dict[str, JSON]) -> Way:
         """A function has made components and endpoints (in place of those it made before)."""
-        assert self._told is not None
+        assert self._app is not None
         try:
-            parts = self._told.read_render(render)
+            parts = self._app.read_render(render, self._renders)
         except RemoteProtocolError as error:
             yield Puzzle(f"a render that cannot be read: {error.message}")
             return
-        place = said(render, "render_id", int)
-        self._renders.pop(place, None)
-        self._renders[place] = parts
-        if len(self._renders) > _RENDERS:
-            del self._renders[next(iter(self._renders))]
+        self._renders.put(said(render, "render_id", int), parts)
         yield from self._tell()
 
     def forget_renders(self) -> Way:
         """What was rendered is gone with its session."""
-        if self._renders:
-            self._renders = {}
+        if self._renders.parts:
+            self._renders = Renders()
             yield from self._tell()
 
     def _know(self, app: AppInfo) -> Way:
         before, self._app = self._app, app
         if before is not None and not app.is_same_run(before):
-            self._renders = {}
+            self._renders = Renders()
         yield from self._tell()
         if before is not None and before.has_info:
             self._wants_info = True
@@ -157,7 +153,7 @@ class Discovery:
     def _tell(self) -> Way:
         app = self._app
         assert app is not None
-        self._told = app.with_renders(self._renders.values()) if self._renders else app
+        self._told = app.with_renders(parts) if (parts := self._renders.parts) else app
         yield Know(self._told, self._page)
 
     def _settle(self) -> Way:

@@ -7,7 +7,8 @@ names, types and defaults of parameters; servers before 3.26 do not have it.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import attrs
@@ -72,7 +73,7 @@ class AppInfo:
             raise RemoteProtocolError(
                 "This JSON has no components and dependencies: no Gradio app."
             )
-        components, endpoints = _read(config, {}, 0, said(config, "enable_queue", bool) or False)
+        components, endpoints = _read(config, (), 0, said(config, "enable_queue", bool) or False)
         version = (said(config, "version", str) or "").strip()
         return cls(
             version=version_numbers(version),
@@ -112,24 +113,30 @@ class AppInfo:
             endpoints[fn_index] = endpoint.with_info(told)
         return attrs.evolve(self, endpoints=endpoints, info=info)
 
-    def read_render(self, render: JSON) -> Parts:
+    def read_render(self, render: JSON, rendered: Mapping[int, Component]) -> Parts:
         """The components and endpoints that a ``gr.render`` function of the app has made.
 
-        *render* is the ``render_config`` of an output (4.31 and later).
+        *render* is the ``render_config`` of an output (4.31 and later), *rendered* what is there of
+        others.
 
         Raises:
             RemoteProtocolError: as ``from_config``.
         """
         queue = self.config.get("enable_queue") is True
-        return _read(render, self.components, len(self.config["dependencies"]), queue)
+        known = (rendered, self.components)
+        return _read(render, known, len(self.config["dependencies"]), queue)
 
     def with_renders(self, renders: Iterable[Parts]) -> AppInfo:
         """Return the app with what was rendered laid over it, the newest last.
 
-        Nothing is copied, since a server may render as often as it likes.
+        Nothing is copied before it is looked at, since a server may render as often as it likes.
         """
-        components, endpoints = zip((self.components, self.endpoints), *renders, strict=True)
-        return attrs.evolve(self, components=_laid(*components), endpoints=_laid(*endpoints))
+        known = tuple(renders)
+        return attrs.evolve(
+            self,
+            components=_Laid(lambda: _over(self.components, (there for there, _ in known))),
+            endpoints=_Laid(lambda: _over(self.endpoints, (there for _, there in known))),
+        )
 
     @property
     def has_info(self) -> bool:
@@ -252,11 +259,18 @@ class AppInfo:
         return [e for e in self.endpoints.values() if e.backend_fn and e.visibility in which]
 
 
-def _read(listed: JSON, known: Mapping[int, Component], place: int, enable_queue: bool) -> Parts:
-    """What is *listed* in a config or a render; its first function has this *place* in the app."""
+def _read(
+    listed: JSON, known: Sequence[Mapping[int, Component]], place: int, enable_queue: bool
+) -> Parts:
+    """What is *listed* in a config or a render; its first function has this *place* in the app.
+
+    *known*: what it may speak of beside its own components.
+    """
     parts = map(Component.read, said(listed, "components", list) or [])
     components = {component.id: component for component in parts}
-    there = _laid(known, components) if known else components
+    there: Mapping[int, Component] = components
+    if known:
+        there = ChainMap(components, *cast("Sequence[dict[int, Component]]", known))
     endpoints: dict[int, Endpoint] = {}
     for number, dependency in enumerate(said(listed, "dependencies", list) or [], place):
         endpoint = Endpoint.read(dependency, number, there, enable_queue=enable_queue)
@@ -264,9 +278,32 @@ def _read(listed: JSON, known: Mapping[int, Component], place: int, enable_queue
     return components, endpoints
 
 
-def _laid(*layers: Mapping[int, _T]) -> Mapping[int, _T]:
+class _Laid(Mapping[int, _T]):
+    """A mapping that is made as soon as somebody looks into it."""
+
+    def __init__(self, make: Callable[[], Mapping[int, _T]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> Mapping[int, _T]:
+        return self._make()
+
+    def __getitem__(self, number: int) -> _T:
+        return self._made[number]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+
+def _over(base: Mapping[int, _T], layers: Iterable[Mapping[int, _T]]) -> Mapping[int, _T]:
     """All as one, where the last that knows a number counts."""
-    return ChainMap(*cast("tuple[dict[int, _T], ...]", layers[::-1]))
+    found = dict(base)
+    for layer in layers:
+        found.update(layer)
+    return found
 
 
 def _place(name: str | None, fn_index: int | None) -> str:

@@ -243,15 +243,15 @@ def with_slash(api_name: str) -> str:
 def _components(
     ids: list[Any] | None, components: Mapping[int, Component]
 ) -> tuple[Component, ...] | None:
-    if ids is None or not all(type(number) is int for number in ids):
+    if ids is None or not {int}.issuperset(map(type, ids)):
         return None
     # One that the config does not list (of another page, of a render) is the caller's to give.
-    unlisted = {
-        number: Component(id=number, type="component", props={}, skip_api=False)
-        for number in ids
-        if number not in components
+    found = {
+        number: components.get(number)
+        or Component(id=number, type="component", props={}, skip_api=False)
+        for number in dict.fromkeys(ids)
     }
-    return tuple(components.get(number) or unlisted[number] for number in ids)
+    return tuple([found[number] for number in ids])
 
 
 def _visible(components: Sequence[Component]) -> list[Component]:
