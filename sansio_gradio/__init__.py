@@ -1,8 +1,9 @@
 """The protocols of Gradio apps, without I/O.
 
 Codecs (``SSEDecoder``, ``parse_message``, ``send_data_frame``, ``apply_diff``), the client role at
-two altitudes (``Conversation`` for who brings an HTTP library, ``Engine`` for who brings sockets),
-and what an app is (``AppInfo``). Clients that do the I/O are in ``sansio_gradio_adapters``.
+two altitudes (``Conversation`` if you bring an HTTP library, ``Engine`` if you bring sockets), and
+what an app is (``AppInfo``). Clients that do the I/O are in ``sansio_gradio_adapters``. How the
+code is built says docs/architecture.md.
 """
 
 from __future__ import annotations

@@ -72,6 +72,7 @@ def jobs_end() -> Iterator[None]:
 # tests; those that go over a network, start processes or break everything everywhere add none.
 UNMEASURED = (
     "test_adapters_",
+    "test_architecture_page",
     "test_demo",
     "test_dev",
     "test_documentation_examples",
