@@ -32,7 +32,8 @@ class Deadlines(Generic[Name]):
 
     def start_at(self, name: Name, when: float) -> None:
         """(Re)start the deadline *name*: at *when*, in monotonic seconds."""
-        self.stop(name)
+        if name in self._numbers:
+            self.stop(name)
         self._last += 1
         self._numbers[name] = self._last
         self._running[self._last] = name

@@ -20,7 +20,6 @@ from sansio_gradio.client.exchange import (
     Exchanges,
     Opened,
     Silent,
-    Streamed,
     Told,
 )
 from sansio_gradio.client.options import Options
@@ -75,23 +74,27 @@ class Heard:
         return number
 
     def response(self, id: int, status: int, headers: Any) -> None:
-        if (exchange := self.inner.running(id)) is not None:
+        if (exchange := self.inner.running.get(id)) is not None:
             self.tell(self.inner.response(exchange, status, headers))
 
     def data(self, id: int, chunk: bytes) -> None:
-        if (exchange := self.inner.running(id)) is not None:
+        exchange = self.inner.running.get(id)
+        if exchange is not None and exchange.is_open:
+            exchange.last_heard = self.timers.now
+            self.ears[exchange.given].told_of.append(chunk)
+        elif exchange is not None:
             self.tell(self.inner.data(exchange, chunk))
 
     def text(self, id: int, text: str) -> None:
-        if (exchange := self.inner.running(id)) is not None:
+        if (exchange := self.inner.running.get(id)) is not None:
             self.tell(self.inner.text(exchange, text))
 
     def ended(self, id: int) -> None:
-        if (exchange := self.inner.running(id)) is not None:
+        if (exchange := self.inner.running.get(id)) is not None:
             self.tell(self.inner.ended(exchange))
 
     def failed(self, id: int, error: Exception) -> None:
-        if (exchange := self.inner.running(id)) is not None:
+        if (exchange := self.inner.running.get(id)) is not None:
             self.tell(self.inner.failed(exchange, error))
 
     def fire(self) -> None:
@@ -110,7 +113,7 @@ class Heard:
                 ear.told_of.append("ended")
             case Silent():
                 self.silences[came.exchange.given].append(self.timers.now)
-            case Streamed(_, what) | Told(_, what) | Answered(_, what) | Broke(_, what):
+            case Told(_, what) | Answered(_, what) | Broke(_, what):
                 ear.told_of.append(what)
 
 

@@ -13,7 +13,7 @@ from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.messages import Message, output_data
 from sansio_gradio.protocol.outputs import Change, Outputs
 from sansio_gradio.protocol.protocols import Traits
-from sansio_gradio.protocol.states import MSGS, JobState, Msg, after
+from sansio_gradio.protocol.states import MSGS, TRANSITIONS, JobState, Msg
 from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.url import URL
 
@@ -76,7 +76,7 @@ class Attempt:
 
     def note_place(self, kind: Msg | None) -> None:
         """Note where the job is at the server, whatever became of it here."""
-        there = None if kind is None else after(self._there, kind)
+        there = None if kind is None else TRANSITIONS[self._there].get(kind)
         if there is not None:
             self._there = there
             self.is_waiting = there is JobState.QUEUED

@@ -43,7 +43,6 @@ from sansio_gradio.client.exchange import (
     Exchanges,
     Opened,
     Silent,
-    Streamed,
     Told,
 )
 from sansio_gradio.client.job import Job
@@ -430,22 +429,34 @@ class Conversation(Session):
     ) -> None:
         """The head of an answer; 101 means that a WebSocket is open."""
         self._timers.tell(now)
-        self._hear(self._exchanges.running(id), self._exchanges.response, status, tuple(headers))
+        self._hear(
+            self._exchanges.running.get(id), self._exchanges.response, status, tuple(headers)
+        )
 
     def data(self, id: int, chunk: bytes, now: float | None = None) -> None:
         """A piece of an answer's body."""
         self._timers.tell(now)
-        self._hear(self._exchanges.running(id), self._exchanges.data, chunk)
+        exchange = self._exchanges.running.get(id)
+        if exchange is None:
+            return
+        if exchange.listener is None or not exchange.is_open:
+            self._hear(exchange, self._exchanges.data, chunk)
+            return
+        exchange.last_heard = now = self._timers.now
+        try:
+            self._go(exchange.listener.received(chunk, now))
+        except Exception as error:  # see ``_fault``
+            self._end_by_fault(exchange, error)
 
     def text(self, id: int, text: str, now: float | None = None) -> None:
         """A text message on a WebSocket."""
         self._timers.tell(now)
-        self._hear(self._exchanges.running(id), self._exchanges.text, text)
+        self._hear(self._exchanges.running.get(id), self._exchanges.text, text)
 
     def ended(self, id: int, now: float | None = None) -> None:
         """The answer is complete; a WebSocket was closed with 1000."""
         self._timers.tell(now)
-        self._hear(self._exchanges.running(id), self._exchanges.ended)
+        self._hear(self._exchanges.running.get(id), self._exchanges.ended)
 
     def failed(
         self, id: int, error: BaseException, now: float | None = None, *, connected: bool = True
@@ -456,7 +467,7 @@ class Conversation(Session):
         and ``Retry`` may hand the job in again. A ``ConnectFailed`` says the same.
         """
         self._timers.tell(now)
-        exchange = self._exchanges.running(id)
+        exchange = self._exchanges.running.get(id)
         if exchange is None:
             return
         if isinstance(error, ConnectionError) or not isinstance(error, GradioError):
@@ -475,7 +486,7 @@ class Conversation(Session):
         What is raised within the verbs above ends so by itself; this is for what is raised around
         them. *id* None: no exchange is to blame.
         """
-        exchange = None if id is None else self._exchanges.running(id)
+        exchange = None if id is None else self._exchanges.running.get(id)
         self._end_by_fault(exchange, error)
 
     def doubt_app(self, now: float | None = None) -> None:
@@ -851,7 +862,7 @@ class Conversation(Session):
         """Whether a request is not sent after all, since the app may be another one by now."""
         if self._discovery.is_current:
             return False
-        exchange = self._exchanges.running(request)
+        exchange = self._exchanges.running.get(request)
         if exchange is None or exchange.hands_in is None or exchange.status or exchange.redirects:
             return False
         job = self._jobs.get(exchange.hands_in.job)
@@ -929,8 +940,7 @@ class Conversation(Session):
                 events = None
             if events is None:
                 assert message is not None
-                now = self._timers.wall_now
-                events, is_heeded = job.receive(message, step.text, now)
+                events, is_heeded = job.receive(message, step.text, self._timers.wall_now)
         except GradioError:
             raise  # of the channel, which is to read no more
         except Exception as error:  # what hits one job is no affair of those beside it
@@ -1048,8 +1058,8 @@ class Conversation(Session):
         assert attempt is not None
         attempt.is_over = True
         self._exchanges.abort(attempt.asked)
-        self._timers.stop(_GoesOn(job.id))
-        self._sleeping.pop(job.id, None)
+        if self._sleeping.pop(job.id, None) is not None:
+            self._timers.stop(_GoesOn(job.id))
         channel = self._channels.pop(attempt, None)
         if channel is not None:
             self._go(channel.forget(attempt))
@@ -1057,8 +1067,11 @@ class Conversation(Session):
     def _leave(self, job: Job) -> None:
         """Be done with a job whose last event was made, here and on the server."""
         del self._jobs[job.id]
-        for name in (_JobIsLate(job.id), _StopIsLate(job.id), _TriesAgain(job.id)):
-            self._timers.stop(name)
+        self._timers.stop(_JobIsLate(job.id))
+        if job.given_up:
+            self._timers.stop(_StopIsLate(job.id))
+        if job.attempts:
+            self._timers.stop(_TriesAgain(job.id))
         self._held.pop(job.id, None)
         self._line.leave(job)
         if job.attempt is not None:
@@ -1089,8 +1102,6 @@ class Conversation(Session):
 def _heard_by(listener: Listener, came: Came, now: float) -> Way:
     """The way of the part that reads a stream or a WebSocket."""
     match came:
-        case Streamed(_, data):
-            return listener.received(data, now)
         case Told(_, text):
             return listener.told(text)
         case Opened():

@@ -428,11 +428,12 @@ class Engine:
 
     def _work(self) -> None:
         """Carry out what the conversations ask, and what the pool plans for it."""
-        self._carry_out_touched()
+        if self._touched:
+            self._carry_out_touched()
         if not self._sessions:
             for unused in list(self._connections.values()):
                 self._broken(unused, None)
-        if not self._pool.has_changed:
+        if not self._pool.changed:
             return
         for step in self._pool.plan(self._timers.now):
             match step:
@@ -448,18 +449,15 @@ class Engine:
         while self._touched:
             # In the order in which they were touched: no session overtakes another one.
             conversation = self._touched.pop(next(iter(self._touched)))
-            self._carry_out_all(conversation)
+            while (command := conversation.next_command()) is not None:
+                try:
+                    self._carry_out(conversation, command)
+                except Exception as fault:  # it ends this transfer, and nothing beside it
+                    self._transfers.pop((conversation.id, command.id), None)
+                    conversation.fault(command.id, fault)
             # To be woken too early does no harm, and spares a timer for each step.
             if (due := conversation.next_deadline()) is not None:
                 self._timers.start_by(conversation, due)
-
-    def _carry_out_all(self, conversation: Conversation) -> None:
-        while (command := conversation.next_command()) is not None:
-            try:
-                self._carry_out(conversation, command)
-            except Exception as fault:  # it ends this transfer, and nothing beside it
-                self._transfers.pop((conversation.id, command.id), None)
-                conversation.fault(command.id, fault)
 
     def _carry_out(self, conversation: Conversation, command: ConversationCommand) -> None:
         key = conversation.id, command.id

@@ -80,13 +80,6 @@ class Opened(NamedTuple):
     exchange: Exchange
 
 
-class Streamed(NamedTuple):
-    """A piece of a stream."""
-
-    exchange: Exchange
-    data: bytes
-
-
 class Told(NamedTuple):
     """A message of a WebSocket."""
 
@@ -120,7 +113,7 @@ class Silent(NamedTuple):
     exchange: Exchange
 
 
-Came: TypeAlias = Opened | Streamed | Told | Ended | Answered | Broke | Silent
+Came: TypeAlias = Opened | Told | Ended | Answered | Broke | Silent
 
 
 class Exchanges:
@@ -130,12 +123,14 @@ class Exchanges:
         self.commands: deque[ConversationCommand] = deque()
         self.cookies = CookieJar()
         self.headers = headers
+        self._header_cookies = _cookies(headers)
         self.login = Login.NOT_GIVEN
         """Found out while the app is discovered."""
         self._own_cookies: list[tuple[str, str]] = []
         self._timers = timers
         self._options = options
-        self._running: dict[int, Exchange] = {}
+        self.running: dict[int, Exchange] = {}
+        """By the number of which the surroundings speak."""
         self._redirected: dict[int, int] = {}  # the number given -> the present one
         self._last_id = 0
 
@@ -150,7 +145,7 @@ class Exchanges:
 
     def find(self, given: int | None) -> Exchange | None:
         """The exchange that its asker knows by this number, if it is under way."""
-        return None if given is None else self._running.get(self._redirected.get(given, given))
+        return None if given is None else self.running.get(self._redirected.get(given, given))
 
     def send_text(self, given: int, text: str) -> None:
         """Send a text on a WebSocket; one that is gone takes none."""
@@ -185,7 +180,7 @@ class Exchanges:
 
     def abort_all(self) -> None:
         """Drop every exchange."""
-        for exchange in list(self._running.values()):
+        for exchange in list(self.running.values()):
             self.abort(exchange.given)
 
     def give_cookies(self, url: URL, cookies: list[tuple[str, str]]) -> None:
@@ -200,13 +195,9 @@ class Exchanges:
 
     # What the surroundings tell. An exchange that was aborted is told of no more.
 
-    def running(self, id: int) -> Exchange | None:
-        """The exchange of which the surroundings speak by this number."""
-        return self._running.get(id)
-
     def response(self, exchange: Exchange, status: int, headers: Headers) -> Came | None:
         exchange.status = status
-        exchange.headers = tuple((name.lower(), value) for name, value in headers)
+        exchange.headers = tuple([(name.lower(), value) for name, value in headers])
         set_cookies = [value for name, value in exchange.headers if name == "set-cookie"]
         if set_cookies:
             self.cookies.receive(exchange.url, set_cookies, self._timers.wall_now)
@@ -224,9 +215,7 @@ class Exchanges:
         return None
 
     def data(self, exchange: Exchange, chunk: bytes) -> Came | None:
-        if exchange.is_open:
-            exchange.last_heard = self._timers.now
-            return Streamed(exchange, chunk)
+        """A piece of an answer; those of a stream are the listener's."""
         exchange.parts.append(chunk)
         exchange.size += len(chunk)
         limit = self._options.limits.answer
@@ -290,11 +279,11 @@ class Exchanges:
         self._last_id += 1
         exchange.id = id = self._last_id
         exchange.given = exchange.given or id
-        self._running[id] = exchange
+        self.running[id] = exchange
         request = exchange.request
         headers = overlaid(self.headers, request.headers)
-        own = _cookies(self.headers), _cookies(request.headers)
-        cookie = self.cookies.header(exchange.url, self._timers.wall_now, *own)
+        own, over = self._header_cookies, _cookies(request.headers)
+        cookie = self.cookies.header(exchange.url, self._timers.wall_now, own, over)
         if cookie is not None:
             headers = overlaid(headers, (("cookie", cookie),))
         if exchange.websocket:
@@ -324,7 +313,7 @@ class Exchanges:
         exchange.url = new
         if new.origin != old.origin:
             self.give_cookies(new, self._own_cookies)
-        del self._running[exchange.id]
+        del self.running[exchange.id]
         exchange.parts.clear()
         exchange.size = 0
         self._send(exchange)
@@ -353,7 +342,7 @@ class Exchanges:
 
     def _drop(self, exchange: Exchange) -> None:
         exchange.is_over = True
-        self._running.pop(exchange.id, None)
+        self.running.pop(exchange.id, None)
         self._redirected.pop(exchange.given, None)
         self._timers.stop(exchange)
 

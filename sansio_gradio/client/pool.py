@@ -96,12 +96,8 @@ class Pool:
             Expect.CALL: limits.calls,
         }
         self._hosts: dict[Origin, _Host] = {}
-        self._changed: dict[Origin, _Host] = {}
-
-    @property
-    def has_changed(self) -> bool:
-        """Whether there is something to plan."""
-        return bool(self._changed)
+        self.changed: dict[Origin, _Host] = {}
+        """The hosts for which there is something to plan."""
 
     def want(self, transfer: Transfer, *, first: bool = False) -> None:
         """An transfer waits for a connection; *first*: before the others."""
@@ -144,8 +140,8 @@ class Pool:
     def plan(self, now: float) -> list[Plan]:
         """What to do after all that was told since the last time."""
         plans: list[Plan] = []
-        while self._changed:
-            _, host = self._changed.popitem()
+        while self.changed:
+            _, host = self.changed.popitem()
             lanes = [lane for lane in host.lanes.values() if lane.waiting]
             for lane in lanes:
                 while host.idle and (transfer := lane.next) is not None:
@@ -168,7 +164,7 @@ class Pool:
         if host is None:
             lanes = {expect: _Lane(limit) for expect, limit in self._limits.items()}
             host = self._hosts[origin] = _Host(lanes)
-        self._changed[origin] = host
+        self.changed[origin] = host
         return host
 
 

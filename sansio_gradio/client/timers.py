@@ -49,14 +49,18 @@ class Timers(Generic[Name]):
 
     def start(self, name: Name, seconds: float | None) -> None:
         """(Re)start the timer *name*; None or infinity stops it."""
-        self.stop(name)
-        if seconds is not None and seconds != math.inf:
+        if seconds is None or seconds == math.inf:
+            self.stop(name)
+        else:
+            self._absolute.pop(name, None)
+            self._deadlines.stop(name)
             self._unanchored[name] = seconds
 
     def start_by(self, name: Name, when: float) -> None:
         """Have the timer *name* pass at *when* (monotonic seconds), if it would not sooner."""
         if when < self._absolute.get(name, math.inf):
-            self._start_at(name, when)
+            self._unanchored.pop(name, None)
+            self._deadlines.start_at(name, when)
             self._absolute[name] = when
 
     def stop(self, name: Name) -> None:
@@ -86,8 +90,9 @@ class Timers(Generic[Name]):
         self.now = self._deadlines.now = now
         self._stale = False
         if self._unanchored:
-            for name, seconds in list(self._unanchored.items()):
-                self._start_at(name, self.now + seconds)
+            for name, seconds in self._unanchored.items():
+                self._deadlines.start_at(name, now + seconds)
+            self._unanchored.clear()
 
     def next_deadline(self) -> float | None:
         """When ``next_due`` has the next name; it may have passed already. None: never."""
@@ -101,7 +106,3 @@ class Timers(Generic[Name]):
         if name is not None:
             self._absolute.pop(name, None)
         return name
-
-    def _start_at(self, name: Name, when: float) -> None:
-        self.stop(name)
-        self._deadlines.start_at(name, when)

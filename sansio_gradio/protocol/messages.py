@@ -13,7 +13,6 @@ from typing import Any, Final, TypeAlias, TypedDict, cast
 
 from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.limits import Limits
-from sansio_gradio.protocol.fields import said
 from sansio_gradio.wire.json import JSON, loads
 
 OnAnomaly: TypeAlias = Callable[[str], None]
@@ -115,4 +114,6 @@ def message_of(
 
 def output_data(message: Any) -> list[Any] | None:
     """The ``data`` of a message's output: one item per output component, None if there is none."""
-    return said(said(message, "output", dict), "data", list)
+    output = message.get("output") if isinstance(message, dict) else None
+    data: Any = output.get("data") if isinstance(output, dict) else None
+    return data if isinstance(data, list) else None

@@ -17,7 +17,7 @@ a server deletes, which it does by one of 1970.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import inf
 
 from sansio_gradio.errors import LocalProtocolError
@@ -73,7 +73,7 @@ class CookieJar:
                 self._keep(url, path, name, value, expires)
 
     def header(
-        self, url: URL, now: float, own: Iterable[str] = (), over: Iterable[str] = ()
+        self, url: URL, now: float, own: Sequence[str] = (), over: Sequence[str] = ()
     ) -> str | None:
         """The value of the Cookie field of a request to *url*; None: there is none to send.
 
@@ -81,6 +81,8 @@ class CookieJar:
         part of it: *own* of all requests, *over* of this one. Where a name is in several, *over*
         wins over what is in the jar, and that over *own*.
         """
+        if not (self._cookies or own or over):
+            return None
         fitting = [
             (path, (name, f"{name}={value}"))
             for (origin, path, name), (value, expires) in self._cookies.items()

@@ -74,13 +74,16 @@ def checked(fields: Fields) -> Headers:
 
 def overlaid(below: Headers, above: Headers) -> Headers:
     """Both, where a name of *above* replaces the same name of *below*."""
-    names = {name for name, _ in above}
-    return (*(pair for pair in below if pair[0] not in names), *above)
+    names = dict(above)
+    return (*[pair for pair in below if pair[0] not in names], *above)
 
 
 def header(headers: Headers, name: str) -> str | None:
     """The first value of the header *name* (in lower case), or None."""
-    return next((value for key, value in headers if key == name), None)
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
 
 
 def date(text: str) -> float | None:

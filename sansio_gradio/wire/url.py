@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Any, TypeAlias
 from urllib.parse import quote, urljoin
@@ -41,17 +42,14 @@ _SAFE = "!$&'()*+,;=:@/?%"
 _PREFIX = re.compile(r"/?(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?:/|\Z))*")
 _SPACE = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
 
+_PARSED = 64  # addresses that are read once only: a client asks few, and often
+
 _SOUND: dict[str, Callable[[Any], object]] = {
     "scheme": DEFAULT_PORTS.__contains__,
     "host": _HOST.fullmatch,
     "port": range(1, 65536).__contains__,
     "target": _TARGET.fullmatch,
 }
-
-
-def _check(_url: URL, field: attrs.Attribute[Any], value: Any) -> None:
-    if not _SOUND[field.name](value):
-        raise LocalProtocolError(f"This is not the {field.name} of a URL that can be asked.")
 
 
 Origin: TypeAlias = tuple[str, str, int]
@@ -67,12 +65,18 @@ class URL:
     query, percent-encoded; a fragment is never kept.
     """
 
-    scheme: str = attrs.field(validator=_check)
-    host: str = attrs.field(validator=_check)
-    port: int = attrs.field(validator=_check)
-    target: str = attrs.field(default="/", validator=_check)
+    scheme: str
+    host: str
+    port: int
+    target: str = "/"
+
+    def __attrs_post_init__(self) -> None:
+        for name, is_sound in _SOUND.items():
+            if not is_sound(getattr(self, name)):
+                raise LocalProtocolError(f"This is not the {name} of a URL that can be asked.")
 
     @classmethod
+    @lru_cache(maxsize=_PARSED)
     def parse(cls, text: str) -> URL:
         """Read an absolute URL.
 

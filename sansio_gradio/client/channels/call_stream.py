@@ -120,7 +120,8 @@ class CallStream(Listener):
                     if message.get("msg") == Msg.UNEXPECTED_ERROR:
                         yield Doubt()
                     yield Deliver(attempt, message)
-            self._decoder.receive_data(b"")  # what is wrong behind the last event is said now
+            if self._decoder.error is not None:  # behind the last event
+                raise self._decoder.error
         except RemoteProtocolError as error:
             yield Fail(attempt, error.located(phase="stream"))
 

@@ -128,7 +128,8 @@ class JobStream(_JobConnection):
                 yield from self.told(event.data)
                 if self._attempt.is_over:
                     return
-            self._decoder.receive_data(b"")  # what is wrong behind the last event is said now
+            if self._decoder.error is not None:  # behind the last event
+                raise self._decoder.error
         except RemoteProtocolError as error:
             yield Fail(self._attempt, error.located(phase="stream"))
 

@@ -279,6 +279,8 @@ class SessionStream(Listener):
         """Whether a job that is joined now might be stopped, or wait behind one that is to be."""
         if fn_index in self._stopping:
             return True
+        if not self._lately_given_up:
+            return False
         jobs = (self._jobs.get(name) or self._left.get(name) for name in self._lately_given_up)
         return not self._has_wanted(fn_index) and any(
             attempt is not None and attempt.endpoint.fn_index == fn_index for attempt in jobs
