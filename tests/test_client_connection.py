@@ -178,7 +178,7 @@ def test_what_comes_is_returned() -> None:
     reusable.append(out.is_reusable)
     assert out.receive(ANSWER) == ANSWERED
     assert [*reusable, out.is_reusable] == [True, False, True]
-    assert out.error is None
+    assert out.wire.error is None
 
 
 def test_one_connection_carries_one_request_after_the_other() -> None:
@@ -204,7 +204,7 @@ def test_what_a_peer_does_wrong_is_known() -> None:
     out.begin(transfer)
     with suppress(RemoteProtocolError):
         out.receive(b"SSH-2.0-OpenSSH\r\n\r\n")
-    assert isinstance(out.error, RemoteProtocolError)
+    assert isinstance(out.wire.error, RemoteProtocolError)
     assert not out.is_reusable
     with pytest.raises(RemoteProtocolError):
         out.receive(b"more")
@@ -215,7 +215,7 @@ def test_a_head_has_a_limit() -> None:
     out.begin(transfer)
     with suppress(RemoteProtocolError):
         out.receive(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 200)
-    assert out.error is not None
+    assert out.wire.error is not None
 
 
 def test_half_a_request_is_no_goodbye() -> None:

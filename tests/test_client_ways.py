@@ -9,7 +9,6 @@ import pytest
 from conversation_driver import ECHO, Talk, app, config
 
 from sansio_gradio.client.answer import Answer
-from sansio_gradio.client.channels.reading import read
 from sansio_gradio.client.commands import SendRequest
 from sansio_gradio.client.options import Options
 from sansio_gradio.client.steps import Ask, LoseSession, Puzzle, Way
@@ -35,26 +34,26 @@ def options(**told: Any) -> Options:
 
 def test_a_message_is_read_within_the_limits() -> None:
     known = options(limits=Limits(message=100, json_depth=5))
-    assert read('{"msg":"log","log":"x"}', known) == ({"msg": "log", "log": "x"}, [])
+    assert known.read_message('{"msg":"log","log":"x"}') == ({"msg": "log", "log": "x"}, [])
     for text in ("[]", "nonsense", '{"x":"' + "y" * 100 + '"}', '{"x":' + "[" * 6 + "]" * 6 + "}"):
         with pytest.raises(RemoteProtocolError):
-            read(text, known)
+            known.read_message(text)
 
 
 def test_what_is_wrong_with_a_message_is_told() -> None:
-    message, (problem,) = read('{"msg":"estimation","rank":"x"}', options())
+    message, (problem,) = options().read_message('{"msg":"estimation","rank":"x"}')
     assert message == {"msg": "estimation"}
     assert "'rank'" in problem
 
 
 def test_if_strict_it_is_an_error() -> None:
     with pytest.raises(RemoteProtocolError):
-        read('{"msg":7}', options(strict=True))
+        options(strict=True).read_message('{"msg":7}')
 
 
 def test_another_parser_may_be_used() -> None:
     known = options(json_loads=lambda text: {"msg": "log", "log": text})
-    assert read("anything", known) == ({"msg": "log", "log": "anything"}, [])
+    assert known.read_message("anything") == ({"msg": "log", "log": "anything"}, [])
 
 
 def asked(talk: Talk) -> list[Any]:

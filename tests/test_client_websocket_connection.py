@@ -158,7 +158,7 @@ def test_a_message_beyond_the_limit_is_the_server_s_mistake_and_it_is_told() -> 
     peers.open()
     with pytest.raises(RemoteProtocolError, match="too large"):
         peers.say(ws.TextMessage("x" * 11))
-    assert isinstance(peers.connection.error, RemoteProtocolError)
+    assert isinstance(peers.connection.wire.error, RemoteProtocolError)
     (close,) = peers.serve()
     assert isinstance(close, ws.CloseConnection)
     assert close.code == 1009

@@ -17,6 +17,7 @@ from sansio_gradio.wire.http import (
     HTTPConnection,
     ResponseStarted,
     Role,
+    WireConnection,
 )
 from sansio_gradio.wire.outbox import Outbox
 from sansio_gradio.wire.url import URL, Origin
@@ -110,17 +111,14 @@ class Connection(ABC):
     has_begun: bool = False
     is_read: bool = True
     idle_since: float = 0.0  # monotonic seconds
+    wire: WireConnection = attrs.field(kw_only=True)
+    """The protocol on it; ``wire.error`` is what the peer did wrong."""
     _out: Outbox = attrs.field(factory=Outbox, init=False)
 
     @property
     @abstractmethod
     def is_reusable(self) -> bool:
         """Whether it can carry another transfer now."""
-
-    @property
-    @abstractmethod
-    def error(self) -> RemoteProtocolError | None:
-        """What the peer did wrong."""
 
     @abstractmethod
     def begin(self, transfer: Transfer) -> None:
@@ -199,10 +197,6 @@ class RequestConnection(Connection):
     def is_reusable(self) -> bool:
         return self.wire.is_reusable and not self._is_left
 
-    @property
-    def error(self) -> RemoteProtocolError | None:
-        return self.wire.error
-
     def begin(self, transfer: Transfer) -> None:
         command, url = transfer.command, transfer.url
         assert isinstance(command, SendRequest)
@@ -219,11 +213,13 @@ class RequestConnection(Connection):
                 raise RemoteProtocolError("The server spoke without having been asked.")
             self.transfer.answered = True
         events = self.wire.receive_data(data)
-        if self.has_rested and _is_goodbye(events) and self.transfer is not None:
-            self.transfer.answered = False
-            self._is_left = True
-            raise RemoteProtocolError("The server had waited for too long for a request.")
         if events and type(events[0]) is ResponseStarted:
+            if events[0].status == _IDLE and self.has_rested and self.transfer is not None:
+                # Some servers say so before they close an idle connection (RFC 9110 15.5.9). It
+                # was on its way before the request came, and is no answer to it.
+                self.transfer.answered = False
+                self._is_left = True
+                raise RemoteProtocolError("The server had waited for too long for a request.")
             # A server may hang up behind "Internal Server Error" without a word (Gradio 6.31.0),
             # and the next POST would meet its end.
             self._is_left = events[0].status == _CRASHED
@@ -231,9 +227,3 @@ class RequestConnection(Connection):
 
     def end(self) -> None:
         self.discard()  # half a request is of no use
-
-
-def _is_goodbye(events: list[Event]) -> bool:
-    """Whether this is what some servers say before they close an idle connection (RFC 9110
-    15.5.9). It was on its way before the request came, and is no answer to it."""
-    return bool(events) and isinstance(events[0], ResponseStarted) and events[0].status == _IDLE

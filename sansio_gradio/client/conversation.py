@@ -25,7 +25,6 @@ from sansio_gradio.client.answer import Answer
 from sansio_gradio.client.attempt import Attempt
 from sansio_gradio.client.call import Call
 from sansio_gradio.client.channels import PlainCall, SessionStream
-from sansio_gradio.client.channels.reading import read
 from sansio_gradio.client.commands import (
     ConversationCommand,
     Expect,
@@ -77,6 +76,7 @@ from sansio_gradio.given import is_a, one_of, text
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.features import Feature, has
+from sansio_gradio.protocol.messages import read_message
 from sansio_gradio.protocol.protocols import PROTOCOLS, Handover, Traits, detect, spoken
 from sansio_gradio.wire.headers import Fields, Headers, checked, overlaid, pairs
 from sansio_gradio.wire.url import URL, Origin, api_base, app_base
@@ -405,6 +405,11 @@ class Conversation(Session):
             job.growth_taken()
         self._is_over = type(event) is SessionClosed  # nothing comes behind that
         return event
+
+    @property
+    def has_new_deadline(self) -> bool:
+        """Whether ``next_deadline`` may give another time than it did before."""
+        return self._timers.has_changed
 
     def next_deadline(self) -> float | None:
         """When ``handle_timer`` is due, in monotonic seconds; it may have passed already."""
@@ -933,7 +938,9 @@ class Conversation(Session):
                 assert step.text is not None
                 events = None if job.is_over else job.keep(step.text)
                 if events is None:
-                    message, problems = read(step.text, self._options)
+                    message, problems = read_message(
+                        step.text, self._options.loads_message, strict=self._options.strict
+                    )
                     for problem in problems:
                         self._puzzled(steps.Puzzle(problem, job.id))
             else:

@@ -259,14 +259,15 @@ class Engine:
                 if self._touched:  # what was said to the one before may abort this one
                     self._carry_out_touched()
                 self._deliver(connection, news, now)
-            error: Exception | None = connection.error
+            error: Exception | None = connection.wire.error
         except RemoteProtocolError as broke:
             # What the end has cut short was not wrong.
             error = broke if data else EOFError("the server closed it")
         except Exception as fault:  # it ends this transfer, and nothing beside it
             self._fault(connection, fault)
             error = None
-        self._note_data(connection)
+        if connection.has_data:
+            self._note_data(connection)
         if error is not None or not data:
             self._broken(connection, error)
         self._work()
@@ -456,8 +457,10 @@ class Engine:
                     self._transfers.pop((conversation.id, command.id), None)
                     conversation.fault(command.id, fault)
             # To be woken too early does no harm, and spares a timer for each step.
-            if (due := conversation.next_deadline()) is not None:
-                self._timers.start_by(conversation, due)
+            if conversation.has_new_deadline:
+                due = conversation.next_deadline()
+                if due is not None:
+                    self._timers.start_by(conversation, due)
 
     def _carry_out(self, conversation: Conversation, command: ConversationCommand) -> None:
         key = conversation.id, command.id

@@ -119,7 +119,8 @@ class Job:
         """
         assert self.attempt is not None
         kind = MSGS.get(message.get("msg", ""))
-        self.attempt.note_place(kind)
+        if kind is not Msg.PROCESS_GENERATING or self._state is not JobState.RUNNING:
+            self.attempt.note_place(kind)
         if self.is_over:
             self.attempt.overhear(kind, message)
             return [], False
@@ -176,7 +177,7 @@ class Job:
     def _add(self, change: Change | str) -> bool:
         """Keep a yield; False: it is too much, and the job is to fail."""
         try:
-            self.outputs.add(change)
+            self.outputs.add(change, len(change) if isinstance(change, str) else None)
         except RemoteProtocolError as error:
             self._end_it(error)
             return False

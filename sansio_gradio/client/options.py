@@ -10,6 +10,7 @@ import attrs
 
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.limits import Limits, Timeouts
+from sansio_gradio.protocol.messages import Message, read_message
 from sansio_gradio.wire.json import Loads, loads
 
 
@@ -35,6 +36,14 @@ class Options:
     """Reads a message of the queue, within ``Limits.message``."""
     loads_answer: Loads = attrs.field(init=False, default=attrs.Factory(_reader("answer"), True))
     """Reads a whole answer, within ``Limits.answer``."""
+
+    def read_message(self, text: str) -> tuple[Message, list[str]]:
+        """A message of the queue, and what was wrong with its fields.
+
+        Raises:
+            RemoteProtocolError: as ``parse_message``.
+        """
+        return read_message(text, self.loads_message, strict=self.strict)
 
     def random(self) -> float:
         """A number from 0 to 1."""

@@ -32,15 +32,13 @@ class Timers(Generic[Name]):
         """The last time told, in monotonic seconds."""
         self._deadlines = Deadlines[Name](self.now)
         self._wall_offset = None if wall_offset is None else number(wall_offset, "wall_offset")
+        self.wall_now = self._wall_offset or 0.0  # a job may end before any time is told
+        """The last time told: in POSIX seconds, or as it was told if the offset is not known."""
+        self.has_changed = False
+        """``next_deadline`` may give another time than it did before."""
         self._unanchored: dict[Name, float] = {}
         self._absolute: dict[Name, float] = {}  # of those of ``start_by``
         self._stale = False
-
-    @property
-    def wall_now(self) -> float:
-        """The last time told: in POSIX seconds, or as it was told if the offset is not known."""
-        # A job may end before any time is told.
-        return max(self.now, 0.0) + (self._wall_offset or 0.0)
 
     @property
     def date(self) -> float | None:
@@ -55,6 +53,7 @@ class Timers(Generic[Name]):
             self._absolute.pop(name, None)
             self._deadlines.stop(name)
             self._unanchored[name] = seconds
+            self.has_changed = True
 
     def start_by(self, name: Name, when: float) -> None:
         """Have the timer *name* pass at *when* (monotonic seconds), if it would not sooner."""
@@ -71,7 +70,7 @@ class Timers(Generic[Name]):
 
     def ask_for_time(self) -> None:
         """Make ``next_deadline`` pass until the time is told: there is something new to do."""
-        self._stale = True
+        self._stale = self.has_changed = True
 
     def tell(self, now: float | None) -> None:
         """Note the time (None: not known, nothing happens); it never runs backwards.
@@ -88,20 +87,25 @@ class Timers(Generic[Name]):
                 )
             now = self.now
         self.now = self._deadlines.now = now
-        self._stale = False
+        self.wall_now = now + (self._wall_offset or 0.0)
+        if self._stale:
+            self._stale, self.has_changed = False, True
         if self._unanchored:
             for name, seconds in self._unanchored.items():
                 self._deadlines.start_at(name, now + seconds)
             self._unanchored.clear()
+            self.has_changed = True
 
     def next_deadline(self) -> float | None:
         """When ``next_due`` has the next name; it may have passed already. None: never."""
+        self.has_changed = False
         if self._stale or self._unanchored:
             return self.now if self.now > -math.inf else 0.0
         return self._deadlines.next_deadline()
 
     def next_due(self) -> Name | None:
         """The next name whose timer has passed, which is stopped by that; None: no more."""
+        self.has_changed = True
         name = self._deadlines.next_due()
         if name is not None:
             self._absolute.pop(name, None)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import attrs
 
 from sansio_gradio.client.connection import Broke, Connection, News, TextCame, Transfer
-from sansio_gradio.errors import ConnectionLost, RemoteProtocolError
+from sansio_gradio.errors import ConnectionLost
 from sansio_gradio.limits import Limits
 from sansio_gradio.wire.http import BodyReceived, MessageEnded, ResponseStarted, Role
 from sansio_gradio.wire.websocket import (
@@ -41,10 +41,6 @@ class SocketConnection(Connection):
     @property
     def is_reusable(self) -> bool:
         return False
-
-    @property
-    def error(self) -> RemoteProtocolError | None:
-        return self.wire.error
 
     def begin(self, transfer: Transfer) -> None:
         url = transfer.url

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, TypeAlias, TypedDict, cast
 
 from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.limits import Limits
-from sansio_gradio.wire.json import JSON, loads
+from sansio_gradio.wire.json import Loads, loads
 
 OnAnomaly: TypeAlias = Callable[[str], None]
 
@@ -88,28 +89,39 @@ def parse_message(
     Raises:
         RemoteProtocolError: the text is not a JSON object; with *strict*, also for a wrong type.
     """
-    value = loads(text, max_size=limits.message, max_depth=limits.json_depth, json_loads=json_loads)
-    return message_of(value, strict=strict, on_anomaly=on_anomaly)
+    within = partial(
+        loads, max_size=limits.message, max_depth=limits.json_depth, json_loads=json_loads
+    )
+    message, problems = read_message(text, within, strict=strict)
+    if on_anomaly is not None:
+        for problem in problems:
+            on_anomaly(problem)
+    return message
 
 
-def message_of(
-    value: JSON, *, strict: bool = False, on_anomaly: OnAnomaly | None = None
-) -> Message:
-    """``parse_message`` of a text that was read already."""
+def read_message(text: str | bytes, loads: Loads, *, strict: bool) -> tuple[Message, list[str]]:
+    """A message, as *loads* reads it, and what was wrong with its fields, which are dropped.
+
+    Raises:
+        RemoteProtocolError: as ``parse_message``.
+    """
+    value = loads(text)
     if not isinstance(value, dict):
         raise RemoteProtocolError(f"A message is a JSON object, not {reprlib.repr(value)}.")
-    wrong = [key for key, item in value.items() if type(item) not in _TYPES.get(key, _ANY)]
+    wrong: list[str] = []
+    for key, item in value.items():
+        if type(item) not in _TYPES.get(key, _ANY):
+            wrong.append(key)
     units = value.get("progress_data")
     if isinstance(units, list) and not all(isinstance(unit, dict) for unit in units):
         wrong.append("progress_data")
+    problems: list[str] = []
     for key in wrong:
-        what = f"A message's {key!r} is {reprlib.repr(value[key])}."
-        if strict:
-            raise RemoteProtocolError(what)
-        if on_anomaly is not None:
-            on_anomaly(what)
+        problems.append(f"A message's {key!r} is {reprlib.repr(value[key])}.")
         del value[key]
-    return cast("Message", value)
+    if strict and problems:
+        raise RemoteProtocolError(problems[0])
+    return cast("Message", value), problems
 
 
 def output_data(message: Any) -> list[Any] | None:

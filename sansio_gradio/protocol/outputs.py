@@ -78,7 +78,7 @@ class Slots:
 
     def snapshot(self) -> tuple[Any, ...]:
         """The values now; they never change afterwards."""
-        return tuple([slot.snapshot() for slot in self._slots])
+        return tuple(map(Value.snapshot, self._slots))
 
     @property
     def weight(self) -> int:
@@ -141,10 +141,11 @@ class Outputs(Sequence[tuple[Any, ...]]):
         self._stale: int = 0  # of those that are dropped, but not folded yet
         self._base_weight: int = 0
         self._unweighed = 0
+        self.received = 0
+        """How many were added, those included that cannot be read."""
         self.size_received = 0
         """What keeping all of them would cost, in bytes and as ``limit`` counts."""
         self._kept: _Kept = _Kept((), 0, 0, [])
-        self._left_out = 0
         self._end: int | None = None  # the number of the first one that is known to be unreadable
         self.why_ended = ""
         """Why that one cannot be read."""
@@ -162,11 +163,6 @@ class Outputs(Sequence[tuple[Any, ...]]):
     def skipped(self) -> int:
         """How many were yielded that cannot be read here: dropped, or from the end on."""
         return self.received - self._readable(self._kept)
-
-    @property
-    def received(self) -> int:
-        """How many were added, those included that cannot be read."""
-        return self._kept.until + self._left_out
 
     @property
     def has_ended(self) -> bool:
@@ -187,8 +183,8 @@ class Outputs(Sequence[tuple[Any, ...]]):
         if self._diffs and (self._eager or self._unweighed > self._value_limit // _WEIGHT_OF_BYTE):
             self._advance(change)
         self.size_received += size
+        self.received += 1
         if self._end is not None:
-            self._left_out += 1
             return
         kept = self._kept
         kept.entries.append((change, size))
@@ -200,7 +196,7 @@ class Outputs(Sequence[tuple[Any, ...]]):
         """Append a yield that cannot be read."""
         if self._end is None:
             self._end_at(self.received, why)
-        self._left_out += 1
+        self.received += 1
 
     def _end_at(self, number: int, why: str) -> None:
         self.why_ended = why
@@ -260,7 +256,6 @@ class Outputs(Sequence[tuple[Any, ...]]):
             self._kept = _Kept(slots.snapshot(), first, first, kept.entries[count:])
         else:
             rest = kept.entries[: self._end - kept.place]
-            self._left_out += len(kept.entries) - len(rest)
             self._kept = attrs.evolve(kept, first=min(first, self._end), entries=rest)
 
     def _go_on(self, slots: Slots, kept: _Kept, start: int, stop: int) -> None:

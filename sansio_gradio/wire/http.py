@@ -217,7 +217,7 @@ class HTTPConnection(WireConnection):
             events += self._read()
             if fed == len(data):
                 break
-        return self._told(events)
+        return events if self.error is None else self._told(events)
 
     def receive_eof(self) -> list[Event]:
         """The events that the peer's end completes: the end of a body of unknown length, or none.

@@ -80,7 +80,8 @@ def loads(
         except ValueError:
             value = _decode(text)  # which knows NaN
         # Only a text with more openings than levels can be too deep, and most have a handful.
-        if _has_more_openings(text, max_depth) and any(islice(_levels(value), max_depth, None)):
+        may_be_deep = len(text) > max_depth and _has_more_openings(text, max_depth)
+        if may_be_deep and any(islice(_levels(value), max_depth, None)):
             raise RecursionError
     except RecursionError as error:
         raise RemoteProtocolError(f"JSON nested more than {max_depth} levels deep.") from error
@@ -121,8 +122,6 @@ def _has_more_openings(text: str, count: int) -> bool:
     By str.find, since str.count takes as long as parsing where brackets are rare (measured on 1 MB
     of base64: 0.01 ms and 0.28 ms a character, 0.6 ms to parse).
     """
-    if len(text) <= count:
-        return False
     for opening in "[{":
         at = text.find(opening)
         while at >= 0 and count >= 0:

@@ -13,7 +13,7 @@ import attrs
 
 from sansio_gradio.client.answer import Answer
 from sansio_gradio.client.attempt import Attempt
-from sansio_gradio.client.channels.reading import stop_on_server
+from sansio_gradio.client.channels.stopping import stop_on_server
 from sansio_gradio.client.options import Options
 from sansio_gradio.client.steps import (
     Ask,

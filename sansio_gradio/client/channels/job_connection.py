@@ -10,7 +10,7 @@ from typing import Final
 
 from sansio_gradio.client.answer import Answer
 from sansio_gradio.client.attempt import Attempt
-from sansio_gradio.client.channels.reading import read, stop_on_server
+from sansio_gradio.client.channels.stopping import stop_on_server
 from sansio_gradio.client.options import Options
 from sansio_gradio.client.steps import (
     Ask,
@@ -76,7 +76,7 @@ class _JobConnection(Listener, ABC):
     def told(self, text: str, /) -> Way:
         attempt = self._attempt
         try:
-            message, problems = read(text, self._options)
+            message, problems = self._options.read_message(text)
         except RemoteProtocolError as error:
             yield Fail(attempt, error.located(phase="stream"))
             return

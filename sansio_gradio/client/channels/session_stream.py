@@ -30,7 +30,7 @@ import attrs
 
 from sansio_gradio.client.answer import Answer
 from sansio_gradio.client.attempt import Attempt
-from sansio_gradio.client.channels.reading import is_stopped, read
+from sansio_gradio.client.channels.stopping import is_stopped
 from sansio_gradio.client.heartbeat import Heartbeat
 from sansio_gradio.client.options import Options
 from sansio_gradio.client.steps import (
@@ -417,7 +417,7 @@ class SessionStream(Listener):
     # Messages.
 
     def _take(self, text: str, now: float) -> Way:
-        message, problems = read(text, self._options)
+        message, problems = self._options.read_message(text)
         for problem in problems:
             yield Puzzle(problem)
         event_id = message.get("event_id")

@@ -1,4 +1,4 @@
-"""What channels have in common: reading a message, and asking the server to stop a job."""
+"""How the server is asked to stop a job."""
 
 from __future__ import annotations
 
@@ -7,23 +7,10 @@ from typing import Any
 
 from sansio_gradio.client.answer import Answer
 from sansio_gradio.client.attempt import Attempt
-from sansio_gradio.client.options import Options
 from sansio_gradio.client.steps import Ask, Step, Stopped, Way
 from sansio_gradio.errors import GradioError
 from sansio_gradio.protocol import requests
 from sansio_gradio.protocol.fields import said
-from sansio_gradio.protocol.messages import Message, message_of
-
-
-def read(text: str, options: Options) -> tuple[Message, list[str]]:
-    """A message of the queue, and what is wrong with its fields.
-
-    Raises:
-        RemoteProtocolError: as ``parse_message``.
-    """
-    problems: list[str] = []
-    value = options.loads_message(text)
-    return message_of(value, strict=options.strict, on_anomaly=problems.append), problems
 
 
 def stop_on_server(attempt: Attempt) -> Way:
