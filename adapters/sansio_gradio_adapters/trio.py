@@ -2,6 +2,9 @@
 
 Open it with ``async with Client(src) as client``: its tasks live in a nursery of its own, and none
 outlives that. They are shielded, so that whoever is cancelled can still tell the server.
+
+Nothing that the client does is interrupted by Ctrl-C, which trio gives to the main task when it
+waits next.
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from inspect import isfunction
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 import trio
@@ -38,10 +43,20 @@ __all__ = [
     "Results",
 ]
 
+whole: Final = trio.lowlevel.enable_ki_protection
+
+# What the user's tasks call: done or not done, and never half.
+for _kind in (Machine, TaskClient, Job, MessageStream, Reader):
+    for _verb in vars(_kind).values():
+        if isfunction(_verb):
+            whole(_verb)
+whole(Results.close)  # but not the rest, which calls the inputs of the user's
+
 
 class Client(TaskClient):
     __doc__ = TaskClient.__doc__
 
+    @whole
     async def __aenter__(self) -> Self:
         if self._world is not None:
             raise LocalProtocolError("A client can be opened once only.")
@@ -55,14 +70,19 @@ class Client(TaskClient):
             raise
         return self
 
+    @whole
     async def close(self) -> None:
         with trio.CancelScope(shield=True):
             await super().close()
 
+    @whole
     async def _exit(self) -> None:
-        await self.close()
-        await self._leave_nursery()
+        try:
+            await self.close()
+        finally:
+            await self._leave_nursery()
 
+    @whole
     async def _leave_nursery(self) -> None:
         try:
             # It is not told of the body's error, of which it would make a group.
@@ -106,16 +126,18 @@ class _World:
     def _start(self, task: Callable[..., Awaitable[None]], *what: Any) -> trio.CancelScope:
         scope = trio.CancelScope(shield=True)
         self.rest.add(scope)
-
-        async def run() -> None:
-            try:
-                with scope:
-                    await task(*what)
-            finally:
-                self.rest.gone(scope)
-
-        self._nursery.start_soon(run, name=task)
+        self._nursery.start_soon(partial(self._run, scope, task, *what), name=task)
         return scope
+
+    @whole
+    async def _run(
+        self, scope: trio.CancelScope, task: Callable[..., Awaitable[None]], *what: Any
+    ) -> None:
+        try:
+            with scope:
+                await task(*what)
+        finally:
+            self.rest.gone(scope)
 
     # Connections.
 
@@ -166,6 +188,7 @@ class _World:
                 break
         await trio.sleep_forever()  # the engine says when to close
 
+    @whole
     async def _write(self, conn: int, wire: _Wire) -> None:
         while True:
             await wire.blocked.wait()
