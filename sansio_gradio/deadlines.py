@@ -14,8 +14,8 @@ Name = TypeVar("Name", bound=Hashable)
 class Deadlines(Generic[Name]):
     """Deadlines by name. ``now`` is the time last told, in monotonic seconds.
 
-    A name has one deadline at a time. ``next_due`` gives the names whose deadline has passed, so a
-    name says what is to be done.
+    A name has one deadline at a time. ``next_due`` returns the names whose deadline has passed, so
+    a name tells its owner what to do.
     """
 
     def __init__(self, now: float = 0.0) -> None:
@@ -55,7 +55,7 @@ class Deadlines(Generic[Name]):
         return self._heap[0][0] if self._heap else None
 
     def next_due(self) -> Name | None:
-        """The next name whose deadline has passed, which is stopped by that; None: no more."""
+        """Stop the next deadline that has passed, and return its name; None: no more."""
         when = self.next_deadline()
         if when is None or when > self.now:
             return None

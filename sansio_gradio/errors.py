@@ -1,7 +1,7 @@
 """What can go wrong, and whose fault it is.
 
-Two questions sort every failure: did the *app* say no (``AppError``, also ``ValueError``), or did
-the way to it break (a builtin ``ConnectionError``)? A program that catches just those two survives
+Every failure is one of two kinds: the *app* said no (``AppError``, also a ``ValueError``), or the
+connection failed (also a builtin ``ConnectionError``). A program that catches these two survives
 everything that a server or a network does. ``LocalProtocolError`` is a mistake in the calling code.
 """
 
@@ -19,16 +19,16 @@ class NotGiven(enum.Enum):
 
 
 NOT_GIVEN: Final = NotGiven.NOT_GIVEN
-"""An argument that was left out, where None says something else."""
+"""Marks an argument that was left out, where None has a meaning of its own."""
 
 
 class GradioError(Exception):
     """Base of all errors of this library.
 
-    ``phase`` is what was being done (``connect``, ``config``, ``join``, ``stream``, ...), ``url``
-    where (without credentials), ``status`` the HTTP status where one arrived, ``job`` the number of
-    the job, ``outputs`` what the job had yielded by then: a tuple for each yield, with one item per
-    output component. The cause, if any, is in ``__cause__``.
+    ``phase`` is the step that failed (``connect``, ``config``, ``join``, ``stream``, ...), ``url``
+    its address (without credentials), ``status`` the HTTP status if one arrived, ``job`` the number
+    of the job, ``outputs`` what the job had yielded by then: a tuple for each yield, with one item
+    per output component. The cause, if any, is in ``__cause__``.
 
     ``message``: a text, or anything that has one, as an exception does.
     """
@@ -70,7 +70,7 @@ class GradioError(Exception):
         status: int | None = None,
         job: int | None = None,
     ) -> GradioError:
-        """Fill in what is not known yet of where this happened, and return the error itself."""
+        """Fill in the fields that are still None, and return the error itself."""
         self.phase = self.phase if self.phase is not None else phase
         self.url = self.url if self.url is not None else url
         self.status = self.status if self.status is not None else status
@@ -78,7 +78,7 @@ class GradioError(Exception):
         return self
 
     def for_job(self, job: int, outputs: Sequence[tuple[Any, ...]] = ()) -> GradioError:
-        """A copy of this error for one of the jobs that it ended, with what that job had."""
+        """Copy this error for one of the jobs that it ended, with that job's outputs."""
         twin: GradioError = _rebuild(type(self), self.message, vars(self).copy())
         twin.job, twin.outputs, twin.__cause__ = job, outputs, self.__cause__
         return twin
@@ -91,23 +91,23 @@ def _rebuild(cls: type[GradioError], message: str, state: dict[str, Any]) -> Gra
 
 
 class ProtocolError(GradioError):
-    """Somebody broke the rules of the protocol: see the two subclasses for who."""
+    """The protocol was broken: by the caller or by the server, as the subclass says."""
 
 
 class LocalProtocolError(ProtocolError):
-    """The calling code asked for what cannot be: an unknown endpoint, wrong arguments, ..."""
+    """The calling code made a mistake: an unknown endpoint, wrong arguments, ..."""
 
     default_message = "This cannot be asked."
 
 
 class OptionError(LocalProtocolError, ValueError):
-    """An option has a value that it cannot have, such as a timeout of less than nothing."""
+    """An option has an invalid value, such as a negative timeout."""
 
     default_message = "This option cannot have this value."
 
 
 class RemoteProtocolError(ProtocolError, ConnectionError):
-    """The server, or something between, answered what no Gradio server says."""
+    """The server, or a proxy before it, answered as no Gradio server does."""
 
     default_message = "The server's answer makes no sense."
 
@@ -125,7 +125,7 @@ class ConnectionLost(GradioError, ConnectionError):
 
 
 class TooManyRequestsError(GradioError, ConnectionError):
-    """The server asks to slow down (HTTP 429); ``retry_after``: for how long, in seconds."""
+    """The server asks to slow down (HTTP 429). ``retry_after``: seconds to wait, if it told."""
 
     default_message = "The server asks for fewer requests."
 
@@ -143,7 +143,7 @@ class DeadlineExceeded(GradioError, ConnectionError, TimeoutError):
 
 
 class AuthenticationError(GradioError, ValueError, ConnectionError):
-    """The server wants a login, or refused the one it was given."""
+    """The server wants a login, or refused the login."""
 
     default_message = "The server wants a login: pass auth=(user, password)."
 
@@ -202,10 +202,10 @@ class JobCancelledError(GradioError):
 
 
 def unforeseen(error: Exception) -> RemoteProtocolError:
-    """What ends in place of the client when *error*, which nobody foresaw, is raised within."""
+    """Wrap *error*, an exception that nothing in this library expected."""
     try:
         said = f"{type(error).__name__}: {error}"
-    except Exception:  # an error that cannot say what it is
+    except Exception:  # its own __str__ raises
         said = type(error).__name__
     broken = RemoteProtocolError(f"what came could not be dealt with: {said[:200]}")
     broken.__cause__ = error

@@ -1,17 +1,17 @@
 """Cookies, as much of RFC 6265bis as a client of one app needs.
 
 Rule 1: a cookie goes back to the origin that it came from, and to no other. This is stricter than
-the standard: neither Domain nor a step up from http to https makes an origin of two, and what came
-in the clear never stands in for what came over TLS.
+the standard. Domain does not share a cookie between hosts, and http and https have cookies of their
+own.
 
-Rule 2: what does not fit is dropped without a word, since a cookie is never worth an error. Only
-the user's own are complained about.
+Rule 2: a server's cookie that cannot be kept is dropped silently. Only a cookie that the user gives
+can raise an error.
 
-Rule 3: a Secure cookie does not come without TLS. Over http Gradio's login leaves the twin named
-``access-token-unsecure-…``, which servers accept just as well.
+Rule 3: a Secure cookie that comes over http is dropped. Over http Gradio's login leaves the twin
+named ``access-token-unsecure-…``, which servers accept just as well.
 
-There is no clock: times are POSIX seconds. With monotonic ones nothing runs out by a date but what
-a server deletes, which it does by one of 1970.
+Times are POSIX seconds. With monotonic seconds no cookie expires by its date, except one that the
+server deletes (by a date of 1970).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MAX_AGE = re.compile(r"-?[0-9]+")
 
 
 class CookieJar:
-    """The cookies of one user: what servers set, and what is sent back to them."""
+    """The cookies of one user: those that servers set, and those that the user gives."""
 
     def __init__(self) -> None:
         # By origin, path and name: the value, and when it runs out. Oldest first; a cookie set
@@ -77,9 +77,9 @@ class CookieJar:
     ) -> str | None:
         """The value of the Cookie field of a request to *url*; None: there is none to send.
 
-        There may be one field only (RFC 6265 section 5.4), so those that the user has written are
-        part of it: *own* of all requests, *over* of this one. Where a name is in several, *over*
-        wins over what is in the jar, and that over *own*.
+        A request may have one such field (RFC 6265 section 5.4), so the cookies in the user's own
+        header fields are merged into it: *own* are the fields of all requests, *over* those of this
+        request. For the same name, *over* wins over the jar, and the jar wins over *own*.
         """
         if not (self._cookies or own or over):
             return None
@@ -118,7 +118,7 @@ def _is_below(path: str, target: str) -> bool:
 
 
 def _expiry(said: dict[str, str], now: float) -> float:
-    """When a cookie runs out; Max-Age goes before Expires, and neither means never."""
+    """When a cookie expires. Max-Age wins over Expires; without both the cookie never expires."""
     if _MAX_AGE.fullmatch(said.get("max-age", "")):
         age = float(said["max-age"])  # of any number of digits, unlike int()
         return -inf if age <= 0 else now + age

@@ -1,4 +1,4 @@
-"""Header fields: what one may be, and what of it a caller may add to a request."""
+"""Header fields: which are valid, and which a caller may add to a request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Headers: TypeAlias = tuple[tuple[str, str], ...]
 _WANTED: Final = "a dict of texts, or pairs of texts"
 
 Fields: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
-"""What a caller gives: fields, or cookies."""
+"""Fields or cookies, as a caller may give them."""
 
 TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 SENDABLE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # section 5.5, and no line ends
@@ -26,10 +26,10 @@ _RESERVED: Final = frozenset(
 
 
 def pairs(fields: Fields, what: str = "headers") -> list[tuple[str, str]]:
-    """Name and value of each, from a mapping or from pairs: a copy.
+    """Copy a mapping, or pairs, to a list of (name, value).
 
     Raises:
-        LocalProtocolError: they are neither, or a name or value is no text.
+        LocalProtocolError: *fields* is something else, or a name or value is not a text.
     """
     given: Any = fields
     try:
@@ -47,17 +47,17 @@ def _pair(pair: Any, what: str) -> tuple[str, str]:
     if not is_a(pair, tuple, list) or len(pair) != 2:
         raise refused(pair, f"each of the {what}", "a name and a value")
     for part in pair:
-        if not is_a(part, str):  # which is not shown, since it may be a secret
+        if not is_a(part, str):  # not shown: it may be a secret
             raise OptionError(f"{what}: names and values are texts, not a {name_of(part)}.")
     name, value = pair
     return str.__str__(name), str.__str__(value)
 
 
 def checked(fields: Fields) -> Headers:
-    """The fields, names in lower case.
+    """Check header fields, and return them with names in lower case.
 
     Raises:
-        LocalProtocolError: one cannot be sent, or is not the caller's to send.
+        LocalProtocolError: a field cannot be sent, or the library sets it itself.
     """
     headers: list[tuple[str, str]] = []
     for name, value in pairs(fields):
@@ -73,7 +73,7 @@ def checked(fields: Fields) -> Headers:
 
 
 def overlaid(below: Headers, above: Headers) -> Headers:
-    """Both, where a name of *above* replaces the same name of *below*."""
+    """Merge two lists of fields. A name in *above* replaces the same name in *below*."""
     names = dict(above)
     return (*[pair for pair in below if pair[0] not in names], *above)
 
@@ -87,8 +87,10 @@ def header(headers: Headers, name: str) -> str | None:
 
 
 def date(text: str) -> float | None:
-    """A date from a field (RFC 9110 section 5.6.7) in POSIX seconds; None: it is none."""
-    # Not above: few ever read a date, and these two take a tenth of the time of all imports.
+    """Parse a date of a header field (RFC 9110 section 5.6.7) to POSIX seconds; None if it is not a
+    date."""
+    # Imported here: few programs read a date, and these two take a tenth of the time of all
+    # imports.
     from datetime import UTC  # noqa: PLC0415
     from email.utils import parsedate_to_datetime  # noqa: PLC0415
 

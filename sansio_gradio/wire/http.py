@@ -15,10 +15,11 @@ Rule 4: a mistake of the caller (``LocalProtocolError``) leaves the connection a
         events += connection.receive_data(data) if data else connection.receive_eof()
 
 A server reads ``RequestStarted``, ``BodyReceived``, ..., ``MessageEnded`` and answers by
-``send_response``. What a client sent ahead comes out of ``receive_data(b"")`` after the answer.
+``send_response``. After the answer, ``receive_data(b"")`` gives the requests that the client sent
+ahead.
 
 An exchange that leaves HTTP (a 101, or a 2xx to ``CONNECT``) is over with its head. What follows
-belongs to whoever asked for that, and is found in ``unread``.
+belongs to the new protocol, and is found in ``unread``.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class ResponseStarted:
 
 @attrs.define
 class BodyReceived:
-    """Some bytes of the body, never empty; where they were cut means nothing."""
+    """Some bytes of the body, never empty. The places of the cuts mean nothing."""
 
     data: bytes
 
@@ -80,9 +81,10 @@ Event: TypeAlias = RequestStarted | ResponseStarted | BodyReceived | MessageEnde
 
 
 class WireConnection:
-    """What HTTP and WebSocket connections share: a role, and the error after which nothing comes.
+    """The common part of HTTP and WebSocket connections: a role, and the error that ends the
+    events.
 
-    ``error`` is what the peer did wrong: set as soon as it is seen, raised as rule 2 says.
+    ``error`` is the peer's mistake: set when it is found, raised as rule 2 says.
     """
 
     error: RemoteProtocolError | None = None
@@ -96,7 +98,7 @@ class WireConnection:
         self.error.__cause__ = cause
 
     def _told(self, events: list[_Event]) -> list[_Event]:
-        """What precedes the error, which is raised if nothing does."""
+        """Return the events before the error; raise the error if there are none."""
         if self.error is not None and not events:
             raise self.error.with_traceback(None)  # or each raising would lengthen it
         return events
@@ -105,8 +107,9 @@ class WireConnection:
 class HTTPConnection(WireConnection):
     """One HTTP/1.1 connection: bytes in, events out; requests or answers in, bytes out.
 
-    ``max_header_size`` (bytes) bounds every part that must be complete to be understood: a head, a
-    trailer section, a chunk's size line, and what a server holds that was sent ahead.
+    ``max_header_size`` (bytes) bounds every part that must be complete before it can be parsed: a
+    head, a trailer section, a chunk's size line. It also bounds the requests that a server holds
+    while it answers another one.
     """
 
     def __init__(self, role: Role, *, max_header_size: int = _DEFAULT_HEADER) -> None:
@@ -127,7 +130,7 @@ class HTTPConnection(WireConnection):
 
     @property
     def unread(self) -> bytes:
-        """A copy of what the peer sent behind the message that is complete."""
+        """A copy of the bytes that the peer sent after the complete message."""
         return self._h11.trailing_data[0]
 
     def send_request(
@@ -148,9 +151,9 @@ class HTTPConnection(WireConnection):
     def send_response(self, status: int, headers: Headers, body: bytes | None = None) -> bytes:
         """The bytes of an answer (101, or 200 and up), whole, or its head if *body* is None.
 
-        A *body* gets its ``Content-Length`` from us. Without, it follows by ``send_body`` and
-        ``end_body``, in chunks (to HTTP/1.0: up to the end of the connection). Where HTTP knows no
-        body (HEAD, 204, 304) none is sent or awaited.
+        ``Content-Length`` is added for a *body*. Without one, send the body with ``send_body`` and
+        ``end_body``: in chunks, or up to the end of the connection for HTTP/1.0. An answer that has
+        no body in HTTP (HEAD, 204, 304) gets none.
 
         Raises:
             LocalProtocolError: no request waits for an answer, or this makes no valid one.
@@ -171,7 +174,7 @@ class HTTPConnection(WireConnection):
         return self._send(h11.Data(data=data))
 
     def end_body(self) -> bytes:
-        """The bytes that end a body; none where no body is due.
+        """The bytes that end a body; empty if no body is due.
 
         Raises:
             LocalProtocolError: the peer broke the protocol.
@@ -180,13 +183,14 @@ class HTTPConnection(WireConnection):
         return self._send(h11.EndOfMessage()) if due else b""
 
     def data_to_send(self) -> bytes:
-        """A server's ``100 Continue`` to a client that waits for it: send it after receiving."""
+        """The bytes of ``100 Continue``, if the client waits for it. Send them after receiving."""
         if self.error is not None or not self._h11.they_are_waiting_for_100_continue:
             return b""
         return self._send_head(h11.InformationalResponse, (), None, status_code=100)
 
     def receive_data(self, data: bytes) -> list[Event]:
-        """The events that *data* completes; of no data, what was held back: that is not the end.
+        """The events that *data* completes. Without data: the events that were held back; the peer
+        has not ended.
 
         Raises:
             RemoteProtocolError: the peer broke the protocol, now or before.
@@ -199,14 +203,15 @@ class HTTPConnection(WireConnection):
         events: list[Event] = []
         fed = 0
         while self.error is None:
-            # h11 bounds what is incomplete only, so it never gets more than it may hold: then
-            # what is too long is too long in whatever pieces it arrives. ``_held`` is looked up
-            # (a copy) only where the guess is too high, once in ``_max_held`` bytes at most.
+            # h11 checks the size of incomplete parts only. So give it no more than it may hold:
+            # then the limit does not depend on the pieces in which the bytes arrive. ``_held`` is
+            # looked up (a copy) only where the guess is too high, once in ``_max_held`` bytes at
+            # most.
             if self._held + len(data) - fed > self._max_held:
                 self._held = len(self.unread)
             room = self._max_held + 1 - self._held
             if self._h11.their_state is h11.SWITCHED_PROTOCOL:
-                room = len(data)  # whoever asked for it takes it at once
+                room = len(data)  # the new protocol takes it at once
             piece = data[fed : fed + room]
             if piece:
                 self._h11.receive_data(piece)
@@ -220,7 +225,8 @@ class HTTPConnection(WireConnection):
         return events if self.error is None else self._told(events)
 
     def receive_eof(self) -> list[Event]:
-        """The events that the peer's end completes: the end of a body of unknown length, or none.
+        """The events that the peer's end completes: the end of a body of unknown length, or
+        nothing.
 
         Raises:
             RemoteProtocolError: a message was not complete, or the peer broke the protocol before.
@@ -229,7 +235,7 @@ class HTTPConnection(WireConnection):
         return self._told(self._read())
 
     def _read(self) -> list[Event]:
-        """What h11 has for us: of one message, for it pauses behind each."""
+        """The events that h11 has: of one message, since it pauses after each."""
         events: list[Event] = []
         body: list[bytes] = []  # one read brings many chunks: they leave as one event
         ended: list[Event] = []

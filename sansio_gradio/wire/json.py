@@ -1,13 +1,13 @@
 """JSON text (RFC 8259) with limits, read strictly from peers and written strictly for them.
 
 Rule 1: what ``loads`` returns can be written again, and no part of it fails later, when it is
-printed, stored or put into a URL. So two things that servers before 4.24 send become what later
-ones make of them: a lone surrogate (``"\\ud800"``) U+FFFD, as invalid UTF-8 does, and what is no
-finite number (``NaN`` in progress data, also a number beyond the range of a double) null. Of
-duplicate keys the last wins.
+printed, stored or put into a URL. So two things that servers before 4.24 send are replaced, as
+later servers do it. A lone surrogate (``"\\ud800"``) becomes U+FFFD, as does invalid UTF-8. A
+number that is not finite (``NaN`` in progress data, a number beyond the range of a double) becomes
+null. Of duplicate keys the last wins.
 
-Rule 2: ``dumps`` writes what the standard allows only: no NaN, which ``json`` would write. For the
-rest it is ``json``'s: a tuple becomes an array, the key 1 ``"1"``.
+Rule 2: ``dumps`` writes only standard JSON, so no NaN. Apart from that it does as Python's
+``json``: a tuple becomes an array, the key 1 becomes ``"1"``.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ def loads(
 ) -> JSON:
     """Read one JSON text from a peer.
 
-    ``max_size`` counts bytes, or characters of a ``str``. ``max_depth`` counts nested containers
-    (a scalar has depth 0, ``[]`` 1); the default leaves half of Python's recursion limit to the
-    application and is far beyond what components nest. ``json_loads`` is a faster parser for what
-    it can read, such as ``orjson.loads``. An infinity or NaN that it makes becomes null, too; what
-    else it makes of numbers is its own affair (orjson turns integers beyond 64 bits into floats).
+    ``max_size`` counts bytes, or characters of a ``str``. ``max_depth`` counts nested containers (a
+    scalar has depth 0, ``[]`` 1); the default leaves half of Python's recursion limit to the
+    application and is far beyond what components nest. ``json_loads`` is another parser, such as
+    ``orjson.loads``. An infinity or NaN in its result becomes null, too; other numbers stay as the
+    parser made them (orjson turns integers beyond 64 bits into floats).
 
     Raises:
         RemoteProtocolError: not UTF-8, not JSON, too large, nested too deeply, or an integer of
@@ -69,7 +69,7 @@ def loads(
     if len(text) > max_size:
         raise RemoteProtocolError(f"JSON of {len(text)} bytes; the limit is {max_size}.")
     try:
-        # Not left to json.loads, which guesses UTF-16 and UTF-32.
+        # Decode here: json.loads would guess UTF-16 and UTF-32.
         text = text if isinstance(text, str) else text.decode("utf-8")
         # Looking for a backslash costs next to nothing; large texts (files in base64) have none.
         if "\\" in text and ("\\ud" in text or "\\uD" in text):
@@ -97,8 +97,8 @@ def loads(
 def dumps(value: object) -> bytes:
     """Write *value* as compact UTF-8.
 
-    Tuples become arrays, and keys that are numbers or None text; subclasses of the JSON types
-    (``IntEnum``, ``OrderedDict``) are written as what they are subclasses of.
+    Tuples become arrays; keys that are numbers or None become text; a subclass of a JSON type
+    (``IntEnum``, ``OrderedDict``) is written as its base type.
 
     Raises:
         LocalProtocolError: JSON cannot carry it: a type that it does not have (the message names
@@ -117,7 +117,7 @@ def dumps(value: object) -> bytes:
 
 
 def _has_more_openings(text: str, count: int) -> bool:
-    """Whether more than *count* brackets and braces open in *text*; it looks no further than that.
+    """Whether more than *count* brackets and braces open in *text*. The search stops there.
 
     By str.find, since str.count takes as long as parsing where brackets are rare (measured on 1 MB
     of base64: 0.01 ms and 0.28 ms a character, 0.6 ms to parse).
@@ -149,7 +149,7 @@ def _levels(value: object) -> Iterator[list[_Container]]:
 
 
 def _finite(value: Any) -> JSON:
-    """*value*, which another parser has made, with None in place of each infinity and NaN."""
+    """Replace each infinity and NaN in *value*, the result of another parser, by None."""
     holder: list[JSON] = [value]  # so that the value itself is an item of a container, too
     for part in chain.from_iterable(_levels(holder)):
         if isinstance(part, list | dict):
@@ -160,7 +160,7 @@ def _finite(value: Any) -> JSON:
 
 
 def _place(value: object, around: str = " at ") -> str:
-    """The steps to what JSON has no type for; empty: it is *value* itself."""
+    """The path to the part that JSON has no type for; empty: *value* itself."""
     if _is_container(value):
         for step, item in value.items() if isinstance(value, dict) else enumerate(value):
             try:

@@ -6,16 +6,16 @@ from collections import deque
 
 
 class Outbox:
-    """What is to be sent, in the pieces in which it was written; ``len`` counts those that wait.
+    """A queue of the pieces to be sent; ``len`` is the number of pieces.
 
-    Taking copies every byte once, however small the parts are that it is taken in.
+    Every byte is copied once, also if it is taken in many small parts.
     """
 
     def __init__(self) -> None:
         self.size = 0
         """How many bytes wait."""
         self._pieces: deque[bytes] = deque()
-        self._offset = 0  # what of the first of them is taken
+        self._offset = 0  # how much of the first piece is taken
 
     def __len__(self) -> int:
         return len(self._pieces)
@@ -27,7 +27,7 @@ class Outbox:
             self.size += len(data)
 
     def take(self, max_bytes: int) -> bytes:
-        """The next bytes, up to so many."""
+        """Take the next bytes, at most *max_bytes*."""
         taken: list[bytes] = []
         room = max_bytes
         while self._pieces and room > 0:

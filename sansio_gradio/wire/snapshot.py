@@ -1,14 +1,14 @@
-"""A copy of what a caller gives, in plain JSON values: made at once, in the caller's thread.
+"""Copy a caller's values to plain JSON values, at once, in the caller's thread.
 
-Rule 1: later, whatever becomes of the original, the copy stays as it is. It is written by
-``json.dumps`` without calling any code of the caller's.
+Rule 1: later changes of the original do not change the copy, and ``json.dumps`` writes the copy
+without calling any code of the caller.
 
-Rule 2: what is copied, and how, is what Python's ``json`` does: a tuple becomes a list, an
-``IntEnum`` its number, the key 1 the key ``"1"``. What ``json`` refuses is refused here, with its
-place. Mappings other than dicts are taken, too, as most of our arguments may be such.
+Rule 2: values become what Python's ``json`` makes of them: a tuple becomes a list, an ``IntEnum``
+its number, the key 1 the key ``"1"``. A value that ``json`` refuses is refused here, and the error
+says where it is. Unlike ``json``, mappings that are not dicts are copied, too.
 
-Rule 3: whatever goes wrong in the caller's objects is a ``LocalProtocolError``, caused by that.
-Their ``repr`` is never asked for. What is no ``Exception`` (Ctrl-C) passes.
+Rule 3: an exception of the caller's objects becomes the cause of a ``LocalProtocolError``. Their
+``repr`` is never called. Ctrl-C passes through.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _INSTEAD: Final = {
 
 
 def snapshot(value: object, name: str, *, marks: tuple[type, ...] = ()) -> Any:
-    """Copy *value*, which errors call *name*. Instances of *marks* stay what they are.
+    """Copy *value*. Errors call it *name*. Instances of *marks* are kept as they are.
 
     Raises:
         LocalProtocolError: JSON cannot carry it, or it cannot be read. The message says where, as
@@ -70,7 +70,7 @@ def snapshot(value: object, name: str, *, marks: tuple[type, ...] = ()) -> Any:
 
 
 def mapping(value: Mapping[Any, object], name: str) -> dict[str, Any]:
-    """The same of a mapping; what is none is refused, too."""
+    """Copy a mapping; anything else is refused."""
     found = snapshot(value, name)
     if type(found) is not dict:
         raise refused(value, name, "a dict")
@@ -84,12 +84,12 @@ class _RefusedError(Exception):
 
 
 class _Walk:
-    """One way through a value. Where it breaks off, ``steps`` say how far it came."""
+    """Copies one value. After an error, ``steps`` is the path to the place of it."""
 
     def __init__(self, marks: tuple[type, ...]) -> None:
         self._marks = marks
         self._steps: list[str | int] = []
-        self._around: set[int] = set()  # the containers that the walk is in
+        self._around: set[int] = set()  # the containers around the present place
 
     def place(self, name: str) -> str:
         steps = [f"[{step!r}]" for step in self._steps]
@@ -126,7 +126,7 @@ class _Walk:
 
 
 def _is_plain(items: Iterable[Any]) -> bool:
-    """Whether all are scalars as JSON has them; the answer is quick, and may be a wrong False."""
+    """Whether all are JSON scalars. A quick test: False may be wrong, True is right."""
     kinds = set(map(type, items))
     if kinds <= _AS_THEY_ARE:
         return True

@@ -4,15 +4,14 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html (section numbers:
 9.2.6 interpreting). Gradio itself sends one ``data:`` line a message and LF only; proxies, gateways
 and other servers add comments, CRLF, ids and byte order marks.
 
-Rule 1: how the network cuts the stream changes nothing, neither what comes out nor in what order,
-nor where a limit is reached.
+Rule 1: the cuts of the network change nothing: not the events, not their order, not the place where
+a limit is reached.
 
 Rule 2: every byte is looked at a fixed number of times. A chunk is searched once, when it comes;
-what is kept for later is never searched again.
+bytes that are kept are never searched again.
 
-Rule 3: line ends are made one kind before anything else looks at the bytes. A CR at the end of a
-chunk ends its line at once, since nobody knows when the next byte comes, and a LF that comes then
-is dropped.
+Rule 3: all line ends become LF before anything else looks at the bytes. A CR at the end of a chunk
+ends its line at once, since the next byte may come late; a LF that follows is dropped.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ _LIMITS = Limits()
 class ServerSentEvent(NamedTuple):
     """One event of a stream.
 
-    ``event`` is its type, ``message`` if the server named none. ``id`` is the last event id and
-    ``retry`` the reconnection time in milliseconds that were in force when it was dispatched,
-    whichever event brought them; None: the server never said one.
+    ``event`` is its type, ``message`` if the server named none. ``id`` (the last event id) and
+    ``retry`` (the reconnection time in milliseconds) are those in force when the event was
+    dispatched; an earlier event may have set them. None: the server never sent one.
     """
 
     event: str
@@ -53,8 +52,8 @@ class SSEDecoder:
     """Turns the body of a ``text/event-stream`` into events, however it is cut.
 
     ``max_event_size`` bounds the bytes between two blank lines, line ends not counted, and so what
-    is kept in memory. Events that came before an event too large are handed out first; if they
-    came in one chunk with it, the error is in ``error`` at once, and raised by the next call.
+    is kept in memory. Events before one that is too large are returned first. If they came in the
+    same chunk, ``error`` is set at once, and the next call raises it.
     """
 
     error: RemoteProtocolError | None = None
@@ -77,7 +76,7 @@ class SSEDecoder:
 
     @property
     def last_event_id(self) -> str:
-        """What a reconnecting client sends as ``Last-Event-ID``; empty: nothing."""
+        """The ``Last-Event-ID`` to send when reconnecting; empty: send none."""
         return self._last_event_id
 
     @property
@@ -117,7 +116,7 @@ class SSEDecoder:
         return events
 
     def receive_eof(self) -> list[ServerSentEvent]:
-        """Be told that the body has ended. An event without its blank line is dropped (9.2.6).
+        """End the body. An event without its blank line is dropped (9.2.6).
 
         Raises:
             RemoteProtocolError: the stream had already failed.
@@ -181,7 +180,8 @@ class SSEDecoder:
         self._size, self._data = size, data
 
     def _process_field(self, name: bytes | bytearray, value: bytes | bytearray) -> None:
-        """A line that is not data. Unknown names do nothing, nor do comments (an empty name)."""
+        """Interpret a line that is not data. Unknown names and comments (an empty name) do
+        nothing."""
         if name == b"event":
             self._event = value.decode("utf-8", "replace")
         elif name == b"id":

@@ -1,13 +1,13 @@
 """URLs as values (RFC 3986): no lookup, no connection, only text.
 
-Rule 1: whatever a ``URL`` holds can be put into a request line or a header as it stands. It is
-ASCII without spaces and control characters, whoever wrote the text that it was made from.
+Rule 1: every part of a ``URL`` can be put into a request line or a header as it stands: ASCII,
+without spaces and control characters.
 
-Rule 2: credentials are never part of a URL. ``user:password@`` is refused instead of removed, since
-whoever wrote it believes that it is used.
+Rule 2: credentials are never part of a URL. ``user:password@`` is refused and not removed, since
+its author believes that it is used.
 
-Rule 3: nothing that a server says about where its API lies leads away from its origin. Redirects
-may (``URL.join``), and whoever follows one compares ``origin``.
+Rule 3: the ``api_prefix`` of a server never leads to another origin. A redirect may (``URL.join``),
+so its caller compares ``origin``.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ class URL:
         """Read an absolute URL.
 
         Raises:
-            LocalProtocolError: it is none that can be asked. The message does not repeat it, since
-                it may hold a password.
+            LocalProtocolError: it is not a URL that can be requested. The message does not repeat
+                it, since it may hold a password.
         """
         if _UNSENDABLE.search(text):
             raise LocalProtocolError("A space or a control character is no part of a URL.")
@@ -109,12 +109,12 @@ class URL:
         )
 
     def join(self, reference: str) -> URL:
-        """The URL that *reference*, the Location of a redirect, means here (RFC 3986 section 5.2).
+        """Resolve *reference*, the Location of a redirect (RFC 3986 section 5.2).
 
-        It may lie on another origin.
+        The result may be on another origin.
 
         Raises:
-            RemoteProtocolError: it is not a reference, or to something that cannot be asked.
+            RemoteProtocolError: it is not a reference, or the result cannot be requested.
         """
         try:
             if _UNSENDABLE.search(reference):  # urljoin() silently removes tabs and line ends
@@ -141,7 +141,7 @@ class URL:
 
     @property
     def websocket(self) -> URL:
-        """The same place, asked over a WebSocket."""
+        """The same address for a WebSocket."""
         return attrs.evolve(self, scheme=self.scheme.replace("http", "ws"))
 
     @property
@@ -154,10 +154,9 @@ class URL:
 
 
 def app_base(src: str) -> URL:
-    """The address of an app's page, with one slash at its end, from what the user calls it.
+    """The address of an app's page, with one slash at its end, from the user's *src*.
 
-    Blanks around it are dropped, as they come with copying; so is the query (``?__theme=dark``),
-    which is the browser's affair.
+    Spaces around *src*, which come with copying, and its query (``?__theme=dark``) are dropped.
 
     Raises:
         LocalProtocolError: *src* is not an http or https URL.
@@ -192,7 +191,7 @@ def space_url(space: str) -> URL:
 
 
 def _ascii(name: str) -> str:
-    """The ASCII form of a host's name; whether it is a sound one is checked by ``URL``."""
+    """The ASCII form of a host's name; ``URL`` checks whether it is valid."""
     # The codec is quadratic on long labels in some of the Pythons that we support.
     if not name.isascii() and len(name) <= _MAX_NAME:
         name = name.encode("idna").decode("ascii")

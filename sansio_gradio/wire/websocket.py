@@ -1,14 +1,14 @@
 """WebSocket connections (RFC 6455) in both roles: text messages, and how they end.
 
-Rule 1: the handshake is a request and an answer of ``wire.http``, the frames are wsproto's. What is
-peculiar about it stays in here: it reports a peer's mistakes as that peer's Close, and draws nonce
-and masks itself (so compare frames in tests, never bytes).
+Rule 1: the handshake is a request and an answer of ``wire.http``, the frames are wsproto's. Two
+oddities of wsproto are hidden here: it reports a peer's mistake as a Close of that peer, and draws
+nonce and masks itself (so compare frames in tests, never bytes).
 
-Rule 2: an error never swallows what came before it: ``error`` is set, and the next call raises it.
+Rule 2: an error never swallows the events before it: ``error`` is set, and the next call raises it.
 
-Rule 3: what has to be answered is answered here (ping, Close, a peer's mistake, a request that is
-no handshake). Those bytes wait in ``data_to_send``: send them after each receiving, an error
-included, and before closing.
+Rule 3: everything that needs an answer is answered here: a ping, a Close, a peer's mistake, a
+request that is not a handshake. Send the bytes of ``data_to_send`` after each receive, also after
+an error, and before closing.
 
 No extension is offered or accepted: wsproto inflates without bound.
 
@@ -43,7 +43,7 @@ from sansio_gradio.wire.headers import Headers, header
 from sansio_gradio.wire.http import HTTPConnection, Role, WireConnection
 
 MAX_REJECTION_BODY: Final = 64 * 1024
-"""Bytes of a rejection's body that are kept; it is for people to read."""
+"""Bytes of a rejection's body that are kept, for people to read."""
 
 _DEFAULT_MESSAGE: Final = Limits().message
 _UPGRADE: Final = (("upgrade", "websocket"), ("connection", "Upgrade"))
@@ -87,7 +87,7 @@ class TextReceived:
 class Closed:
     """The peer's Close, or the end of the connection without one; this is the last event.
 
-    ``code`` is that of the frame (1005 if it has none), and None where no frame came.
+    ``code`` is the code of the frame (1005 if it has none); None if no frame came.
     """
 
     code: int | None
@@ -123,7 +123,7 @@ class WebSocketConnection(WireConnection):
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing more comes: after the last event, or an error."""
+        """Whether the last event, or an error, has come."""
         return self._state is State.CLOSED
 
     # Sending
@@ -177,7 +177,7 @@ class WebSocketConnection(WireConnection):
             raise LocalProtocolError(str(exc)[:200]) from exc
 
     def send_close(self, code: int = 1000) -> bytes:
-        """The bytes of our Close, once; none where closing is under way. ``Closed`` follows.
+        """The bytes of our Close, once; empty if closing is under way. ``Closed`` follows.
 
         Raises:
             LocalProtocolError: the WebSocket was never open, or *code* is not for sending.
@@ -192,7 +192,7 @@ class WebSocketConnection(WireConnection):
         return self._ws.send(ws.CloseConnection(code=code))
 
     def data_to_send(self) -> bytes:
-        """What the connection itself has to say, once; see rule 3."""
+        """The bytes that rule 3 speaks of, once."""
         data = bytes(self._replies)
         self._replies.clear()
         return data
@@ -200,7 +200,7 @@ class WebSocketConnection(WireConnection):
     # Receiving
 
     def receive_data(self, data: bytes) -> list[Event]:
-        """The events that *data* completes; behind the last event, bytes mean nothing.
+        """The events that *data* completes. Bytes after the last event are ignored.
 
         Raises:
             RemoteProtocolError: the peer broke the protocol, now or before.
@@ -213,7 +213,7 @@ class WebSocketConnection(WireConnection):
         return self._told(events)
 
     def receive_eof(self) -> list[Event]:
-        """The events that the peer's end completes: ``Closed`` where it was open.
+        """The events that the peer's end completes: ``Closed`` if the WebSocket was open.
 
         Raises:
             RemoteProtocolError: a handshake was cut, or the peer broke the protocol before.
@@ -248,7 +248,7 @@ class WebSocketConnection(WireConnection):
         assert head is not None
         headers = head.headers
         options = ",".join(value for name, value in headers if name == "connection")
-        # What both halves of a handshake have to say (RFC 6455 4.1 and 4.2.1).
+        # Required in both halves of a handshake (RFC 6455 4.1 and 4.2.1).
         valid = (header(headers, "upgrade") or "").lower() == "websocket" and any(
             option.strip().lower() == "upgrade" for option in options.split(",")
         )
