@@ -7,12 +7,14 @@ import importlib
 import pytest
 
 import sansio_gradio
+from sansio_gradio import GradioError, errors
 
 CONTRACT = """
 AppError AppInfo AuthenticationError Component ConnectFailed ConnectionLost Conversation
 DeadlineExceeded Endpoint Engine GradioError JobCancelledError Limits LocalProtocolError Message
-Protocol ProtocolError QueueFullError RemoteProtocolError Retry SSEDecoder ServerSentEvent
-ServerStoppedError Session Status StatusUpdate Timeouts TooManyRequestsError ValidationError
+OptionError Protocol ProtocolError QueueFullError RemoteProtocolError Retry SSEDecoder
+ServerSentEvent ServerStoppedError Session Status StatusUpdate Timeouts TooManyRequestsError
+ValidationError
 apply_diff compute_diff events parse_message send_data_frame
 """
 
@@ -26,6 +28,13 @@ def test_the_names_that_users_import_are_there(name: str) -> None:
 def test_all_that_is_offered_is_there_and_in_order() -> None:
     assert sansio_gradio.__all__ == sorted(sansio_gradio.__all__)
     assert [name for name in sansio_gradio.__all__ if not hasattr(sansio_gradio, name)] == []
+
+
+def test_every_error_is_offered() -> None:
+    kinds = {name for name, kind in vars(errors).items() if isinstance(kind, type)}
+    assert {name for name in kinds if issubclass(getattr(errors, name), GradioError)} <= set(
+        sansio_gradio.__all__
+    )
 
 
 def test_the_client_is_found_by_those_who_look_in_the_wrong_place() -> None:

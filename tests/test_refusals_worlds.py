@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from conversation_driver import config
-from fault_peer import FaultServer, Script, answer, end, html, page, stream
+from fault_peer import FaultServer, Script, answer, end, hold, html, page, reset, stream
+from places import keep
 from worlds import WORLDS, World
 
+from sansio_gradio.client.retry import Retry
 from sansio_gradio.errors import (
     AppError,
     AuthenticationError,
@@ -19,6 +21,8 @@ from sansio_gradio.errors import (
     RemoteProtocolError,
     ServerStoppedError,
 )
+from sansio_gradio.limits import Timeouts
+from sansio_gradio.protocol.status import Status, StatusUpdate
 
 PASSWORD = 'hunter2 & "co"'
 
@@ -481,4 +485,63 @@ def test_view_api_keeps_what_else_is_told_of_an_endpoint(world: World) -> None:
             assert "of tomorrow" not in named["/plain"]
 
     with FaultServer({"/config": page(labelled()), "/info": info}) as server:
+        world.run(play)
+
+
+# What the status of a job says that failed without a word of the app
+
+
+def _stream(*said: dict[str, Any]) -> bytes:
+    return stream(*[{"event_id": "e", **message} for message in said])
+
+
+_STARTS = {"msg": "process_starts"}
+COMPLETED = {"msg": "process_completed", "success": True}
+FAILED = {(Status.FINISHED, False), (Status.QUEUE_FULL, False)}
+_NO_LOGIN = {"auth_required": True, "detail": "Not authenticated"}
+
+
+@pytest.mark.parametrize(
+    ("pages", "call"),
+    [
+        ({"/queue/data": _stream({"msg": "queue_full"})}, {}),
+        ({"/queue/join": page({"detail": "Queue is full."}, 503)}, {}),
+        ({"/queue/data": [_stream(_STARTS), end]}, {}),
+        ({"/queue/data": [_stream(_STARTS), reset]}, {}),
+        ({"/queue/data": html(502)}, {}),
+        ({"/queue/data": [stream(), end]}, {}),
+        ({"/queue/data": _stream(_STARTS, {**COMPLETED, "output": {}})}, {}),
+        ({"/queue/data": _stream(_STARTS, {**COMPLETED, "output": None})}, {}),
+        ({"/queue/data": _stream(_STARTS, {**COMPLETED, "output": {"error": None}})}, {}),
+        ({"/queue/data": _stream(_STARTS, {**COMPLETED, "output": {"data": 5}})}, {}),
+        ({"/queue/data": _stream({"msg": "server_stopped", "success": True})}, {}),
+        ({"/queue/data": _stream({"msg": "unexpected_error", "message": "no"})}, {}),
+        ({"/queue/data": [_stream(_STARTS), hold]}, {"timeout": 0.1}),
+        ({"/queue/join": hold}, {"timeout": 0.1}),
+        ({"/queue/join": html(500)}, {}),
+        ({"/queue/join": page(_NO_LOGIN, 401)}, {}),
+        ({}, {"api_name": "/nowhere"}),
+        ({"/api/predict": html(500)}, {"api_name": "/plain"}),
+        ({"/api/predict": [answer(200, b"{")[:-1], end]}, {"api_name": "/plain"}),
+    ],
+)
+def test_a_job_that_failed_says_so_in_its_status(
+    world: World, pages: Mapping[str, Script], call: dict[str, Any]
+) -> None:
+    async def play() -> None:
+        options = {"retry": Retry(times=1, backoff=0.001), "timeouts": Timeouts(close=0.1)}
+        async with world.client(server.url, **options) as client:
+            job = client.submit("x", **{"api_name": "/echo", **call})
+            assert job.status().success is None
+            error = await job.exception()
+            assert isinstance(error, GradioError)
+            assert (job.status().code, job.status().success) in FAILED
+            updates: list[Any] = []
+            with pytest.raises(type(error)):
+                await keep(job.updates(), updates)
+            *_, last = [one for one in updates if isinstance(one, StatusUpdate)]
+            assert (last.code, last.success) in FAILED
+
+    known = {"/config": page(config()), "/queue/join": page({"event_id": "e"})}
+    with FaultServer({**known, **pages}) as server:
         world.run(play)
