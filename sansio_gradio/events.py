@@ -1,13 +1,13 @@
-"""What the application is told.
+"""The events that tell the application what happened.
 
-Events are values: comparable and free of references to the machine that made them, so they can be
+Events are values: comparable, and without references to the engine that made them. So they can be
 stored, sent to another thread, or written into a test as the expected answer. Errors in them are
-equal if they are of one kind and say the same. The exception is ``OutputsGrew``, whose outputs go
-on growing.
+equal if they have the same type and content. One event is different: the outputs of an
+``OutputsGrew`` go on growing.
 
 ``session`` is the number of the session (``Session.id``), ``job`` the number that ``submit`` gave.
-Every job ends in exactly one of ``JobCompleted``, ``JobFailed`` and ``JobCancelled``; nothing is
-said of it afterwards.
+Every job ends in exactly one of ``JobCompleted``, ``JobFailed`` and ``JobCancelled``. No event of
+the job follows.
 """
 
 from __future__ import annotations
@@ -49,9 +49,10 @@ class ConnectingFailed:
 class Accepted:
     """The server has taken a job (``chunk`` 0), or a chunk of its streaming input (from 1 on).
 
-    ``answer`` is what it said to that, as JSON: a join's is ``{"event_id": ...}``, a chunk's
-    ``{"msg": "success"}``; None where it does not answer (``ws``, ``sse``), or not in JSON. Of the
-    job itself it is told where ``Want.RECEIPTS`` is wanted. What is not taken has no receipt.
+    ``answer`` is the JSON of the server's answer: ``{"event_id": ...}`` for a join, ``{"msg":
+    "success"}`` for a chunk; None if the server does not answer (``ws``, ``sse``), or not in JSON.
+    The event for the job itself comes only with ``Want.RECEIPTS``. A job or a chunk that the server
+    refuses has no such event.
     """
 
     session: int
@@ -78,10 +79,10 @@ class StatusUpdated:
 
 @attrs.frozen(kw_only=True)
 class Output:
-    """A job has yielded: ``edits`` is what changed, ``value`` the whole.
+    """A job has yielded: ``edits`` are the changes, ``value`` is the whole value.
 
-    Both have one item per output component, State slots included: ``edits`` the component's edits
-    as in ``apply_diff``, ``value`` its value, which never changes.
+    Both have one item per output component, State slots included: in ``edits`` the edits for
+    ``apply_diff``, in ``value`` the value, which never changes afterwards.
     """
 
     session: int
@@ -92,12 +93,11 @@ class Output:
 
 @attrs.frozen(kw_only=True, eq=False)
 class OutputsGrew:
-    """A job has yielded, since the last time that this was said once or more often.
+    """A job has yielded, once or more often since the last such event.
 
-    ``outputs`` is all that it has yielded so far and will yet: the same object each time, safe to
-    read in other threads. For those who look now and then, or let another thread do the reading: a
-    tenth of the work of an ``Output`` for each. Told where ``Want.GROWTH`` was asked for, and
-    ``Want.OUTPUTS`` not.
+    ``outputs`` has all outputs so far, and goes on growing: the same object each time, safe to read
+    in other threads. Use it if you look now and then, or read in another thread: it costs a tenth
+    of one ``Output`` for each yield. It comes with ``Want.GROWTH`` and without ``Want.OUTPUTS``.
     """
 
     session: int
@@ -119,7 +119,7 @@ class JobCompleted:
 
 @attrs.frozen(kw_only=True)
 class JobFailed:
-    """The last event of a job that did not; ``outputs`` is what it had yielded."""
+    """The last event of a job that failed; ``outputs`` has its yields."""
 
     session: int
     job: int
@@ -131,10 +131,11 @@ class JobFailed:
 class JobCancelled:
     """The last event of a job that its own client cancelled or closed.
 
-    ``stopped_on_server``: True: the server said that it stopped the job. False: the job was not
-    stopped there: it was never handed in, it had ended by itself, the server said no, cannot stop
-    such a job, or was not asked, because it would have stopped another job, too. None: not known.
-    A WebSocket is closed without an answer, and others may not answer in time.
+    ``stopped_on_server`` is True if the server said that it stopped the job. False if the server
+    did not stop it: the job was never handed in, it had ended by itself, the server said no, the
+    server cannot stop such a job, or we did not ask since that would have stopped another job, too.
+    None if it is not known: a WebSocket is closed without an answer, and a server may not answer in
+    time.
     """
 
     session: int
@@ -145,7 +146,7 @@ class JobCancelled:
 
 @attrs.frozen(kw_only=True)
 class Anomaly:
-    """The server did something that no known server does, and it was tolerated."""
+    """The server did something that no known server does. It was tolerated."""
 
     session: int
     what: str
@@ -155,9 +156,9 @@ class Anomaly:
 
 @attrs.frozen(kw_only=True)
 class SessionLost:
-    """The server-side session is gone and a new one takes its place.
+    """The session on the server is gone, and a new one takes its place.
 
-    ``state_lost``: the app keeps State in it, which starts afresh.
+    ``state_lost``: the app keeps State in its sessions, which starts afresh.
     """
 
     session: int
@@ -166,7 +167,7 @@ class SessionLost:
 
 @attrs.frozen(kw_only=True)
 class SessionClosed:
-    """The last event of a session, after ``close``: the server has been told what it had to be."""
+    """The last event of a session, after ``close``: the server has been told to stop its jobs."""
 
     session: int
 

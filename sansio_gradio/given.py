@@ -1,8 +1,8 @@
-"""What callers give besides arguments: checked, and brought into one form, where it enters.
+"""Check the options that callers give, where they enter, and bring each into one form.
 
-So nothing fails later, in another thread or in the system's ``select``, for a number that was too
-large or a text that was none. All functions raise an ``OptionError`` that says what is wanted. They
-never ask what they were given for its ``repr``.
+So a number that is too large, or a value of a wrong type, does not fail later, in another thread or
+in the system's ``select``. All functions raise an ``OptionError`` that says what is wanted. They
+never call ``repr`` of the caller's value.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from sansio_gradio.errors import OptionError
 T = TypeVar("T")
 
 LONGEST: Final = 1e9
-"""Seconds: 31 years. What is to take longer takes for ever."""
+"""Seconds: 31 years. A longer time counts as for ever."""
 MOST: Final = 2**63 - 1
-"""Of what is counted; more is not meant."""
+"""The largest count; a larger one is cut to it."""
 
 _NO_NUMBERS: Final = (bool, str, bytes, bytearray)
 _SHOWN: Final = frozenset({str, float, bool, type(None)})
@@ -31,7 +31,7 @@ def is_a(value: object, *kinds: type) -> bool:
 
 
 def number(value: object, name: str, wanted: str = "a number") -> float:
-    """A float, maybe an infinite one, of whatever is a number."""
+    """Convert any number to a float, which may be infinite."""
     found = math.nan
     try:
         if not is_a(value, *_NO_NUMBERS):
@@ -44,7 +44,7 @@ def number(value: object, name: str, wanted: str = "a number") -> float:
 
 
 def seconds(value: object, name: str) -> float:
-    """How long something may take, from 0 on; infinity is for ever."""
+    """Check a duration in seconds, from 0 on; infinity is for ever."""
     found = number(value, name, wanted := "in seconds, from 0 on, or None")
     if found < 0:
         raise refused(value, name, wanted)
@@ -52,7 +52,7 @@ def seconds(value: object, name: str) -> float:
 
 
 def patience(value: object, name: str = "timeout") -> float | None:
-    """How long a caller waits; None is for ever, and less than 0 not at all."""
+    """Check how long a caller waits. None: for ever. Less than 0: not at all."""
     if value is None:
         return None
     found = max(0.0, number(value, name, "in seconds, or None"))
@@ -60,7 +60,7 @@ def patience(value: object, name: str = "timeout") -> float | None:
 
 
 def count(value: object, name: str, *, least: int = 1) -> int:
-    """How many, from *least* on; infinity is as many as there are."""
+    """Check a count, from *least* on; infinity becomes the largest count."""
     found = number(value, name, wanted := f"a whole number, from {least} on")
     if found < least or (math.isfinite(found) and not found.is_integer()):
         raise refused(value, name, wanted)
@@ -68,7 +68,7 @@ def count(value: object, name: str, *, least: int = 1) -> int:
 
 
 def index(value: object, name: str) -> int | None:
-    """The number of something, as servers give it, or None."""
+    """Check a number that a server has given to something, or None."""
     kind = type(value)
     if value is None or kind is int:
         return cast("int | None", value)
@@ -81,7 +81,7 @@ def index(value: object, name: str) -> int | None:
 
 
 def text(value: object, name: str) -> str:
-    """A text that can be sent."""
+    """Check a text: it must be possible to encode it."""
     if not is_a(value, str):
         raise refused(value, name, "a text")
     found = str.__str__(cast("str", value))
@@ -93,19 +93,20 @@ def text(value: object, name: str) -> str:
 
 
 def one_of(value: object, kind: type[T], name: str) -> T:
-    """An instance of *kind*."""
+    """Check that *value* is an instance of *kind*."""
     if not is_a(value, kind):
         raise refused(value, name, f"a {kind.__name__}, or None")
     return cast("T", value)
 
 
 def refused(value: object, name: str, wanted: str) -> OptionError:
-    """What to tell of a *value* that cannot be that of *name*."""
+    """The error for an invalid *value* of the option *name*."""
     return OptionError(f"{name} is {wanted}, not {shown(value)}.")
 
 
 def shown(value: object) -> str:
-    """*value* as an error may show it: whole numbers and texts, of the rest the type's name."""
+    """*value* as an error may show it: numbers and texts as they are, of other values the type's
+    name."""
     kind = type(value)
     if kind in _SHOWN or (kind is int and cast("int", value).bit_length() <= _SHORT):
         return reprlib.repr(value)
@@ -114,7 +115,7 @@ def shown(value: object) -> str:
 
 
 def name_of(value: object) -> str:
-    """The name of the type of *value*, whatever a metaclass says."""
+    """The name of the type of *value*, without asking its metaclass."""
     return str(type.__dict__["__name__"].__get__(type(value)))
 
 

@@ -1,6 +1,6 @@
-"""How much and how long: every bound of the library has its name here.
+"""Every bound of the library: sizes, counts and seconds.
 
-The server is untrusted, so no buffer grows and nothing waits without one of these.
+The server is untrusted, so one of these bounds every buffer and every wait.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ class Limits:
     """Bounds on what is kept in memory, in bytes unless said otherwise."""
 
     message: int = 64 * MIB
-    """One message: a server-sent event, a WebSocket message. Precedent: none of the official
-    clients has any; websockets' default is 1 MiB, too small for images in base64."""
+    """One message: a server-sent event, a WebSocket message. Precedent: the official clients have
+    no such limit; websockets' default is 1 MiB, too small for images in base64."""
 
     value: int = 64 * MIB
-    """What one job has yielded, put together: a value grows by edits, each of them a small message.
-    Counted are the texts in it, and 16 bytes for each part. A job that yields more fails."""
+    """The values that one job yields, after all edits: many small edits can make a large value. The
+    texts count, and 16 bytes for each part. A job that exceeds it fails."""
 
     answer: int = 64 * MIB
     """The body of one ordinary answer: ``/config``, ``/info``, a join, a call past the queue."""
@@ -34,13 +34,13 @@ class Limits:
     """Nested containers in one JSON text."""
 
     early_messages: int = 10_000
-    """Messages (a count) held for jobs whose join is not answered yet, on one stream; together they
+    """Messages (a count) held on one stream for jobs whose join is not answered yet. Together they
     may be as long as one ``message``."""
 
     kept_outputs: int = 16 * MIB
-    """What one job has yielded, as received, for whoever reads it and for a failure's ``outputs``:
-    the oldest is dropped first, the newest never. The adapters keep as much of its status updates,
-    and as much of the messages that a ``stream_messages`` has not taken yet."""
+    """The yields of one job, as received, for later readers and for the ``outputs`` of a failure.
+    The oldest are dropped first, the newest never. The adapters keep as many bytes of its status
+    updates, and as many of the messages that a ``stream_messages`` has not taken yet."""
 
     redirects: int = 5
     """Redirects (a count) followed for one request. Precedent: 10 in Go, 20 in browsers."""
@@ -56,9 +56,9 @@ class Limits:
     job_connections: int = 40
     """Jobs (a count) of one session under way that need a connection each: WebSockets of Gradio 3,
     streams of Gradio 4.0 to 4.8 and of ``/call``, isolated jobs. More wait their turn, in order.
-    Each session counts for itself: with many, give each less, so that all together stay below
-    the files that a process may open (256 on macOS, often 1024). Precedent: gradio_client has 40
-    at once."""
+    This is for each session. With many sessions, give each less, so that all together stay below
+    the number of files that a process may open (256 on macOS, often 1024). Precedent: gradio_client
+    has 40 at once."""
 
     def __attrs_post_init__(self) -> None:
         for name, value in attrs.asdict(self, recurse=False).items():
@@ -68,9 +68,9 @@ class Limits:
 
 @attrs.frozen(kw_only=True)
 class Timeouts:
-    """Deadlines in seconds, one a phase; None waits for ever.
+    """Deadlines in seconds, one for each phase; None waits for ever.
 
-    What runs out ends in a ``DeadlineExceeded`` whose ``phase`` is the name of the field.
+    When one passes, the error is a ``DeadlineExceeded`` whose ``phase`` is the name of the field.
     """
 
     connect: float | None = 10.0
@@ -80,24 +80,24 @@ class Timeouts:
     """The TLS handshake."""
 
     request: float | None = 30.0
-    """One ordinary request, from asking to the last byte of the answer, however it drips."""
+    """One ordinary request, from asking to the last byte of the answer."""
 
     join: float | None = 60.0
     """Handing a job in: servers validate and store large inputs before they answer."""
 
     send: float | None = 30.0
-    """Handing over data that the server asked for, or waiting for a stream to send it to."""
+    """Sending data that the server asked for, or waiting for a stream to send it to."""
 
     stream_idle: float | None = 60.0
-    """Silence on the stream of a session, or of ``/call``, that has jobs under way and is not
-    paused. Servers since 4.9 send a heartbeat every 15 s (before, one connection a job: there it
-    does not apply)."""
+    """Silence on the stream of a session, or of ``/call``, while jobs are under way and the stream
+    is not paused. Servers since 4.9 send a heartbeat every 15 s. It does not apply to older
+    servers, where each job has its own connection."""
 
     job: float | None = None
     """A whole job, from submitting to its end."""
 
     close: float | None = 2.0
-    """Telling the server goodbye, when closing or cancelling."""
+    """Telling the server to stop, when closing or cancelling."""
 
     def __attrs_post_init__(self) -> None:
         for name, value in attrs.asdict(self, recurse=False).items():

@@ -1,1 +1,1 @@
-"""What Gradio says. Knows no bytes."""
+"""The messages, requests and documents of Gradio, as values. No bytes."""

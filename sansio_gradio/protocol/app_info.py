@@ -36,13 +36,13 @@ Parts: TypeAlias = tuple[Mapping[int, Component], Mapping[int, Endpoint]]
 
 @attrs.frozen(kw_only=True)
 class AppInfo:
-    """An app, as far as it tells of itself; what is not here stands in ``config``."""
+    """What an app tells of itself. ``config`` has the rest."""
 
     version: Version
-    """Of Gradio, as numbers: ``(6, 31, 0)``; empty where the server does not tell."""
+    """Of Gradio, as numbers: ``(6, 31, 0)``; empty if the server does not tell."""
     version_text: str | None
     protocol_name: str | None
-    """``config["protocol"]``: servers before 4.0 do not tell."""
+    """``config["protocol"]``; None from servers before 4.0."""
     api_prefix: str
     """``/gradio_api`` since 5.0, before it is empty."""
     connect_heartbeat: bool | None
@@ -60,8 +60,8 @@ class AppInfo:
         """Read ``/config``.
 
         Raises:
-            AuthenticationError: it only says that the app wants a login.
-            RemoteProtocolError: it is no config of Gradio 3 or later.
+            AuthenticationError: the app wants a login.
+            RemoteProtocolError: it is not a config of Gradio 3 or later.
         """
         if not isinstance(config, dict):
             raise RemoteProtocolError("The config of a Gradio app is a JSON object; this is none.")
@@ -88,21 +88,21 @@ class AppInfo:
         )
 
     def with_info(self, info: JSON) -> AppInfo:
-        """Return the app with what ``/info`` says added.
+        """Return the app with the contents of ``/info`` added.
 
-        What an entry says of parameters counts only if there are as many as inputs that callers
-        give; else the config's word stays.
+        The parameters of an entry are used only if there is one for each input that callers give;
+        otherwise those of the config stay.
 
         Raises:
-            RemoteProtocolError: it is no answer of ``/info``.
+            RemoteProtocolError: it is not an answer of ``/info``.
         """
         named, unnamed = said(info, "named_endpoints", dict), said(info, "unnamed_endpoints", dict)
         if not isinstance(info, dict) or named is None or unnamed is None:
             raise RemoteProtocolError(
                 "This JSON has no named and unnamed endpoints: no Gradio API."
             )
-        # Of two of one name the last one's entry has overwritten the other's; what is not
-        # documented has none (gradio@6.31.0 blocks.py: get_api_info).
+        # Of two endpoints with one name, only the last has an entry; an undocumented endpoint has
+        # none (gradio@6.31.0 blocks.py: get_api_info).
         order = [*self._callable(Visibility.UNDOCUMENTED), *self._callable(Visibility.PUBLIC)]
         owners = {endpoint.api_name: endpoint.fn_index for endpoint in order}
         endpoints: dict[int, Endpoint] = {}
@@ -116,8 +116,8 @@ class AppInfo:
     def read_render(self, render: JSON, rendered: Mapping[int, Component]) -> Parts:
         """The components and endpoints that a ``gr.render`` function of the app has made.
 
-        *render* is the ``render_config`` of an output (4.31 and later), *rendered* what is there of
-        others.
+        *render* is the ``render_config`` of an output (4.31 and later), *rendered* the parts that
+        other renders have made.
 
         Raises:
             RemoteProtocolError: as ``from_config``.
@@ -127,9 +127,9 @@ class AppInfo:
         return _read(render, known, len(self.config["dependencies"]), queue)
 
     def with_renders(self, renders: Iterable[Parts]) -> AppInfo:
-        """Return the app with what was rendered laid over it, the newest last.
+        """Return the app with the rendered parts laid over it, the newest last.
 
-        Nothing is copied before it is looked at, since a server may render as often as it likes.
+        Nothing is copied before it is read, since a server may render very often.
         """
         known = tuple(renders)
         return attrs.evolve(
@@ -144,12 +144,13 @@ class AppInfo:
 
     @property
     def app_id(self) -> int | None:
-        """A number that is another one each time the server starts; None: it does not tell."""
+        """A number that changes with each start of the server; None: the server does not tell."""
         app_id: object = self.config.get("app_id")
         return app_id if type(app_id) is int else None
 
     def is_same_run(self, other: AppInfo) -> bool:
-        """Whether this is *other*, not started anew since; as far as can be told."""
+        """Whether this is *other*, and the server was not started anew in between, as far as is
+        known."""
         if self.app_id is not None and other.app_id is not None:
             return self.app_id == other.app_id
         return self.version_text == other.version_text and self.has_functions_of(other)
@@ -167,13 +168,13 @@ class AppInfo:
         return self.config["dependencies"], parts
 
     def endpoint(self, api_name: str | None = None, fn_index: int | None = None) -> Endpoint:
-        """Return the endpoint that a call means.
+        """Find the endpoint of a call.
 
-        By its name, with the slash or without (the first, if several have it), by its number, or,
-        with neither, the only public one. Private endpoints are not called.
+        By name, with the slash or without (the first, if several have it); by number; or, with
+        neither, the only public endpoint. Private endpoints cannot be called.
 
         Raises:
-            LocalProtocolError: there is none, or more than one; the message says what there is.
+            LocalProtocolError: there is none, or more than one; the message lists the endpoints.
         """
         public = self._callable(Visibility.PUBLIC)
         if api_name is None and fn_index is None:
@@ -218,9 +219,9 @@ class AppInfo:
         )
 
     def describe(self, *, all_endpoints: bool = False) -> str:
-        """The endpoints as text for people: how each is called, and what it says of itself.
+        """The endpoints as text for people: how to call each, and its description.
 
-        ``all_endpoints``: with the undocumented ones; private ones are never shown.
+        ``all_endpoints``: include undocumented endpoints. Private ones are never shown.
         """
         lines = [f"Gradio {plain(self.version_text or 'of unknown version', _WIDTH)}"]
         for endpoint in self._shown(all_endpoints):
@@ -232,9 +233,9 @@ class AppInfo:
         """The same as JSON, in the form of ``/info``, whatever the server's version.
 
         ``{"named_endpoints": {"/add": {"parameters": [...], "returns": [...], ...}},
-        "unnamed_endpoints": {"3": ...}}``. An entry has what else ``/info`` tells of the endpoint.
-        Of two of one name it is the first, which calls by name reach. What lies inside of an entry
-        is shared with the app.
+        "unnamed_endpoints": {"3": ...}}``. An entry also has everything else that ``/info`` tells
+        of the endpoint. Of two endpoints with one name, the first is listed, since calls by name
+        reach that one. The values in an entry are shared with the app: do not change them.
         """
         named: dict[str, Any] = {}
         unnamed: dict[str, Any] = {}
@@ -264,7 +265,7 @@ def _read(
 ) -> Parts:
     """What is *listed* in a config or a render; its first function has this *place* in the app.
 
-    *known*: what it may speak of beside its own components.
+    *known*: other components that it may refer to.
     """
     parts = map(Component.read, said(listed, "components", list) or [])
     components = {component.id: component for component in parts}
@@ -279,7 +280,7 @@ def _read(
 
 
 class _Laid(Mapping[int, _T]):
-    """A mapping that is made as soon as somebody looks into it."""
+    """A mapping that is built when it is first read."""
 
     def __init__(self, make: Callable[[], Mapping[int, _T]]) -> None:
         self._make = make
@@ -299,7 +300,7 @@ class _Laid(Mapping[int, _T]):
 
 
 def _over(base: Mapping[int, _T], layers: Iterable[Mapping[int, _T]]) -> Mapping[int, _T]:
-    """All as one, where the last that knows a number counts."""
+    """All mappings as one; for each number, the last mapping that has it counts."""
     found = dict(base)
     for layer in layers:
         found.update(layer)
@@ -313,7 +314,7 @@ def _place(name: str | None, fn_index: int | None) -> str:
 def _not_for_clients(
     endpoint: Endpoint, name: str | None, fn_index: int | None, public: Sequence[Endpoint]
 ) -> str:
-    """Why an endpoint that is there is not called."""
+    """Why this endpoint cannot be called."""
     if endpoint.visibility is Visibility.PRIVATE:
         what = (
             f"The endpoint with {_place(name, fn_index)} is private: the app lets no client call it"
@@ -332,7 +333,7 @@ def _listed(endpoints: Sequence[Endpoint]) -> str:
 
 
 def config_in_page(page: bytes) -> bytes | None:
-    """The JSON of the config in an app's page; None: this is no such page."""
+    """The JSON of the config in an app's page; None: the page has none."""
     start, end = _PAGE_CONFIG
     _, found, rest = page.partition(start)
     config, closed, _ = rest.partition(end)

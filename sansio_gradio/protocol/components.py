@@ -1,4 +1,4 @@
-"""The parts of an app that values go into and come out of, as ``/config`` lists them."""
+"""The components of an app, such as text boxes, as ``/config`` lists them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sansio_gradio.wire.json import JSON
 
 _STATE: Final = frozenset({"state", "variable"})  # it was called variable up to 3.1
 
-# Servers before 4.0 do not tell which components a caller has nothing to do with. These are the
-# ones that they leave out of /info (gradio_client@0.6.1 utils.py: SKIP_COMPONENTS).
+# Servers before 4.0 do not tell which components callers leave out. These are the ones that they
+# leave out of /info (gradio_client@0.6.1 utils.py: SKIP_COMPONENTS).
 _LAYOUT = "row column tabs tab tabitem box form accordion group interpretation dataset"
 _SKIPPED: Final = _STATE.union(_LAYOUT.split())
 
@@ -31,7 +31,7 @@ class Component:
     type: str
     """In lower case: ``textbox``, ``state``."""
     props: dict[str, Any]
-    """As the app set them."""
+    """The properties, as the app set them."""
     skip_api: bool
     """Callers neither send nor get its value: State, buttons, layout."""
 
@@ -46,7 +46,7 @@ class Component:
 
     @property
     def label(self) -> str | None:
-        """What users see above it."""
+        """The label that users see."""
         return said(self.props, "label", str)
 
     @classmethod

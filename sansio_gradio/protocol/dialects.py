@@ -1,8 +1,8 @@
-"""What servers say in other words, as messages of the queue.
+"""Translate answers to polls, and events of ``/call``, to messages of the queue.
 
 Servers up to 3.1.4 answer polls (``Channel.POLL``), the simple REST API sends named events
-(``Channel.CALL_STREAM``). Both mean what the queue says in messages, so that a job needs to know
-those only. Sources: gradio@3.1.4 queueing.py; gradio@6.31.0 routes.py: simple_predict_get.
+(``Channel.CALL_STREAM``). Both mean the same as messages of the queue, so a job has to know only
+those. Sources: gradio@3.1.4 queueing.py; gradio@6.31.0 routes.py: simple_predict_get.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _UNTOLD: Final = "The function failed; before Gradio 6.13 servers do not tell wh
 
 
 def of_poll(answer: JSON, loads: Loads = loads) -> Message | None:
-    """What the answer to a poll says; None: the server does not know the job, for the moment.
+    """The message for an answer to a poll; None: the server does not find the job at this moment.
 
     Raises:
-        RemoteProtocolError: it is no such answer.
+        RemoteProtocolError: it is not an answer to a poll.
     """
     match answer:
         case {"status": "QUEUED", "data": position}:
@@ -36,7 +36,7 @@ def of_poll(answer: JSON, loads: Loads = loads) -> Message | None:
         case {"status": "FAILED", "data": text}:
             return _failed(_told(text, loads))
         case {"status": "NOT FOUND"}:
-            # Between two tables of the server's data base: it comes before COMPLETE, too.
+            # The job is between two tables of the server: this may come just before COMPLETE.
             return None
         case _:
             raise RemoteProtocolError(f"this is no answer to a poll: {str(answer)[:60]}")
@@ -54,13 +54,13 @@ def _told(text: JSON, loads: Loads) -> dict[str, JSON]:
 def of_call(
     event: str, text: str, version: Version, loads: Loads = loads, *, streaming: bool = False
 ) -> Message | None:
-    """What an event of ``/call`` says; None: only that the connection is alive.
+    """The message for an event of ``/call``; None: the event only keeps the connection alive.
 
-    *streaming*: the job takes its input in pieces, and what it yields asks for the next one. An
-    event that is not known is a message of an unknown kind.
+    *streaming*: the job takes its input in pieces, so each yield asks for the next piece. An
+    unknown event becomes a message of an unknown kind.
 
     Raises:
-        RemoteProtocolError: its data is not what such an event has, or no JSON.
+        RemoteProtocolError: its data is not JSON, or not the data of such an event.
     """
     if event == "heartbeat":
         return None

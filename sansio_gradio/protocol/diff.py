@@ -1,15 +1,15 @@
 """What changed since the last yield, as edits (``sse_v2`` and later; docs/protocol.md, section 6).
 
 Rule 1: on a list, ``delete`` takes the last item away and ``add`` puts one at the end, whatever the
-index says. Servers change the length of a list nowhere else, and they have numbered what is deleted
-in four ways (``server_diff.py``), most of them wrong; read like this, all say the same.
+index says. Servers change the length of a list only at its end. They number the deleted items in
+four ways (``server_diff.py``), most of them wrong; ignoring the index is right for all four.
 
-Rule 2: what is not there cannot be decoded. Servers 5.29.1 to 5.35 cut the path of a ``delete`` in
-a list down to its last step, and to every server 1 that became True is no change. Such a value may
-be wrong, or its edits not fit, until ``process_completed`` sends it whole.
+Rule 2: some edits of servers lack information. Servers 5.29.1 to 5.35 cut the path of a ``delete``
+in a list down to its last step, and no server notices that 1 became True. Such a value may be
+wrong, or its edits may not fit, until ``process_completed`` sends the whole value.
 
-Rule 3: a container that somebody else may hold (a snapshot, the edits, the caller) never changes.
-The first edit inside of such a container copies it; the copy is changed in place from then on.
+Rule 3: a container that a snapshot, the edits or the caller may refer to never changes. The first
+edit inside such a container copies it; later edits change the copy in place.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sansio_gradio.wire.json import JSON
 __all__ = ["MAX_PATH", "Edit", "Value", "apply_diff", "compute_diff", "weigh"]
 
 MAX_PATH: Final = 256
-"""Steps in a path: what bounds, with ``Limits.json_depth``, how deep edits can nest a value."""
+"""The most steps in a path. With ``Limits.json_depth`` it bounds the depth of a value."""
 
 _PART: Final = 16  # bytes, for each value within a value
 
@@ -38,9 +38,9 @@ _Owned: TypeAlias = "dict[int | str, _Owned]"
 
 
 def apply_diff(value: JSON, edits: Sequence[Edit]) -> JSON:
-    """Return what *value* has become.
+    """Apply *edits* to *value*, and return the new value.
 
-    Neither *value* nor *edits* is changed; what no edit touched is shared with the result.
+    Neither *value* nor *edits* is changed. The result shares the parts that no edit touched.
 
     Raises:
         RemoteProtocolError: an edit is malformed or does not fit the value.
@@ -53,17 +53,17 @@ def apply_diff(value: JSON, edits: Sequence[Edit]) -> JSON:
 def compute_diff(old: JSON, new: JSON, *, like: str | None = None) -> list[Edit]:
     """Return the edits that make *new* out of *old*.
 
-    By default they do so to the letter: ``1``, ``1.0`` and ``True`` are told apart (so are ``0.0``
-    and ``-0.0``), and the keys of dicts come out in the order of *new*. Deleted list items are
-    numbered from the end, so that a client that goes by the index gets the same.
+    By default the result is exact: ``1``, ``1.0`` and ``True`` are told apart (so are ``0.0`` and
+    ``-0.0``), and the keys of dicts have the order of *new*. Deleted list items are numbered from
+    the end, so a client that uses the index gets the same value.
 
-    *like* is a version of Gradio, for the very edits that its servers send, mistakes included.
+    *like* is a version of Gradio: return the very edits that its servers send, mistakes included.
 
-    The edits refer to parts of *new*, which are not copied.
+    The edits refer to parts of *new* without copying them.
 
     Raises:
-        LocalProtocolError: *like* is no version, or one that sends no edits (before 4.17), or one
-            whose server fails on these values (5.29.1 to 5.32, a key gone from a dict in a list).
+        LocalProtocolError: *like* is not a version; its servers send no edits (before 4.17); or
+            they fail on these values (5.29.1 to 5.32: a key was removed from a dict in a list).
     """
     if like is not None:
         return server_diff.compute(old, new, like)
@@ -75,32 +75,32 @@ def compute_diff(old: JSON, new: JSON, *, like: str | None = None) -> list[Edit]
 class Value:
     """A value that edits are applied to, one yield after the other.
 
-    Appending to a string or a list costs what it costs in Python, however long they have grown,
-    while no snapshot is taken; after a snapshot, the first edit copies the containers on its path.
+    Without snapshots, appending to a string or a list is as cheap as in Python, however long they
+    are. After a snapshot, the first edit copies the containers on its path.
     """
 
     __slots__ = ("_cell", "_owned", "weight")
 
     def __init__(self, value: JSON = None, weight: int | None = None) -> None:
         self.weight = weigh(value) if weight is None else weight
-        """What the value costs, as ``weigh`` counts; kept up to date edit by edit."""
+        """The memory that the value takes, as ``weigh`` counts it; updated by each edit."""
         self._cell: list[JSON] = [value]  # so that the root is an item of a container, too
         # The containers that are copies of our own, as the tree of steps that lead to them. (A set
         # of ids would take a stranger for one of them when an id is used again.)
         self._owned: _Owned = {}
 
     def snapshot(self) -> JSON:
-        """Return the value as it is now; it never changes afterwards."""
+        """Return the present value, which never changes afterwards."""
         if self._owned:
             self._owned = {}
         return self._cell[0]
 
     def apply(self, edits: Sequence[Edit]) -> None:
-        """Bring the value up to date.
+        """Apply *edits*.
 
         Raises:
-            RemoteProtocolError: an edit is malformed or does not fit. The value is of no use from
-                here on; earlier snapshots are.
+            RemoteProtocolError: an edit is malformed or does not fit. Do not use the value any
+                more; earlier snapshots are still right.
         """
         if type(edits) not in _SEQUENCES:
             raise RemoteProtocolError(f"Edits come in a list, not as {reprlib.repr(edits)}.")
@@ -148,7 +148,7 @@ class Value:
             raise ValueError("there is no such action")
 
     def _way_to(self, path: Sequence[Any]) -> tuple[Any, _Owned, Any]:
-        """The container that holds what *path* leads to, ours from here on, and the step in it."""
+        """The container of the part at *path*, made our own, and the last step of *path*."""
         container: Any = self._cell
         owned = self._owned
         step: Any = 0
@@ -164,7 +164,7 @@ class Value:
 
 
 def weigh(value: object) -> int:
-    """What keeping *value* costs, in bytes and roughly: its texts, and something for each part."""
+    """Roughly the bytes that *value* takes: its texts, and a constant for each part."""
     if isinstance(value, str):
         return len(value)
     total = 0
@@ -209,13 +209,13 @@ def _append(container: Any, step: Any, value: JSON) -> None:
     text = container[step]
     if not isinstance(text, str) or not isinstance(value, str):
         raise ValueError("only a string is appended, and to a string")
-    container[step] = None  # ours is now the only reference, so CPython extends the string in place
+    container[step] = None  # this is the only reference now, so CPython extends the string in place
     text += value
     container[step] = text
 
 
 def _compare(old: JSON, new: JSON, path: tuple[int | str, ...], edits: list[Edit]) -> None:
-    """Add to *edits* what makes *new* out of *old*, both at *path*."""
+    """Add to *edits* those that make *new* out of *old*, both at *path*."""
     if old is new:
         return
     if type(old) is not type(new) or len(path) == MAX_PATH:

@@ -1,4 +1,4 @@
-"""One function of the app: what it takes, what it returns, how it is called."""
+"""One function of the app: its parameters, its return values, and how to call it."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _EITHER_WAY: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 class Visibility(enum.StrEnum):
-    """Whom an endpoint is meant for (``api_visibility``, 6.0)."""
+    """Who may see and call an endpoint (``api_visibility``, 6.0)."""
 
     PUBLIC = "public"
-    UNDOCUMENTED = "undocumented"  # to be called, but not shown; show_api=False in 4.12 to 5.50
-    PRIVATE = "private"  # not to be called by clients; api_name=False in 4.0 to 5.50
+    UNDOCUMENTED = "undocumented"  # can be called, but is not shown; show_api=False in 4.12 to 5.50
+    PRIVATE = "private"  # clients cannot call it; api_name=False in 4.0 to 5.50
 
 
 @attrs.frozen(kw_only=True)
 class Endpoint:
     """A function of the app (a dependency, in Gradio's words).
 
-    Until ``/info`` is there, parameters have names made of their labels, and neither types nor
-    defaults.
+    Before ``/info`` is known, the names of parameters are made of labels, and parameters have
+    neither types nor defaults.
     """
 
     fn_index: int
@@ -46,15 +46,15 @@ class Endpoint:
     api_name: str | None
     """With its slash: ``/predict``. None: it has no name, and is called by ``fn_index``."""
     inputs: tuple[Component, ...]
-    """All of them, those included that callers leave out (``skip_api``)."""
+    """All inputs, also those that callers leave out (``skip_api``)."""
     outputs: tuple[Component, ...]
     visibility: Visibility
     queue: bool
-    """It is called through the queue; else by a plain POST."""
+    """It is called through the queue; if not, by a plain POST."""
     backend_fn: bool
-    """It runs on the server; else in the browser only, and cannot be called."""
+    """It runs on the server. Otherwise it runs in browsers only, and cannot be called."""
     is_generator: bool | None
-    """It yields; None where the server does not tell (3.16 for one)."""
+    """It yields; None if the server does not tell (as 3.16)."""
     description: str
     streaming: bool = False
     """It takes its input in pieces (5.0)."""
@@ -88,8 +88,8 @@ class Endpoint:
     def signature(self) -> inspect.Signature:
         """As Python has it; annotations are ``python_type``, as strings.
 
-        In Python no required parameter may follow one with a default; such a one is shown as
-        keyword-only, with all after it, though it is taken by position, too.
+        In Python no required parameter may follow one with a default. Such a parameter, and all
+        after it, are shown as keyword-only, though they can be given by position, too.
         """
         shown: list[inspect.Parameter] = []
         optional = by_name = False
@@ -106,15 +106,16 @@ class Endpoint:
         return inspect.Signature(shown, return_annotation=returned)
 
     def needs_info(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-        """Whether only ``/info`` can tell what this call means: by names, or by defaults."""
+        """Whether this call needs ``/info``, for names or for defaults of parameters."""
         return bool(kwargs) or len(args) < len(self.parameters)
 
     def bind(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], options: Collection[str] = ()
     ) -> list[Any]:
-        """Return ``data`` as on the wire: one item an input, null for State and its like.
+        """Return ``data`` as on the wire: one item for each input, null for State and other inputs
+        that callers leave out.
 
-        ``options``: what was given by name and is no argument, but says how the call is to be made.
+        ``options``: the names that were given and are options of the call, such as ``timeout``.
 
         Raises:
             LocalProtocolError: arguments are missing, too many, given twice, of unknown names, or
@@ -166,17 +167,17 @@ class Endpoint:
         return dict(zip(names, given, strict=True))
 
     def result_of(self, data: Sequence[Any]) -> Any:
-        """What callers get of *data*, which has one item an output.
+        """The value that callers get for *data*, which has one item for each output.
 
-        That is the one item of the one output that is no State or its like, as it is; of several
-        such outputs, or none, a tuple.
+        Outputs that callers do not get (State and the like) are left out. If one output is left,
+        its item is the value; otherwise a tuple of the items is.
         """
         pairs = zip(self.outputs, data, strict=False)
         visible = [item for component, item in pairs if not component.skip_api]
         return visible[0] if len(visible) == 1 else tuple(visible)
 
     def with_info(self, told: JSON) -> Endpoint:
-        """The endpoint as *told*, its entry in ``/info``, describes it."""
+        """Return the endpoint as *told*, its entry in ``/info``, describes it."""
         description = said(told, "description", str) or self.description
         known = told if isinstance(told, dict) else {}
         return attrs.evolve(self, told=known, description=description)
@@ -193,7 +194,7 @@ class Endpoint:
         """Read the item of ``config["dependencies"]`` at *place*.
 
         Raises:
-            RemoteProtocolError: it has no lists of ids as inputs and outputs.
+            RemoteProtocolError: its inputs or outputs are not lists of ids.
         """
         inputs = _components(said(dependency, "inputs", list), components)
         outputs = _components(said(dependency, "outputs", list), components)
@@ -245,7 +246,8 @@ def _components(
 ) -> tuple[Component, ...] | None:
     if ids is None or not {int}.issuperset(map(type, ids)):
         return None
-    # One that the config does not list (of another page, of a render) is the caller's to give.
+    # The caller gives the value of a component that the config does not list (of another page, of a
+    # render).
     found = {
         number: components.get(number)
         or Component(id=number, type="component", props={}, skip_api=False)

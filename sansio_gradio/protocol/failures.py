@@ -1,7 +1,7 @@
-"""What a server says when it fails, as errors.
+"""Turn the failures that a server reports into errors.
 
-An app that fails answers in the ``output`` of ``process_completed`` (or the body of a plain call);
-a server that refuses, in an HTTP status with JSON, HTML or text.
+An app that fails says so in the ``output`` of ``process_completed``, or in the body of a plain
+call. A server that refuses answers with an HTTP status and JSON, HTML or text.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from sansio_gradio.wire.json import JSON, Loads, loads
 _UNQUOTED_SINCE: Final[Version] = (5, 2)
 _HIDDEN_IS_NULL_SINCE: Final[Version] = (4, 29)
 
-# What servers say with a 400 to a request of the wrong form: then it is not the app that refuses.
+# Servers answer a malformed request with 400 and one of these: then the app has refused nothing.
 _OF_THE_SERVER: Final = frozenset(
     {
         "No session hash provided.",
@@ -42,7 +42,7 @@ _OF_THE_SERVER: Final = frozenset(
     }
 )
 
-# What Python's repr makes of a text that UTF-8 can carry.
+# The repr of a text that UTF-8 can encode.
 _ESCAPE: Final = (
     r"\\(?:[\\'nrt]|x[0-9a-f]{2}|u(?!d[89a-f])[0-9a-f]{4}|U00(?:0[0-9a-f]|10)[0-9a-f]{4})"
 )
@@ -51,11 +51,11 @@ _REPR: Final = re.compile(rf"""'(?:[^\\'\n]++|{_ESCAPE})*+'|"(?:[^\\"\n]++|{_ESC
 _EXCERPT: Final = 200
 _LONGEST_MESSAGE: Final = 300
 _LONGEST_SCHEME: Final = 20
-_NOT_LOGGED_IN: Final = "Not authenticated"  # Gradio's word for it, which tells nothing more
+_NOT_LOGGED_IN: Final = "Not authenticated"  # Gradio's standard text, which tells nothing more
 
 
 class Login(enum.Enum):
-    """What is known of the login that ``auth=`` asks for."""
+    """What became of the login of ``auth=``."""
 
     NOT_GIVEN = enum.auto()
     TAKEN = enum.auto()  # the app took it
@@ -96,7 +96,7 @@ def unknown_there() -> ServerStoppedError:
 
 
 def _unquoted(text: str) -> str:
-    """The text that *text* is the repr of; one that is no repr stays."""
+    """The text whose repr *text* is; *text* itself if it is not a repr."""
     if not _REPR.fullmatch(text):
         return text
     return text[1:-1].encode("latin-1", "backslashreplace").decode("unicode_escape")
@@ -116,7 +116,7 @@ def refusal(
     loads: Loads = loads,
     login: Login = Login.NOT_GIVEN,
 ) -> GradioError:
-    """What an HTTP answer other than the expected one means.
+    """The error for an unexpected HTTP answer.
 
     ``wall_now`` (POSIX seconds) turns a Retry-After date into seconds.
     """
@@ -133,7 +133,8 @@ def refusal(
         kind = QueueFullError if "full" in detail.lower() else ServerStoppedError
         error = kind(detail)
     elif status == 400 and detail is not None and detail not in _OF_THE_SERVER:
-        # A validator raised (5.45 and later): str() of what it raised, for a gr.Error its repr.
+        # A validator raised (5.45 and later): the str() of the exception, or the repr of a
+        # gr.Error.
         error = AppError(_unquoted(detail))
     elif status >= 400 and "error" in answer:
         error = app_error(answer, version)
@@ -146,9 +147,9 @@ def refusal(
 def login_wanted(
     headers: Headers, answer: JSON, *, in_html: bool = False, login: Login = Login.NOT_GIVEN
 ) -> AuthenticationError:
-    """The error of an *answer* that wants a login: which login, and what to pass.
+    """The error for an *answer* that wants a login. It says which login, and which option to pass.
 
-    ``in_html``: it is a page instead of JSON.
+    ``in_html``: the answer is a page, not JSON.
     """
     detail = said(answer, "detail", dict) or {}
     message = said(answer, "auth_message", str) or said(detail, "auth_message", str)
@@ -194,7 +195,7 @@ def login_wanted(
 
 
 def _read(body: bytes, loads: Loads) -> dict[str, Any]:
-    """The JSON object that a body is; empty: it is none."""
+    """The JSON object in a body; empty if there is none."""
     try:
         answer = loads(body)
     except RemoteProtocolError:
@@ -208,13 +209,13 @@ def is_page(body: bytes) -> bool:
 
 
 def excerpt(body: bytes) -> str:
-    """The first words of a body, fit for an error's text."""
+    """The first words of a body, for the text of an error."""
     text = plain(body.lstrip()[: 2 * _EXCERPT].decode("utf-8", "replace"), _EXCERPT)
     return repr(text) if text else "nothing"
 
 
 def _invalid(items: list[Any]) -> str:
-    """What Gradio's own validators (5.45 and later) object to; empty for the framework's 422."""
+    """The objections of Gradio's validators (5.45 and later); empty for the framework's own 422."""
     return "; ".join(
         ": ".join(filter(None, (said(item, "parameter_name", str), said(item, "message", str))))
         for item in items

@@ -1,4 +1,4 @@
-"""Gradio's version numbers, and since when servers can do what, as data."""
+"""Gradio's version numbers, and the releases that have each feature, as data."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Feature(enum.Enum):
 
     HELLO = enum.auto()  # the WebSocket waits for {"hash": ...} before it says anything
     STEPS = enum.auto()  # past the queue, each POST gets a generator's next output
-    LOST_IN_LINE = enum.auto()  # it asks whoever waits for the data twice at once, and hangs
+    LOST_IN_LINE = enum.auto()  # it asks a waiting job for data twice at once, and hangs
     APP_ID = enum.auto()  # GET /app_id tells one start of the app from the next
-    SEND_HASH = enum.auto()  # the WebSocket asks who is there; before, nobody is asked
-    QUEUES_ALL = enum.auto()  # the queue takes functions that do not want it, too
+    SEND_HASH = enum.auto()  # the WebSocket asks for the session_hash
+    QUEUES_ALL = enum.auto()  # the queue also takes functions with queue=False
     RESET_BY_EVENT = enum.auto()  # POST /reset {"event_id"} stops a job
-    REUSED_RUNS = enum.auto()  # a job's first yield may be edits of what an older run left behind
+    REUSED_RUNS = enum.auto()  # a job's first yield may be edits of an older run's value
     CALL = enum.auto()  # POST /call/{api_name}
     HEARTBEAT = enum.auto()  # GET /heartbeat/{session_hash}
     CANCEL = enum.auto()  # POST /cancel stops a job
-    UNQUEUES = enum.auto()  # /cancel takes a job that waits out of the queue, too
+    UNQUEUES = enum.auto()  # /cancel also removes a job that waits in the queue
     CALL_BY_NAME = enum.auto()  # POST /call/v2/{api_name}
-    CALL_ERRORS = enum.auto()  # /call says what went wrong
+    CALL_ERRORS = enum.auto()  # /call tells why a job failed
 
 
 _NEVER: Final[Version] = (999,)
@@ -62,7 +62,7 @@ def has(version: Version, feature: Feature) -> bool:
 def version_numbers(text: str | None) -> Version:
     """``"4.37.1"`` as ``(4, 37, 1)``; empty where there is no version or none that can be read.
 
-    What follows the numbers (``b1``, the newline that 3.x up to 3.23 sends) is not looked at.
+    Text after the numbers (``b1``, the newline that 3.x up to 3.23 sends) is ignored.
     """
     match = _NUMBERS.match(text) if text else None
     return tuple(map(int, match[1].split("."))) if match else ()

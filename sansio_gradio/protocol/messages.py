@@ -1,8 +1,8 @@
 """The messages of the queue, from text to ``Message`` and back.
 
 A message stays the ``dict`` that the server sent. Only the keys that this library reads are
-checked, and only their types; what is unknown passes through, so that a server of tomorrow does not
-break a client of today. Fields: gradio server_messages.py.
+checked, and only their types. Unknown keys pass through, so a server of tomorrow does not break a
+client of today. Fields: gradio server_messages.py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LIMITS: Final = Limits()
 
 
 class Message(TypedDict, total=False):
-    """One message of the queue, as on the wire; servers send further keys, which are kept."""
+    """One message of the queue, as on the wire. Further keys that servers send are kept."""
 
     msg: str  # what kind of message this is: see ``states.Msg``
     output: dict[str, Any]  # data and timings of a run; ``error`` of a failed one; {} if cancelled
@@ -50,7 +50,8 @@ _TEXT: Final = frozenset[type]({str, _NONE})
 _FLAG: Final = frozenset[type]({bool, _NONE})
 _COUNT: Final = frozenset[type]({int, _NONE})
 
-# The types that the core relies on, to the letter: Python's bool is an int, here it is no number.
+# The types that the core relies on. They are exact: a bool is not a number here, though Python's
+# bool is an int.
 _TYPES: Final[Mapping[str, frozenset[type]]] = {
     "msg": frozenset({str}),
     "output": frozenset[type]({dict, _NONE}),
@@ -83,8 +84,9 @@ def parse_message(
 ) -> Message:
     """Read one message of the queue.
 
-    A key that the core reads and that has a wrong type is dropped and told to *on_anomaly*.
-    *limits* bounds its size and depth; *json_loads* is another JSON parser, as ``orjson.loads``.
+    If a key that the core reads has a wrong type, it is dropped, and *on_anomaly* is called.
+    *limits* bounds the size and depth of the text; *json_loads* is another JSON parser, as
+    ``orjson.loads``.
 
     Raises:
         RemoteProtocolError: the text is not a JSON object; with *strict*, also for a wrong type.

@@ -1,7 +1,7 @@
-"""What a job has yielded, kept as edits and made whole on demand.
+"""The outputs of a job, kept as edits; values are made on demand.
 
-A text that grows token by token is sent as ten thousand small edits; kept as values it would fill
-hundreds of megabytes. So the history is the edits, and a value is made when somebody looks.
+A text that grows token by token is sent as ten thousand small edits. Kept as values, they would
+fill hundreds of megabytes. So the history keeps the edits, and makes a value when it is read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Change: TypeAlias = tuple[list[Edit], ...]
 _LIMITS: Final = Limits()
 _ENTRY: Final = 256  # what an entry costs beside its text, roughly, in bytes
 _WEIGHT_OF_BYTE: Final = 8  # what a value weighs for each byte of its text, at most
-_DROPPED_AT_ONCE: Final = 256  # which part of the limit: dropping all at once would take long
+_DROPPED_AT_ONCE: Final = 256  # part of the limit; dropping all at once takes long
 
 
 def change_of(data: list[Any], *, first: bool, diffs: bool) -> Change:
@@ -33,7 +33,7 @@ def change_of(data: list[Any], *, first: bool, diffs: bool) -> Change:
     ``diffs``: the protocol sends edits, from a job's second yield on.
 
     Raises:
-        RemoteProtocolError: edits are due and *data* is something else.
+        RemoteProtocolError: edits are due, and *data* is not edits.
     """
     if first or not diffs:
         return whole(data)
@@ -44,7 +44,7 @@ def change_of(data: list[Any], *, first: bool, diffs: bool) -> Change:
 
 
 def whole(values: Iterable[Any]) -> Change:
-    """The change that puts *values* in place of whatever there was."""
+    """The change that replaces all values by *values*."""
     return tuple([["replace", [], value]] for value in values)
 
 
@@ -55,7 +55,7 @@ def _is_edit(edit: list[Any] | None) -> bool:
 class Slots:
     """The values of a job's output components, as they are now.
 
-    ``values``: what they are at first, after so many ``changes``.
+    ``values``: the values to begin with, after so many ``changes``.
     """
 
     def __init__(self, values: tuple[Any, ...] = (), changes: int = 0) -> None:
@@ -64,10 +64,10 @@ class Slots:
         """How many changes were applied."""
 
     def apply(self, change: Change) -> None:
-        """Bring every slot up to date; a slot that is new starts as None.
+        """Apply *change* to every slot; a new slot starts as None.
 
         Raises:
-            RemoteProtocolError: an edit does not fit; the slots are of no use from here on.
+            RemoteProtocolError: an edit does not fit. Do not use the slots any more.
         """
         self.changes += 1
         for _ in range(len(change) - len(self._slots)):
@@ -77,22 +77,22 @@ class Slots:
                 slot.apply(edits)
 
     def snapshot(self) -> tuple[Any, ...]:
-        """The values now; they never change afterwards."""
+        """The present values, which never change afterwards."""
         return tuple(map(Value.snapshot, self._slots))
 
     @property
     def weight(self) -> int:
-        """What the values cost together, as ``weigh`` counts."""
+        """The memory that the values take together, as ``weigh`` counts it."""
         return sum([slot.weight for slot in self._slots])
 
 
 @attrs.frozen
 class _Kept:
-    """What there is to read. It is replaced as a whole when the oldest are dropped.
+    """The yields that can be read. This object is replaced as a whole when the oldest are dropped.
 
     ``base`` are the values after the first ``place`` yields, ``entries`` the yields that follow,
-    each with its size. The first yield that can still be read has the number ``first``. Those
-    before it are dropped, but not folded into the base yet.
+    each with its size. The first yield that can still be read has the number ``first``. Earlier
+    entries are dropped, but not folded into the base yet.
     """
 
     base: tuple[Any, ...]
@@ -117,10 +117,10 @@ class Outputs(Sequence[tuple[Any, ...]]):
     are left out. Once the job has returned, its result takes their place as the last output.
     ``skipped`` counts both kinds. The values may weigh as much as *value_limit*.
 
-    Iterating costs what reading the texts and applying the edits costs, and so does an index; the
-    length, and the newest, no more than what came since they were last asked for. Any number of
-    threads may read at a time; an iterator that is overtaken by dropping goes on with the oldest
-    left. *loads* reads the texts. *eager*: each one is read when it comes.
+    Iterating, and an index, read the texts and apply the edits from the oldest on. The length, and
+    the newest value, cost only as much as came since the last time. Any number of threads may read
+    at a time. If the next yield of an iterator was dropped, the iterator goes on with the oldest
+    that is left. *loads* parses the texts. *eager*: parse each text when it comes.
     """
 
     def __init__(
@@ -142,13 +142,13 @@ class Outputs(Sequence[tuple[Any, ...]]):
         self._base_weight: int = 0
         self._unweighed = 0
         self.received = 0
-        """How many were added, those included that cannot be read."""
+        """How many yields were added, also those that cannot be read."""
         self.size_received = 0
-        """What keeping all of them would cost, in bytes and as ``limit`` counts."""
+        """The bytes of all yields, as ``limit`` counts them, dropped ones included."""
         self._kept: _Kept = _Kept((), 0, 0, [])
         self._end: int | None = None  # the number of the first one that is known to be unreadable
         self.why_ended = ""
-        """Why that one cannot be read."""
+        """Why the yield at which the outputs end cannot be read."""
         self._final: tuple[Any, ...] | None = None
         self._head: Slots | None = None  # the newest values, once each yield is read when it comes
         # Where the last look ended. A deque, from which no two threads can take the same one.
@@ -161,18 +161,18 @@ class Outputs(Sequence[tuple[Any, ...]]):
 
     @property
     def skipped(self) -> int:
-        """How many were yielded that cannot be read here: dropped, or from the end on."""
+        """How many yields cannot be read: those dropped, and those from the end on."""
         return self.received - self._readable(self._kept)
 
     @property
     def has_ended(self) -> bool:
-        """Whether one is known to be unreadable."""
+        """Whether a yield is known to be unreadable."""
         return self._end is not None
 
     def add(self, change: Change | str, size: int | None = None) -> None:
-        """Append a yield: its change, or the text of its message, not read yet.
+        """Append a yield: its change, or the unread text of its message.
 
-        ``size``: what it costs, in bytes, if that is known.
+        ``size``: its bytes, if known.
 
         Raises:
             RemoteProtocolError: the values have grown beyond their limit; nothing was appended.
@@ -203,16 +203,16 @@ class Outputs(Sequence[tuple[Any, ...]]):
         self._end = number
 
     def finish(self, values: tuple[Any, ...]) -> None:
-        """The job has returned *values*: the last output, where others could not be read."""
+        """The job has returned *values*. They are the last output if a yield could not be read."""
         self._final = values
 
     def newest(self) -> tuple[Any, ...] | None:
-        """The values of the newest yield; None: there is none, or it cannot be read."""
+        """The values of the newest yield; None if there is none, or if it cannot be read."""
         values = self._look(self._kept, self._kept.until)
         return None if self._end is not None else values
 
     def _advance(self, change: Change | str) -> None:
-        """Bring the newest values up to date with a yield that is to be appended."""
+        """Apply a yield that is to be appended to the newest values."""
         if self._end is None and self._head is None:
             kept = self._kept
             self._head = kept.slots
@@ -232,10 +232,10 @@ class Outputs(Sequence[tuple[Any, ...]]):
             self._head = None
 
     def _drop(self) -> None:
-        """Drop the oldest; fold what is dropped into the base, when that is much.
+        """Drop the oldest yields; when enough were dropped, fold them into the base.
 
-        To fold copies what the base holds. So it waits until what is folded is an eighth of that:
-        then a history costs what its length does, however large the values are.
+        Folding copies the base. So it waits until the dropped part is an eighth of the base: then
+        the cost grows with the length of the history, however large the values are.
         """
         kept = self._kept
         enough = self._limit - self._limit // _DROPPED_AT_ONCE
@@ -270,7 +270,7 @@ class Outputs(Sequence[tuple[Any, ...]]):
                 break
 
     def _look(self, kept: _Kept, stop: int) -> tuple[Any, ...]:
-        """The values before yield number *stop*, of no use if the end comes before."""
+        """The values before yield number *stop*. Do not use them if the outputs end earlier."""
         try:
             place, slots = look = self._looks.pop()
         except IndexError:
@@ -314,7 +314,7 @@ class Outputs(Sequence[tuple[Any, ...]]):
             yield values
 
     def follow(self) -> Iterator[tuple[Any, ...] | None]:
-        """As iterating, but with None where that ends, since more may come."""
+        """As iterating, but yields None at the end and goes on, since more may come."""
         for found in self.follow_from(0):
             yield None if found is None else found[1]
 
@@ -365,7 +365,8 @@ class Outputs(Sequence[tuple[Any, ...]]):
 
 
 def _rough_size(change: Change | str) -> int:
-    """What keeping *change* costs, without walking it: its texts, and something for the rest."""
+    """The bytes that *change* takes, without a walk through it: its texts, and a guess for the
+    rest."""
     if isinstance(change, str):
         return len(change)
     return sum(

@@ -1,13 +1,13 @@
-"""What goes into an endpoint and what comes out, value by value.
+"""The parameters and the return values of an endpoint.
 
-Servers since 4.23 name an endpoint's parameters as the app's function does. Before, and where
-``/info`` is silent (it does not exist before 3.26, and undocumented endpoints are not in it), the
-name is made of the label that users see: ``Your name`` becomes ``your_name``, and a label without
-any letter ``param_0``, by its position. Names are identifiers, and the second ``text`` of an
-endpoint is ``text_2``.
+Servers since 4.23 name an endpoint's parameters as the app's function does. For older servers, and
+where ``/info`` has no entry (it does not exist before 3.26, and leaves out undocumented endpoints),
+the name is made of the label that users see: ``Your name`` becomes ``your_name``, and a label
+without any letter ``param_0``, by its position. Names are identifiers, and the second ``text`` of
+an endpoint is ``text_2``.
 
-Defaults are what ``/info`` tells since 4.23. Before, all parameters are required: an empty text box
-has a value, too, and to take that for a default would hide every argument that was forgotten.
+Defaults come from ``/info`` since 4.23. For older servers all parameters are required: an empty
+text box has a value, too, and taking it for a default would hide forgotten arguments.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class ReturnValue:
     component: str
     """The type of the component as ``/info`` spells it: ``Textbox``."""
     python_type: str
-    """In Python's words (``list[float]``); ``Any`` where the server did not tell."""
+    """As a Python type (``list[float]``); ``Any`` if the server did not tell."""
     info: dict[str, Any] = attrs.field(repr=False)
-    """As the server told of it: with its JSON schema, an example, ..."""
+    """The server's own entry: with its JSON schema, an example, ..."""
 
     def __str__(self) -> str:
         return plain(self.python_type, _LONGEST_TYPE)
@@ -61,7 +61,7 @@ class Parameter(ReturnValue):
 
 
 def read_parameters(components: Sequence[Component], told: JSON) -> tuple[Parameter, ...]:
-    """The parameters that *components* are; *told* is what ``/info`` says of them, or None."""
+    """The parameters for *components*; *told* is their list in ``/info``, or None."""
     parts = _parts(components, told, "parameter")
     return tuple(
         Parameter(
@@ -75,12 +75,12 @@ def read_parameters(components: Sequence[Component], told: JSON) -> tuple[Parame
 
 
 def read_returns(components: Sequence[Component], told: JSON) -> tuple[ReturnValue, ...]:
-    """The return values that *components* are; *told* is what ``/info`` says of them, or None."""
+    """The return values for *components*; *told* is their list in ``/info``, or None."""
     return tuple(ReturnValue(**_read(part)) for part in _parts(components, told, "value"))
 
 
 def _parts(components: Sequence[Component], told: JSON, word: str) -> list[dict[str, Any]]:
-    """What is known of each component, in the form of ``/info``."""
+    """An entry for each component, in the form of ``/info``."""
     if isinstance(told, list) and len(told) == len(components):
         return [part if isinstance(part, dict) else {} for part in told]
     # One for each component, however often it is listed.
@@ -113,7 +113,7 @@ def _names(parts: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def _identifier(text: str) -> str | None:
-    """*text* as the name of a parameter; None where nothing of it can be in one."""
+    """*text* as the name of a parameter; None if no character of it can be in a name."""
     if len(text) > _LONGEST_NAME or not text.isidentifier():
         text = _NOT_IN_NAMES.sub("_", text[:_LONGEST_NAME]).strip("_").lower()
         text = f"_{text}" if text[:1].isdecimal() else text

@@ -2,11 +2,11 @@
 
 Rule 1: nothing outside this file compares the name of a protocol. Code asks a row for its traits.
 
-Rule 2: a trait says what is on the wire, not what a client should do about it.
+Rule 2: a trait describes the wire, not the client's reaction to it.
 
 The versions of each: push 3.0 to 3.1.4, ws 3.1.5 to 3.50.2, sse 4.0 to 4.8, sse_v1 4.9 to 4.16,
-sse_v2 4.17 to 4.20, sse_v2.1 4.21, sse_v3 from 4.22 on. Those are what servers announce; the rows
-of ``CALLS`` are spoken only by who asks for them.
+sse_v2 4.17 to 4.20, sse_v2.1 4.21, sse_v3 from 4.22 on. Servers announce these names. The rows of
+``CALLS`` are used only if the application asks for them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Protocol: TypeAlias = Literal["push", "ws", "sse", "sse_v1", "sse_v2", "sse_v2.1
 
 
 class Channel(enum.Enum):
-    """What carries the messages of a job to the client."""
+    """What brings the messages of a job to the client."""
 
     POLL = enum.auto()  # the client asks again and again
     WEBSOCKET = enum.auto()  # one a job
@@ -61,14 +61,15 @@ class Traits:
 
     @property
     def never_asked(self) -> frozenset[Msg]:
-        """The messages by which some servers ask for something, but none of this protocol."""
+        """Messages that ask the client for something, and that servers of this protocol never
+        send."""
         if self.channel is Channel.WEBSOCKET:
             return frozenset()
         has_data = self.handover is not Handover.ASKED
         return frozenset({Msg.SEND_HASH, Msg.SEND_DATA} if has_data else {Msg.SEND_HASH})
 
 
-# On servers from 4.9 to today: what changed, and since when.
+# Servers from 4.9 to today, each row with its change to the row before.
 _SSE_V1: Final = Traits(
     channel=Channel.SESSION_STREAM, handover=Handover.JOINING, naming=Naming.JOIN_ANSWER
 )
@@ -99,7 +100,7 @@ KNOWN: Final[tuple[str, ...]] = get_args(Protocol)
 
 
 def spoken(protocol: str) -> Traits:
-    """The row of what a client can speak: *protocol* is one that servers announce, or of ``CALLS``.
+    """The row of *protocol*, a name that servers announce or a name in ``CALLS``.
 
     Raises:
         ValueError: there is no such protocol.
@@ -122,8 +123,8 @@ def traits_of(protocol: str) -> Traits:
 def detect(announced: str | None, version: tuple[int, ...]) -> str:
     """The protocol of a server, from ``config["protocol"]`` and its version (empty: unknown).
 
-    Servers before 4.0 announce nothing. A name that is not in the table is a newer server's: it is
-    spoken to in the newest one known.
+    Servers before 4.0 announce nothing. A name that is not in the table comes from a newer server,
+    so the newest known protocol is taken.
     """
     if announced is not None:
         return announced if announced in PROTOCOLS else NEWEST

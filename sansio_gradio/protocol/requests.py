@@ -1,4 +1,4 @@
-"""What a client says, for every protocol.
+"""The requests and texts of a client, for every protocol.
 
 Targets are relative to the app's base (its page, plus ``api_prefix``), bodies compact JSON.
 Routes: gradio routes.py of each version; docs/protocol.md, section 5.
@@ -47,9 +47,9 @@ def send_data_frame(
 ) -> TextFrame | HTTPRequest:
     """The frame that hands a job's data to the server: ``{**data, **hash_data}``.
 
-    ``data`` holds ``data`` (a list) and what belongs to it, ``hash_data`` the job's identity:
-    ``fn_index`` and ``session_hash``, for ``sse`` also the ``event_id`` that the server asked with.
-    ``request_headers`` go with an HTTP request; a WebSocket has none to send them in.
+    ``data`` holds ``data`` (a list) and the keys beside it. ``hash_data`` names the job:
+    ``fn_index`` and ``session_hash``, for ``sse`` also the ``event_id`` of the server's question.
+    ``request_headers`` are added to an HTTP request; a frame of a WebSocket has no headers.
 
     Raises:
         ValueError: there is no such protocol.
@@ -85,7 +85,7 @@ def push(body: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
 
 
 def poll(hash: str) -> HTTPRequest:
-    """Ask how a job is that was pushed."""
+    """Ask for the state of a job that was pushed."""
     return HTTPRequest("POST", "api/queue/status/", JSON_CONTENT, json.dumps({"hash": hash}))
 
 
@@ -105,7 +105,7 @@ def hash_frame(fn_index: int, session_hash: str) -> TextFrame:
 
 
 def hello_frame(session_hash: str) -> TextFrame:
-    """What the server waits for before it says anything (3.1.5 to 3.1.7)."""
+    """The first text on a WebSocket, which the server waits for (3.1.5 to 3.1.7)."""
     return TextFrame(json.dumps({"hash": session_hash}).decode())
 
 
@@ -131,12 +131,13 @@ def job_stream(
 
 
 def heartbeat(session_hash: str) -> HTTPRequest:
-    """The stream that tells the server that the session is still there (4.25 and later)."""
+    """The stream that keeps a session alive on the server (4.25 and later)."""
     return HTTPRequest("GET", f"heartbeat/{quote(session_hash, safe='')}", STREAM_CONTENT)
 
 
 def app_id() -> HTTPRequest:
-    """What tells one start of the server from the next: ``{"app_id": ...}`` (3.17 and later)."""
+    """Ask for ``{"app_id": ...}``, a number that changes with each start of the server (3.17 and
+    later)."""
     return HTTPRequest("GET", "app_id")
 
 
@@ -154,7 +155,8 @@ def reset(event_id: str) -> HTTPRequest:
 def stop(
     version: Version, session_hash: str, fn_index: int, event_id: str | None
 ) -> HTTPRequest | None:
-    """What makes a server stop a job; None: nothing does, and nothing what it has not named."""
+    """The request that stops a job; None if this version cannot stop jobs, or if the job has no
+    event_id yet."""
     if event_id is not None and has(version, Feature.CANCEL):
         return cancel(session_hash, fn_index, event_id)
     if event_id is not None and has(version, Feature.RESET_BY_EVENT):
@@ -163,8 +165,8 @@ def stop(
 
 
 def plain_call(body: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
-    """Run an endpoint without the queue: ``fn_index`` in the body wins over the name in the path,
-    so that one path serves every endpoint of every version (gradio@3.50.2 routes.py: predict)."""
+    """Run an endpoint without the queue. ``fn_index`` in the body wins over the name in the path,
+    so one path serves every endpoint of every version (gradio@3.50.2 routes.py: predict)."""
     return HTTPRequest("POST", "api/predict", _json(headers), json.dumps(body))
 
 

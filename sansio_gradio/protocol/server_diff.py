@@ -1,7 +1,8 @@
 """The edits that real servers send (gradio ``utils.py: diff``), mistakes included.
 
-They go by Python's ``==``: ``1``, ``1.0`` and ``True`` are one value to them, and so is a dict in
-any order. All releases agree on everything but the paths of ``delete``: see the table.
+Servers compare by Python's ``==``: ``1``, ``1.0`` and ``True`` are equal for them, and the order of
+keys in a dict does not count. All releases agree on everything but the paths of ``delete``: see the
+table.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Edit: TypeAlias = "list[Any]"
 
 
 class _Numbering(NamedTuple):
-    """What a release does to the deletes of a list, once all edits inside it are known."""
+    """How a release numbers the deletes of a list, after all edits inside the list are known."""
 
     since: Version
     renumbers: bool  # counts off all deletes in it, its own and those further down
@@ -27,8 +28,8 @@ class _Numbering(NamedTuple):
     fails_on_keys: bool = False  # a deleted dict key is taken for a number, too
 
 
-# The releases on both sides of each change were read and run. None of the four is right for lists
-# in lists, if the index is obeyed.
+# The releases on both sides of each change were read and run. For lists in lists, none of the four
+# gives indices that are right.
 _NUMBERINGS: Final = (
     _Numbering((5, 36), renumbers=True),
     _Numbering((5, 33), renumbers=True, keeps_parents=False),
@@ -38,10 +39,10 @@ _NUMBERINGS: Final = (
 
 
 def compute(old: JSON, new: JSON, version: str) -> list[Edit]:
-    """Return the edits by which a server of *version* tells that *old* has become *new*.
+    """Return the edits from *old* to *new* that a server of *version* sends.
 
     Raises:
-        LocalProtocolError: it is no version, sends no edits, or fails on these values.
+        LocalProtocolError: *version* is not a version, sends no edits, or fails on these values.
     """
     numbers = version_numbers(version)
     numbering = next((row for row in _NUMBERINGS if row.since <= numbers), None)

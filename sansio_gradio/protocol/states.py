@@ -1,12 +1,12 @@
 """The life of one job, as data.
 
-Rule 1: the table is the whole truth. A pair that is not in it is an anomaly: reported, and
-otherwise without effect.
+Rule 1: the table is complete. A pair that is not in it is an anomaly, which is reported and has no
+other effect.
 
 Rule 2: this file knows neither bytes nor JSON, only which message may follow which.
 
-Protocols have no tables of their own. They use different subsets of the same messages; what sets
-them apart is in ``protocols.py``.
+Protocols have no tables of their own. They use different subsets of the same messages;
+``protocols.py`` has the differences.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Msg(enum.StrEnum):
 
 
 MSGS: Final[Mapping[str, Msg]] = {msg.value: msg for msg in Msg}
-"""By the text on the wire."""
+"""The kinds of messages by their text on the wire."""
 
 HEARTBEAT: Final = "heartbeat"
 CLOSE_STREAM: Final = "close_stream"
@@ -83,5 +83,5 @@ TRANSITIONS: Final[Mapping[JobState, Mapping[Msg, JobState]]] = {
 
 
 def after(state: JobState, msg: Msg) -> JobState | None:
-    """The state a job in *state* moves to when the server says *msg*; None if it may not."""
+    """The next state of a job in *state* after *msg*; None if *msg* may not come in that state."""
     return TRANSITIONS[state].get(msg)

@@ -1,4 +1,4 @@
-"""What a job's user is shown while waiting."""
+"""The status of a job, for users who wait for it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Status(enum.StrEnum):
         return _ORDER[self] >= _ORDER[other] if other in _ORDER else NotImplemented
 
 
-# Looked up by text, since that is what a status has become once it was JSON.
+# Looked up by text, since a status that was JSON is a text.
 _ORDER: Final[Mapping[str, int]] = {status: place for place, status in enumerate(Status)}
 
 
@@ -98,15 +98,15 @@ class StatusUpdate(dict[str, Any]):
 
 
 def status_of(msg: Msg, message: Message, time: float) -> StatusUpdate:
-    """The status that *message*, of kind *msg*, tells at the POSIX time *time*."""
+    """The status for *message*, of kind *msg*, at the POSIX time *time*."""
     return StatusUpdate(_CODES[msg], time, message)
 
 
 def progress_units(message: Message) -> list[dict[str, Any]] | None:
     """The progress of each of the nested loops, outermost first.
 
-    A server that follows a tqdm sends ``progress: null`` beside ``index`` and ``length``: there the
-    fraction is filled in.
+    For a tqdm, servers send ``progress: null`` beside ``index`` and ``length``. Then the fraction
+    is filled in.
     """
     units = message.get("progress_data")
     return None if units is None else [_with_fraction(unit) for unit in units]
