@@ -22,8 +22,8 @@ from sansio_gradio.client.exchange import (
     Silent,
     Told,
 )
+from sansio_gradio.client.heartbeat import Heartbeat
 from sansio_gradio.client.options import Options
-from sansio_gradio.client.steps import Listener
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import (
     ConnectionLost,
@@ -146,7 +146,7 @@ class Asking:
             phase="testing",
             deadline=deadline,
             expect=Expect.STREAM,
-            listener=Listener(),
+            listener=Heartbeat("a session"),
             websocket=websocket,
         )
         return ear, self.exchanges.begin(ear, exchange)

@@ -311,3 +311,17 @@ def test_a_component_s_function_has_a_deadline() -> None:
     talk.new()
     talk.sleep(5.0)
     assert type(talk.failure_of(job)) is DeadlineExceeded
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_generator_that_yields_too_much_is_asked_no_more(size: int) -> None:
+    known = app("ws", "3.50.2", api_prefix="/gradio_api")
+    limits = Limits(value=500)
+    talk = Talk(known, protocol="sse_v3", limits=limits)
+    job = talk.conversation.submit("x", fn_index=PLAIN)
+    talk.answer(talk.request(CALL), {"data": ["x" * size], "is_generating": True})
+    if size == 1:
+        talk.request(CALL)
+        return
+    assert "the limit (Limits.value)" in talk.failure_of(job).message
+    assert talk.new() == []

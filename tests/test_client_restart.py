@@ -28,6 +28,7 @@ from sansio_gradio.errors import (
     AuthenticationError,
     ConnectFailed,
     ConnectionLost,
+    DeadlineExceeded,
     LocalProtocolError,
     RemoteProtocolError,
 )
@@ -811,3 +812,14 @@ def test_a_change_is_told_once() -> None:
     talk.conversation.submit("x", api_name="/plain")
     changed(talk)
     assert len(talk.of(SessionLost)) == 1
+
+
+def test_a_job_that_is_late_before_it_goes_to_an_app_that_may_be_another_one_never_goes() -> None:
+    talk = Talk(app())
+    conversation = talk.conversation
+    job = conversation.submit("x", fn_index=ECHO, timeout=1.0)
+    conversation.handle_timer(talk.now)
+    conversation.doubt_app()
+    talk.now += 1.1
+    assert isinstance(talk.failure_of(job), DeadlineExceeded)
+    assert talk.sleep(100.0) == []

@@ -1380,3 +1380,29 @@ def test_where_a_cancel_is_exact_no_sibling_is_in_the_way(version: str) -> None:
     talk.send(stream, completed(3, event_id="c"))
     assert talk.data_of(three) == (3,)
     assert talk.new() == []
+
+
+def test_a_yield_with_a_bad_field_is_an_anomaly_of_its_job() -> None:
+    talk = Talk(app())
+    job = talk.conversation.submit(3, fn_index=COUNT)
+    talk.answer(talk.request("/queue/join"), {"event_id": "a"})
+    stream = talk.request("/queue/data")
+    talk.open(stream)
+    talk.send(stream, starts("a"), {**generating(["x"], "a"), "time_limit": "soon"})
+    assert talk.values == [("x",)]
+    (anomaly,) = talk.of(Anomaly)
+    assert anomaly.job == job
+    assert "time_limit" in anomaly.what
+
+
+def test_a_job_that_is_late_while_it_is_cancelled_ends_once() -> None:
+    talk = Talk(app(), timeouts=Timeouts(close=5.0))
+    job = talk.conversation.submit(3, fn_index=COUNT, timeout=1.0)
+    talk.answer(talk.request("/queue/join"), {"event_id": "a"})
+    stream = talk.request("/queue/data")
+    talk.open(stream)
+    talk.send(stream, starts("a"))
+    talk.conversation.cancel(job)
+    talk.request("/cancel")
+    talk.sleep(100.0)
+    assert isinstance(talk.failure_of(job), DeadlineExceeded)

@@ -273,3 +273,30 @@ def test_a_value_may_be_replaced_time_and_again() -> None:
 
 def test_text_is_imported_for_the_type() -> None:
     assert app().components[TEXT].may_be_list is False
+
+
+def test_a_run_that_was_cut_off_while_it_was_cancelled_is_not_known() -> None:
+    """It may have yielded more since."""
+    session = Session()
+    cancel = cancelled(session, ["x"])
+    stream = session.stream
+    assert stream is not None
+    session.talk.send(stream, {"msg": "close_stream"})
+    session.talk.end(stream)
+    assert isinstance(session.talk.last_of(1), JobCancelled)
+    session.talk.answer(cancel, {"success": True})
+    assert session.run([APPEND], last=completed("r")) == [("r",)]
+    (anomaly,) = session.talk.of(Anomaly)
+    assert "not known" in anomaly.what
+
+
+def test_a_run_that_another_one_goes_on_from_may_end_later() -> None:
+    session = Session()
+    cancel = cancelled(session, ["x"])
+    session.talk.answer(cancel, {"success": True})
+    session.begin(COUNT_TOO)
+    session.send(starts(), generating([APPEND]))
+    session.send(completed("x"), to=1)
+    session.send(generating([APPEND]), completed("r"))
+    assert session.talk.values == [("x",), ("x!",), ("x!!",)]
+    assert session.talk.of(Anomaly) == []

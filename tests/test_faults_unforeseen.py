@@ -17,7 +17,14 @@ from engine_driver import ByHand, Driver, chunk, counted_entropy, reply, stream_
 from sansio_gradio import Engine
 from sansio_gradio.client.commands import Abort, OpenWebSocket, SendRequest
 from sansio_gradio.errors import GradioError, RemoteProtocolError
-from sansio_gradio.events import Anomaly, ConnectingFailed, JobCompleted, JobFailed, SessionClosed
+from sansio_gradio.events import (
+    Anomaly,
+    ConnectingFailed,
+    JobCancelled,
+    JobCompleted,
+    JobFailed,
+    SessionClosed,
+)
 from sansio_gradio.protocol.states import Msg
 
 KINDS = [*(str(msg) for msg in Msg), "heartbeat", "close_stream", "alive?", "of tomorrow"]
@@ -481,3 +488,49 @@ def test_who_looks_on_and_raises_at_the_end_does_not_prolong_it() -> None:
     session.close()
     driver.sleep(3.0)
     assert isinstance(driver.events[-1], SessionClosed)
+
+
+@pytest.mark.parametrize("channel", ["newest", "stream of a job"])
+def test_an_answer_to_a_cancel_that_cannot_be_read_ends_the_job_and_holds_up_no_other(
+    channel: str,
+) -> None:
+    announced, version, protocol = CHANNELS[channel]
+    talk = Talk(app(announced, version), protocol=protocol, json_loads=picky)
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    first = talk.new()[0]
+    if channel == "newest":
+        talk.answer(first, {"event_id": "e"})
+        first = talk.new()[0]
+    talk.open(first)
+    talk.send(first, starts("e"))
+    talk.conversation.cancel(job)
+    talk.answer(talk.new()[0], "poison")
+    end = talk.last_of(job)
+    assert isinstance(end, JobCancelled)
+    assert end.stopped_on_server is None
+    assert talk.of(Anomaly)
+    talk.send(first, completed("x", event_id="e"))
+    talk.new()
+    talk.conversation.submit("x", fn_index=ECHO)
+    assert any(isinstance(command, SendRequest) for command in talk.new())
+
+
+def test_an_info_that_cannot_be_read_is_asked_for_again() -> None:
+    talk = Talk(app(), json_loads=picky)
+    for _ in range(2):
+        job = talk.conversation.submit(text="x", fn_index=ECHO)
+        talk.answer(talk.request("/info"), "poison")
+        assert lost_to(talk.failure_of(job))
+
+
+def test_a_fault_in_what_ends_a_job_by_a_fault_is_told_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    talk = Talk(app())
+    talk.conversation.submit("x", fn_index=ECHO, timeout=5.0)
+    talk.request("/queue/join")
+    with monkeypatch.context() as patch:
+        for verb in ("_expire", "_fail"):
+            patch.setattr(f"sansio_gradio.client.conversation.Conversation.{verb}", raising)
+        talk.sleep(5.1)
+    assert len(talk.of(Anomaly)) == 2

@@ -735,3 +735,12 @@ def test_all_may_be_unreadable_or_dropped() -> None:
     assert outputs[-1] == ("result",)
     assert list(outputs)[-1:] == [("result",)]
     assert outputs.skipped + len(outputs) - 1 == outputs.received == 52
+
+
+@pytest.mark.parametrize("start", [0, 1, 2, 3, 4])
+def test_who_follows_from_a_place_is_told_what_comes_behind_it(start: int) -> None:
+    outputs = Outputs(diffs=False, limit=1000)
+    for number in range(3):
+        outputs.add(whole(number))
+    found = list(takewhile(lambda one: one is not None, outputs.follow_from(start)))
+    assert found == [(place, (place,)) for place in range(start, 3)]

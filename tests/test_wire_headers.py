@@ -147,3 +147,9 @@ def test_the_order_is_kept() -> None:
         ("a", "5"),
         ("d", "6"),
     )
+
+
+@pytest.mark.parametrize("fields", ["a: b", b"a: b", bytearray(b"ab")])
+def test_fields_are_no_text(fields: Any) -> None:
+    with pytest.raises(LocalProtocolError, match="headers"):
+        pairs(fields, "headers")

@@ -53,8 +53,6 @@ class Attempt:
     """The server has accepted the job."""
     is_over: bool = False
     """The job has ended, or goes on by another attempt."""
-    is_given_up: bool = False
-    """Nobody wants the job any more, and its function may still run."""
     is_waiting: bool = False
     """The job is in the server's queue, and has not started."""
     is_over_there: bool = False
@@ -111,7 +109,7 @@ class Attempt:
         if kind is Msg.PROCESS_GENERATING and data is not None:
             if self._run is not None:
                 self._run.follow(data)
-            elif self.is_given_up:
+            else:
                 try:
                     values = tuple([edits[0][2] for edits in self.first_change(data)])
                 except RemoteProtocolError:

@@ -41,7 +41,6 @@ from sansio_gradio.client.exchange import (
     Exchange,
     Exchanges,
     Opened,
-    Silent,
     Told,
 )
 from sansio_gradio.client.job import Job
@@ -49,7 +48,7 @@ from sansio_gradio.client.line import Line
 from sansio_gradio.client.options import Options
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.session import Session
-from sansio_gradio.client.steps import Channel, Listener, TakesPieces, Way
+from sansio_gradio.client.steps import Channel, Listener, Sleeper, TakesPieces, Watcher, Way
 from sansio_gradio.client.streaming_input import Piece, no_pieces
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import (
@@ -134,7 +133,7 @@ class _GoesOn:
 class _Rings:
     """The time of an ``Alarm`` has come."""
 
-    listener: Listener = attrs.field(eq=id)
+    sleeper: Sleeper = attrs.field(eq=id)
     name: Hashable
 
 
@@ -298,10 +297,10 @@ class Conversation(Session):
         if found.is_over:
             return False
         if not found.is_cancelling:
+            attempt = found.attempt
+            assert attempt is not None
             found.is_cancelling = True
-            if found.attempt is not None:
-                found.attempt.is_given_up = True
-                found.attempt.may_not_finish(found.outputs)
+            attempt.may_not_finish(found.outputs)
             # The server may take longer, above all to answer a join; it is told nevertheless.
             self._timers.start(_StopIsLate(job), self._options.timeouts.close)
             self._stop(found)
@@ -629,7 +628,7 @@ class Conversation(Session):
         self._exchanges.watch(step.exchange)
 
     def _set_alarm(self, step: steps.Alarm) -> None:
-        self._timers.start(_Rings(step.listener, step.name), step.seconds)
+        self._timers.start(_Rings(step.sleeper, step.name), step.seconds)
 
     def _begin(self, step: steps.Begin) -> None:
         self._go(step.way, step.attempt)
@@ -641,14 +640,14 @@ class Conversation(Session):
                 self._expire(self._jobs[id])
             case _StopIsLate(id):
                 if not (job := self._jobs[id]).is_over:
+                    assert job.attempt is not None
                     self._events += job.cancelled(None, self._timers.wall_now)
-                    if job.attempt is not None:
-                        job.attempt.is_over = True
+                    job.attempt.is_over = True
             case _GoesOn(id):
                 way, attempt = self._sleeping.pop(id)
                 self._go(way, attempt)
-            case _Rings(listener, which):
-                self._go(listener.rang(which))
+            case _Rings(sleeper, which):
+                self._go(sleeper.rang(which))
             case _TriesAgain(id):
                 self._start(self._jobs[id])
             case _NextInLine():
@@ -690,9 +689,8 @@ class Conversation(Session):
                 self._fail(steps.Fail(job.attempt, broken))
             elif job is not None:
                 self._fail_unstarted(job, broken)
-        except GradioError as left:  # the way was over already
-            if exchange is not None and exchange.discovering:
-                self._not_connected(steps.NotKnown(left, app=True, info=True))
+        except GradioError as left:  # the way was over already: that of the discovery
+            self._not_connected(steps.NotKnown(left, app=True, info=True))
         except Exception as further:  # the same again, most likely, in what was to end it
             self._fault(further)
 
@@ -1055,7 +1053,7 @@ class Conversation(Session):
         is_stopping, job.is_cancelling = job.is_cancelling, False
         self._events += job.told_failed(self._timers.wall_now)
         self._events.append(job.failed(self._located(error, attempt)))
-        attempt.is_over = attempt.is_given_up = True
+        attempt.is_over = True
         if not is_stopping:
             self._stop(job)
 
@@ -1082,7 +1080,6 @@ class Conversation(Session):
         self._held.pop(job.id, None)
         self._line.leave(job)
         if job.attempt is not None:
-            job.attempt.is_given_up = job.given_up
             self._end_attempt(job)
             if job.given_up:
                 self._dispatch.given_up(job.attempt.endpoint.fn_index)
@@ -1119,7 +1116,8 @@ def _heard_by(listener: Listener, came: Came, now: float) -> Way:
             return listener.refused(answer)
         case Broke(_, error):
             return listener.failed(error)
-        case Silent():
+        case _:
+            assert isinstance(listener, Watcher)
             return listener.silent()
 
 

@@ -256,7 +256,8 @@ class Discovery:
             found = _with_info(app, answer)
         except GradioError as error:
             failed = error
-        self._asks_for_info = False
+        finally:
+            self._asks_for_info = False
         if app is not self._app:  # it has changed meanwhile
             yield from self._settle()
             return
@@ -264,7 +265,8 @@ class Discovery:
         if found is not None:
             self._app = found
             yield from self._tell()
-        elif failed is not None:
+        else:
+            assert failed is not None
             yield NotKnown(failed, app=False, info=True)
 
 

@@ -147,7 +147,7 @@ class Exchanges:
         """The exchange that its asker knows by this number, if it is under way."""
         return None if given is None else self.running.get(self._redirected.get(given, given))
 
-    def send_text(self, given: int, text: str) -> None:
+    def send_text(self, given: int | None, text: str) -> None:
         """Send a text on a WebSocket; one that is gone takes none."""
         if (exchange := self.find(given)) is not None:
             self.commands.append(SendText(exchange.id, text))

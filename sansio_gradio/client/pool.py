@@ -100,7 +100,7 @@ class Pool:
         """The hosts for which there is something to plan."""
 
     def want(self, transfer: Transfer, *, first: bool = False) -> None:
-        """An transfer waits for a connection; *first*: before the others."""
+        """A transfer waits for a connection; *first*: before the others."""
         waiting = self._host(transfer.url.origin).lanes[transfer.expect].waiting
         if first:
             waiting.appendleft(transfer)

@@ -11,6 +11,7 @@ attempt that the way was begun for.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Hashable
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -63,7 +64,7 @@ class Listen(NamedTuple):
 class Say(NamedTuple):
     """Send a text on a WebSocket; one that is gone takes none."""
 
-    exchange: int
+    exchange: int | None
     text: str
 
 
@@ -74,15 +75,15 @@ class Drop(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """From now on, call ``Listener.silent`` after ``Timeouts.stream_idle`` without a byte."""
+    """From now on, call ``Watcher.silent`` after ``Timeouts.stream_idle`` without a byte."""
 
     exchange: int | None
 
 
 class Alarm(NamedTuple):
-    """Have ``Listener.rang`` called with *name* in so many seconds; None: not any more."""
+    """Have ``Sleeper.rang`` called with *name* in so many seconds; None: not any more."""
 
-    listener: Listener
+    sleeper: Sleeper
     name: Hashable
     seconds: float | None
 
@@ -230,7 +231,7 @@ Step: TypeAlias = (
 Way: TypeAlias = Generator[Step, Any, None]
 
 
-class Listener:
+class Listener(ABC):
     """A part that reads a stream or a WebSocket. ``ended``, ``refused``, ``failed`` come last."""
 
     def opened(self, _now: float, /) -> Way:
@@ -245,25 +246,33 @@ class Listener:
         """A message of a WebSocket."""
         yield from ()
 
-    def rang(self, _name: Hashable, /) -> Way:
-        """The time of an ``Alarm`` has come."""
-        yield from ()
-
-    def silent(self) -> Way:
-        """A stream that is watched has said nothing for too long."""
-        yield from ()
-
+    @abstractmethod
     def ended(self) -> Way:
         """The stream has ended as HTTP wants it, the WebSocket with Close 1000."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refused(self, answer: Answer, /) -> Way:
         """The server answered something else."""
-        raise NotImplementedError
 
+    @abstractmethod
     def failed(self, error: GradioError, /) -> Way:
         """The exchange broke off, or never came about."""
-        raise NotImplementedError
+
+
+class Watcher(Listener):
+    """A part that has a stream watched."""
+
+    @abstractmethod
+    def silent(self) -> Way:
+        """The stream has said nothing for too long."""
+
+
+class Sleeper(Protocol):
+    """A part that sets alarms."""
+
+    def rang(self, name: Hashable, /) -> Way:
+        """The time of an ``Alarm`` has come."""
+        ...
 
 
 class Channel(Protocol):

@@ -315,8 +315,7 @@ class Outputs(Sequence[tuple[Any, ...]]):
 
     def follow(self) -> Iterator[tuple[Any, ...] | None]:
         """As iterating, but yields None at the end and goes on, since more may come."""
-        for found in self.follow_from(0):
-            yield None if found is None else found[1]
+        return map(_without_place, self.follow_from(0))
 
     def follow_from(self, start: int) -> Iterator[tuple[int, tuple[Any, ...]] | None]:
         """As ``follow``, but each with its place, and from the place *start* on."""
@@ -362,6 +361,10 @@ class Outputs(Sequence[tuple[Any, ...]]):
 
     def __repr__(self) -> str:
         return f"<Outputs: {len(self)} kept, {self.skipped} skipped>"
+
+
+def _without_place(found: tuple[int, tuple[Any, ...]] | None) -> tuple[Any, ...] | None:
+    return None if found is None else found[1]
 
 
 def _rough_size(change: Change | str) -> int:

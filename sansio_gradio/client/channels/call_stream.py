@@ -23,10 +23,10 @@ from sansio_gradio.client.steps import (
     Drop,
     Fail,
     Listen,
-    Listener,
     Stopped,
     Take,
     Watch,
+    Watcher,
     Way,
 )
 from sansio_gradio.client.streaming_input import Chunk
@@ -47,7 +47,7 @@ from sansio_gradio.wire.sse import SSEDecoder
 _OF_THE_QUEUE: Final = frozenset({"session_hash", "fn_index", "event_data", "trigger_id"})
 
 
-class CallStream(Listener):
+class CallStream(Watcher):
     """Carries one job."""
 
     def __init__(self, options: Options, attempt: Attempt) -> None:

@@ -5,7 +5,7 @@ The server asks for what it needs: ``send_hash`` for who we are, ``send_data`` f
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Final
 
 from sansio_gradio.client.answer import Answer
@@ -44,7 +44,7 @@ _FORBIDDEN: Final = 403
 _BEFORE_ACCEPTING: Final = frozenset({Msg.SEND_HASH, Msg.QUEUE_FULL})
 
 
-class _JobConnection(Listener, ABC):
+class _JobConnection(Listener):
     """What both have in common: one job, one connection, and messages."""
 
     def __init__(self, options: Options, attempt: Attempt) -> None:
@@ -60,10 +60,6 @@ class _JobConnection(Listener, ABC):
     @abstractmethod
     def _hand_over(self) -> Way:
         """Hand over the job's data."""
-
-    def _say_hash(self) -> Way:
-        """Say which session it is, where the protocol has such a question."""
-        yield from ()
 
     def stop(self, attempt: Attempt) -> Way:
         # To close the connection, as follows, stops a generator at its next yield.
@@ -90,12 +86,13 @@ class _JobConnection(Listener, ABC):
             yield Take(attempt, None)
         attempt.event_id = message.get("event_id") or attempt.event_id
         heeded = yield Deliver(attempt, message, text)
-        if not heeded:
-            return
-        if kind == Msg.SEND_HASH:
-            yield from self._say_hash()
-        elif kind == Msg.SEND_DATA:
-            yield Begin(self._hand_over(), attempt)
+        if heeded:
+            yield from self._answer(kind)
+
+    def _answer(self, kind: object) -> Way:
+        """Give the server what it asks for."""
+        if kind == Msg.SEND_DATA:
+            yield Begin(self._hand_over(), self._attempt)
 
     def failed(self, error: GradioError, /) -> Way:
         self._connection = None
@@ -193,9 +190,13 @@ class JobSocket(_JobConnection):
             return
         yield Fail(attempt, error)
 
-    def _say_hash(self) -> Way:
+    def _answer(self, kind: object) -> Way:
         attempt = self._attempt
-        yield from self._say(requests.hash_frame(attempt.endpoint.fn_index, attempt.session_hash))
+        if kind == Msg.SEND_HASH:
+            frame = requests.hash_frame(attempt.endpoint.fn_index, attempt.session_hash)
+            yield from self._say(frame)
+        else:
+            yield from super()._answer(kind)
 
     def _hand_over(self) -> Way:
         attempt = self._attempt
@@ -208,5 +209,4 @@ class JobSocket(_JobConnection):
         if not self._has_spoken and not (yield MayGo(self._attempt)):
             return
         self._has_spoken = True
-        if self._connection is not None:
-            yield Say(self._connection, frame.text)
+        yield Say(self._connection, frame.text)

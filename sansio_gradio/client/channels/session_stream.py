@@ -42,13 +42,13 @@ from sansio_gradio.client.steps import (
     Drop,
     Fail,
     Listen,
-    Listener,
     LoseSession,
     Puzzle,
     Render,
     Stopped,
     Take,
     Watch,
+    Watcher,
     Way,
 )
 from sansio_gradio.client.streaming_input import Chunk
@@ -91,7 +91,7 @@ class _Over:
     event_id: str
 
 
-class SessionStream(Listener):
+class SessionStream(Watcher):
     """The stream of one session_hash; not *is_shared*: it is there for one job."""
 
     def __init__(self, options: Options, session_hash: str, *, is_shared: bool) -> None:
@@ -254,9 +254,9 @@ class SessionStream(Listener):
                 yield from self._join_waiting()
             case _:
                 assert isinstance(name, _Over)
-                attempt = self._jobs.get(name.event_id) or self._left.get(name.event_id)
-                if attempt is not None:
-                    yield from self._over_there(attempt)
+                yield from self._over_there(
+                    self._jobs.get(name.event_id) or self._left[name.event_id]
+                )
 
     def _end_stop(self, attempt: Attempt, stopped: bool | None) -> Way:
         if self._stops.pop(attempt.event_id or "", None) is not None:
@@ -348,8 +348,7 @@ class SessionStream(Listener):
             yield Fail(attempt, cut)
         if attempt in self._to_stop:
             self._to_stop.discard(attempt)
-            if event_id in self._jobs:
-                yield from self.stop(attempt)
+            yield from self.stop(attempt)
         yield from self._drop_early()
         if not attempt.is_over:
             yield from self._open()

@@ -7,8 +7,8 @@ from typing import Any
 
 from sansio_gradio.client.answer import Answer
 from sansio_gradio.client.attempt import Attempt
-from sansio_gradio.client.steps import Ask, Step, Stopped, Way
-from sansio_gradio.errors import GradioError
+from sansio_gradio.client.steps import Ask, Puzzle, Step, Stopped, Way
+from sansio_gradio.errors import GradioError, unforeseen
 from sansio_gradio.protocol import requests
 from sansio_gradio.protocol.fields import said
 
@@ -31,4 +31,6 @@ def is_stopped(attempt: Attempt) -> Generator[Step, Any, bool | None]:
         except GradioError as error:
             if error.status is not None and 400 <= error.status < 500:
                 stopped = False
+        except Exception as fault:  # of a ``json_loads``: it is told, and the job is over anyway
+            yield Puzzle(unforeseen(fault).message, attempt.job)
     return stopped
