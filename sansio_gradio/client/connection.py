@@ -17,7 +17,6 @@ from sansio_gradio.wire.http import (
     HTTPConnection,
     ResponseStarted,
     Role,
-    WireConnection,
 )
 from sansio_gradio.wire.outbox import Outbox
 from sansio_gradio.wire.url import URL, Origin
@@ -111,8 +110,8 @@ class Connection(ABC):
     has_begun: bool = False
     is_read: bool = True
     idle_since: float = 0.0  # monotonic seconds
-    wire: WireConnection = attrs.field(kw_only=True)
-    """The protocol on it; ``wire.error`` is what the peer did wrong."""
+    error: RemoteProtocolError | None = None
+    """What the peer did wrong, seen behind what ``receive`` has returned."""
     _out: Outbox = attrs.field(factory=Outbox, init=False)
 
     @property
@@ -213,6 +212,7 @@ class RequestConnection(Connection):
                 raise RemoteProtocolError("The server spoke without having been asked.")
             self.transfer.answered = True
         events = self.wire.receive_data(data)
+        self.error = self.wire.error
         if events and type(events[0]) is ResponseStarted:
             if events[0].status == _IDLE and self.has_rested and self.transfer is not None:
                 # Some servers say so before they close an idle connection (RFC 9110 15.5.9). It

@@ -259,7 +259,7 @@ class Engine:
                 if self._touched:  # what was said to the one before may abort this one
                     self._carry_out_touched()
                 self._deliver(connection, news, now)
-            error: Exception | None = connection.wire.error
+            error: Exception | None = connection.error
         except RemoteProtocolError as broke:
             # What the end has cut short was not wrong.
             error = broke if data else EOFError("the server closed it")

@@ -50,6 +50,7 @@ class SocketConnection(Connection):
         try:
             events = self.wire.receive_data(data) if data else self.wire.receive_eof()
         finally:
+            self.error = self.wire.error
             # Who pings and does not read is answered the latest only (RFC 6455 5.5.3). A Close is
             # the last answer that there is.
             self._answers = self.wire.data_to_send() or self._answers

@@ -128,6 +128,6 @@ def read_message(text: str | bytes, loads: Loads, *, strict: bool) -> tuple[Mess
 
 def output_data(message: Any) -> list[Any] | None:
     """The ``data`` of a message's output: one item per output component, None if there is none."""
-    output = message.get("output") if isinstance(message, dict) else None
-    data: Any = output.get("data") if isinstance(output, dict) else None
-    return data if isinstance(data, list) else None
+    output: Any = cast("Any", message).get("output") if isinstance(message, dict) else None
+    data: Any = cast("Any", output).get("data") if isinstance(output, dict) else None
+    return data if isinstance(data, list) else None  # pyright: ignore[reportUnknownVariableType]  # any JSON
