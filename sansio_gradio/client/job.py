@@ -172,7 +172,9 @@ class Job:
             return None
         if self._diffs and not self.outputs.received:
             return None  # the first one may be edits, too
-        return self._growth() if self._add(text) else []
+        if not self._add(text) or self._has_grown:
+            return []
+        return self._growth()
 
     def _add(self, change: Change | str) -> bool:
         """Keep a yield; False: it is too much, and the job is to fail."""
