@@ -698,11 +698,10 @@ class Conversation(Session):
 
     def _connected(self, step: steps.Know) -> None:
         app, before = step.app, self.app
-        if before is None or app.config is not before.config:
-            base = api_base(step.page, app.api_prefix)
-            self.app = app
-            self._meet(app, before, base)
+        base = api_base(step.page, app.api_prefix)
         self.app = app
+        if before is None or app.config is not before.config:
+            self._meet(app, before, base)
         self._events.append(Connected(session=self.id, app=app))
         self._start_waiting()
 
