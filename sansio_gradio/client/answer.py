@@ -17,8 +17,8 @@ from sansio_gradio.wire.url import URL
 class Answer:
     """A whole answer.
 
-    ``url`` is where it came from, after redirects; ``phase`` what was asked for. The errors that
-    are made of it name both, and the status.
+    ``url`` is its address, after redirects; ``phase`` is the phase of its request. Errors made of
+    the answer have both, and the status.
     """
 
     status: int
@@ -34,7 +34,7 @@ class Answer:
         """The JSON in it.
 
         Raises:
-            RemoteProtocolError: it is no JSON.
+            RemoteProtocolError: it is not JSON.
         """
         try:
             return self.loads(self.body)
@@ -43,24 +43,24 @@ class Answer:
 
     @property
     def json(self) -> JSON:
-        """The JSON in it; None also where there is none."""
+        """The JSON in it; None if it is not JSON."""
         try:
             return self.read()
         except RemoteProtocolError:
             return None
 
     def refusal(self, version: Version = ()) -> GradioError:
-        """The error that it stands for, from a server of this *version*."""
+        """The error for this answer from a server of this *version*."""
         what = (self.status, self.headers, self.body, version, self.wall_now)
         return self.locate(refusal(*what, loads=self.loads, login=self.login))
 
     def login_wanted(self) -> GradioError:
-        """The error that it stands for where it is known to want a login."""
+        """The error for this answer, if it is known to want a login."""
         page = is_page(self.body)
         return self.locate(login_wanted(self.headers, self.json, in_html=page, login=self.login))
 
     def name_given(self, key: str = "event_id") -> tuple[JSON, str]:
-        """The JSON that answers a join, and the name that the server gives the job in it.
+        """The JSON of the answer to a join, and the name of the job in it.
 
         Raises:
             RemoteProtocolError: there is no such name.
@@ -73,5 +73,5 @@ class Answer:
         return whole, name
 
     def locate(self, error: GradioError) -> GradioError:
-        """Have *error* say that it is about this answer."""
+        """Add the place of this answer to *error*."""
         return error.located(phase=self.phase, url=self.url.public, status=self.status)

@@ -1,4 +1,4 @@
-"""One try of a job at the server. A job that is handed in again gets a new one."""
+"""One try of a job at the server. A job that is handed in again gets a new attempt."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from sansio_gradio.wire.url import URL
 
 @attrs.define(eq=False, kw_only=True)
 class Attempt:
-    """What to say for a job, how far that has come, and what may stay behind on the server.
+    """The data to send for a job, how far the job has come, and what it may leave behind on the
+    server.
 
-    ``job`` is the job's number, ``app`` and ``traits`` what the server is taken for, ``base`` the
-    address of its API, ``data`` the arguments as they go on the wire.
+    ``job`` is the job's number, ``app`` and ``traits`` describe the server, ``base`` is the address
+    of its API, ``data`` has the arguments as on the wire.
     """
 
     job: int
@@ -36,11 +37,11 @@ class Attempt:
     data: list[Any]
     session_hash: str = ""
     unfinished: UnfinishedRuns = attrs.field(factory=UnfinishedRuns)
-    """Those of the session."""
+    """The unfinished runs of the session."""
     event_id: str | None = None
     """The server's name for the job."""
     asked: int | None = None
-    """The request that ends with the attempt."""
+    """The exchange to drop when the attempt ends."""
     stream: int | None = None
     """The exchange that brings this job's messages and no others."""
     heard: bool = False
@@ -52,13 +53,13 @@ class Attempt:
     taken: bool = False
     """The server has accepted the job."""
     is_over: bool = False
-    """The job has ended, or goes on by another attempt."""
+    """The job has ended, or goes on with another attempt."""
     is_waiting: bool = False
     """The job is in the server's queue, and has not started."""
     is_over_there: bool = False
-    """The server has said its last word of the job."""
+    """The server has sent the last message of the job."""
     _there: JobState = JobState.JOINING
-    _run: UnfinishedRun | None = None  # since it is clear that it might not finish
+    _run: UnfinishedRun | None = None  # set when it may not finish
 
     @property
     def body(self) -> dict[str, Any]:
@@ -73,7 +74,7 @@ class Attempt:
         }
 
     def note_place(self, kind: Msg | None) -> None:
-        """Note where the job is at the server, whatever became of it here."""
+        """Note the state of the job on the server, which may differ from its state here."""
         there = None if kind is None else TRANSITIONS[self._there].get(kind)
         if there is not None:
             self._there = there
@@ -81,28 +82,28 @@ class Attempt:
             self.is_over_there = there is JobState.DONE
 
     def first_change(self, data: list[Any]) -> Change:
-        """The first yield, which may be edits of one of an unfinished run.
+        """The change of the first yield, which may be edits of an unfinished run's value.
 
         Raises:
-            RemoteProtocolError: it is edits, and it is not certain of what.
+            RemoteProtocolError: it is edits, and the value that they edit is not certain.
         """
         return self.unfinished.first_change(data, self.endpoint, self.app.version)
 
     def may_not_finish(self, outputs: Outputs, *, known: bool = True) -> None:
-        """What the job has yielded may stay behind; *known*: all of that has come."""
+        """The job may leave its last yield behind; *known*: we have received that yield."""
         if self.traits.diffs and outputs.received and self._run is None:
             self._run = self.unfinished.add(outputs.newest() if known else None)
         elif self._run is not None and not known:
             self._run.slots = None
 
     def hear(self, message: Message) -> None:
-        """Take a message of a job of which all was said here."""
+        """Take a message of a job that is over here."""
         kind = MSGS.get(message.get("msg", ""))
         self.note_place(kind)
         self.overhear(kind, message)
 
     def overhear(self, kind: Msg | None, message: Message) -> None:
-        """Learn what the server still says of a job that nobody wants, or that is over."""
+        """Learn from a message of a job that was given up, or is over."""
         if not self.traits.diffs:
             return
         data = output_data(message)

@@ -1,4 +1,4 @@
-"""What an application asks of an endpoint, as one value: to be kept, and asked again."""
+"""One call of an endpoint, as a value that can be kept and submitted again."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from sansio_gradio.wire.snapshot import mapping, snapshot
 
 
 class Want(enum.Flag):
-    """Which events of a job are wanted besides its last one; the rest costs no time."""
+    """Which events of a job you want besides its last one. Events that you do not want cost no
+    time."""
 
     RESULT = 0
-    """Nothing besides: the last event tells the result, or the error with all outputs."""
+    """No others: the last event has the result, or the error with all outputs."""
     MESSAGES = enum.auto()
     """A ``MessageReceived`` for each message of the server, as it was sent."""
     STATUS = enum.auto()
@@ -27,7 +28,7 @@ class Want(enum.Flag):
     OUTPUTS = enum.auto()
     """An ``Output`` for each value that is yielded."""
     GROWTH = enum.auto()
-    """An ``OutputsGrew`` now and then instead, where there are no ``OUTPUTS``: far less work."""
+    """An ``OutputsGrew`` now and then, if ``OUTPUTS`` is not wanted: far less work."""
     RECEIPTS = enum.auto()
     """An ``Accepted`` when the server has taken the job. Those of the pieces of a streaming input
     always come."""
@@ -37,12 +38,12 @@ class Want(enum.Flag):
 
 @attrs.frozen(kw_only=True)
 class Call:
-    """What is asked of an endpoint, and how; for what each means see ``Session.submit``.
+    """The arguments and options of a call; see ``Session.submit``.
 
-    What is given is copied here: later changes of it change nothing.
+    The arguments are copied: later changes of the originals have no effect.
 
     Raises:
-        LocalProtocolError: an argument is no JSON, or an option cannot have its value.
+        LocalProtocolError: an argument is not JSON, or an option has an invalid value.
     """
 
     args: tuple[Any, ...] = ()
@@ -51,7 +52,7 @@ class Call:
     fn_index: int | None = None
     component: int | None = None
     function: str = ""
-    """Of that component, and of no endpoint."""
+    """The name of a function of ``component``."""
     headers: Fields | None = None
     timeout: float | None = None
     isolated: bool = False

@@ -1,7 +1,7 @@
-"""What the client role asks its surroundings to do.
+"""The commands of the client role to the transport.
 
-``Conversation`` speaks of requests and answers (for those who bring an HTTP library), ``Engine`` of
-connections and bytes (for those who bring sockets).
+A ``Conversation`` has commands about requests and WebSockets, for an HTTP library. An ``Engine``
+has commands about connections, for sockets.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sansio_gradio.wire.headers import Headers
 
 
 class Expect(enum.Enum):
-    """What kind of answer a request is going to get."""
+    """The kind of answer that a request will get."""
 
     ANSWER = enum.auto()
     """A short one, soon. ``Engine`` has ``Limits.connections`` for these."""
@@ -28,7 +28,7 @@ class Expect(enum.Enum):
 
 @attrs.frozen
 class SendRequest:
-    """Send this request, without following redirects; tell ``response``, ``data``, ``ended``."""
+    """Send this request, without following redirects. Call ``response``, ``data``, ``ended``."""
 
     id: int
     method: str
@@ -40,7 +40,8 @@ class SendRequest:
 
 @attrs.frozen
 class OpenWebSocket:
-    """Open a WebSocket; tell ``response`` (101, or what came instead), ``text``, ``ended``."""
+    """Open a WebSocket. Call ``response`` (101, or the status of another answer), ``text``,
+    ``ended``."""
 
     id: int
     url: str
@@ -57,14 +58,14 @@ class SendText:
 
 @attrs.frozen
 class Abort:
-    """Drop a request, or a WebSocket with Close 1000, wherever it is; say no more of it."""
+    """Drop a request, or close a WebSocket with Close 1000. Tell no more of it."""
 
     id: int
 
 
 @attrs.frozen
 class Pause:
-    """Read no more of the answer to this request until ``Resume``; who cannot need not."""
+    """Read no more of the answer to this request until ``Resume``. You may ignore this."""
 
     id: int
 
@@ -81,10 +82,10 @@ ConversationCommand: TypeAlias = SendRequest | OpenWebSocket | SendText | Abort 
 
 @attrs.frozen
 class OpenConnection:
-    """Connect to ``host`` and ``port``; tell ``connection_made``, or ``connection_lost``.
+    """Connect to ``host`` and ``port``. Call ``connection_made`` or ``connection_lost``.
 
-    ``server_name``: not None where TLS will be asked for next. ``via``: the (host, port) of a proxy
-    to connect to instead, or None.
+    ``server_name``: not None if ``StartTLS`` follows. ``via``: the (host, port) of a proxy to
+    connect to instead, or None.
     """
 
     conn: int
@@ -96,7 +97,7 @@ class OpenConnection:
 
 @attrs.frozen
 class StartTLS:
-    """Start TLS as a client on an open connection; tell ``tls_made``, or ``connection_lost``."""
+    """Start TLS as a client on an open connection. Call ``tls_made`` or ``connection_lost``."""
 
     conn: int
     server_name: str
@@ -104,7 +105,7 @@ class StartTLS:
 
 @attrs.frozen
 class CloseConnection:
-    """Send what ``data_to_send`` still has, then close; no ``connection_lost`` is expected."""
+    """Send the rest of ``data_to_send``, then close. Do not call ``connection_lost``."""
 
     conn: int
 
@@ -128,5 +129,5 @@ EngineCommand: TypeAlias = (
 )
 
 Observe: TypeAlias = Callable[[float, int | None, str, Any], None]
-"""Told (now, connection or None, direction, what): ``sent`` and ``received`` bytes, ``command`` and
-``event`` objects, as they pass."""
+"""Called with (now, connection or None, direction, what). The directions are ``sent`` and
+``received`` for bytes, ``command`` and ``event`` for objects."""

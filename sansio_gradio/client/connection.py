@@ -1,4 +1,4 @@
-"""What the engine knows of one connection, and of one transfer that wants to use it."""
+"""One connection of the engine, and one transfer that uses it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CRASHED: Final = 500
 
 @attrs.define(eq=False)
 class Transfer:
-    """A request or a WebSocket on its way to, or on, a connection.
+    """A request or a WebSocket that waits for a connection, or is on one.
 
     ``key``: the number of its session, and the number of its command there.
     """
@@ -35,7 +35,7 @@ class Transfer:
     key: tuple[int, int]
     command: SendRequest | OpenWebSocket
     url: URL
-    attempts: int = 0  # connections that broke on it, but for those that had rested before
+    attempts: int = 0  # connections that broke on it; those that had rested before do not count
     handed_out: bool = False  # the last byte of the request
     answered: bool = False  # with at least one byte
     aborted: bool = False
@@ -43,7 +43,7 @@ class Transfer:
 
     @property
     def expect(self) -> Expect:
-        """What kind of answer the request is going to get."""
+        """The kind of answer to expect."""
         assert isinstance(self.command, SendRequest)
         return self.command.expect
 
@@ -54,8 +54,8 @@ class Transfer:
 
     @property
     def may_be_repeated(self) -> bool:
-        """Whether it goes on another connection when this one breaks: only what cannot happen
-        twice, since not all of it was sent, or what may. A WebSocket's handshake is no request."""
+        """Whether it goes on another connection when this one breaks: only if not all of it was
+        sent, or if sending it twice does no harm. A WebSocket's handshake never does."""
         return (
             isinstance(self.command, SendRequest)
             and self.attempts <= 1
@@ -73,31 +73,31 @@ class TextCame:
 
 @attrs.define
 class Broke:
-    """What the connection carried has ended before its time."""
+    """The transfer has ended before its time."""
 
     error: GradioError
 
 
 News: TypeAlias = Event | TextCame | Broke
-"""What comes on a connection: the parts of an answer, or the texts of a WebSocket. A WebSocket
-begins with an answer of 101, and ends as a message does."""
+"""The news on a connection: the parts of an answer, or the texts of a WebSocket. A WebSocket begins
+with an answer of 101, and ends with a ``MessageEnded``."""
 
 
 class ConnectionState(enum.Enum):
     OPENING = "connect"
     SECURING = "tls"
     OPEN = "open"
-    CLOSED = "closed"  # as far as the engine goes; there may still be bytes to send
+    CLOSED = "closed"  # for the engine; there may still be bytes to send
 
 
 @attrs.define(eq=False)
 class Connection(ABC):
     """One connection, and the transfer that it carries.
 
-    ``opened_for``: the transfer that had it opened. ``is_gone``: the surroundings have said so, and
-    nothing is to be closed. ``idle_since``: since when it carries nothing. ``has_rested``: it was
-    idle before its transfer, so the peer may have left it by now. ``has_begun``: something of what
-    asks for its transfer was handed out. ``is_read``: it is not paused.
+    ``opened_for``: the transfer for which it was opened. ``is_gone``: it was lost, so there is
+    nothing to close. ``idle_since``: when it became idle. ``has_rested``: it was idle before its
+    transfer, so the peer may have closed it. ``has_begun``: some bytes of its transfer were handed
+    out. ``is_read``: it is not paused.
     """
 
     id: int
@@ -125,26 +125,27 @@ class Connection(ABC):
 
     @abstractmethod
     def receive(self, data: bytes) -> Sequence[News]:
-        """What *data* (none: the peer's end) completes, in the order in which it came.
+        """The news that *data* completes, in order. Empty *data*: the peer's end.
 
         Raises:
             RemoteProtocolError: the peer broke the protocol.
         """
 
     def send_text(self, text: str) -> None:
-        """Send a text message, where it carries a WebSocket."""
+        """Send a text message on a WebSocket."""
         raise AssertionError(f"requests carry no texts: {text!r}")
 
     @abstractmethod
     def end(self) -> None:
-        """Say no more than goodbye."""
+        """Drop the bytes that wait, and end the connection politely where the protocol has a word
+        for it."""
 
     def write(self, data: bytes) -> None:
         """Queue bytes to be sent."""
         self._out.put(data)
 
     def discard(self) -> None:
-        """Drop what was queued."""
+        """Drop the bytes that wait."""
         self._out.clear()
 
     @property
@@ -165,7 +166,7 @@ class Connection(ABC):
         return self.has_rested and not self.has_begun and self.has_data
 
     def what_broke(self, error: BaseException | None) -> GradioError:
-        """The error for whoever relied on this connection."""
+        """The error for the transfer of this connection."""
         if isinstance(error, GradioError):
             return error
         because = "" if error is None else f": {str(error) or type(error).__name__}"

@@ -1,15 +1,15 @@
 """One session with an app, at the altitude of HTTP messages.
 
-For those who bring their own HTTP and WebSocket library. The conversation says which requests to
-make (``next_command``) and what the answers mean (``next_event``); it is told what happened to each
-by the number in the command: ``response``, ``data``, ``text``, ``ended``, ``failed``. The library
-must not follow redirects, decode bodies or keep cookies: that is done here.
+Use it if you bring your own HTTP and WebSocket library. ``next_command`` gives the requests to
+make, ``next_event`` what the answers mean. Tell what happened to each request, by the number in its
+command: ``response``, ``data``, ``text``, ``ended``, ``failed``. Your library must not follow
+redirects, decode bodies or keep cookies: the conversation does.
 
-Time is told with ``now`` (monotonic seconds) to any of the verbs below, at least to
-``handle_timer``, which is due whenever ``next_deadline`` has passed.
+Tell the time with ``now`` (monotonic seconds) to any of these, at least to ``handle_timer``. Call
+``handle_timer`` when ``next_deadline`` has passed.
 
-How it works: what comes is handed to the part that it is for (a channel, the discovery, a
-heartbeat), which returns a way of steps. ``_go`` carries them out, and nobody else does.
+How it works: each answer or piece of a stream goes to its part (a channel, the discovery, a
+heartbeat), which returns a way of steps. ``_go``, and nothing else, carries them out.
 """
 
 from __future__ import annotations
@@ -87,14 +87,14 @@ _OWN_HEADERS: Final[Headers] = (
 )
 _OK: Final = 200
 _FORBIDDEN: Final = 403
-# What an app says to a request that was meant for another one: it has no such path, takes other
-# methods or other fields there, or wants a login.
+# The answers of an app to a request for another app: it has no such path, takes other methods or
+# other fields there, or wants a login.
 _OF_ANOTHER_APP: Final = frozenset({401, 404, 405, 422})
-_TAKEN_BACK: Final = 2  # times, at most, so that what always breaks does not go on for ever
+_TAKEN_BACK: Final = 2  # times, at most, so that nothing goes on for ever
 
 
 class SessionOptions(TypedDict, total=False):
-    """What a session may be told of the app and of who asks; see ``Conversation``."""
+    """The options of a session; see ``Conversation``."""
 
     app: AppInfo | None
     session_hash: str | None
@@ -157,18 +157,18 @@ class _CloseIsLate:
 class Conversation(Session):
     """The client's side of one session with the app at *src*.
 
-    ``entropy(n)`` returns n random bytes. ``app``: what is known of the app already, so that
-    nothing is asked until there is a sign that the app was started anew. ``protocol``: speak this
-    one, whatever the app announces. ``auth``: (user, password) for an app with a login. ``headers``
-    and ``cookies`` go to the app's origin and nowhere else. ``retry``: which failed jobs are handed
-    in again; None: none. ``wall_offset``: POSIX time minus monotonic time, in seconds (0.0 if
-    ``now`` is POSIX time); None: not known. Then a status has monotonic time, and nothing is
-    compared with dates (of cookies, of Retry-After). ``strict``: what no known server does is an
-    error. ``json_loads``: another JSON parser, as ``orjson.loads``.
+    ``entropy(n)`` returns n random bytes. ``app``: the app, if you know it already: then its config
+    is not read before something suggests that the app was started anew. ``protocol``: speak this
+    protocol, whatever the app announces. ``auth``: (user, password) for an app with a login.
+    ``headers`` and ``cookies`` go to the app's origin and nowhere else. ``retry``: which failed
+    jobs are handed in again; None: none. ``wall_offset``: POSIX time minus monotonic time, in
+    seconds (0.0 if ``now`` is POSIX time); None: not known. Then the time of a status is monotonic,
+    and dates (of cookies, of Retry-After) are ignored. ``strict``: anomalies are errors.
+    ``json_loads``: another JSON parser, as ``orjson.loads``.
 
     Raises:
-        LocalProtocolError: *src* is not an address, a header cannot be sent, or an option is
-            something else than is said here.
+        LocalProtocolError: *src* is not an address, a header cannot be sent, or an option has an
+            invalid value.
         ValueError: there is no such protocol.
     """
 
@@ -301,7 +301,8 @@ class Conversation(Session):
             assert attempt is not None
             found.is_cancelling = True
             attempt.may_not_finish(found.outputs)
-            # The server may take longer, above all to answer a join; it is told nevertheless.
+            # The server may take longer, above all to answer a join. It is told to stop in any
+            # case.
             self._timers.start(_StopIsLate(job), self._options.timeouts.close)
             self._stop(found)
         return True
@@ -386,7 +387,7 @@ class Conversation(Session):
     # What the surroundings ask.
 
     def next_command(self) -> ConversationCommand | None:
-        """What to do next; None: nothing for now."""
+        """The next thing to do; None: nothing for now."""
         commands = self._exchanges.commands
         while commands:
             command = commands.popleft()
@@ -396,13 +397,13 @@ class Conversation(Session):
         return None
 
     def next_event(self) -> Event | None:
-        """What the application should know next; None: nothing for now."""
+        """The next event for the application; None: nothing for now."""
         if not self._events or self._is_over:
             return None
         event = self._events.popleft()
         if type(event) is OutputsGrew and (job := self._jobs.get(event.job)) is not None:
             job.growth_taken()
-        self._is_over = type(event) is SessionClosed  # nothing comes behind that
+        self._is_over = type(event) is SessionClosed  # nothing follows it
         return event
 
     @property
@@ -465,10 +466,10 @@ class Conversation(Session):
     def failed(
         self, id: int, error: BaseException, now: float | None = None, *, connected: bool = True
     ) -> None:
-        """The exchange broke off, or never came about.
+        """The exchange broke off, or could not begin.
 
-        Not *connected*: no connection came about, so the server has seen nothing of the request,
-        and ``Retry`` may hand the job in again. A ``ConnectFailed`` says the same.
+        Not *connected*: no connection could be made, so the server has seen nothing of the request,
+        and ``Retry`` may hand the job in again. A ``ConnectFailed`` means the same.
         """
         self._timers.tell(now)
         exchange = self._exchanges.running.get(id)
@@ -485,27 +486,27 @@ class Conversation(Session):
         self._hear(exchange, self._exchanges.failed, error)
 
     def fault(self, id: int | None, error: Exception) -> None:
-        """An exchange has met an exception that nobody foresaw: it ends, and an ``Anomaly`` tells.
+        """End an exchange because of an unexpected exception; an ``Anomaly`` tells.
 
-        What is raised within the verbs above ends so by itself; this is for what is raised around
-        them. *id* None: no exchange is to blame.
+        Exceptions inside the verbs above end their exchange by themselves; this is for exceptions
+        around them. *id* None: no exchange is to blame.
         """
         exchange = None if id is None else self._exchanges.running.get(id)
         self._end_by_fault(exchange, error)
 
     def doubt_app(self, now: float | None = None) -> None:
-        """There is a sign that the app was started anew: no connection to it is open any more.
+        """No connection to the app is open any more, so it may have been started anew.
 
-        The next job asks first whether it is the same. Other signs the conversation sees itself; if
-        your HTTP library does not tell you of this one, leave it out.
+        Before the next job the conversation asks whether the app is still the same. It finds other
+        signs itself. If your HTTP library does not tell you of connections, leave this call out.
         """
         self._timers.tell(now)
         self._discovery.is_in_doubt = True
 
     def is_wanted(self, id: int, now: float | None = None) -> bool:
-        """Whether a request is to be sent on another connection, where the first one broke.
+        """Whether to send a request on another connection after the first one broke.
 
-        False: it is dropped, since it may be meant for an app that is gone. Say no more of it.
+        False: the request is dropped, since its app may be gone. Tell no more of it.
         """
         self._timers.tell(now)
         return not self._keeps_back(id)
@@ -513,7 +514,7 @@ class Conversation(Session):
     def _hear(
         self, exchange: Exchange | None, verb: Callable[..., Came | None], *told: Any
     ) -> None:
-        """Find out by *verb* what came, and hand it to the part that it is for."""
+        """Ask *verb* what came, and hand it to the right part."""
         if exchange is None:
             return
         try:
@@ -554,10 +555,10 @@ class Conversation(Session):
         *,
         error: GradioError | None = None,
     ) -> None:
-        """Carry out the steps of *way*, up to its end or to one that takes time.
+        """Carry out the steps of *way*, up to its end or to a step that takes time.
 
-        *value* or *error* is what came of its last step. An error that leaves the way ends
-        *attempt*, and is about the answer that came last.
+        *value* or *error* is the result of its last step. An error that leaves the way ends
+        *attempt*, and is located at the last answer.
         """
         verbs = self._verbs
         try:
@@ -656,8 +657,8 @@ class Conversation(Session):
             case _:
                 self._force_close()
 
-    # Faults: exceptions that nobody foresaw, be it a mistake of this library or one of a function
-    # that it was given (``json_loads``). They end the one exchange or job in which they come up.
+    # Faults: unexpected exceptions, a mistake of this library or of a function that it was given
+    # (``json_loads``). A fault ends only the exchange or the job in which it is raised.
 
     def _fault(self, error: Exception) -> RemoteProtocolError:
         broken = unforeseen(error)
@@ -675,7 +676,7 @@ class Conversation(Session):
     def _end_by_fault(
         self, exchange: Exchange | None, error: Exception, job: Job | None = None
     ) -> None:
-        """End what has met *error*: an exchange, with the job that it was for, or a job."""
+        """End an exchange with its job, or a job, because of *error*."""
         broken = self._fault(error)
         try:
             if exchange is not None:
@@ -706,7 +707,7 @@ class Conversation(Session):
         self._start_waiting()
 
     def _meet(self, app: AppInfo, before: AppInfo | None, base: URL) -> None:
-        """The app is *app*, which is not, or may not be, the one *before*."""
+        """Note a new *app*, which may be another one than *before*."""
         is_new = before is not None and not app.is_same_run(before)
         if is_new and not self._has_told_loss:
             self._tell_loss(before)
@@ -780,7 +781,7 @@ class Conversation(Session):
         self._tell_loss(self.app)
 
     def _tell_loss(self, app: AppInfo | None) -> None:
-        """Tell that the server has forgotten the session, and its State if the app has any."""
+        """Tell that the server has forgotten the session, with its State if the app has any."""
         assert app is not None
         self._has_told_loss = True
         has_state = any(part.is_state for part in app.components.values())
@@ -789,7 +790,7 @@ class Conversation(Session):
     # Jobs that the server has not heard of.
 
     def _start(self, job: Job) -> None:
-        """Start *job* if everything is known by now, and if it is its turn."""
+        """Start *job* if the app is known and it is the job's turn; if not, let it wait."""
         call, app, traits = job.call, self.app, self._traits
         if app is None or traits is None or not self._discovery.is_current:
             self._line.wait_for_app(job)
@@ -799,7 +800,7 @@ class Conversation(Session):
             endpoint = self._endpoint_of(call, app)
             by_name = traits.handover is Handover.JOINING_BY_NAME
             needs_info = by_name or endpoint.needs_info(call.args, call.kwargs)
-            # The refusal of too many is to show the names that the server has for parameters.
+            # The error for too many arguments shows the server's names of parameters.
             needs_info = needs_info or len(call.args) > len(endpoint.parameters)
             if needs_info and not app.has_info:
                 self._line.wait_for_info(job)
@@ -827,10 +828,11 @@ class Conversation(Session):
             self._hand_in(job)
 
     def _endpoint_of(self, call: Call, app: AppInfo) -> Endpoint:
-        """What *call* means in *app*, of which the application may not have heard yet.
+        """The endpoint of *call* in *app*, of which the application may not know yet.
 
         Raises:
-            LocalProtocolError: there is no such thing, or it may be another one by now.
+            LocalProtocolError: there is no such endpoint, or its number may mean another one by
+                now.
         """
         seen = self._seen
         assert seen is not None
@@ -861,7 +863,7 @@ class Conversation(Session):
     # Whether a request is meant for the app that is there now.
 
     def _keeps_back(self, request: int) -> bool:
-        """Whether a request is not sent after all, since the app may be another one by now."""
+        """Whether to keep a request back, since the app may be another one by now."""
         if self._discovery.is_current:
             return False
         exchange = self._exchanges.running.get(request)
@@ -947,7 +949,7 @@ class Conversation(Session):
                 events, is_heeded = job.receive(message, step.text, self._timers.wall_now)
         except GradioError:
             raise  # of the channel, which is to read no more
-        except Exception as error:  # what hits one job is no affair of those beside it
+        except Exception as error:  # a fault of one job must not hit other jobs
             self._fail_by_fault(attempt, error)
             return False
         self._events += events
@@ -981,9 +983,9 @@ class Conversation(Session):
             self._go(channel.send_chunk(attempt, chunk), attempt)
 
     def _fail(self, step: steps.Fail, *, is_told: bool = False) -> None:
-        """End a job in an error, or in the cancellation that was already asked for, or try again.
+        """End a job in an error, or in its cancellation, or hand it in again.
 
-        *is_told*: its last message has said so.
+        *is_told*: the last message was the failure.
         """
         attempt, now = step.attempt, self._timers.wall_now
         if attempt.is_over:
@@ -1011,7 +1013,7 @@ class Conversation(Session):
         return error.located(phase="job", url=attempt.base.public)
 
     def _tried_again_after(self, job: Job, error: GradioError) -> float | None:
-        """In how many seconds a job is handed in again; None: it is not."""
+        """The seconds until a job is handed in again; None: it is not."""
         options = self._options
         if options.retry is None:
             return None
@@ -1057,7 +1059,7 @@ class Conversation(Session):
             self._stop(job)
 
     def _end_attempt(self, job: Job) -> None:
-        """Drop what was begun for an attempt; the job goes on by another one."""
+        """End an attempt, and drop its requests and its channel."""
         attempt = job.attempt
         assert attempt is not None
         attempt.is_over = True
@@ -1069,7 +1071,7 @@ class Conversation(Session):
             self._go(channel.forget(attempt))
 
     def _leave(self, job: Job) -> None:
-        """Be done with a job whose last event was made, here and on the server."""
+        """Forget a job after its last event."""
         del self._jobs[job.id]
         self._timers.stop(_JobIsLate(job.id))
         if job.given_up:
@@ -1121,7 +1123,7 @@ def _heard_by(listener: Listener, came: Came, now: float) -> Way:
 
 
 def _is_of_another_app(exchange: Exchange) -> bool:
-    """Whether this answer is a sign that the app is another one by now."""
+    """Whether this answer suggests that the app is another one by now."""
     no_socket = exchange.websocket and exchange.status == _FORBIDDEN
     return not exchange.discovering and (exchange.status in _OF_ANOTHER_APP or no_socket)
 

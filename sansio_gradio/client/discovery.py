@@ -1,7 +1,7 @@
-"""Finding out what app it is: login, ``/config``, and ``/info`` when it is needed.
+"""Read what an app is: log in, read ``/config``, and ``/info`` when it is needed.
 
-Where there is no ``/config`` (apps mounted in old ways, proxies that pass the page only) the page
-has the same in it.
+Without a ``/config`` (apps mounted in old ways, proxies that pass only the page) the config is read
+from the page.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ _FORM: Final = (("content-type", "application/x-www-form-urlencoded"),)
 
 
 class Discovery:
-    """Asks for what is not known, each thing once at a time.
+    """Asks for everything that is not known, for each thing once at a time.
 
-    It says ``Know`` at first, whenever more is known, and when the app turns out to be another one.
+    It yields ``Know`` when the app is known, when more of it is known, and when it is another one.
     """
 
     def __init__(self, page: URL, *, auth: tuple[str, str] | None) -> None:
         self.is_in_doubt = False
-        """There is a sign that the app is not the one whose config was read."""
+        """Something suggests that the app was started anew after its config was read."""
         self._page = page
         self._auth = auth
         self._app: AppInfo | None = None  # without renders
@@ -69,16 +69,16 @@ class Discovery:
 
     @property
     def is_current(self) -> bool:
-        """The app is known, and there is no sign that it is another one by now."""
+        """The app is known, and nothing suggests that it is another one by now."""
         return not (self._told is None or self.is_in_doubt or self.is_finding)
 
     @property
     def is_finding(self) -> bool:
-        """It is being asked what app it is, or will be."""
+        """The config of the app is being read, or will be."""
         return self._is_finding or self._wants_all
 
     def find(self) -> Way:
-        """Find out what app it is, or, where that is known, whether it still is that one.
+        """Find out what app it is. If it is known: whether it is still the same.
 
         Nothing is asked for twice at once.
         """
@@ -89,7 +89,7 @@ class Discovery:
         try:
             app = yield from self._look()
             self._is_finding = False
-            self.is_in_doubt = False  # this is newer than any sign
+            self.is_in_doubt = False  # its answer is newer than any doubt
             if app is None:
                 yield Same()
             else:
@@ -108,7 +108,7 @@ class Discovery:
         yield from self._settle()
 
     def find_anew(self) -> Way:
-        """Read everything again, as if nothing was known."""
+        """Read everything again."""
         self._wants_all = self._app is not None
         yield from self.find()
 
@@ -121,12 +121,13 @@ class Discovery:
             yield from self._find_info()
 
     def know(self, app: AppInfo) -> Way:
-        """The app is known from elsewhere."""
+        """Take an app that the caller knows already."""
         yield from self._know(app)
         yield from self._settle()
 
     def rendered(self, render: dict[str, JSON]) -> Way:
-        """A function has made components and endpoints (in place of those it made before)."""
+        """A function has rendered components and endpoints, in place of those it rendered
+        before."""
         assert self._app is not None
         try:
             parts = self._app.read_render(render, self._renders)
@@ -137,7 +138,7 @@ class Discovery:
         yield from self._tell()
 
     def forget_renders(self) -> Way:
-        """What was rendered is gone with its session."""
+        """Forget rendered components and endpoints: they are gone with their session."""
         if self._renders.parts:
             self._renders = Renders()
             yield from self._tell()
@@ -157,7 +158,7 @@ class Discovery:
         yield Know(self._told, self._page)
 
     def _settle(self) -> Way:
-        """It is known what app it is; what else was asked for is next."""
+        """After the app is known: go on with the other questions."""
         if self._wants_all:
             yield from self.find()
         elif self._wants_info and not (self._asks_for_info or self._is_finding):
@@ -186,7 +187,7 @@ class Discovery:
             return (yield from self._read_all(app))
         answer = yield from self._ask(HTTPRequest("GET", "config"), "config")
         if self._auth is not None and answer.status == _UNAUTHORIZED:
-            return (yield from self._read_all(app))  # it does not know the login any more
+            return (yield from self._read_all(app))  # the login is forgotten there
         return (yield from self._read_config(answer, app))
 
     def _read_all(self, before: AppInfo | None) -> Generator[Step, Any, AppInfo | None]:
@@ -199,7 +200,7 @@ class Discovery:
     def _read_config(
         self, answer: Answer, before: AppInfo | None
     ) -> Generator[Step, Any, AppInfo | None]:
-        # If there is a config, a redirect to it holds for all that follows.
+        # If there is a config, a redirect to it holds for all later requests.
         page = _page_of(answer.url)
         if self._auth is not None and page.origin != self._page.origin:
             # A redirect to https, to which cookies of the login over http do not go.
@@ -239,7 +240,7 @@ class Discovery:
         yield NoteLogin(Login.TAKEN if took else Login.NO_USE)
         if status not in (_OK, _FOUND):
             raise answer.refusal()
-        # Where a redirect to https has led holds for all that follows, as it does for the config.
+        # A redirect to https holds for all later requests, as after the config.
         self._page = attrs.evolve(self._page, scheme=answer.url.scheme, port=answer.url.port)
 
     # Its ``/info``.
@@ -280,7 +281,7 @@ def _with_info(app: AppInfo, answer: Answer) -> AppInfo:
 
 
 def _words_of(answer: Answer, password: str) -> str:
-    """What the app says to a login that it refuses, unless that repeats the password."""
+    """The app's words about a refused login, unless they repeat the password."""
     told = answer.json
     text = answer.body.decode("utf-8", "replace") if told is None else said(told, "detail", str)
     forms = (text or "", unquote_plus(text or ""), unescape(text or ""))
@@ -300,7 +301,7 @@ def _json(answer: Answer) -> JSON:
 
 
 def _page_of(config: URL) -> URL:
-    """The page of the app whose config, or whose page itself, lies at *config*.
+    """The page of an app, from the address of its config or of the page itself.
 
     Proxies put a slash behind it, or write it in another case.
     """

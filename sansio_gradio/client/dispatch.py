@@ -1,4 +1,4 @@
-"""Which channel takes a job to the server, and in whose session."""
+"""Choose the channel and the session of a job."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Dispatch:
     def channel_for(
         self, attempt: Attempt, others: Iterable[Attempt], no_socket: GradioError | None = None
     ) -> Channel:
-        """Choose a channel, beside *others* that are under way; names the attempt's session.
+        """Choose a channel for *attempt*, beside *others* that are under way, and set its session.
 
-        *no_socket*: why a WebSocket was tried in vain.
+        *no_socket*: why no WebSocket could be opened.
         """
         own = self._wants_own_session(attempt, others)
         attempt.session_hash = self._options.new_hash() if own else self.session_hash
@@ -73,14 +73,15 @@ class Dispatch:
             yield from self._shared.close()
 
     def _wants_own_session(self, attempt: Attempt, others: Iterable[Attempt]) -> bool:
-        """Whether a job must not share a session: its generator would be mixed up with another's.
+        """Whether a job needs a session of its own, since its generator would be mixed up with
+        another's.
 
         Servers before 4.0 keep one iterator for each function and session
         (gradio@3.50.2 queueing.py: call_prediction).
         """
         if attempt.traits.channel is not protocols.Channel.WEBSOCKET:
             return attempt.call.isolated
-        # Looked at here only: in other protocols a job must not cost what all others do.
+        # Only for this protocol: elsewhere the cost of a job must not grow with the number of jobs.
         busy = {other.endpoint.fn_index for other in others if other is not attempt}
         is_generator = attempt.endpoint.is_generator is not False  # None: 3.16 does not tell
         shared = attempt.endpoint.fn_index in busy | self._given_up
@@ -88,7 +89,7 @@ class Dispatch:
 
 
 def needs_connection(call: Call, endpoint: Endpoint, traits: Traits, app: AppInfo) -> bool:
-    """Whether a job has a connection of its own for as long as it runs."""
+    """Whether a job occupies a connection for as long as it runs."""
     is_shared = traits.channel is protocols.Channel.SESSION_STREAM and not call.isolated
     polls = traits.channel is protocols.Channel.POLL
     return not (is_shared or polls or _is_past_the_queue(endpoint, traits, app))

@@ -1,11 +1,11 @@
-"""All connections of the client role: bytes and time in; commands, bytes and events out.
+"""The engine of the client role: bytes and time in; commands, bytes and events out.
 
-For those who bring their own sockets and clock; what they have to do, ``Engine`` says.
+Use it if you bring your own sockets and clock. ``Engine`` says what you have to do.
 
-Rule 1: network verbs never raise for what the peer did. They close that connection, and the events
-of whatever it carried tell.
+Rule 1: network verbs never raise for a mistake of the peer. They close that connection, and an
+event tells of the request or the job that it carried.
 
-Rule 2: this file knows connections and requests. What is said on them is ``Conversation``'s.
+Rule 2: this file knows connections and requests. ``Conversation`` knows what they mean.
 """
 
 from __future__ import annotations
@@ -47,29 +47,29 @@ from sansio_gradio.wire.url import URL, Origin
 class Engine:
     """Connections, transfers and timers of any number of sessions.
 
-    ``observe`` is told all that passes; once it raises it is told no more, and an ``Anomaly`` of
-    each session says so. For the other options see ``Session``.
+    ``observe`` is called with all bytes, commands and events. If it raises, it is not called again,
+    and each session gets an ``Anomaly``. For the other options see ``Conversation``.
 
-    No bytes of a peer, and no ``json_loads`` that raises, stop an engine: an exception that nobody
-    foresaw ends the one transfer in which it came up, in a ``RemoteProtocolError`` with that cause,
-    and an ``Anomaly`` tells. So does a ``MemoryError``. What is no ``Exception``, as a
-    ``KeyboardInterrupt``, passes through.
+    No bytes of a peer, and no ``json_loads`` that raises, stop an engine. An unexpected exception,
+    also a ``MemoryError``, ends only the transfer in which it was raised: in a
+    ``RemoteProtocolError`` with that cause, and with an ``Anomaly``. A ``KeyboardInterrupt``, or
+    another exception that is not an ``Exception``, passes through.
 
-    After any verb, also one of a ``Session``, and when ``next_deadline`` has passed, the
-    surroundings take one step, with ``now`` in monotonic seconds wherever it is wanted:
+    After every call, also of a ``Session``, and when ``next_deadline`` has passed, take one step.
+    ``now`` is the time in monotonic seconds:
 
-    * each ``next_command``: ``OpenConnection`` is answered by ``connection_made`` or
-      ``connection_lost`` (to find the host's address is part of it), ``StartTLS`` by ``tls_made``
-      or ``connection_lost``; ``CloseConnection`` comes behind what is still to be sent;
-    * for each of ``connections_with_data``, ``data_to_send``. What was taken must be sent. Where
-      ``read_first`` says so, read before, until the socket would block, and tell what came;
-    * each ``next_event``: it names its session, and the job by its number in that session.
+    * each ``next_command``: answer ``OpenConnection`` by ``connection_made`` or ``connection_lost``
+      (you look up the host's address, too), ``StartTLS`` by ``tls_made`` or ``connection_lost``;
+      before ``CloseConnection`` send the bytes that are left;
+    * for each of ``connections_with_data``: send ``data_to_send``, all of it. If ``read_first`` is
+      true, read from the socket first, until it would block, and call ``receive_data``;
+    * handle each ``next_event``. It has the number of its session, and of the job in that session.
 
-    ``receive_data`` without bytes is the end of a connection: there is nothing more to read, and
-    ``CloseConnection`` follows. After ``connection_lost`` it does not. Calls for a connection that
-    is over are ignored. What only a mistake in the surroundings explains raises a
-    ``LocalProtocolError``: a connection that was never asked for, bytes before ``connection_made``,
-    a clock that runs backwards.
+    Call ``receive_data`` without bytes when the peer has ended the connection; ``CloseConnection``
+    follows. Call ``connection_lost`` when the connection is gone; then it does not follow. Calls
+    for a connection that is over are ignored. A mistake of your code raises a
+    ``LocalProtocolError``: a connection that the engine never asked for, bytes before
+    ``connection_made``, a clock that runs backwards.
     """
 
     def __init__(
@@ -113,12 +113,12 @@ class Engine:
 
     @property
     def is_closed(self) -> bool:
-        """Whether every socket may be dropped: ``close`` was asked for, each session has said
-        ``SessionClosed``, and each connection was closed."""
+        """Whether all is done after ``close``: every session has had its ``SessionClosed``, and
+        every connection is closed. Then you may drop the sockets."""
         return self._closing and not (self._sessions or self._connections or self._commands)
 
     def close(self) -> None:
-        """End all sessions, as ``Session.close``; go on as before until ``is_closed``."""
+        """End all sessions, as ``Session.close`` does. Go on taking steps until ``is_closed``."""
         self._closing = True
         for session in list(self._sessions.values()):
             session.close()
@@ -141,7 +141,7 @@ class Engine:
     # What the surroundings ask.
 
     def next_command(self) -> EngineCommand | None:
-        """What to do with connections next; None: nothing for now."""
+        """The next thing to do with a connection; None: nothing for now."""
         if not self._commands:
             self._work()
         if not self._commands:
@@ -158,17 +158,17 @@ class Engine:
     def read_first(self, conn: int) -> bool:
         """Whether to read from a connection, until it would block, before ``data_to_send``.
 
-        It was idle, and is to carry a request now: if the peer has closed it meanwhile, and the
-        engine is told so before it hands out a byte, the request goes on another connection.
+        The connection was idle and will carry a request now. If the peer has closed it, and the
+        engine hears of that before it hands out a byte, the request goes on another connection.
         """
         connection = self._connections.get(conn)
         return connection is not None and connection.is_waking
 
     def data_to_send(self, conn: int, max_bytes: int = 65536, now: float | None = None) -> bytes:
-        """Bytes to send on a connection, all of them; none: there is nothing now.
+        """The next bytes to send on a connection; empty: nothing for now.
 
-        With *now*, a connection that was idle for too long carries no request that must not be
-        sent twice, also where time has passed since it was chosen.
+        With *now*, the engine checks once more whether the connection was idle for too long for a
+        request that must not be sent twice.
         """
         connection = self._connections.get(conn)
         if now is not None and connection is not None and connection.is_waking:
@@ -189,7 +189,7 @@ class Engine:
         return data
 
     def next_event(self) -> Event | None:
-        """What the application should know next; None: nothing for now."""
+        """The next event for the application; None: nothing for now."""
         for conversation in list(self._eventful.values()):
             event = conversation.next_event()
             if event is not None:
@@ -211,7 +211,7 @@ class Engine:
     # What the network tells.
 
     def connection_made(self, conn: int, now: float) -> None:
-        """A connection that ``OpenConnection`` asked for is there."""
+        """The connection that ``OpenConnection`` asked for is made."""
         connection = self._known(conn, now)
         if connection is None or connection.state is not ConnectionState.OPENING:
             return
@@ -224,7 +224,7 @@ class Engine:
             self._opened(connection)
 
     def tls_made(self, conn: int, now: float) -> None:
-        """TLS, which ``StartTLS`` asked for, protects the connection.
+        """The TLS that ``StartTLS`` asked for protects the connection.
 
         Raises:
             LocalProtocolError: nothing asked for it.
@@ -238,7 +238,7 @@ class Engine:
             self._opened(connection)
 
     def receive_data(self, conn: int, data: bytes, now: float) -> None:
-        """Bytes have come; none: the peer has ended its side.
+        """Bytes have come. No bytes: the peer has ended its side.
 
         Raises:
             LocalProtocolError: bytes came before ``connection_made``.
@@ -251,7 +251,7 @@ class Engine:
                 self.connection_lost(conn, None, now)
             elif connection.state is ConnectionState.OPENING:
                 raise LocalProtocolError(f"Data came on connection {conn} before connection_made.")
-            return  # what comes before TLS is nothing that a server of https may say
+            return  # a server of https may send nothing before TLS
         if self._observe is not None:
             self._tell_observer(conn, "received", data)
         try:
@@ -261,7 +261,7 @@ class Engine:
                 self._deliver(connection, news, now)
             error: Exception | None = connection.error
         except RemoteProtocolError as broke:
-            # What the end has cut short was not wrong.
+            # A message that the end cut short was not wrong.
             error = broke if data else EOFError("the server closed it")
         except Exception as fault:  # it ends this transfer, and nothing beside it
             self._fault(connection, fault)
@@ -273,7 +273,7 @@ class Engine:
         self._work()
 
     def connection_lost(self, conn: int, error: BaseException | None, now: float) -> None:
-        """A connection is gone, or did not come about; *error* says why, None: the peer's end."""
+        """A connection is gone, or could not be made. *error* says why; None: the peer ended it."""
         connection = self._known(conn, now)
         if connection is None:
             return
@@ -344,7 +344,8 @@ class Engine:
         self._work()
 
     def _broken(self, connection: Connection, error: BaseException | None) -> None:
-        """A connection is of no use any more; what it carried fails, or goes another way."""
+        """A connection cannot be used any more. Its transfer fails, or goes on another
+        connection."""
         if connection.state is ConnectionState.CLOSED:
             return
         failure = connection.what_broke(error)
@@ -377,7 +378,7 @@ class Engine:
             self._fail(transfer, failure)
 
     def _reconsider_waiting(self, origin: Origin) -> None:
-        """A connection is gone: drop what waits for one and should not go on another."""
+        """A connection is gone: drop the waiting transfers that must not go on another one."""
         for transfer in self._pool.waiting(origin):
             self._is_wanted(transfer)
 
@@ -428,7 +429,7 @@ class Engine:
     # Exchanges.
 
     def _work(self) -> None:
-        """Carry out what the conversations ask, and what the pool plans for it."""
+        """Carry out the commands of conversations, and the plans of the pool."""
         if self._touched:
             self._carry_out_touched()
         if not self._sessions:
@@ -448,7 +449,7 @@ class Engine:
 
     def _carry_out_touched(self) -> None:
         while self._touched:
-            # In the order in which they were touched: no session overtakes another one.
+            # In the order in which they were touched, so that no session overtakes another.
             conversation = self._touched.pop(next(iter(self._touched)))
             while (command := conversation.next_command()) is not None:
                 try:
@@ -456,7 +457,7 @@ class Engine:
                 except Exception as fault:  # it ends this transfer, and nothing beside it
                     self._transfers.pop((conversation.id, command.id), None)
                     conversation.fault(command.id, fault)
-            # To be woken too early does no harm, and spares a timer for each step.
+            # Waking too early does no harm, and saves a timer for each step.
             if conversation.has_new_deadline:
                 due = conversation.next_deadline()
                 if due is not None:
@@ -498,12 +499,12 @@ class Engine:
             self._release(connection)
 
     def _release(self, connection: Connection) -> None:
-        """The connection carries its transfer no longer; it serves another one, or is closed."""
+        """Take the transfer off its connection, which is reused or closed."""
         transfer, connection.transfer = connection.transfer, None
         assert transfer is not None
         self._carriers.pop(transfer, None)
         self._pool.released(connection, transfer, self._timers.now)
-        # Of one that was aborted the whole answer may have come, though not all of it was told.
+        # The whole answer to an aborted transfer may have come already.
         if connection.is_reusable:
             self._set_reading(connection, True)
         else:
@@ -534,7 +535,7 @@ class Engine:
             self._release(connection)
 
     def _fault(self, connection: Connection, fault: Exception) -> None:
-        """Give up a connection that something unforeseen was raised on, and what it carries."""
+        """Give up a connection on which an unexpected exception was raised, and its transfer."""
         transfer = connection.transfer
         if transfer is not None:
             conversation = self._sessions[transfer.key[0]]
@@ -560,7 +561,7 @@ class Engine:
             return
         try:
             self._observe(self._timers.now, conn, direction, what)
-        except Exception as error:  # it looks on, and must not stop what it looks at
+        except Exception as error:  # an observer must not stop the engine
             self._observe = None
             for conversation in self._sessions.values():
                 conversation.fault(None, error)

@@ -1,7 +1,7 @@
-"""Requests and their answers, one altitude above HTTP.
+"""Requests and their answers.
 
-The surroundings tell of an exchange by its number; what that comes to is returned as a value
-(``Came``). Redirects, cookies, deadlines and limits live here, so that nobody above thinks of them.
+The transport tells of an exchange by its number, and each verb returns a value (``Came``).
+Redirects, cookies, deadlines and limits are handled here, and nowhere above.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _SWITCHING: Final = 101
 class Exchange:
     """A request, up to its answer.
 
-    ``url``: of the app or of its API at first, then where the request goes, after redirects.
-    ``way``: waits for the answer, on behalf of ``attempt``. ``listener``: wants a stream or a
-    WebSocket. ``hands_in``: the attempt whose function it names. ``discovering``: as in ``Ask``.
+    ``url``: at first the base, the app or its API; then the address of the request, after
+    redirects. ``way``: the way that waits for the answer, for ``attempt``. ``listener``: the part
+    that reads the stream or the WebSocket. ``hands_in`` and ``discovering``: as in ``Ask``.
     """
 
     request: HTTPRequest
@@ -60,7 +60,7 @@ class Exchange:
     discovering: bool = False
     id: int = 0
     given: int = 0
-    """The first number, by which the part that asked knows it."""
+    """The first number, which the asking part keeps."""
     is_open: bool = False
     """The listener gets what it asked for."""
     is_over: bool = False
@@ -94,21 +94,21 @@ class Ended(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """An answer is complete, be it what a listener did not want."""
+    """An answer is complete. It may be an answer that a listener did not want."""
 
     exchange: Exchange
     answer: Answer
 
 
 class Broke(NamedTuple):
-    """An exchange has come to nothing."""
+    """An exchange has failed."""
 
     exchange: Exchange
     error: GradioError
 
 
 class Silent(NamedTuple):
-    """A stream that is watched has said nothing for too long."""
+    """A watched stream was silent for too long."""
 
     exchange: Exchange
 
@@ -144,16 +144,16 @@ class Exchanges:
         return exchange.id
 
     def find(self, given: int | None) -> Exchange | None:
-        """The exchange that its asker knows by this number, if it is under way."""
+        """The exchange whose first number is *given*, if it is under way."""
         return None if given is None else self.running.get(self._redirected.get(given, given))
 
     def send_text(self, given: int | None, text: str) -> None:
-        """Send a text on a WebSocket; one that is gone takes none."""
+        """Send a text on a WebSocket; ignored if it is gone."""
         if (exchange := self.find(given)) is not None:
             self.commands.append(SendText(exchange.id, text))
 
     def pause(self, given: int | None, on: bool) -> bool:
-        """Have a stream wait at the peer's, or flow again; False: there is none."""
+        """Pause a stream, or resume it; False: there is no such stream."""
         exchange = self.find(given)
         if exchange is None:
             return False
@@ -184,7 +184,7 @@ class Exchanges:
             self.abort(exchange.given)
 
     def give_cookies(self, url: URL, cookies: list[tuple[str, str]]) -> None:
-        """Send *cookies*, the user's own, to the app, which is at *url*.
+        """Send the user's own *cookies* to the app at *url*.
 
         Raises:
             LocalProtocolError: one cannot be sent.
@@ -256,7 +256,7 @@ class Exchanges:
         return self._broke(exchange, error)
 
     def give_up(self, exchange: Exchange, error: GradioError) -> Came:
-        """Fail an exchange that its surroundings are still busy with."""
+        """Fail an exchange and have the transport abort it."""
         self.commands.append(Abort(exchange.id))
         return self._broke(exchange, error)
 
@@ -296,7 +296,7 @@ class Exchanges:
         self._timers.ask_for_time()
 
     def _redirect(self, exchange: Exchange) -> bool:
-        """Send a request to where its answer leads; False: it is its answer.
+        """Follow a redirect; False: the answer is not a redirect.
 
         Raises:
             RemoteProtocolError: this redirect is not to be followed.
@@ -321,7 +321,7 @@ class Exchanges:
         return True
 
     def _is_wanted(self, exchange: Exchange) -> bool:
-        """Whether a listener gets what it asked for, and not an answer of another kind."""
+        """Whether the answer is the stream or the WebSocket that the listener asked for."""
         if exchange.websocket:
             return exchange.status == _SWITCHING
         kind = header(exchange.headers, "content-type") or ""

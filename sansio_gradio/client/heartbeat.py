@@ -1,7 +1,7 @@
-"""The connection that keeps a session's State on the server, where the app asks for one.
+"""The connection that keeps a session's State on the server, if the app asks for one.
 
-(gradio 4.25 and later, routes.py: /heartbeat.) Nothing that is under way depends on it. But where
-it has ended, the server may have been started anew, and has forgotten the State.
+(gradio 4.25 and later, routes.py: /heartbeat.) No job depends on it. But when it ends, the server
+may have been started anew, and may have forgotten the State.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from sansio_gradio.protocol import requests
 
 
 class Heartbeat(Listener):
-    """That of one session. What comes on it says nothing that the connection itself does not."""
+    """The heartbeat of one session. The bytes on it are ignored; only its end matters."""
 
     def __init__(self, session_hash: str) -> None:
         self._session_hash = session_hash
         self._exchange: int | None = None
 
     def beat(self, attempt: Attempt) -> Way:
-        """Be there from now on, if the app of *attempt* asks for it."""
+        """Open the connection, if the app of *attempt* asks for it."""
         if self._exchange is None and attempt.app.connect_heartbeat:
             request = requests.heartbeat(self._session_hash)
             self._exchange = yield Listen(attempt.base, request, self, "heartbeat")
 
     def stop(self) -> Way:
-        """Be there no longer."""
+        """Close the connection."""
         exchange, self._exchange = self._exchange, None
         yield Drop(exchange)
 

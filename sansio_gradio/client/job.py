@@ -1,11 +1,11 @@
 """One job: what its messages mean, up to its last event.
 
-Rule 1: a job says one last thing (``JobCompleted``, ``JobFailed`` or ``JobCancelled``) and then
-nothing more, whatever comes.
+Rule 1: the last event of a job is one ``JobCompleted``, ``JobFailed`` or ``JobCancelled``. Later
+messages have no effect.
 
-Rule 2: a job knows what messages mean, and not how they travel. That is its channel's business.
+Rule 2: a job knows what messages mean. Its channel knows how they travel.
 
-Rule 3: it is told something, and returns the events that this makes. It calls nobody.
+Rule 3: its verbs return the events that they make. It calls no other part.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from sansio_gradio.wire.headers import checked
 from sansio_gradio.wire.json import JSON
 
 _READ_AT_END: Final = 256 * 1024
-"""Bytes of outputs that are read when the job ends if nobody did: so it is told what is wrong."""
+"""Up to so many bytes of unread outputs are read when the job ends, to find mistakes in them."""
 
 
 class Job:
@@ -57,22 +57,23 @@ class Job:
         self.headers = checked(call.headers or ())
         self.input = StreamingInput(is_whole=call.whole_input)
         self.attempt: Attempt | None = None
-        """The present or the last one; None as long as there was none."""
+        """The present attempt, or the last one; None before the first."""
         self.attempts = 0
-        """How many failed and were followed by another one."""
+        """How many attempts failed and were followed by another one."""
         self.taken_back = 0
-        """How often the job was bound anew, since the app might have been started anew."""
+        """How often the job waited and started again, since the app might have been started
+        anew."""
         self.no_socket: GradioError | None = None
-        """Why the job is not carried by a WebSocket, where others are."""
+        """Why the job does not use a WebSocket, though its protocol does."""
         self.is_cancelling = False
         self.is_over = False
         """Its last event was made."""
         self.verdict: GradioError | None = None
-        """The error in which the job is to end, not said yet."""
+        """The error in which the job must end; no event has told it yet."""
         self.is_too_much = False
-        """The verdict is ours: the server still runs the function."""
+        """The verdict is our own: the server still runs the function."""
         self.given_up = False
-        """It ended, and the server has not said so: its function may still run there."""
+        """It ended here, and its function may still run on the server."""
         self.outputs = Outputs(diffs=False, limit=options.limits.kept_outputs)
         self._session = session
         self._options = options
@@ -84,9 +85,9 @@ class Job:
         self._state = JobState.JOINING
         self._slots = Slots()
         self._has_broken = False
-        """It was told that a yield cannot be read."""
+        """An anomaly has told that a yield cannot be read."""
         self._yields = False
-        """The last that was heard is a yield: its status is told already."""
+        """The last message was a yield: its status is told already."""
         self._has_grown = False
 
     def begin(self, attempt: Attempt) -> None:
@@ -112,10 +113,10 @@ class Job:
     # What the server says.
 
     def receive(self, message: Message, text: str | None, at: float) -> tuple[list[Event], bool]:
-        """Take a message; *text*: as it came; *at*: the POSIX time.
+        """Take a message. *text*: its text; *at*: the POSIX time.
 
-        Returns the events, and whether the message has an effect. If it has none, nothing that it
-        asks for is to be done. A ``verdict`` may be due afterwards.
+        Returns the events, and whether the message has an effect; without one, do not do what it
+        asks for. Look at ``verdict`` afterwards.
         """
         assert self.attempt is not None
         kind = MSGS.get(message.get("msg", ""))
@@ -136,7 +137,7 @@ class Job:
             if moved is JobState.DONE:
                 events += self.cancelled(message.get("output") == {}, at)
             return events, False
-        if moved is not JobState.DONE:  # which is for its last event to say
+        if moved is not JobState.DONE:  # set by its last event
             self._state = moved
         self._yields = kind is Msg.PROCESS_GENERATING
         if self._wants_messages:
@@ -163,7 +164,7 @@ class Job:
         return [Accepted(session=self._session, job=self.id, chunk=chunk, answer=answer)]
 
     def keep(self, text: str) -> list[Event] | None:
-        """Take a ``process_generating`` without reading it; None: it has to be read."""
+        """Take a ``process_generating`` without parsing it; None: it must be parsed."""
         if self._wants_messages or self._wants_outputs or self._options.strict:
             return None
         if self._state is not JobState.RUNNING or self.is_cancelling:
@@ -177,7 +178,7 @@ class Job:
         return self._growth()
 
     def _add(self, change: Change | str) -> bool:
-        """Keep a yield; False: it is too much, and the job is to fail."""
+        """Keep a yield; False: it is too large, and the job must fail."""
         try:
             self.outputs.add(change, len(change) if isinstance(change, str) else None)
         except RemoteProtocolError as error:
@@ -197,7 +198,7 @@ class Job:
         return events
 
     def growth_taken(self) -> None:
-        """The application has been told of what the job has yielded so far."""
+        """The application has taken the ``OutputsGrew``."""
         self._has_grown = False
 
     def _puzzled(self, message: Message, *, known: bool) -> list[Event]:
@@ -237,7 +238,7 @@ class Job:
         except RemoteProtocolError as error:
             outputs.end(error.message)
         else:
-            # A text is no work for the garbage collector.
+            # The garbage collector does not have to walk a text.
             if not self._add(change if text is None else text):
                 return
         if self._options.strict and outputs.has_ended:
@@ -257,14 +258,14 @@ class Job:
         return f"an output that does not follow from the one before: {why}"
 
     def _break(self) -> list[Event]:
-        """Tell, once, that a yield cannot be read, if that is known by now."""
+        """Tell once that a yield cannot be read."""
         if not self.outputs.has_ended or self._has_broken or self._wants_outputs:
             return []
         self._has_broken = True
         return [self._anomaly(self._what_broke(self.outputs.why_ended))]
 
     def _output(self, events: list[Event], change: Change | None, message: Message) -> None:
-        """Apply what was yielded, and make the event of it."""
+        """Apply a yield, and make its ``Output``."""
         if self._has_broken:
             return
         why = self.outputs.why_ended
@@ -274,7 +275,7 @@ class Job:
         except RemoteProtocolError as error:
             change, why = None, error.message
         if change is None:
-            # Only the last message has the whole value again.
+            # The whole value comes again only with the last message.
             self._has_broken = True
             events.append(self._anomaly(self._what_broke(why), message))
             return
@@ -305,7 +306,7 @@ class Job:
         events += self._break()
         outputs.finish(values)
         if self._wants_outputs and self._has_broken:
-            # The result, as an output, since the last one that was yielded could not be read.
+            # The result is an output, too, if the last yield could not be read.
             edits = whole(values)
             events.append(Output(session=self._session, job=self.id, edits=edits, value=values))
         self.is_over = True
@@ -331,7 +332,7 @@ class Job:
         return JobFailed(session=self._session, job=self.id, error=own, outputs=self.outputs)
 
     def told_failed(self, at: float) -> list[Event]:
-        """The status of a failure that no message has told."""
+        """The status for a failure without a message."""
         if not self._wants_status:
             return []
         return [self._status(StatusUpdate(Status.FINISHED, at, {"success": False}))]
@@ -341,6 +342,6 @@ class Job:
 
 
 def _succeeds(kind: Msg, message: Message) -> bool:
-    """Whether a last message says that the function has returned."""
+    """Whether a last message means success."""
     failed = kind is not Msg.PROCESS_COMPLETED or message.get("success") is False
     return not failed and output_data(message) is not None

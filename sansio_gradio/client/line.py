@@ -1,8 +1,8 @@
-"""The jobs of a session that are not handed in yet: the server has heard of none of them.
+"""The jobs of a session that are not handed in yet.
 
-Some wait until it is known what they ask for: until it is known what app it is, or until its
-``/info`` is there. Others wait for their turn: where each job has a connection of its own, or where
-a server would lose jobs in its line, only so many go at once, in the order in which they came.
+Some wait until the app, or its ``/info``, is known. Others wait for their turn: if each job has a
+connection of its own, or if the server would lose jobs in its queue, only a limited number runs at
+once, in the order of submission.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from sansio_gradio.client.job import Job
 
 
 class Line:
-    """Which jobs wait, and which have gone; ``at_once`` is how many may be gone at a time."""
+    """Which jobs wait, and which have gone. ``at_once`` is the most that may be gone at a time."""
 
     def __init__(self, at_once: int) -> None:
         self.at_once = at_once
@@ -27,22 +27,22 @@ class Line:
 
     @property
     def for_app(self) -> list[Job]:
-        """Those that wait until it is known what app it is."""
+        """The jobs that wait until the app is known."""
         return list(self._for_app.values())
 
     @property
     def for_info(self) -> list[Job]:
-        """Those that wait for ``/info``."""
+        """The jobs that wait for ``/info``."""
         return list(self._for_info.values())
 
     @property
     def next(self) -> Job | None:
-        """Whose turn it is."""
+        """The job whose turn it is."""
         has_room = len(self._gone) < self.at_once
         return next(iter(self._in_line.values()), None) if has_room else None
 
     def wait_for_app(self, job: Job) -> None:
-        """*job* waits until it is known what app it is."""
+        """*job* waits until the app is known."""
         self.leave(job)
         self._for_app[job.id] = job
 
@@ -57,7 +57,7 @@ class Line:
         self._for_time[job.id] = job
 
     def lets_go(self, job: Job, *, has_turns: bool) -> bool:
-        """Whether *job* may go now; if not, it waits behind those that do already."""
+        """Whether *job* may go now. If not, it joins the end of the line."""
         if not has_turns:
             self.leave(job)
             return True
@@ -72,7 +72,7 @@ class Line:
         return True
 
     def leave(self, job: Job) -> None:
-        """*job* waits no more, or is back."""
+        """*job* is over: it waits no more, and its place is free."""
         self._leave_others(job)
         self._in_line.pop(job.id, None)
         self._gone.discard(job.id)

@@ -1,4 +1,4 @@
-"""What a conversation may be told, as one value."""
+"""The options of a conversation, as one value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _reader(limit: str) -> Callable[[Options], Loads]:
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """The options that parts of a conversation read; for their meaning see ``Session``."""
+    """The options that parts of a conversation read. For their meaning see ``Conversation``."""
 
     entropy: Callable[[int], bytes]
     limits: Limits = attrs.field(factory=Limits)

@@ -1,12 +1,12 @@
 """Which connection carries which transfer. The pool plans; the engine acts.
 
-Rule 1: streams, calls and other requests are counted apart, so that what takes long never starves a
-POST.
+Rule 1: streams, calls and other requests are counted apart, so that long ones never starve a short
+one.
 
-Rule 2: a connection idle for longer than ``MAX_IDLE`` takes nothing that must not be sent twice.
-Uvicorn, which serves every Gradio app, drops idle connections after 5 s (its timeout_keep_alive),
-and the drop may be on its way already. That is looked at when a connection is chosen, and again
-when its first byte is taken, if the time is told then.
+Rule 2: a connection that was idle for longer than ``MAX_IDLE`` takes no request that must not be
+sent twice. Uvicorn, which serves every Gradio app, closes idle connections after 5 s (its
+timeout_keep_alive), and the close may be on its way already. This is checked when a connection is
+chosen, and again when its first byte is taken, if the time is told then.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Assign(NamedTuple):
 
 
 class Open(NamedTuple):
-    """Open a connection to the transfer's origin; it is not bound to carry this very one."""
+    """Open a connection to the transfer's origin. Another transfer may be the one to use it."""
 
     transfer: Transfer
 
@@ -58,14 +58,14 @@ class _Lane:
 
     @property
     def next(self) -> Transfer | None:
-        """The one whose turn it is."""
+        """The transfer whose turn it is."""
         while self.waiting and self.waiting[0].aborted:
             self.waiting.popleft()
         return self.waiting[0] if self.waiting and self.room != 0 else None
 
     @property
     def wanted(self) -> Iterator[Transfer]:
-        """Those whose turn it would be, if there were connections enough."""
+        """The transfers that could go at once, if there were enough connections."""
         return islice((transfer for transfer in self.waiting if not transfer.aborted), self.room)
 
     @property
@@ -108,17 +108,17 @@ class Pool:
             waiting.append(transfer)
 
     def opened(self, connection: Connection, now: float) -> None:
-        """A connection that was planned is there."""
+        """A connection that was planned is open."""
         host = self._host(connection.origin)
         host.opening -= 1
         host.take(connection, now)
 
     def not_opened(self, connection: Connection) -> None:
-        """A connection that was planned did not come about."""
+        """A connection that was planned could not be made."""
         self._host(connection.origin).opening -= 1
 
     def released(self, connection: Connection, transfer: Transfer, now: float) -> None:
-        """A connection has carried its transfer to the end, or broken on it."""
+        """A connection has finished its transfer, or has broken."""
         if isinstance(transfer.command, OpenWebSocket):
             return
         host = self._host(connection.origin)
@@ -138,7 +138,7 @@ class Pool:
         return [transfer for lane in lanes for transfer in lane.waiting if not transfer.aborted]
 
     def plan(self, now: float) -> list[Plan]:
-        """What to do after all that was told since the last time."""
+        """The plans after everything since the last call."""
         plans: list[Plan] = []
         while self.changed:
             _, host = self.changed.popitem()

@@ -1,9 +1,8 @@
-"""Where a redirect may lead: nowhere that the user has not named.
+"""Where a redirect may lead: to no server that the user has not named.
 
-What the user has given for the app (headers, cookies, the password) goes along, so a redirect is
-followed within the origin only. While an app is being discovered it may also lead from http to
-https of the same host, on the same port or on the usual one: behind another there may be somebody
-else.
+The user's headers, cookies and password are sent to the new address, too, so a redirect is followed
+only within the origin. While an app is being discovered it may also lead from http to https of the
+same host, on the same port or on 443: another port may be another party's.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ _REDIRECTS_OF_A_POST: Final = frozenset({307, 308})  # the others would turn it 
 def redirected(
     method: str, url: URL, status: int, headers: Headers, *, discovering: bool
 ) -> URL | None:
-    """Where a request is to be sent instead; None: this is its answer.
+    """The new address of a request; None: the answer is not a redirect.
 
     Raises:
-        RemoteProtocolError: this redirect is not to be followed.
+        RemoteProtocolError: the redirect must not be followed.
     """
     location = header(headers, "location")
     if location is None or status not in _REDIRECTS:
@@ -34,7 +33,7 @@ def redirected(
     if method != "GET" and status not in _REDIRECTS_OF_A_POST:
         if not is_secured:
             return None
-        # Where everything is sent to https, the POST is, too.
+        # If all requests are redirected to https, a POST is, too.
         is_secured = new.target == url.target
     if is_secured or new.origin == url.origin:
         return new

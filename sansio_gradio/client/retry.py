@@ -1,6 +1,6 @@
-"""When a job is handed in again: the user's policy. By itself nothing is run twice.
+"""When a job is handed in again: the user's policy. Without one nothing is.
 
-Only a job that the server has not taken comes into question: not one that has been joined.
+Only a job that the server has not accepted is handed in again.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ class Retry:
     """Which jobs are handed in again, how often, and how soon."""
 
     times: int = 3
-    """How often (a count), after the first time."""
+    """How often (a count), not counting the first time."""
 
     queue_full: bool = True
-    """Where the app's queue was full."""
+    """Hand in again if the app's queue was full."""
 
     too_many_requests: bool = True
-    """Where the server asked for fewer requests (HTTP 429)."""
+    """Hand in again if the server asked for fewer requests (HTTP 429)."""
 
     not_connected: bool = True
-    """Where no connection came about."""
+    """Hand in again if no connection could be made."""
 
     not_joined: bool = False
-    """Where the connection broke, or the server was silent, before it said that it had the job. It
-    may have it nevertheless: then the job runs twice."""
+    """Hand in again if the connection broke, or the server was silent, before it confirmed the job.
+    It may have accepted the job all the same: then the job runs twice."""
 
     backoff: float = 1.0
     """Seconds to wait before the first time; twice as many before each further one."""
@@ -43,7 +43,8 @@ class Retry:
     """Seconds to wait at most. A server that asks for more (Retry-After) is not asked again."""
 
     jitter: float = 0.5
-    """Which part of the wait is random, so that many clients do not come back at once."""
+    """The random part of the wait (0 to 1), so that many clients do not come back at the same
+    time."""
 
     def __attrs_post_init__(self) -> None:
         give = partial(object.__setattr__, self)
@@ -61,7 +62,7 @@ class Retry:
     def delay(self, error: errors.GradioError, attempt: int, random: float) -> float | None:
         """Seconds to wait before a job that failed in *error* is handed in again; None: it is not.
 
-        *attempt*: how often it was handed in again already. *random*: from 0 to 1.
+        *attempt*: how often the job was handed in again already. *random*: from 0 to 1.
         """
         asked = getattr(error, "retry_after", None) or 0.0
         if attempt >= self.times or asked > self.longest or not self._covers(error):

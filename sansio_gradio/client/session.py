@@ -22,14 +22,15 @@ class Session(ABC):
     url: str
     """The address of the app's page."""
     app: AppInfo | None
-    """What is known of the app; None until ``Connected``. It changes with the app."""
+    """The app as far as it is known; None until ``Connected``. Another value follows each
+    change."""
     protocol: str | None
     """The protocol spoken; None until ``Connected``."""
 
     @property
     @abstractmethod
     def session_hash(self) -> str:
-        """The name that the server knows this session by."""
+        """The name of this session on the server."""
 
     def submit(
         self,
@@ -47,10 +48,10 @@ class Session(ABC):
     ) -> int:
         """Call an endpoint; returns the job's number, which its events carry.
 
-        ``timeout`` (seconds) is the job's own deadline. ``isolated`` gives it a session of its own:
-        no State shared, and a cancel that is exact. ``extra`` is sent beside the arguments, as it
-        stands. Arguments that do not fit end the job in a ``LocalProtocolError``, since they may
-        only be known to when the app is.
+        ``timeout`` (seconds) is the job's own deadline. ``isolated`` gives the job a session of its
+        own: no shared State, and an exact cancel. ``extra`` is sent beside the arguments,
+        unchanged. Wrong arguments end the job in a ``LocalProtocolError`` event, since the app may
+        not be known yet.
 
         Raises:
             LocalProtocolError: the session is closed, or a header cannot be sent.
@@ -73,7 +74,7 @@ class Session(ABC):
 
     @abstractmethod
     def begin(self, call: Call) -> int:
-        """As ``submit``, for a call put together elsewhere."""
+        """As ``submit``, for a ``Call`` that you have made."""
 
     def call_component(
         self,
@@ -97,7 +98,7 @@ class Session(ABC):
     def cancel(self, job: int) -> bool:
         """Give a job up and have the server stop it; False: it is over already.
 
-        It ends in ``JobCancelled``, at the latest after ``Timeouts.close``.
+        The job ends in ``JobCancelled``, at the latest after ``Timeouts.close``.
         """
 
     def send(
@@ -105,19 +106,19 @@ class Session(ABC):
     ) -> int:
         """Give a streaming input its next piece, which waits until the server asks for it.
 
-        ``latest``: pieces that wait already are dropped for this one. Returns its number, from 1
-        on, which ``Accepted`` carries.
+        ``latest``: drop the pieces that wait already. Returns the number of the piece, from 1 on,
+        which ``Accepted`` carries.
 
         Raises:
-            LocalProtocolError: the job is over, its input was ended, it takes none in pieces, the
-                piece does not fit, or a header cannot be sent. A job of which that is only known
-                with the app, or with its ``/info``, ends in this error.
+            LocalProtocolError: the job is over, its input was ended, the job takes no pieces, the
+                piece does not fit, or a header cannot be sent. If that is found out later, with the
+                app or its ``/info``, the job ends in this error.
         """
         return self.send_piece(job, Piece(chunk, headers), latest=latest)
 
     @abstractmethod
     def send_piece(self, job: int, piece: Piece, *, latest: bool = False) -> int:
-        """As ``send``, for a piece put together elsewhere."""
+        """As ``send``, for a ``Piece`` that you have made."""
 
     @abstractmethod
     def end_input(self, job: int) -> None:
@@ -129,11 +130,11 @@ class Session(ABC):
 
     @abstractmethod
     def endpoint_of(self, job: int) -> Endpoint | None:
-        """The endpoint that a job under way calls; None as long as the app is not known."""
+        """The endpoint of a job under way; None as long as the app is not known."""
 
     @abstractmethod
     def pause(self, job: int, *, on: bool = True) -> bool:
-        """Leave what a job yields with the server, or (not *on*) take it again; False: impossible.
+        """Stop reading the yields of a job, or (not *on*) read them again; False: impossible.
 
         The job must have an event stream of its own: be isolated, or speak ``sse`` or ``call``.
         Meanwhile no deadline passes but the job's. (A WebSocket has to answer pings.)
@@ -150,7 +151,7 @@ class Session(ABC):
     @property
     @abstractmethod
     def is_finding_out(self) -> bool:
-        """It is being asked what app it is."""
+        """The config of the app is being read."""
 
     @abstractmethod
     def reload(self) -> None:

@@ -1,12 +1,12 @@
-"""What the parts of a conversation want done, as values.
+"""The steps that the parts of a conversation yield, as values.
 
-A part (a channel, the discovery, a heartbeat) is called with what came, and returns a ``Way``: a
-generator of steps. The conversation carries out each step before it asks for the next one, so a
-way reads from top to bottom. No part calls another one.
+A verb of a part (a channel, the discovery, a heartbeat) returns a ``Way``: a generator of steps.
+The conversation carries out each step before it asks for the next one, so a way reads from top to
+bottom. No part calls another one.
 
 ``Ask`` and ``Sleep`` suspend a way. It goes on with the answer, or when the time has passed. An
 exchange that fails raises its ``GradioError`` at the ``yield``. An error that leaves a way ends the
-attempt that the way was begun for.
+attempt of that way.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Ask(NamedTuple):
 
     ``deadline`` names the field of ``Timeouts`` that bounds the answer; None: the answer takes as
     long as the function. ``of``: the attempt whose end drops the exchange. ``hands_in``: the
-    attempt whose function the request names, so that it must not reach another app.
-    ``discovering``: every answer is given, and http may be redirected to https. Otherwise only an
-    answer with status 200 is, and all else is raised.
+    attempt whose function the request names; such a request must not reach another app.
+    ``discovering``: every answer is given, and a redirect from http to https is followed. Otherwise
+    an answer with another status than 200 raises its error.
     """
 
     base: URL
@@ -62,14 +62,14 @@ class Listen(NamedTuple):
 
 
 class Say(NamedTuple):
-    """Send a text on a WebSocket; one that is gone takes none."""
+    """Send a text on a WebSocket; ignored if it is gone."""
 
     exchange: int | None
     text: str
 
 
 class Drop(NamedTuple):
-    """Drop an exchange, if it is under way; nobody is told."""
+    """Drop an exchange, if it is under way. Its listener hears no more of it."""
 
     exchange: int | None
 
@@ -89,21 +89,21 @@ class Alarm(NamedTuple):
 
 
 class Sleep(NamedTuple):
-    """Go on after so many seconds, unless the attempt is over by then."""
+    """Go on after so many seconds. If the attempt ends before, the way is dropped."""
 
     seconds: float
     of: Attempt
 
 
 class Begin(NamedTuple):
-    """Have another way go on beside this one; an error that leaves it ends *attempt*."""
+    """Start another way beside this one. An error that leaves it ends *attempt*."""
 
     way: Way
     attempt: Attempt | None = None
 
 
 class Take(NamedTuple):
-    """The server has taken an attempt, or a chunk of its input (from 1 on), with this answer."""
+    """The server has accepted an attempt, or a chunk of its input (from 1 on), with this answer."""
 
     attempt: Attempt
     answer: JSON
@@ -111,10 +111,10 @@ class Take(NamedTuple):
 
 
 class Deliver(NamedTuple):
-    """A message for a job; gives whether it has an effect, so that the job needs what it asks for.
+    """A message for a job. Gives whether it has an effect: only then do what the message asks for.
 
-    ``text``: the message as it came, if it came as one. ``message``: None stands for a
-    ``process_generating`` that was not read yet, and may not have to be.
+    ``text``: the text of the message, if there is one. ``message``: None for a
+    ``process_generating`` that was not parsed yet.
     """
 
     attempt: Attempt
@@ -123,34 +123,34 @@ class Deliver(NamedTuple):
 
 
 class Fail(NamedTuple):
-    """An attempt has come to nothing. Its job is handed in again, or ends."""
+    """An attempt has failed. Its job is handed in again, or ends."""
 
     attempt: Attempt
     error: GradioError
 
 
 class Stopped(NamedTuple):
-    """What came of stopping a job, as in ``JobCancelled.stopped_on_server``."""
+    """The result of stopping a job, as in ``JobCancelled.stopped_on_server``."""
 
     attempt: Attempt
     on_server: bool | None
 
 
 class Doubt(NamedTuple):
-    """There is a sign that the app may be another one by now."""
+    """Something suggests that the server was started anew."""
 
 
 class MayGo(NamedTuple):
-    """Ask whether an attempt may name its function to the server; gives False if not.
+    """Ask whether an attempt may name its function to the server; gives True or False.
 
-    Then the job waits until it is known whether the app is still the same, and is bound anew.
+    After False the job waits until it is known whether the app is still the same.
     """
 
     attempt: Attempt
 
 
 class WithoutSocket(NamedTuple):
-    """No WebSocket comes about: call past the queue, or else fail in this error."""
+    """No WebSocket can be opened: call past the queue, or fail with this error."""
 
     attempt: Attempt
     error: GradioError
@@ -165,18 +165,18 @@ class Puzzle(NamedTuple):
 
 
 class Know(NamedTuple):
-    """The app is known, or more of it than before, or it is another one; *page*: its address."""
+    """The app is known, or more of it is known, or it is another one. *page*: its address."""
 
     app: AppInfo
     page: URL
 
 
 class Same(NamedTuple):
-    """There was a sign that the app might be another one, and it is not."""
+    """After a doubt: the app is still the same."""
 
 
 class NotKnown(NamedTuple):
-    """The app could not be had, or only its ``/info``, or neither."""
+    """The app (*app*), or its ``/info`` (*info*), could not be read."""
 
     error: GradioError
     app: bool
@@ -184,7 +184,7 @@ class NotKnown(NamedTuple):
 
 
 class NoteLogin(NamedTuple):
-    """From now on requests are sent with a login, or in spite of one that is of no use."""
+    """The outcome of the login, for later errors."""
 
     login: Login
 
@@ -196,9 +196,9 @@ class Render(NamedTuple):
 
 
 class LoseSession(NamedTuple):
-    """The server has forgotten a session, or we can use it no longer.
+    """The server has forgotten a session, or the session cannot be used any more.
 
-    ``renew``: None where its name goes on being used.
+    ``renew``: the channel that needs a new session; None: the session keeps its name.
     """
 
     renew: Channel | None = None
@@ -232,10 +232,11 @@ Way: TypeAlias = Generator[Step, Any, None]
 
 
 class Listener(ABC):
-    """A part that reads a stream or a WebSocket. ``ended``, ``refused``, ``failed`` come last."""
+    """A part that reads a stream or a WebSocket. The last call is ``ended``, ``refused`` or
+    ``failed``."""
 
     def opened(self, _now: float, /) -> Way:
-        """What was asked for has come about."""
+        """The stream or the WebSocket is open."""
         yield from ()
 
     def received(self, _data: bytes, _now: float, /) -> Way:
@@ -248,15 +249,15 @@ class Listener(ABC):
 
     @abstractmethod
     def ended(self) -> Way:
-        """The stream has ended as HTTP wants it, the WebSocket with Close 1000."""
+        """The stream has ended properly, or the WebSocket with Close 1000."""
 
     @abstractmethod
     def refused(self, answer: Answer, /) -> Way:
-        """The server answered something else."""
+        """The server gave another answer."""
 
     @abstractmethod
     def failed(self, error: GradioError, /) -> Way:
-        """The exchange broke off, or never came about."""
+        """The exchange broke off, or could not begin."""
 
 
 class Watcher(Listener):
@@ -283,7 +284,8 @@ class Channel(Protocol):
         ...
 
     def stop(self, attempt: Attempt, /) -> Way:
-        """Make the server stop a job, up to the step ``Stopped``. May take a while."""
+        """Make the server stop a job. The way ends with the step ``Stopped``; it may take a
+        while."""
         ...
 
     def forget(self, attempt: Attempt, /) -> Way:

@@ -1,6 +1,7 @@
 """The input of a job that takes it in pieces, while it runs (gradio 5.0 and later).
 
-The server asks for each piece but the first, which goes with the job. What comes sooner waits here.
+The first piece goes with the job. The server asks for each of the others; until then they wait
+here.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from sansio_gradio.wire.snapshot import snapshot
 
 
 class Piece:
-    """What a caller gives of a streaming input, copied: later changes of it change nothing.
+    """One piece of a streaming input, as a caller gives it. It is copied: later changes of the
+    original have no effect.
 
     Raises:
-        LocalProtocolError: it is no JSON, or a header cannot be sent.
+        LocalProtocolError: it is not JSON, or a header cannot be sent.
     """
 
     def __init__(self, data: Sequence[Any], headers: Fields | None = None) -> None:
@@ -31,7 +33,7 @@ class Piece:
 
 @attrs.frozen
 class Chunk:
-    """A piece of a streaming input: one item an input, or None for its end. The first is 1."""
+    """A piece as on the wire: one item for each input; None for the end. The first number is 1."""
 
     number: int
     data: list[Any] | None
@@ -39,7 +41,7 @@ class Chunk:
 
 
 def no_pieces() -> LocalProtocolError:
-    """What to tell of a piece for a job that takes none."""
+    """The error for a piece for a job that takes no pieces."""
     return LocalProtocolError(
         "Only a job of a streaming event takes its input in pieces: this endpoint gets all of it"
         " with the call."
@@ -47,10 +49,10 @@ def no_pieces() -> LocalProtocolError:
 
 
 class StreamingInput:
-    """The pieces that wait until their turn has come."""
+    """The pieces that wait for their turn."""
 
     def __init__(self, *, is_whole: bool = False) -> None:
-        """*is_whole*: it ends behind the piece that goes with the job."""
+        """*is_whole*: the input is only the piece that goes with the job."""
         self._is_whole = is_whole
         self._endpoint: Endpoint | None = None
         self._takes_pieces = False
@@ -60,11 +62,11 @@ class StreamingInput:
         self._has_ended = False
 
     def add(self, data: list[Any] | None, *, latest: bool = False, headers: Headers = ()) -> int:
-        """Queue a piece, and return its number; *latest*: in the place of those that wait.
+        """Queue a piece, and return its number; *latest*: drop the pieces that wait.
 
         Raises:
-            LocalProtocolError: the input was ended, the job takes none in pieces, or the piece does
-                not fit.
+            LocalProtocolError: the input was ended, the job takes no pieces, or the piece does not
+                fit.
         """
         if self._has_ended:
             raise LocalProtocolError("The input was ended already.")
@@ -77,12 +79,12 @@ class StreamingInput:
         return self._last_number
 
     def begin(self, endpoint: Endpoint, *, takes_pieces: bool) -> None:
-        """The app is known, and with it what the pieces that wait mean.
+        """The endpoint is known now: check the pieces that wait.
 
-        *takes_pieces*: the job goes a way on which pieces can follow.
+        *takes_pieces*: the job's channel can send pieces.
 
         Raises:
-            LocalProtocolError: a piece waits that does not fit, or though the job takes none.
+            LocalProtocolError: a waiting piece does not fit, or the job takes no pieces.
         """
         is_known = self._endpoint is not None
         self._endpoint, self._takes_pieces = endpoint, takes_pieces and endpoint.streaming
@@ -94,7 +96,7 @@ class StreamingInput:
                 self.add(None)
 
     def _bound(self, data: list[Any] | None) -> list[Any] | None:
-        """A piece as on the wire, of what the caller gave."""
+        """Turn the caller's piece into one as on the wire."""
         if self._endpoint is None:
             return data
         if not self._takes_pieces:
@@ -102,11 +104,11 @@ class StreamingInput:
         return None if data is None else self._endpoint.bind(data, {})
 
     def asked(self) -> None:
-        """The server wants the next one."""
+        """The server wants the next piece."""
         self.is_due = True
 
     def next(self) -> Chunk | None:
-        """The piece to hand over now; None: the server wants none yet, or there is none."""
+        """The piece to send now; None: the server does not want it yet, or there is none."""
         if not (self.is_due and self._waiting and self._takes_pieces):
             return None
         self.is_due = False

@@ -1,7 +1,7 @@
-"""Deadlines of machines that are told the time only by verbs that carry ``now``.
+"""Timers that learn the time only from calls with ``now``.
 
-What a user asks carries none, so a timer started by it counts from the next ``now``; until then
-``next_deadline`` is in the past, which makes a driver tell the time at once.
+A user's call has no ``now``, so a timer that it starts counts from the next ``now``. Until then
+``next_deadline`` is in the past, so the driver tells the time at once.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.given import number
 
 JITTER: Final = 1.0
-"""Seconds that a time may be before the last one: it may have been read before another thread told
-a later one. Then the later one stays."""
+"""Seconds that a time may be before the last one, since another thread may have told a later time
+in between. Then the later time stays."""
 
 Name = TypeVar("Name", bound=Hashable)
 
 
 class Timers(Generic[Name]):
-    """Deadlines that may begin before the time is known. A name says what is due.
+    """Timers that may start before the time is known. The name says what is due.
 
-    ``wall_offset``: POSIX time minus the time that is told, in seconds; None: not known.
+    ``wall_offset``: POSIX time minus ``now``, in seconds; None: not known.
     """
 
     def __init__(self, wall_offset: float | None = None) -> None:
@@ -33,7 +33,7 @@ class Timers(Generic[Name]):
         self._deadlines = Deadlines[Name](self.now)
         self._wall_offset = None if wall_offset is None else number(wall_offset, "wall_offset")
         self.wall_now = self._wall_offset or 0.0  # a job may end before any time is told
-        """The last time told: in POSIX seconds, or as it was told if the offset is not known."""
+        """The last time told in POSIX seconds, or unchanged if the offset is not known."""
         self.has_changed = False
         """``next_deadline`` may give another time than it did before."""
         self._unanchored: dict[Name, float] = {}
@@ -56,7 +56,8 @@ class Timers(Generic[Name]):
             self.has_changed = True
 
     def start_by(self, name: Name, when: float) -> None:
-        """Have the timer *name* pass at *when* (monotonic seconds), if it would not sooner."""
+        """Let the timer *name* pass at *when* (monotonic seconds), or sooner if it was due
+        sooner."""
         if when < self._absolute.get(name, math.inf):
             self._unanchored.pop(name, None)
             self._deadlines.start_at(name, when)
@@ -69,11 +70,12 @@ class Timers(Generic[Name]):
         self._absolute.pop(name, None)
 
     def ask_for_time(self) -> None:
-        """Make ``next_deadline`` pass until the time is told: there is something new to do."""
+        """Let ``next_deadline`` be in the past until the time is told: there is something new to
+        do."""
         self._stale = self.has_changed = True
 
     def tell(self, now: float | None) -> None:
-        """Note the time (None: not known, nothing happens); it never runs backwards.
+        """Note the time; None is ignored. The time never runs backwards.
 
         Raises:
             LocalProtocolError: it is before the last one by more than ``JITTER``, or is no number.
@@ -97,14 +99,14 @@ class Timers(Generic[Name]):
             self.has_changed = True
 
     def next_deadline(self) -> float | None:
-        """When ``next_due`` has the next name; it may have passed already. None: never."""
+        """When ``next_due`` will have the next name. It may be in the past. None: never."""
         self.has_changed = False
         if self._stale or self._unanchored:
             return self.now if self.now > -math.inf else 0.0
         return self._deadlines.next_deadline()
 
     def next_due(self) -> Name | None:
-        """The next name whose timer has passed, which is stopped by that; None: no more."""
+        """Stop the next timer that has passed, and return its name; None: no more."""
         self.has_changed = True
         name = self._deadlines.next_due()
         if name is not None:

@@ -1,15 +1,15 @@
-"""What the unfinished runs of a session had yielded, since a later job may begin with edits of it.
+"""The last yields of unfinished runs: a later job may begin with edits of one of them.
 
 Servers from 4.17 to 6.26 keep the last yield of a run under ``id(iterator)``, and forget it when
 the run completes (gradio@4.44.1 blocks.py: handle_streaming_diffs). A run that fails or is
-cancelled leaves it behind. Python uses such an id again. So a later generator of that session, of
-whatever function, may be taken for the old one: then its first yield is sent as edits of the last
-yield of the old run, in all of its output components.
+cancelled leaves it behind. Python uses such an id again. So a server may take a later generator of
+that session, of any function, for the old one. Then its first yield is sent as edits of the old
+run's last yield, in all output components.
 
-Rule 1: no value is better than a wrong one. If several runs may be the one, their edited values
-must agree.
+Rule 1: no value is better than a wrong one. If several runs are possible, their edited values must
+agree.
 
-Rule 2: to replace a whole value needs no old one.
+Rule 2: an edit that replaces the whole value needs no old value.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ Row = tuple[Any, ...]
 
 @attrs.define(eq=False)
 class UnfinishedRun:
-    """A run that has not finished, as far as is known; ``slots``: None if its values are not."""
+    """A run that has not finished, as far as is known. ``slots``: its values; None: not known."""
 
     slots: Slots | None
 
     def follow(self, data: list[Any]) -> None:
-        """It has yielded once more, while it was stopped."""
+        """The run has yielded again, while it was being stopped."""
         if self.slots is not None:
             try:
                 self.slots.apply(change_of(data, first=False, diffs=True))
@@ -53,7 +53,7 @@ class UnfinishedRun:
 
 
 class UnfinishedRuns:
-    """Those of one session_hash; together their values weigh no more than *limit*."""
+    """The unfinished runs of one session_hash. Together their values weigh no more than *limit*."""
 
     def __init__(self, limit: int = _LIMITS.value) -> None:
         self._limit = limit
@@ -61,7 +61,7 @@ class UnfinishedRuns:
         self._has_forgotten = False
 
     def add(self, values: Row | None) -> UnfinishedRun:
-        """A run ends, or is being stopped, after it has yielded *values*; None: not known."""
+        """Add a run that ended, or is being stopped, after it yielded *values*; None: not known."""
         run = UnfinishedRun(None if values is None else Slots(values, 1))
         self._runs.append(run)
         while len(self._runs) > _REMEMBERED or sum(r.weight for r in self._runs) > self._limit:
@@ -70,7 +70,7 @@ class UnfinishedRuns:
         return run
 
     def discard(self, run: UnfinishedRun) -> None:
-        """It has finished after all."""
+        """The run has finished after all."""
         if run in self._runs:
             self._runs.remove(run)
 
@@ -78,7 +78,7 @@ class UnfinishedRuns:
         """The first yield of a job that calls *endpoint*, from a server of *version*.
 
         Raises:
-            RemoteProtocolError: it is edits, and it is not certain of what.
+            RemoteProtocolError: it is edits, and the value that they edit is not certain.
         """
         lists = [part.may_be_list for part in endpoint.outputs]
         lists += [True] * (len(data) - len(lists))
@@ -86,11 +86,11 @@ class UnfinishedRuns:
             _are_edits(slot) and (bool(self._runs) or not may_be_list)
             for slot, may_be_list in zip(data, lists, strict=False)
         ]
-        # That nothing has changed looks like an empty list.
+        # No change looks like an empty list.
         unchanged = bool(self._runs) and bool(data) and data == [[]] * len(data)
         if not any(edited) and (not unchanged or all(lists[: len(data)])):
             if unchanged and has(version, Feature.REUSED_RUNS):
-                # It is one or the other: certain only where both are the same.
+                # There are two possible values: it is certain only if both are the same.
                 self._values_of([[] for _ in data], or_else=tuple(data))
             return whole(data)
         no_values = any(edited) and all(map(_are_edits_or_none, data))

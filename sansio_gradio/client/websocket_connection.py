@@ -1,7 +1,7 @@
 """A connection that carries one WebSocket.
 
-Apart from ``connection.py`` because wsproto takes longer to import than all the rest, and only apps
-of Gradio 3 need it.
+A module of its own, because wsproto takes longer to import than all the rest, and only apps of
+Gradio 3 need it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NORMAL = 1000
 
 @attrs.define(eq=False)
 class SocketConnection(Connection):
-    """Carries the WebSocket that it was opened for."""
+    """Carries the WebSocket for which it was opened."""
 
     wire: WebSocketConnection = attrs.field(kw_only=True)
     _answers: bytes = attrs.field(default=b"", init=False)  # of its own, to what the peer said
@@ -51,8 +51,8 @@ class SocketConnection(Connection):
             events = self.wire.receive_data(data) if data else self.wire.receive_eof()
         finally:
             self.error = self.wire.error
-            # Who pings and does not read is answered the latest only (RFC 6455 5.5.3). A Close is
-            # the last answer that there is.
+            # To a peer that pings and does not read, only the latest answer is sent (RFC 6455
+            # 5.5.3). A Close is the last answer.
             self._answers = self.wire.data_to_send() or self._answers
         return [news for event in events for news in _news(event)]
 

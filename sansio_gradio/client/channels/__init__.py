@@ -1,4 +1,4 @@
-"""The ways for jobs to the server, one module each; which one a protocol takes is a table."""
+"""The channels, one module each, and the table that says which channel a protocol uses."""
 
 from __future__ import annotations
 
@@ -23,4 +23,4 @@ OF_ONE_JOB: Final[Mapping[protocols.Channel, Callable[[Options, Attempt], Channe
     protocols.Channel.JOB_STREAM: JobStream,
     protocols.Channel.CALL_STREAM: CallStream,
 }
-"""Channels of which each job has its own. Jobs of a SESSION_STREAM share one."""
+"""The channels that each job has for itself. The jobs of a SESSION_STREAM share one."""

@@ -1,8 +1,8 @@
 """A job of the simple REST API: joined by a POST, heard on a stream (``Channel.CALL_STREAM``).
 
-Such a job names no session, so that the server gives it one of its own, called like the job
-itself. Therefore a cancel is exact, and State starts anew each time. (With a session_hash in common
-two streams would take each other's messages: gradio@6.31.0 routes.py: simple_predict_get.)
+Such a job names no session, so the server gives it one of its own, with the name of the job. So a
+cancel is exact, and State starts afresh each time. (Two streams with one session_hash would take
+each other's messages: gradio@6.31.0 routes.py: simple_predict_get.)
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class CallStream(Watcher):
 
     def refused(self, answer: Answer, /) -> Way:
         self._stream = None
-        refused = attrs.evolve(answer, phase="join")  # the job has not come further
+        refused = attrs.evolve(answer, phase="join")  # the job has not come beyond its join
         yield Fail(self._attempt, refused.refusal(self._attempt.app.version))
 
     def failed(self, error: GradioError, /) -> Way:
@@ -140,7 +140,7 @@ class CallStream(Watcher):
         yield Fail(self._attempt, error)
 
     def silent(self) -> Way:
-        """Servers send a heartbeat every 15 s: silence is an end, too."""
+        """Servers send a heartbeat every 15 s, so a silent stream is lost."""
         yield Fail(self._attempt, DeadlineExceeded(phase="stream_idle"))
 
 

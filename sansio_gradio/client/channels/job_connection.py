@@ -1,6 +1,6 @@
 """One connection a job: an event stream or a WebSocket (``Channel.JOB_STREAM``, ``WEBSOCKET``).
 
-The server asks for what it needs: ``send_hash`` for who we are, ``send_data`` for the arguments.
+The server asks: ``send_hash`` for the session, ``send_data`` for the arguments.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _BEFORE_ACCEPTING: Final = frozenset({Msg.SEND_HASH, Msg.QUEUE_FULL})
 
 
 class _JobConnection(Listener):
-    """What both have in common: one job, one connection, and messages."""
+    """The common part of both: one job, one connection, and messages."""
 
     def __init__(self, options: Options, attempt: Attempt) -> None:
         self._options = options
@@ -62,7 +62,7 @@ class _JobConnection(Listener):
         """Hand over the job's data."""
 
     def stop(self, attempt: Attempt) -> Way:
-        # To close the connection, as follows, stops a generator at its next yield.
+        # The close of the connection, which follows, stops a generator at its next yield.
         yield Begin(stop_on_server(attempt))
 
     def forget(self, _attempt: Attempt) -> Way:
@@ -181,10 +181,10 @@ class JobSocket(_JobConnection):
             # Gradio 3.x refuses the upgrade where the cookie of its login is missing.
             error = answer.login_wanted()
         elif isinstance(error, RemoteProtocolError):
-            # Something on the way lets no WebSocket through.
+            # A proxy lets no WebSocket through.
             yield Puzzle("no WebSocket: called past the queue", attempt.job)
             error.message = f"no WebSocket, and the app wants its queue: {error.message}"
-            # Or it is an app of another release by now, which has none.
+            # Or the app has another release by now, without WebSockets.
             yield Doubt()
             yield WithoutSocket(attempt, error)
             return

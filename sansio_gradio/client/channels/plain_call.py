@@ -1,8 +1,7 @@
-"""A job that goes past the queue: a POST, whose answer is the ``output`` of a whole run.
+"""A job past the queue: a POST, whose answer is the ``output`` of a whole run.
 
-Servers from 3.3 to 3.50 answer with the next output of a generator, to one POST after the other.
-Where an app does not want its queue to be passed by (``api_open=False``) they answer 401 (up to
-3.43) or 404.
+Servers from 3.3 to 3.50 answer with the next output of a generator, to one POST after the other. If
+an app allows no calls past its queue (``api_open=False``), they answer 401 (up to 3.43) or 404.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _QUEUE_ONLY: Final = (401, 404)
 
 
 class PlainCall:
-    """Carries one job; ``instead``: the error for which it did not go through the queue."""
+    """Carries one job. ``instead``: the error because of which the job does not use the queue."""
 
     def __init__(
         self, _options: Options, attempt: Attempt, instead: GradioError | None = None
@@ -52,13 +51,13 @@ class PlainCall:
             yield Deliver(attempt, message)
             if attempt.is_over:
                 return
-        # When a generator has ended, null stands for its outputs.
+        # At the end of a generator, the outputs are null.
         last = output if self._yielded is None else self._yielded
         message = {"msg": Msg.PROCESS_COMPLETED.value, "output": last, "success": True}
         yield Deliver(attempt, message)
 
     def _ask(self) -> Generator[Step, Any, dict[str, Any]]:
-        """Ask for an output; the answer takes as long as the function does."""
+        """Ask for an output. The answer takes as long as the function does."""
         attempt, function = self._attempt, self._attempt.endpoint.function
         request = requests.plain_call(attempt.body, attempt.headers)
         if function is not None:

@@ -1,4 +1,4 @@
-"""A job that is pushed and then asked after, again and again (``Channel.POLL``)."""
+"""A job that is pushed, and polled until it is over (``Channel.POLL``)."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Polling:
     """Carries one job."""
 
     def __init__(self, _options: Options, _attempt: Attempt) -> None:
-        """There is nothing to keep: the way has it all."""
+        """Nothing to keep: the way has all its state."""
 
     def start(self, attempt: Attempt) -> Way:
         yield Begin(self._poll(attempt), attempt)
 
     def stop(self, attempt: Attempt) -> Way:
-        yield Stopped(attempt, False)  # these servers know no way to stop a job
+        yield Stopped(attempt, False)  # these servers cannot stop a job
 
     def forget(self, _attempt: Attempt) -> Way:
         yield from ()  # requests go with their attempt
