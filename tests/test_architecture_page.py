@@ -34,8 +34,8 @@ CORE = Path(sansio_gradio.__file__).parent
 OURS = (CORE, Path(sansio_gradio_adapters.__file__).parent)
 
 # The most that a way may cost. Where a change makes it shorter, lower the number.
-CHUNK_CALLS, CHUNK_MODULES = 74, 20
-PREDICT_CALLS, PREDICT_MODULES = 980, 52
+CHUNK_CALLS, CHUNK_MODULES = 45, 12
+PREDICT_CALLS, PREDICT_MODULES = 760, 50
 
 APP = {
     "version": "6.31.0",

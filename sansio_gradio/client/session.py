@@ -50,8 +50,8 @@ class Session(ABC):
 
         ``timeout`` (seconds) is the job's own deadline. ``isolated`` gives the job a session of its
         own: no shared State, and an exact cancel. ``extra`` is sent beside the arguments,
-        unchanged. Wrong arguments end the job in a ``LocalProtocolError`` event, since the app may
-        not be known yet.
+        unchanged. Wrong arguments end the job in a ``JobFailed`` with a ``LocalProtocolError``,
+        since the app may not be known yet.
 
         Raises:
             LocalProtocolError: the session is closed, or a header cannot be sent.

@@ -102,7 +102,7 @@ def parse_message(
 
 
 def read_message(text: str | bytes, loads: Loads, *, strict: bool) -> tuple[Message, list[str]]:
-    """A message, as *loads* reads it, and what was wrong with its fields, which are dropped.
+    """Read a message with *loads*; returns it and the problems of its fields, which are dropped.
 
     Raises:
         RemoteProtocolError: as ``parse_message``.

@@ -8,16 +8,16 @@ Rule 1: never two streams at once on one session_hash. The server would split th
 Rule 2: a session's first join precedes its first stream. Once the server knows the session the two
 overlap; the stream may then be told ``session_not_found``, which means only that it came too early.
 
-Rule 3: a stream that the server leaves open is used again. One that *we* cut is never asked for
-again, because the server cleans up after it at a time of its own choosing.
+Rule 3: a stream that the server leaves open is used again. A session whose stream *we* cut is never
+used again, because the server cleans up after a cut at a time of its own.
 
-Rule 4: a job is at the server until the server has said its last word of it, or the stream ends,
-whatever became of it here.
+Rule 4: a job is at the server until the server has sent its last message, or the stream ends, even
+if the job is over here.
 
-Rule 5: no job waits for ever. A stream that ends is asked for once more for the jobs that it said
-nothing of. Where it goes on, but without a word of a job that the server had taken before it was
-asked for the stream, the job is lost there: of each, something is in line before any heartbeat is
-(gradio@6.31.0 queueing.py: push, routes.py: queue_data_helper).
+Rule 5: no job waits for ever. After the end of a stream, a new one is opened, once, for the jobs
+that had no message on it. A job is lost if the server had accepted it before we opened the stream,
+and the stream goes on without a message of the job: a message of each job comes before any
+heartbeat (gradio@6.31.0 queueing.py: push, routes.py: queue_data_helper).
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ from sansio_gradio.protocol.states import CLOSE_STREAM, SESSION_MSGS, Msg
 from sansio_gradio.wire.sse import SSEDecoder
 from sansio_gradio.wire.url import URL
 
-_REMEMBERED: Final = 1000  # event_ids of jobs that are over, so that late messages are no riddle
+_REMEMBERED: Final = 1000  # event_ids of jobs that are over: their late messages are ignored
 
-# How servers since 4.24 begin the messages that are by far the most frequent.
+# The beginning of the most frequent messages of servers since 4.24.
 _GENERATING: Final = '{"msg":"process_generating","event_id":"'
 _NAME: Final = len(_GENERATING)
 
@@ -86,13 +86,13 @@ class _StopIsLate:
 
 @attrs.frozen
 class _Over:
-    """A job that the server has said to stop is taken to be over."""
+    """A job that the server said it would stop counts as over now."""
 
     event_id: str
 
 
 class SessionStream(Watcher):
-    """The stream of one session_hash; not *is_shared*: it is there for one job."""
+    """The stream of one session_hash; not *is_shared*: for one job only."""
 
     def __init__(self, options: Options, session_hash: str, *, is_shared: bool) -> None:
         self.session_hash = session_hash
@@ -100,15 +100,17 @@ class SessionStream(Watcher):
         self._jobs: dict[str, Attempt] = {}  # joined, not over, by event_id
         self._waiting: dict[Attempt, None] = {}  # to be joined
         self._joining: dict[Attempt, None] = {}  # not answered yet
-        self._left: dict[str, Attempt] = {}  # given up here, but not over there, by event_id
+        self._left: dict[str, Attempt] = {}  # given up here, not over at the server, by event_id
         self._stops: dict[str, Attempt] = {}  # to be stopped, by event_id
-        self._stopping: set[int] = set()  # functions that the server stops a job of
-        self._stopped_soon: set[str] = set()  # it has said so of these, but not ended them yet
-        self._lately_given_up: set[str] = set()  # what joins may wait for that long
+        self._stopping: set[int] = set()  # functions of which a stop is under way
+        self._stopped_soon: set[str] = (
+            set()
+        )  # the server said it stops these, and has not ended them yet
+        self._lately_given_up: set[str] = set()  # joins may wait for these
         self._to_stop: set[Attempt] = set()  # cancelled before they were joined
         self._early: dict[str, list[tuple[Message, int]]] = {}
         self._early_count = self._early_size = 0
-        self._cut: dict[str, GradioError] = {}  # early ones, in the middle of which a stream ended
+        self._cut: dict[str, GradioError] = {}  # jobs of early messages whose stream ended
         self._over: dict[str, None] = {}
         self._decoder = SSEDecoder()
         self._stream: int | None = None
@@ -120,7 +122,7 @@ class SessionStream(Watcher):
         self._is_closed = False
         self._is_closing = False
         self._known = False
-        self._overlaps = False  # the stream was asked for while a join was
+        self._overlaps = False  # the stream was opened during a join
         self._retired = not is_shared
 
     @property
@@ -159,13 +161,13 @@ class SessionStream(Watcher):
         yield Take(attempt, answer.json, chunk.number)
 
     def retire(self) -> Way:
-        """Go when the last job has: a new session takes this one's place."""
+        """Close after the last job: a new session takes the place of this one."""
         self._retired = True
         if self.is_idle:
             yield from self.close()
 
     def hurry(self) -> None:
-        """The client leaves: stop jobs at once, though some may start by that."""
+        """The session closes: stop jobs at once, although that may start others."""
         self._is_closing = True
 
     def close(self) -> Way:
@@ -176,7 +178,7 @@ class SessionStream(Watcher):
         yield from self._has_no_stream()
 
     def _has_no_stream(self) -> Way:
-        """The stream is over: nothing more is said on it."""
+        """The stream is over: forget the jobs that were given up."""
         self._stream = None
         left, self._left = self._left, {}
         self._stopped_soon.clear()
@@ -185,10 +187,10 @@ class SessionStream(Watcher):
             yield Alarm(self, _Over(name), None)
             yield Alarm(self, _StopIsLate(name), None)
 
-    # Stopping. To cancel one job stops every running job of its function in the session, and a
-    # server before 6.14 starts a waiting one all the same (gradio@4.31.0 routes.py: cancel_event).
-    # So one is stopped at a time, none while another of the function is wanted, and one that waits
-    # in the queue of such a server when it has started.
+    # Stopping. A cancel stops every running job of the function in the session, and a server before
+    # 6.14 still starts a waiting job (gradio@4.31.0 routes.py: cancel_event). So jobs are stopped
+    # one at a time; none is stopped while another job of the function is wanted; and a job that
+    # waits in the queue of such a server is stopped after it has started.
 
     def stop(self, attempt: Attempt) -> Way:
         if attempt in self._waiting:
@@ -204,7 +206,7 @@ class SessionStream(Watcher):
             yield from self._stop_next(attempt.endpoint.fn_index)
 
     def _stop_next(self, fn_index: int) -> Way:
-        """Have the next job of a function stopped that is to be, if one may be now."""
+        """Stop the next job of a function that was cancelled, if that is possible now."""
         jobs = [self._jobs[name] for name in self._stops if name in self._jobs]
         jobs = [attempt for attempt in jobs if attempt.endpoint.fn_index == fn_index]
         if has(self._version, Feature.CANCEL):
@@ -220,7 +222,7 @@ class SessionStream(Watcher):
             jobs = [attempt for attempt in jobs if not attempt.is_waiting]
         if fn_index in self._stopping or self._is_closed or not jobs:
             return
-        # Those that wait come first: so that none gets its turn.
+        # Waiting jobs first, so that stopping the others starts none of them.
         jobs.sort(key=lambda attempt: not attempt.is_waiting)
         self._stopping.add(fn_index)
         yield Begin(self._have_stopped(jobs[0]))
@@ -234,7 +236,7 @@ class SessionStream(Watcher):
         self._lately_given_up.discard(name)
         yield Alarm(self, _StopIsLate(name), None)
         if stopped and has(self._version, Feature.CANCEL):
-            # It is over when the server has said that, too.
+            # It is over when its last message has come, too.
             if name in self._jobs or name in self._left:
                 self._stopped_soon.add(name)
                 yield Alarm(self, _Over(name), self._options.timeouts.close)
@@ -263,7 +265,7 @@ class SessionStream(Watcher):
             yield Stopped(attempt, stopped)
 
     def _over_there(self, attempt: Attempt) -> Way:
-        """The server is done with a job that was given up, or is taken to be."""
+        """A job that was given up is over at the server, or counts as over."""
         name = attempt.event_id
         assert name is not None
         self._left.pop(name, None)
@@ -276,7 +278,7 @@ class SessionStream(Watcher):
         yield from self._join_waiting()
 
     def _has_stops(self, fn_index: int) -> bool:
-        """Whether a job that is joined now might be stopped, or wait behind one that is to be."""
+        """Whether a stop under way could hit a job that is joined now."""
         if fn_index in self._stopping:
             return True
         if not self._lately_given_up:
@@ -287,7 +289,7 @@ class SessionStream(Watcher):
         )
 
     def _has_wanted(self, fn_index: int) -> bool:
-        """Whether a job of the function is at the server that is not to be stopped."""
+        """Whether a job of the function that was not cancelled is at the server."""
         joined = (attempt for name, attempt in self._jobs.items() if name not in self._stops)
         joining = (attempt for attempt in self._joining if attempt not in self._to_stop)
         return any(
@@ -303,7 +305,7 @@ class SessionStream(Watcher):
     # Joining.
 
     def _join_waiting(self) -> Way:
-        """Join the jobs that no cancel under way could take along."""
+        """Join the waiting jobs that no stop under way could hit."""
         for attempt in list(self._waiting):
             if self._is_closed or self._has_stops(attempt.endpoint.fn_index):
                 continue
@@ -461,7 +463,7 @@ class SessionStream(Watcher):
                 yield from self._stopped(message)
             case kind if kind in SESSION_MSGS:
                 self._ends = self._ends or kind == CLOSE_STREAM
-                yield from self._find_lost(now)  # close_stream announces what the end itself says
+                yield from self._find_lost(now)  # close_stream: the end of the stream follows
             case kind:
                 yield Puzzle(f"a message for no job: {reprlib.repr(kind)}", message=message)
 
@@ -478,7 +480,7 @@ class SessionStream(Watcher):
     # Ends of the stream.
 
     def _stopped(self, message: Message) -> Way:
-        """The server gives the whole session up. An unclean end usually follows."""
+        """The server gives up the whole session. The stream usually breaks next."""
         yield Doubt()
         not_found = is_unknown(message)
         error = unknown_there() if not_found else ServerStoppedError(message.get("message"))
@@ -494,7 +496,7 @@ class SessionStream(Watcher):
             yield from self._fail_all(error)
 
     def _try_again(self, error: GradioError) -> Way:
-        """Jobs that the stream has said nothing of get one more; those in the middle are lost."""
+        """Open one more stream for the jobs that had no message yet; the others are lost."""
         self._cut.update(dict.fromkeys(self._early, error))
         for attempt in list(self._jobs.values()):
             if attempt.heard or attempt.reopened:
@@ -510,14 +512,14 @@ class SessionStream(Watcher):
             yield Fail(attempt, error)
 
     def _give_up(self, error: GradioError) -> Way:
-        """The stream is of no use any more, and cutting it ends the session."""
+        """Cut a stream that cannot be used any more, which ends the session."""
         yield from self.close()
         yield from self._fail_all(error)
         for attempt in (*self._joining, *self._waiting):
             yield Fail(attempt, error)
         yield LoseSession(renew=self)
 
-    # Messages that come before the answer to the join does.
+    # Messages that come before the answer to the join.
 
     def _hold(self, event_id: str, message: Message, size: int) -> Way:
         limits = self._options.limits

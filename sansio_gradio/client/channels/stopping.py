@@ -1,4 +1,4 @@
-"""How the server is asked to stop a job."""
+"""Ask the server to stop a job."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sansio_gradio.protocol.fields import said
 
 
 def stop_on_server(attempt: Attempt) -> Way:
-    """Ask for a job to be stopped, if there is a way to, up to the step ``Stopped``."""
+    """Ask the server to stop a job, if it can, and yield ``Stopped``."""
     yield Stopped(attempt, (yield from is_stopped(attempt)))
 
 
 def is_stopped(attempt: Attempt) -> Generator[Step, Any, bool | None]:
-    """Ask for a job to be stopped; whether it was. None: the server does not say."""
+    """Ask the server to stop a job; returns whether it did. None: the server does not say."""
     request = requests.stop(
         attempt.app.version, attempt.session_hash, attempt.endpoint.fn_index, attempt.event_id
     )
