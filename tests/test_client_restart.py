@@ -39,7 +39,7 @@ from sansio_gradio.events import (
     SessionClosed,
     SessionLost,
 )
-from sansio_gradio.limits import Timeouts
+from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo
 
 JOIN, DATA, QUESTION, CONFIG, INFO = "/queue/join", "/queue/data", "/app_id", "/config", "/info"
@@ -823,3 +823,37 @@ def test_a_job_that_is_late_before_it_goes_to_an_app_that_may_be_another_one_nev
     talk.now += 1.1
     assert isinstance(talk.failure_of(job), DeadlineExceeded)
     assert talk.sleep(100.0) == []
+
+
+# Jobs that wait their turn
+
+
+@pytest.mark.parametrize(
+    ("protocol", "version"), [(None, "3.50.2"), (None, "3.1.7"), ("sse", "4.0.2")]
+)
+def test_jobs_in_line_go_on_when_the_one_before_them_has_to_wait(
+    protocol: str | None, version: str
+) -> None:
+    more: Any = {"limits": Limits(job_connections=1), "retry": Retry(times=1, jitter=0)}
+    talk = talking(protocol, version, **more)
+    jobs = [talk.conversation.submit("x", api_name="/echo") for _ in range(3)]
+    (first,) = talk.new()
+    talk.conversation.failed(first.id, ConnectionRefusedError("no"), talk.now, connected=False)
+    handed_in = 0
+    for _ in range(20):
+        talk.now += 0.2
+        for command in talk.new():
+            if "/queue/join" not in getattr(command, "url", ""):
+                answer_about_the_app(talk, command, config(protocol, version, app_id=NEW))
+                continue
+            handed_in += 1
+            talk.open(command)
+            talk.lose(command)
+    assert handed_in == len(jobs)
+    assert [type(talk.failure_of(job)) for job in jobs] == [ConnectionLost] * len(jobs)
+
+
+def answer_about_the_app(talk: Talk, command: Any, known: dict[str, Any]) -> None:
+    if isinstance(command, SendRequest):
+        asks = command.url.endswith(QUESTION)
+        talk.answer(command, {"app_id": known["app_id"]} if asks else known)

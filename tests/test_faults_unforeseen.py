@@ -11,12 +11,21 @@ import json
 from typing import Any
 
 import pytest
-from conversation_driver import ECHO, Talk, app, completed, estimation, generating, starts
+from conversation_driver import (
+    ECHO,
+    Talk,
+    app,
+    completed,
+    config,
+    estimation,
+    generating,
+    starts,
+)
 from engine_driver import ByHand, Driver, chunk, counted_entropy, reply, stream_head
 
 from sansio_gradio import Engine
 from sansio_gradio.client.commands import Abort, OpenWebSocket, SendRequest
-from sansio_gradio.errors import GradioError, RemoteProtocolError
+from sansio_gradio.errors import GradioError, LocalProtocolError, RemoteProtocolError
 from sansio_gradio.events import (
     Anomaly,
     ConnectingFailed,
@@ -534,3 +543,53 @@ def test_a_fault_in_what_ends_a_job_by_a_fault_is_told_as_well(
             patch.setattr(f"sansio_gradio.client.conversation.Conversation.{verb}", raising)
         talk.sleep(5.1)
     assert len(talk.of(Anomaly)) == 2
+
+
+# What is read of the app
+
+
+class Spoiled(AssertionError):
+    """Of a parser that fails where it may not."""
+
+
+def spoiled_talk(spoiled: bytes, **options: Any) -> tuple[Talk, list[bool]]:
+    """A conversation whose parser fails at texts with *spoiled* in them, as long as it is told."""
+    fails = [True]
+
+    def loads(text: str | bytes) -> Any:
+        if fails[0] and spoiled in (text if isinstance(text, bytes) else text.encode()):
+            raise Spoiled
+        return json.loads(text)
+
+    return Talk(app(app_id=7, **options), json_loads=loads), fails
+
+
+@pytest.mark.parametrize("what", ["app_id", "components"])
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_an_app_in_doubt_stays_in_doubt_when_a_fault_ends_the_question(
+    what: str, by_hand: bool
+) -> None:
+    talk, fails = spoiled_talk(what.encode())
+    turned = {**config(app_id=8), "dependencies": []}
+    talk.conversation.doubt_app(talk.now)
+    lost = 0
+    if by_hand:
+        talk.conversation.reload()
+    else:
+        lost = talk.conversation.submit("x", api_name="/plain")
+    for _ in range(2):
+        for command in talk.new():
+            assert isinstance(command, SendRequest)
+            talk.answer(command, {"app_id": 8} if command.url.endswith("app_id") else turned)
+    assert isinstance(talk.of(ConnectingFailed)[-1].error, RemoteProtocolError)
+    assert not talk.conversation.is_finding_out
+    if lost:
+        assert talk.failure_of(lost).__cause__ is not None
+    fails[0] = False
+    job = talk.conversation.submit("x", api_name="/plain")
+    for _ in range(2):
+        for command in talk.new():
+            assert isinstance(command, SendRequest)
+            assert "predict" not in command.url
+            talk.answer(command, {"app_id": 8} if command.url.endswith("app_id") else turned)
+    assert isinstance(talk.failure_of(job), LocalProtocolError)  # the app has it no more

@@ -742,6 +742,7 @@ class Conversation(Session):
         if self.app is not None and self.app.has_info:
             for job in self._line.for_info:
                 self._start(job)
+        self._call_next()  # more may go at once than before
 
     def _not_connected(self, step: steps.NotKnown) -> None:
         self._events.append(ConnectingFailed(session=self.id, error=step.error))
@@ -794,6 +795,7 @@ class Conversation(Session):
         call, app, traits = job.call, self.app, self._traits
         if app is None or traits is None or not self._discovery.is_current:
             self._line.wait_for_app(job)
+            self._call_next()
             self._go(self._discovery.find())
             return
         try:
@@ -804,6 +806,7 @@ class Conversation(Session):
             needs_info = needs_info or len(call.args) > len(endpoint.parameters)
             if needs_info and not app.has_info:
                 self._line.wait_for_info(job)
+                self._call_next()
                 self._go(self._discovery.ask_for_info())
                 return
             data = endpoint.bind(call.args, call.kwargs, call.options)
@@ -826,6 +829,13 @@ class Conversation(Session):
                 data=data,
             )
             self._hand_in(job)
+        else:
+            self._call_next()
+
+    def _call_next(self) -> None:
+        """Have those started whose turn it is, if any."""
+        if self._line.next is not None and not self._closing:
+            self._timers.start(_NextInLine(), 0.0)
 
     def _endpoint_of(self, call: Call, app: AppInfo) -> Endpoint:
         """The endpoint of *call* in *app*, of which the application may not know yet.
@@ -854,6 +864,7 @@ class Conversation(Session):
         seconds = self._tried_again_after(job, error) if may_try_again else None
         if seconds is not None:
             self._line.wait_for_time(job)
+            self._call_next()
             self._timers.start(_TriesAgain(job.id), seconds)
             return
         own = error.for_job(job.id).located(phase="submit", url=self._base.public)
@@ -1084,8 +1095,7 @@ class Conversation(Session):
             self._end_attempt(job)
             if job.given_up:
                 self._dispatch.given_up(job.attempt.endpoint.fn_index)
-        if self._line.next is not None and not self._closing:
-            self._timers.start(_NextInLine(), 0.0)
+        self._call_next()
         if self._closing and not self._jobs:
             self._leave_all()
 

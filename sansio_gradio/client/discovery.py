@@ -84,7 +84,7 @@ class Discovery:
         """
         if self._is_finding:
             return
-        self.is_in_doubt = False
+        self.is_in_doubt = True  # whatever ends this before it is known
         self._is_finding = True
         try:
             app = yield from self._look()
@@ -95,14 +95,17 @@ class Discovery:
             else:
                 yield from self._know(app)
         except GradioError as error:
-            self._is_finding = self._wants_all = False
-            self.is_in_doubt = True
             info = not self._asks_for_info
             self._wants_info = self._wants_info and not info
             if (answer := self._answer) is not None:
                 error.located(phase=answer.phase, url=answer.url.public)
+            self._is_finding = self._wants_all = False
+            self.is_in_doubt = True
             yield NotKnown(error, app=True, info=info)
             return
+        except Exception:  # of a function that was given: this one ends, too
+            self._wants_all = False
+            raise
         finally:
             self._is_finding = False
         yield from self._settle()
