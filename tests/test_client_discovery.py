@@ -529,8 +529,21 @@ def test_what_is_rendered_anew_takes_the_place_of_what_was_there() -> None:
     rendering(talk, render(1, "c", first=60), "e2")
     rendering(talk, render(0, "d", first=70), "e3")
     assert names(talk) == before | {"/c", "/d"}
+    known = talk.conversation.app
+    assert known is not None
+    assert len(known.components) == len({*known.components})
     talk.conversation.reset()  # the new session has none of them
     talk.look()
+    assert names(talk) == before
+
+
+def test_what_was_rendered_is_gone_when_the_app_was_started_anew() -> None:
+    talk = Talk(app(app_id=7))
+    before = names(talk)
+    rendering(talk, render(0, "box", first=50))
+    assert names(talk) == before | {"/box"}
+    talk.conversation.reload()
+    talk.answer(talk.request("/config"), config(app_id=8))
     assert names(talk) == before
 
 

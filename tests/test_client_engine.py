@@ -1421,11 +1421,11 @@ def test_who_pings_and_does_not_read_is_answered_the_latest_only() -> None:
     world = SocketWorld()
     _, conn = joined(world)
     engine, ws, now = world.engine, world.ws, world.driver.now
-    for number in range(10_000):
+    for number in range(1000):
         engine.receive_data(conn, ws.send(Ping(payload=b"%d" % number)), now)
     assert engine.connections_with_data() == [conn]
     ws.receive_data(engine.data_to_send(conn))
-    assert [event.payload for event in ws.events() if isinstance(event, Pong)] == [b"9999"]
+    assert [event.payload for event in ws.events() if isinstance(event, Pong)] == [b"999"]
     assert engine.connections_with_data() == []
     engine.receive_data(conn, ws.send(Ping(payload=b"again")), now)
     engine.receive_data(conn, ws.send(CloseConnection(code=1000)), now)

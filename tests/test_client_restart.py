@@ -825,6 +825,16 @@ def test_a_job_that_is_late_before_it_goes_to_an_app_that_may_be_another_one_nev
     assert talk.sleep(100.0) == []
 
 
+def test_an_app_that_was_started_anew_as_it_was_has_forgotten_the_session() -> None:
+    talk = talking()
+    before = talk.conversation.session_hash
+    told(talk)
+    talk.conversation.submit("x", api_name="/echo")
+    changed(talk, dependencies=config()["dependencies"])
+    assert len(talk.of(SessionLost)) == 1
+    assert body(talk.request(JOIN))["session_hash"] not in {before, None}
+
+
 # Jobs that wait their turn
 
 

@@ -355,7 +355,7 @@ class Silent(Driver):
 @pytest.mark.parametrize("protocol", ["sse_v3", "ws"])
 def test_a_network_that_falls_silent_anywhere_is_left(protocol: str) -> None:
     known, reached = info(protocol), Counter[str]()
-    for after in range(0, 3000, 23):
+    for after in range(0, 3000, 47):
         engine = Engine(entropy=counted_entropy(), timeouts=attrs.evolve(TIMES, job=100.0))
         driver = Silent(engine, peer(protocol))
         driver.left = after

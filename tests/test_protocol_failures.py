@@ -365,7 +365,8 @@ VERSIONS: list[Version] = [(), (3, 50, 2), (4, 21, 0), (6, 31, 0)]
         | st.integers()
         | st.booleans()
         | st.lists(
-            st.dictionaries(st.sampled_from(["is_valid", "message"]), st.none() | st.booleans())
+            st.dictionaries(st.sampled_from(["is_valid", "message"]), st.none() | st.booleans()),
+            max_size=2,
         ),
     ).map(lambda body: json.dumps(body).encode()),
     st.sampled_from(VERSIONS),

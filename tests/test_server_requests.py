@@ -122,6 +122,7 @@ def test_the_address_that_the_client_used() -> None:
 jsons = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
 )
 
 

@@ -149,7 +149,9 @@ def test_the_order_is_kept() -> None:
     )
 
 
-@pytest.mark.parametrize("fields", ["a: b", b"a: b", bytearray(b"ab")])
-def test_fields_are_no_text(fields: Any) -> None:
+@pytest.mark.parametrize(
+    "fields", ["a: b", b"a: b", bytearray(b"ab"), ["ab"], [("a",)], [("a", "b", "c")], [("a", 1)]]
+)
+def test_what_is_neither_a_mapping_nor_pairs_of_texts_is_refused(fields: Any) -> None:
     with pytest.raises(LocalProtocolError, match="headers"):
         pairs(fields, "headers")

@@ -299,3 +299,10 @@ def test_a_mapping_is_wanted() -> None:
     for wrong in ([("a", 1)], None, "ab", 5):
         with pytest.raises(LocalProtocolError, match="extra is a dict, not"):
             mapping(wrong, "extra")  # type: ignore[arg-type]  # pyright: ignore
+
+
+def test_what_is_given_twice_is_copied_twice() -> None:
+    part = [[1], {"a": [2]}]
+    copy = snapshot([part, part, {"b": part}], "args")
+    assert copy == [part, part, {"b": part}]
+    assert copy[0] is not copy[1]

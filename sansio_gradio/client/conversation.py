@@ -878,7 +878,7 @@ class Conversation(Session):
         if self._discovery.is_current:
             return False
         exchange = self._exchanges.running.get(request)
-        if exchange is None or exchange.hands_in is None or exchange.status or exchange.redirects:
+        if exchange is None or exchange.hands_in is None:
             return False
         job = self._jobs.get(exchange.hands_in.job)
         if job is None or job.taken_back >= _TAKEN_BACK:
