@@ -1,6 +1,6 @@
-"""What clients of worlds with ``await`` hand out: ``Job``, ``MessageStream``, and their readers.
+"""The objects that clients with ``await`` hand out: ``Job``, ``MessageStream``, and their readers.
 
-All of it belongs to the event loop that its client lives in.
+All of them belong to the event loop of their client.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ T = TypeVar("T")
 
 
 class Reader(Generic[T]):
-    """What a job says, from the beginning: iterate with ``async for``.
+    """The outputs, updates or messages of a job, from the first on: iterate with ``async for``.
 
-    Where several tasks iterate one reader, each item goes to one of them, and all end.
+    If several tasks iterate one reader, each item goes to one of them.
     """
 
     def __init__(
@@ -37,14 +37,14 @@ class Reader(Generic[T]):
         self._items = items
         self._changed = changed
         self._world = world
-        self._source = source  # what is read lives as long as somebody reads it
+        self._source = source  # keeps the job alive while it is read
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> T:
-        self._world.machine.demand_own_process()  # else others would run, who are the parent's
-        # Before and not after: an item that was taken is not lost.
+        self._world.machine.demand_own_process()  # otherwise tasks of the parent would run
+        # Before and not after, so that a cancellation loses no item.
         await self._world.checkpoint()
         while True:
             seen = self._changed.version
@@ -61,8 +61,8 @@ class Job:
     """A call under way. ``await`` it for its result.
 
     ``async for`` gives every output from the first one on and then raises the job's error, if any.
-    Several iterations at a time are independent. Whoever waits for the result and is cancelled
-    gives the job up; whoever only reads along does not.
+    Several iterations at a time are independent. A task that is cancelled while it waits for the
+    result gives the job up; a task that only iterates does not.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Job:
         self._record = record
         self._core = core
         self._world = world
-        self._client = client  # which lives as long as somebody has one of its jobs
+        self._client = client  # keeps the client alive as long as the job
 
     async def result(self, timeout: float | None = None) -> Any:
         """The value that the endpoint returns: one, or a tuple of several.
@@ -79,18 +79,19 @@ class Job:
         Raises:
             TimeoutError: *timeout* seconds have passed; the job goes on.
             JobCancelledError: it was cancelled.
-            GradioError: what went wrong with the job.
+            GradioError: the job failed.
         """
         await self._wait(timeout)
         if (error := self._record.outcome_error()) is not None:
             try:
                 raise error
             finally:
-                del error  # which holds on to this frame
+                del error  # the error refers to this frame
         return self._record.result
 
     async def exception(self, timeout: float | None = None) -> BaseException | None:
-        """The error that ``result`` would raise, or None. Raises as ``result`` for the rest."""
+        """The error of the job, or None. Raises ``TimeoutError`` and ``JobCancelledError`` as
+        ``result`` does."""
         await self._wait(timeout)
         if self._record.was_cancelled:
             await self.result()
@@ -102,7 +103,8 @@ class Job:
     def outputs(self) -> list[Any]:
         """All outputs so far, oldest first; the result itself, if it was the only one.
 
-        They are kept as they came, and each call reads them all: iterate to have each read once.
+        They are kept as edits, and each call makes all values again: iterate to make each value
+        once.
         """
         return self._record.outputs()
 
@@ -110,18 +112,18 @@ class Job:
     def skipped(self) -> int:
         """How many outputs cannot be read any more, or could not be read at all.
 
-        The oldest are dropped where all are more than ``Limits.kept_outputs``; whoever iterates and
-        keeps up has seen them. Where the edits of an output do not fit the one before, that one and
-        those after it cannot be read; the result takes their place.
+        The oldest are dropped if all together exceed ``Limits.kept_outputs``; an iteration that
+        keeps up has seen them. If the edits of an output do not fit the one before, that output and
+        all later ones cannot be read; the result takes their place.
         """
         return self._record.skipped
 
     def status(self) -> StatusUpdate:
-        """How far the job is."""
+        """The present status of the job."""
         return self._record.status
 
     def done(self) -> bool:
-        """Whether it is over, in whichever way."""
+        """Whether the job is over: completed, failed or cancelled."""
         return self._record.is_over
 
     def running(self) -> bool:
@@ -129,11 +131,11 @@ class Job:
         return not self.done() and Status.PROCESSING <= self.status().code < Status.FINISHED
 
     def cancelled(self) -> bool:
-        """Whether it was cancelled."""
+        """Whether the job was cancelled."""
         return self._record.was_cancelled
 
     def cancel(self) -> bool:
-        """Give the job up at once, and have the server stop it; False: it was over already."""
+        """Cancel the job at once, and make the server stop it; False: it was over already."""
         self._core.demand_own_process()
         if not self._record.cancel():
             return False
@@ -143,12 +145,12 @@ class Job:
     def send(self, *chunk: Any, latest: bool = False) -> None:
         """Give a streaming input its next piece, which waits until the server asks for it.
 
-        ``latest``: pieces that wait already are dropped for this one. The first piece is what the
-        job was submitted with (Gradio 5.0 and later).
+        ``latest``: drop the pieces that wait already. The first piece are the arguments of
+        ``submit`` (Gradio 5.0 and later).
 
         Raises:
             LocalProtocolError: the job is over or takes no pieces, its input was ended, or the
-                piece does not fit or is no JSON.
+                piece does not fit or is not JSON.
         """
         piece = Piece(chunk)
         self._world.machine.do(partial(self._core.send, self._record, piece, latest=latest))
@@ -163,7 +165,7 @@ class Job:
 
     @property
     def stopped_on_server(self) -> bool | None:
-        """Of a cancelled job: whether the server said that it stopped; None: it did not yet."""
+        """For a cancelled job: whether the server said that it stopped; None: not known."""
         return self._record.stopped_on_server
 
     def __aiter__(self) -> Reader[Any]:
@@ -172,7 +174,7 @@ class Job:
     def updates(self) -> Reader[Update]:
         """Status updates and outputs as they arrive, from the first one on.
 
-        Who reads late finds the newest places in the queue only, and all else that is kept.
+        A late reader gets only the newest places in the queue, and everything else that is kept.
         The last is an ``OutputUpdate`` with ``final``; then comes the job's error, if any.
         """
         return self._reader(self._record.read_updates())
@@ -196,11 +198,13 @@ class Job:
             raise self._record.not_yet(timeout)
 
     def give_up(self, error: BaseException | None = None) -> None:
-        """Cancel it, since *error* has come to who waited for it; not in a forked process."""
+        """Cancel the job, since *error* was raised in a task that waited for it; not in a forked
+        process."""
         if not self._core.is_own_process:
             return
         if isinstance(error, GeneratorExit):
-            # Not at once: wherever it is collected, the engine may be at work, or the loop gone.
+            # Not at once: when this is collected, the engine may be at work, or the loop may be
+            # gone.
             self._world.post(self.cancel)
         else:
             self.cancel()
@@ -216,9 +220,9 @@ class MessageStream:
     nobody has it any more, ends the job on the server. After a failing last message the error is
     raised.
 
-    Messages of jobs that ``Client.send_data`` begins at the same endpoint come here, too, and these
-    jobs end with the stream. One that only listens has none but these, and goes on until it is left
-    or the session is lost, which is a ``ConnectionError``.
+    It also has the messages of jobs that ``Client.send_data`` begins at the same endpoint; these
+    jobs end with the stream. A stream that only listens has no others, and goes on until it is
+    left, or until the session is lost, which is a ``ConnectionError``.
     """
 
     def __init__(
@@ -232,8 +236,9 @@ class MessageStream:
 
     @property
     def skipped(self) -> int:
-        """Messages that came faster than they were read (``Limits.kept_outputs``) and were dropped,
-        and those whose output could not be read: they have no ``data``."""
+        """The number of messages that were dropped because they came faster than they were read
+        (``Limits.kept_outputs``), and of those whose output could not be read: they have no
+        ``data``."""
         return self._queue.skipped
 
     def __aiter__(self) -> Self:
@@ -253,7 +258,8 @@ class MessageStream:
             raise
 
     def close(self) -> None:
-        """End the job, if it is not over. In a forked process it goes on, as it is the parent's."""
+        """End the job, if it is not over. In a forked process the job goes on: it is the
+        parent's."""
         self._closed = True
         self._job.give_up()
 
@@ -277,11 +283,11 @@ class MessageStream:
 
 
 class Results:
-    """What an endpoint returns for each of many inputs: an async iterator and context manager.
+    """The results of an endpoint for many inputs: an async iterator and context manager.
 
     Leaving early, by ``close``, the end of an ``async with``, an exception, a cancellation, or when
-    nobody has it any more, gives up the calls under way. Where several tasks iterate it, each
-    result goes to one of them, and all end.
+    nobody has it any more, gives up the calls under way. If several tasks iterate it, each result
+    goes to one of them.
     """
 
     def __init__(self, calls: Calls, world: TaskWorld, client: object) -> None:
@@ -314,7 +320,7 @@ class Results:
         raise StopAsyncIteration
 
     def close(self) -> None:
-        """Give up what is under way. In a forked process it goes on, as it is the parent's."""
+        """Cancel the calls under way. In a forked process they go on: they are the parent's."""
         self._calls.close()
 
     async def __aenter__(self) -> Self:

@@ -1,6 +1,6 @@
-"""What the blocking client hands out: ``Job``, ``MessageStream``, and the readers of both.
+"""The objects that the blocking client hands out: ``Job``, ``MessageStream``, and their readers.
 
-All of them block until they are told something, and may be used in any thread but the client's own.
+All of them block without polling, and may be used in every thread except the client's own.
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ class JobCancelledError(errors.JobCancelledError, concurrent.futures.CancelledEr
 
 
 class Reader(Generic[T]):
-    """What a job says, from the beginning: iterate with ``for``, or from asyncio ``async for``.
+    """The outputs, updates or messages of a job, from the first on: iterate with ``for``, or in
+    asyncio with ``async for``.
 
-    Where several threads or tasks iterate one reader, each item goes to one of them, and all end.
+    If several threads or tasks iterate one reader, each item goes to one of them.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Reader(Generic[T]):
         self._items = items
         self._changed = changed
         self._worker = worker
-        self._source = source  # what is read lives as long as somebody reads it
+        self._source = source  # keeps the job alive while it is read
 
     def __iter__(self) -> Self:
         return self
@@ -96,7 +97,7 @@ class Reader(Generic[T]):
 
 
 def _tell(loop: asyncio.AbstractEventLoop, told: asyncio.Future[None]) -> None:
-    with suppress(RuntimeError):  # the loop is closed, and with it whoever waited
+    with suppress(RuntimeError):  # the loop is closed: nothing waits
         loop.call_soon_threadsafe(_settle, told)
 
 
@@ -106,10 +107,10 @@ def _settle(told: asyncio.Future[None]) -> None:
 
 
 class _Face(threading.Condition):
-    """What a Future is locked by, while ``concurrent.futures.wait`` looks at it: no lock at all.
+    """Takes the place of a Future's lock, for ``concurrent.futures.wait``. It is no lock at all.
 
-    Such a lock may be left held by Ctrl-C. Instead, each thread that has "locked" a job sees the
-    state of that time until it unlocks it, whatever happens meanwhile.
+    Ctrl-C could leave a real lock held. Instead, a thread that has "locked" a job sees the state of
+    that moment until it unlocks the job.
     """
 
     def __init__(self, record: JobRecord) -> None:
@@ -132,7 +133,7 @@ class _Face(threading.Condition):
 
     @property
     def state(self) -> str:
-        """As the thread that asks is to see it."""
+        """The state that the calling thread sees."""
         seen = self._seen.get(threading.get_ident())
         return seen[-1] if seen else self._now()
 
@@ -144,9 +145,9 @@ class _Face(threading.Condition):
 
 
 class _Waiters(list[Any]):
-    """Those of ``concurrent.futures.wait`` and ``as_completed``; each is told once.
+    """The waiters of ``concurrent.futures.wait`` and ``as_completed``; each is told once.
 
-    But not of a job that was over when it looked, before it came here.
+    A waiter that saw the job as over before it was added is not told.
     """
 
     def __init__(self, job: Job, record: JobRecord, face: _Face, worker: Worker) -> None:
@@ -158,7 +159,7 @@ class _Waiters(list[Any]):
         self._told: dict[int, tuple[object, Any]] = {}
 
     def append(self, waiter: Any) -> None:
-        """*waiter* wants to be told when the job is over."""
+        """Tell *waiter* when the job is over."""
         if self._face.state != "PENDING":
             self._told[id(waiter)] = self, waiter
         elif not self._record.is_over:
@@ -169,17 +170,17 @@ class _Waiters(list[Any]):
             self.tell(waiter)
 
     def remove(self, waiter: Any) -> None:
-        """*waiter* wants to be told no more."""
+        """Tell *waiter* no more."""
         super().remove(waiter)
         self._told.pop(id(waiter), None)
 
     def tell_all(self) -> None:
-        """The job is over."""
+        """The job is over: tell all waiters."""
         for waiter in list(self):
             self.tell(waiter)
 
     def tell(self, waiter: Any) -> None:
-        """As ``tell_all``, but one."""
+        """Tell one waiter that the job is over."""
         mine = object()
         if self._told.setdefault(id(waiter), (mine, waiter))[0] is mine:
             # In a thread of its own. A waiter has locks, and if Ctrl-C has left one of them held,
@@ -200,7 +201,7 @@ class Job(Future[Any]):
         self._record = record
         self._core = core
         self._worker = worker
-        self._client = client  # which lives as long as somebody has one of its jobs
+        self._client = client  # keeps the client alive as long as the job
         # What ``concurrent.futures.wait`` looks at.
         self._face = _Face(record)
         self._condition: threading.Condition = self._face
@@ -225,35 +226,37 @@ class Job(Future[Any]):
         Raises:
             TimeoutError: *timeout* seconds have passed; the job goes on.
             JobCancelledError: it was cancelled.
-            GradioError: what went wrong with the job.
+            GradioError: the job failed.
         """
         self._wait(timeout)
         if (error := self._record.outcome_error()) is not None:
             try:
                 raise error
             finally:
-                del error  # which holds on to this frame
+                del error  # the error refers to this frame
         return self._record.result
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """The error that ``result`` would raise, or None. Raises as ``result`` for the rest."""
+        """The error of the job, or None. Raises ``TimeoutError`` and ``JobCancelledError`` as
+        ``result`` does."""
         self._wait(timeout)
         if self._record.was_cancelled:
             self.result()
         return self._record.error
 
     def done(self) -> bool:
-        """Whether it is over, in whichever way."""
+        """Whether the job is over: completed, failed or cancelled."""
         return self._record.is_over
 
     def cancelled(self) -> bool:
-        """Whether it was cancelled."""
+        """Whether the job was cancelled."""
         return self._record.was_cancelled
 
     def outputs(self) -> list[Any]:
         """All outputs so far, oldest first; the result itself, if it was the only one.
 
-        They are kept as they came, and each call reads them all: iterate to have each read once.
+        They are kept as edits, and each call makes all values again: iterate to make each value
+        once.
         """
         return self._record.outputs()
 
@@ -261,14 +264,14 @@ class Job(Future[Any]):
     def skipped(self) -> int:
         """How many outputs cannot be read any more, or could not be read at all.
 
-        The oldest are dropped where all are more than ``Limits.kept_outputs``; whoever iterates and
-        keeps up has seen them. Where the edits of an output do not fit the one before, that one and
-        those after it cannot be read; the result takes their place.
+        The oldest are dropped if all together exceed ``Limits.kept_outputs``; an iteration that
+        keeps up has seen them. If the edits of an output do not fit the one before, that output and
+        all later ones cannot be read; the result takes their place.
         """
         return self._record.skipped
 
     def status(self) -> StatusUpdate:
-        """How far the job is."""
+        """The present status of the job."""
         return self._record.status
 
     def running(self) -> bool:
@@ -276,12 +279,12 @@ class Job(Future[Any]):
         return not self.done() and Status.PROCESSING <= self.status().code < Status.FINISHED
 
     def cancel(self) -> bool:
-        """Give the job up at once, and have the server stop it; False: it was over already."""
+        """Cancel the job at once, and make the server stop it; False: it was over already."""
         record = self._record
         if not record.is_over:
             outcome = Outcome.cancelled(calls_back=True)
             try:
-                # At once it is cancelled, and what follows from that is the thread's to do.
+                # The outcome is fixed at once; the client's thread does the rest.
                 self._worker.post(
                     partial(self._core.cancel, record),
                     lambda _: record.tell(),
@@ -296,19 +299,19 @@ class Job(Future[Any]):
         return record.was_cancelled
 
     def _leave(self) -> None:
-        """Cancel it soon: for finalisers. The client's thread does it all."""
+        """Cancel the job soon, in the client's thread: for finalisers."""
         if not self._record.is_over:
             self._worker.leave(partial(self._core.give_up, self._record))
 
     def send(self, *chunk: Any, latest: bool = False) -> None:
         """Give a streaming input its next piece, which waits until the server asks for it.
 
-        ``latest``: pieces that wait already are dropped for this one. The first piece is what the
-        job was submitted with (Gradio 5.0 and later).
+        ``latest``: drop the pieces that wait already. The first piece are the arguments of
+        ``submit`` (Gradio 5.0 and later).
 
         Raises:
             LocalProtocolError: the job is over or takes no pieces, its input was ended, or the
-                piece does not fit or is no JSON.
+                piece does not fit or is not JSON.
         """
         piece = Piece(chunk)  # in this thread
         self._worker.ask(partial(self._core.send, self._record, piece, latest=latest))
@@ -323,11 +326,11 @@ class Job(Future[Any]):
 
     @property
     def stopped_on_server(self) -> bool | None:
-        """Of a cancelled job: whether the server said that it stopped; None: it did not yet."""
+        """For a cancelled job: whether the server said that it stopped; None: not known."""
         return self._record.stopped_on_server
 
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
-        """Call *fn* with this job when it is over, even if nobody else keeps the job."""
+        """Call *fn* with this job when it is over, even if nothing else refers to the job."""
         if not self.done():
             self._core.demand_own_process()
             self._record.keeps = self
@@ -337,7 +340,7 @@ class Job(Future[Any]):
             self._call_back()
 
     def _call_back(self) -> None:
-        """Call what was added, each once, and in whichever thread comes first."""
+        """Call each added callback once, in the thread that comes first."""
         while self._callbacks and self.done():
             # A callback is taken and called by C alone: Ctrl-C comes before that, or in it.
             taken = map(self._callbacks.pop, list(self._callbacks), repeat(int))
@@ -358,7 +361,7 @@ class Job(Future[Any]):
     def updates(self) -> Reader[Update]:
         """Status updates and outputs as they arrive, from the first one on.
 
-        Who reads late finds the newest places in the queue only, and all else that is kept.
+        A late reader gets only the newest places in the queue, and everything else that is kept.
         The last is an ``OutputUpdate`` with ``final``; then comes the job's error, if any.
         """
         return self._reader(self._record.read_updates())
@@ -398,9 +401,9 @@ class MessageStream:
     Leaving early, by ``close``, the end of a ``with``, an exception, or when nobody has it any
     more, ends the job on the server. After a failing last message the error is raised.
 
-    Messages of jobs that ``Client.send_data`` begins at the same endpoint come here, too, and these
-    jobs end with the stream. One that only listens has none but these, and goes on until it is left
-    or the session is lost, which is a ``ConnectionError``.
+    It also has the messages of jobs that ``Client.send_data`` begins at the same endpoint; these
+    jobs end with the stream. A stream that only listens has no others, and goes on until it is
+    left, or until the session is lost, which is a ``ConnectionError``.
     """
 
     def __init__(
@@ -414,8 +417,9 @@ class MessageStream:
 
     @property
     def skipped(self) -> int:
-        """Messages that came faster than they were read (``Limits.kept_outputs``) and were dropped,
-        and those whose output could not be read: they have no ``data``."""
+        """The number of messages that were dropped because they came faster than they were read
+        (``Limits.kept_outputs``), and of those whose output could not be read: they have no
+        ``data``."""
         return self._queue.skipped
 
     def __iter__(self) -> Self:
@@ -434,7 +438,8 @@ class MessageStream:
             raise
 
     def close(self) -> None:
-        """End the job, if it is not over. In a forked process it goes on, as it is the parent's."""
+        """End the job, if it is not over. In a forked process the job goes on: it is the
+        parent's."""
         self._closed = True
         if self._core.is_own_process:
             self._job.cancel()
@@ -457,11 +462,11 @@ class MessageStream:
 
 
 class Results:
-    """What an endpoint returns for each of many inputs: an iterator, and a context manager.
+    """The results of an endpoint for many inputs: an iterator, and a context manager.
 
     Leaving early, by ``close``, the end of a ``with``, an exception, or when nobody has it any
-    more, gives up the calls under way. Where several threads iterate it, each result goes to one of
-    them, and all end.
+    more, gives up the calls under way. If several threads iterate it, each result goes to one of
+    them.
     """
 
     def __init__(self, calls: Calls, worker: Worker, client: object) -> None:
@@ -490,7 +495,7 @@ class Results:
         raise StopIteration
 
     def close(self) -> None:
-        """Give up what is under way. In a forked process it goes on, as it is the parent's."""
+        """Cancel the calls under way. In a forked process they go on: they are the parent's."""
         self._calls.close()
 
     def __enter__(self) -> Self:

@@ -1,10 +1,10 @@
-"""What the clients of all worlds have in common: one session, its jobs, and no way to wait.
+"""The common core of all clients: one session and its jobs. It never waits.
 
-Rule 1: everything here is called in the thread (or by the tasks) that runs the engine, but for
-``new_job`` and what only reads.
+Rule 1: everything here is called in the thread (or by the tasks) that runs the engine, except
+``new_job`` and verbs that only read.
 
-Rule 2: ``receive`` takes events in and calls nobody; ``publish``, after the step, calls who waits.
-So whoever is called finds the engine at rest, and may ask it for more.
+Rule 2: ``receive`` takes events and calls nothing outside; ``publish``, after the step, wakes all
+that wait. So they find the engine at rest, and may ask it for more.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class ClientCore:
-    """One session and what is known of it. For the arguments see ``Client``."""
+    """One session and its state. For the arguments see ``Client``."""
 
     def __init__(
         self,
@@ -95,27 +95,28 @@ class ClientCore:
             retry=retry,
         )
         self.app: AppInfo | None = None
-        """What is known of the app; None until connected."""
+        """The app as far as it is known; None until connected."""
         self.error: BaseException | None = None
-        """Why the app, or its ``/info``, could not be had the last time."""
+        """Why the app, or its ``/info``, could not be read the last time."""
         self.failures = 0
-        """How often they could not."""
+        """How often reading them failed."""
         self.reads = 0
-        """How often the config was read."""
+        """How often the config was read successfully."""
         self.is_closed = False
         """The engine has nothing more to say."""
         self.changed = Signal()
         """One of the above has changed."""
         self.is_busy = False
-        """The engine is at work. Who is called now may ask it for nothing."""
+        """The engine is at work: nothing may be asked of it now."""
         self.limits = limits or Limits()
         self.timeouts = timeouts or Timeouts()
         self.jobs: dict[int, JobRecord] = {}
-        """Those that are not over, by the engine's number, oldest first."""
+        """The jobs that are not over, by the engine's number, oldest first."""
         self.streams = Streams(self)
         self.cancelled_error = cancelled_error
         self.post: Callable[[Callable[[], object]], object]
-        """Has a note called by whoever runs the engine; set by them. Finalisers may call it."""
+        """Calls a note in the thread that runs the engine, which sets this. Finalisers may call
+        it."""
         self._bound: set[int] = set()  # jobs that keep the shape of an app that is gone
         self._endpoints: dict[tuple[str | int | None, ...], Endpoint] = {}
         self._touched: dict[JobRecord, None] = {}
@@ -141,19 +142,19 @@ class ClientCore:
         try:
             self.demand_open()
             record.id = self.session.begin(record.call)
-        except Exception as error:  # such as a header that cannot be sent: this job's own affair
+        except Exception as error:  # such as a header that cannot be sent: it fails this job only
             record.refuse(error)
             return
         self.jobs[record.id] = record
 
     def demand_open(self) -> None:
-        """Raise why nothing can be asked any more, if that is so."""
+        """Raise an error if the client is closed or lost."""
         if (error := self.why_not) is not None:
             raise error
 
     @property
     def why_not(self) -> BaseException | None:
-        """Why nothing can be asked any more; None: something can."""
+        """The error because of which the client is closed or lost; None: it is open."""
         if self._fault is None and self.is_closed:
             return LocalProtocolError("The client is closed.")
         return self._fault
@@ -162,7 +163,8 @@ class ClientCore:
         """Raise if this is a fork of the process that the client was made in.
 
         Raises:
-            LocalProtocolError: that is so. The connections, and what runs them, are the parent's.
+            LocalProtocolError: this process is a fork. The connections, and the thread or loop that
+                runs them, are the parent's.
         """
         if os.getpid() != self._process:
             raise LocalProtocolError(
@@ -175,7 +177,7 @@ class ClientCore:
         return os.getpid() == self._process
 
     def cancel(self, record: JobRecord) -> None:
-        """Tell the engine, and who waits, of a job that is cancelled, after ``begin``."""
+        """Cancel a job that has begun, in the engine and for those that wait."""
         self.streams.close(record)
         if record.id is not None:
             self.session.cancel(record.id)
@@ -196,7 +198,7 @@ class ClientCore:
             self.session.pause(record.id, on=False)
 
     def give_up(self, record: JobRecord) -> None:
-        """Cancel a job that nobody has any more."""
+        """Cancel a job to which nothing refers any more."""
         if record.cancel():
             self.cancel(record)
 
@@ -219,7 +221,7 @@ class ClientCore:
         self.publish()
 
     def demand_protocol(self, protocol: str) -> None:
-        """Refuse to send in another protocol than the one spoken.
+        """Raise if *protocol* is not the protocol of the session.
 
         Raises:
             ValueError: it is another one, or there is none of that name.
@@ -233,7 +235,7 @@ class ClientCore:
     def ask_for_info(self) -> int:
         """Ask for ``/info``; ``app.has_info`` or ``has_failed`` tell when it is there.
 
-        Returns the ``failures`` before, of which any number of askers know their own.
+        Returns the number of ``failures`` before, for ``has_failed``.
         """
         known = self.session.app  # also where the event that says so is still on its way
         if known is None or not known.has_info:
@@ -250,13 +252,13 @@ class ClientCore:
         return self.reads, self.failures
 
     def has_failed(self, since: int = 0) -> bool:
-        """What was asked for after *since* failures does not come any more."""
+        """Whether a question asked after *since* failures has failed."""
         return self.failures != since or self.is_closed
 
     def raise_error(self, since: int = 0) -> None:
-        """Raise what has failed after *since* failures, if something has.
+        """Raise the error if a question asked after *since* failures has failed.
 
-        Everybody gets a copy of the error: once raised, it holds on to whoever asked.
+        A copy is raised each time: a raised error refers to the frames of its caller.
         """
         error = self.error
         if self.failures == since:
@@ -270,7 +272,7 @@ class ClientCore:
             raise error
 
     def receive(self, event: Event) -> None:
-        """The sink of the session's events. A fault ends the job that it came up with."""
+        """The sink of the session's events. An exception here ends only the job of the event."""
         try:
             self._take(event)
         except Exception as error:  # a fault of ours, which is no affair of the other jobs
@@ -324,10 +326,10 @@ class ClientCore:
                 self._has_news = True
                 self.streams.session_ended()
             case _:
-                pass  # whoever wants to know of anomalies has ``observe``
+                pass  # anomalies are for ``observe``
 
     def publish(self) -> None:
-        """Call those who wait for what was received."""
+        """Wake all that wait for the received events."""
         busy, self.is_busy = self.is_busy, False
         try:
             if self._has_news:
@@ -346,11 +348,11 @@ class ClientCore:
             self.is_busy = busy
 
     def touch(self, record: JobRecord) -> None:
-        """There is something of *record* to publish."""
+        """Note that *record* has something to publish."""
         self._touched[record] = None
 
     def break_down(self, error: BaseException) -> None:
-        """The machine itself has failed: all jobs end in *error*, and no more can be asked."""
+        """The machine itself has failed: end all jobs in *error*, and refuse further calls."""
         self._fault = self.error = error
         self.failures += 1
         self.is_closed = True
@@ -375,7 +377,7 @@ class ClientCore:
                 self._bound.add(job)
 
     def _shape(self, call: Call, values: tuple[Any, ...]) -> Any:
-        """What the caller is given of the values of all output components."""
+        """The caller's value for the values of all output components."""
         return self._shape_of(call)(values)
 
     def _shape_of(self, call: Call) -> Callable[[tuple[Any, ...]], Any]:

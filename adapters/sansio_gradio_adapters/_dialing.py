@@ -1,7 +1,7 @@
-"""Connecting in asyncio: one address after the other, and beside it when it is slow (RFC 8305).
+"""Connect in asyncio: try the addresses in order, a next one beside a slow one (RFC 8305).
 
-``create_connection`` can do this, too, but not in every loop, and where it does it leaves sockets
-open when it is cancelled (3.11: the race drops what has won it).
+``create_connection`` can do this, too, but not in every loop; and in 3.11 a cancellation leaves the
+socket of the winning attempt open.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Start(Protocol):
-    """Makes a task, and knows of it until it is over."""
+    """Makes a task, and keeps it until it is over."""
 
     def __call__(self, what: Coroutine[Any, Any, T]) -> asyncio.Task[T]: ...
 
@@ -29,10 +29,10 @@ async def dial(
 ) -> None:
     """Connect, so that a *wire* is told ``connection_made``.
 
-    Where attempts tie, or somebody cancels, another may be told it, too, or later.
+    If two attempts succeed together, or on a cancellation, another wire may be told so, too.
 
     Raises:
-        ConnectFailed: no address is found, or none answers.
+        ConnectFailed: there is no address, or none answers.
     """
     loop = asyncio.get_running_loop()
     attempts: set[asyncio.Task[Exception | None]] = set()
@@ -60,7 +60,7 @@ async def dial(
 async def _attempt(
     wire: Callable[[], asyncio.BufferedProtocol], start: Start, family: int, address: Any
 ) -> Exception | None:
-    """Why this address cannot be connected to, or None: the connection is made."""
+    """Try one address. Returns why it failed; None: the connection is made."""
     loop = asyncio.get_running_loop()
     try:
         with ExitStack() as failed:
@@ -71,6 +71,6 @@ async def _attempt(
             failed.pop_all()
         # Not to be cancelled: uvloop would close the transport without a connection_lost.
         await asyncio.shield(start(loop.create_connection(wire, sock=sock)))
-    except Exception as error:  # whatever it is: another address may do
+    except Exception as error:  # after any error: another address may work
         return error
     return None

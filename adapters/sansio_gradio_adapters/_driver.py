@@ -1,15 +1,15 @@
 """One step of the machine, the same in every world.
 
-Rule 1: a step is synchronous and whole. Nothing interrupts it, so it needs no lock, and nothing is
-lost between what an engine said and what was made of it.
+Rule 1: a step is synchronous. Nothing interrupts it, so it needs no lock, and nothing that the
+engine says is lost.
 
-Rule 2: a world moves bytes. It knows neither what is in them nor whether TLS is around them.
+Rule 2: a world moves bytes. It knows neither their content nor TLS.
 
-Rule 3: a world never calls the driver from within its own verbs. What it finds out there (refused,
-cut) it tells afterwards.
+Rule 3: a world never calls the driver from within its own verbs. It reports a refusal or a cut
+afterwards.
 
-Rule 4: an exception that nobody foresaw, in a verb of the world or in TLS, ends the connection that
-it came up with, and nothing beside it.
+Rule 4: an unexpected exception, in a verb of the world or in TLS, ends only the connection in which
+it was raised.
 """
 
 from __future__ import annotations
@@ -41,23 +41,24 @@ if TYPE_CHECKING:
 WRITE_SIZE: Final = 64 * 1024  # bytes taken from the engine at a time
 
 Sink: TypeAlias = Callable[[Event], None]
-"""Where the events of one session go. An ``Output``'s value must be taken before it returns."""
+"""Takes the events of one session. It must read the value of an ``Output`` before it returns."""
 
 
 class World(Protocol):
-    """What moves bytes. Connections go by the numbers that the engine gave them."""
+    """Moves bytes. Connections have the numbers of the engine."""
 
     @abstractmethod
     def open(self, conn: int, host: str, port: int) -> None:
-        """Connect; tell ``opened`` or ``lost``."""
+        """Connect, then call ``opened`` or ``lost``."""
 
     @abstractmethod
     def close(self, conn: int, last: bytes) -> None:
-        """Send what was taken and then *last*, close, tell no more. It may still be connecting."""
+        """Send the bytes that were taken, then *last*, then close. Tell no more. The connection may
+        not be made yet."""
 
     @abstractmethod
     def pause(self, conn: int) -> None:
-        """Read no more. What is read already may be told."""
+        """Read no more. You may still tell bytes that are read already."""
 
     @abstractmethod
     def resume(self, conn: int) -> None:
@@ -65,22 +66,22 @@ class World(Protocol):
 
     @abstractmethod
     def wake_writer(self, conn: int) -> None:
-        """``data_to_send`` may have something: take and send it, until there is none."""
+        """``data_to_send`` may have bytes: take and send them, until there are none."""
 
     def is_quiet(self, conn: int) -> bool:  # noqa: ARG002  # it is the default that needs none
-        """Whether nothing has come from the peer, nor its end, that was not told yet.
+        """Whether no bytes, and no end, have come from the peer that were not told yet.
 
-        Where something has, it must be told, unless the connection is paused. A world that cannot
-        know says True: then a POST may meet the end of a connection that the server has closed.
+        If something has come, tell it, unless the connection is paused. A world that cannot know
+        returns True: then a POST may be sent on a connection that the server has closed.
         """
         return True
 
 
 def tls_context(given: ssl.SSLContext | None) -> ssl.SSLContext | None:
-    """*given*, if it can be what it is meant to be.
+    """Check the option ``ssl_context``.
 
     Raises:
-        OptionError: it is no ``ssl.SSLContext``.
+        OptionError: *given* is not an ``ssl.SSLContext``.
     """
     if given is not None and not hasattr(type(given), "wrap_bio"):  # ssl takes long to import
         raise refused(given, "ssl_context", "an ssl.SSLContext, or None")
@@ -99,7 +100,7 @@ class Driver:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.sinks: dict[int, Sink] = {}
-        """By the number of the session; events of others are dropped."""
+        """The sinks by the number of the session; events of other sessions are dropped."""
         self._engine = engine
         self._world = world
         self._ssl_context = tls_context(ssl_context)
@@ -107,10 +108,10 @@ class Driver:
         self._tls: dict[int, TLSWrapper] = {}
         self._took_data = False
         self._broken: dict[int, Exception] = {}
-        """Connections that nothing can be written to any more, to be given up in the next step."""
+        """Connections that cannot be written to any more; the next step gives them up."""
 
     def step(self, now: float) -> bool:
-        """Carry out and deliver until nothing is left; whether there was an event."""
+        """Carry out and deliver until nothing is left; returns whether there was an event."""
         engine = self._engine
         delivered = False
         while True:
@@ -134,11 +135,11 @@ class Driver:
                 return delivered
 
     def opened(self, conn: int, now: float) -> None:
-        """The connection is there."""
+        """The connection is made."""
         self._engine.connection_made(conn, now)
 
     def received(self, conn: int, data: bytes, now: float) -> None:
-        """Bytes of the peer, ``b""`` once at its end."""
+        """Bytes have come; ``b""``, once: the peer's end."""
         tls = self._tls.get(conn)
         if tls is None:
             self._engine.receive_data(conn, data, now)
@@ -158,13 +159,13 @@ class Driver:
         self._write(conn)
 
     def lost(self, conn: int, error: GradioError, now: float) -> None:
-        """The connection did not come about, or broke; the world has forgotten it."""
+        """The connection could not be made, or broke; the world has forgotten it."""
         self._tls.pop(conn, None)
         self._broken.pop(conn, None)
         self._engine.connection_lost(conn, error, now)
 
     def data_to_send(self, conn: int) -> bytes:
-        """Some of what is to be sent now, all of which must be; ``b""``: nothing."""
+        """The next bytes to send, all of them; ``b""``: nothing."""
         tls = self._tls.get(conn)
         if tls is not None and not tls.established:
             return tls.data_to_send()
@@ -233,13 +234,13 @@ class Driver:
     def _give_up(self, conn: int, error: GradioError, last: bytes, now: float) -> None:
         self._tls.pop(conn, None)
         self._broken.pop(conn, None)
-        with suppress(Exception):  # where one verb of the world is broken, this one may be, too
+        with suppress(Exception):  # if one verb of the world is broken, this one may be, too
             self._world.close(conn, last)
         self._engine.connection_lost(conn, error, now)
 
 
 def _refused(error: Exception) -> GradioError:
-    """What to tell of a connection that could not even be begun."""
+    """The error for a connection that could not even be started."""
     if isinstance(error, GradioError):
         return error
     failed = ConnectFailed(f"The connection could not be made: {_why(error)}.", phase="connect")
@@ -248,7 +249,7 @@ def _refused(error: Exception) -> GradioError:
 
 
 def _lost(error: Exception) -> GradioError:
-    """What to tell of a connection that is of no use any more."""
+    """The error for a connection that cannot be used any more."""
     if isinstance(error, GradioError):
         return error
     lost = ConnectionLost(f"The connection was lost: {_why(error)}.")

@@ -1,11 +1,12 @@
-"""What was said of a job, kept for readers who come late or are slow.
+"""The updates and messages of a job, kept for late and slow readers.
 
-Rule 1: one thread (or task) writes, that in which events are delivered. Any number of readers, in
-other threads too, read at their own pace; so what they see is replaced whole or only grows.
+Rule 1: one thread (or task) writes: the one that delivers events. Any number of readers, in other
+threads too, read at their own pace. So the data that they see is replaced as a whole, or only
+grows.
 
 Rule 2: nothing here waits, or locks. A reader that finds nothing new says ``Nothing.YET``.
 
-Rule 3: what is kept is bounded. Whoever keeps up misses nothing.
+Rule 3: the memory is bounded. A reader that keeps up misses nothing.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from sansio_gradio.protocol.states import Msg
 from sansio_gradio.protocol.status import Status, StatusUpdate, progress_units
 
 KEPT_STATUSES: Final = 500
-"""Status updates of one job, at least, that are kept for whoever asks late, if they are small."""
+"""At least so many small status updates of one job are kept for late readers."""
 
 KEPT_WAITING: Final = 5
-"""Of those in a row that tell the place in the queue, at least, since the next makes each stale.
-A server tells everybody of everybody's start: a thousand jobs would be told half a million."""
+"""Of those in a row that tell the place in the queue, at least, since the next makes each stale. A
+server tells each waiting job of each start: a thousand jobs would get half a million messages."""
 
 _YIELDS: Final = frozenset({Msg.PROCESS_GENERATING, Msg.PROCESS_STREAMING})
 
 
 class Nothing(enum.Enum):
-    """What a reader gets instead of an item."""
+    """Returned to a reader instead of an item."""
 
     YET = enum.auto()
 
@@ -46,8 +47,8 @@ _Entry: TypeAlias = tuple[int, int, StatusUpdate]
 class StatusHistory:
     """The status updates of a job, each with the number of outputs that came before it.
 
-    Of places in the queue the stale ones are dropped. Beyond *limit* bytes the oldest of all are,
-    about half of it at once; the newest stays.
+    Stale places in the queue are dropped. Beyond *limit* bytes the oldest updates are dropped,
+    about half of them at once; the newest stays.
     """
 
     __slots__ = ("_count", "_kept", "_limit", "_size", "_sizes", "_waiting")
@@ -91,9 +92,9 @@ class StatusHistory:
 
 
 class _Yields:
-    """What a job had yielded when a message of it came: worked out when somebody asks.
+    """The outputs of a job at the time of one of its messages, made when they are read.
 
-    Anybody may ask, several at a time, too: all find the same.
+    Several threads may read them at a time: all find the same.
     """
 
     __slots__ = ("_slots", "_todo", "_values")
@@ -104,7 +105,7 @@ class _Yields:
         self._slots: list[Slots] = []  # which have these values, until somebody takes them on
 
     def values(self) -> tuple[Any, ...] | None:
-        """None: nothing up to then."""
+        """None: there was none yet."""
         changes: list[Change] = []
         known = self
         while (todo := known._todo) is not None:
@@ -134,17 +135,17 @@ class _Item:
     message: Message
     yields: _Yields
     has_yielded: bool
-    """It has yielded something that can be read."""
+    """The job has yielded an output that can be read."""
     size_before: int
-    """Of all messages that ever came before."""
+    """The number of all messages before."""
 
 
 @attrs.define(eq=False)
 class _Kept:
-    """What is on its way to one reader; each message with the outputs of its job.
+    """The queue to one reader: each message with the outputs of its job.
 
-    The one who writes appends, and all else changes by that. Who reads, or drops, takes from the
-    front: no two can take the same one.
+    The writer appends. Readers, and the writer when it drops, take from the front: no two can take
+    the same message.
     """
 
     limit: int
@@ -154,7 +155,7 @@ class _Kept:
 
 
 class MessageQueue:
-    """The messages of a job on their way to those who read them, each to one of them."""
+    """The messages of a job for its readers; each message goes to one of them."""
 
     def __init__(self, limit: int) -> None:
         self._kept = _Kept(limit)
@@ -162,31 +163,31 @@ class MessageQueue:
         self._held: Message | None = None
 
     def branch(self) -> MessageQueue:
-        """Another job's way to the same reader."""
+        """A queue for another job to the same readers."""
         branch = MessageQueue(self._kept.limit)
         branch._kept = self._kept
         return branch
 
     @property
     def skipped(self) -> int:
-        """Messages that were dropped, since nobody read them while more than *limit* bytes came,
-        or whose output could not be read."""
+        """The number of messages that were dropped because more than *limit* bytes waited, or whose
+        output could not be read."""
         return self._kept.skipped
 
     def add(self, message: Message) -> None:
-        """A message has come; what it yields, if it does, comes next."""
+        """Add a message; its output, if it has one, is told next."""
         self.release()
         self._held = message
 
     def add_change(self, change: Change) -> None:
-        """The message that came last has yielded this."""
+        """Add the output of the last message."""
         held, self._held = self._held, None
         if held is not None:
             self._yields = _Yields(self._yields, change)
             self._append(held, has_yielded=True)
 
     def release(self) -> None:
-        """Nothing more comes for the last message."""
+        """The last message is complete."""
         held, self._held = self._held, None
         if held is not None:
             self._append(held, has_yielded=False)

@@ -1,12 +1,12 @@
-"""What a client knows of its jobs, and how others learn that it has changed.
+"""The records of a client's jobs, and the signals that tell of changes.
 
 Rule 1: as in ``_history``, one writes, many read, and nobody waits. A reader that finds nothing new
 says ``Nothing.YET``, and its world knows how to wait for the ``Signal``.
 
-Rule 2: there is no lock. Ctrl-C, signal handlers and finalisers come between any two instructions
-of Python, and would find it held, or leave it so. What several may do at a time is one call of a
-dict or a deque, which nothing comes between: ``setdefault`` fixes an outcome, or takes an item. All
-that follows from it may be done twice, and is done at least once, by the one who writes.
+Rule 2: there is no lock. Ctrl-C, signal handlers and finalisers run between any two instructions of
+Python; they could find a lock held, or leave it held. So concurrent changes are one call of a dict
+or a deque, which nothing interrupts: ``setdefault`` fixes an outcome, or takes an item. The work
+that follows may be done twice, and the writer does it at least once.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ _VERSIONS: Final = count(1)
 
 
 class Signal:
-    """Something that can be waited for: see ``subscribe``."""
+    """A signal to wait for: see ``subscribe``."""
 
     __slots__ = ("_waiters", "version")
 
     def __init__(self) -> None:
         self.version = 0
-        """Another one after each notification; none comes twice."""
+        """A number that changes with each notification."""
         self._waiters: dict[Callable[[], object], None] = {}
 
     def subscribe(self, wake: Callable[[], object], seen: int) -> bool:
-        """Have *wake* called at the next notification after version *seen*.
+        """Call *wake* at the next notification after version *seen*.
 
-        It is called once. Only where several threads notify, or Ctrl-C hits one that does, it may
-        be called again. False: that notification is past already, and *wake* will not be called.
+        It is called once; if several threads notify, or Ctrl-C interrupts a notification, perhaps
+        again. False: that notification is past already, and *wake* will not be called.
         """
         self._waiters[wake] = None
         if self.version == seen:
@@ -59,11 +59,11 @@ class Signal:
         return self._waiters.pop(wake, self) is self
 
     def unsubscribe(self, wake: Callable[[], object]) -> None:
-        """Have *wake* not called, if it was not already."""
+        """Do not call *wake* any more."""
         self._waiters.pop(wake, None)
 
     def notify(self) -> None:
-        """Call all who wait."""
+        """Wake all that wait."""
         self.version = next(_VERSIONS)
         for wake in list(self._waiters):
             if wake in self._waiters:
@@ -73,7 +73,7 @@ class Signal:
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """The number of those that wait."""
         return len(self._waiters)
 
 
@@ -81,9 +81,9 @@ class Signal:
 class OutputUpdate:
     """A job has yielded, or ended.
 
-    ``outputs`` is what ``Job.outputs`` has of it: one value, or a tuple where the endpoint has
-    several outputs. ``final``: it is the job's last; then ``success`` says how the job ended, and
-    ``outputs`` is the result, or without success the last that was yielded, or None.
+    ``outputs`` is as in ``Job.outputs``: one value, or a tuple if the endpoint has several outputs.
+    ``final``: this is the last update of the job; then ``success`` says how the job ended, and
+    ``outputs`` is the result, or without success the last output, or None.
     """
 
     outputs: Any
@@ -92,7 +92,7 @@ class OutputUpdate:
 
     @property
     def value(self) -> Any:
-        """The same as ``outputs``, in the word of ``Output.value``."""
+        """The same as ``outputs``, by the name of ``Output.value``."""
         return self.outputs
 
 
@@ -111,23 +111,23 @@ class Outcome:
     was_said: bool = False
     """The last status is the server's, and among the others."""
     calls_back: bool = False
-    """Whoever fixed it does what others wish to be done then, and not the one who writes."""
+    """The thread that fixed it runs the callbacks, not the writer."""
 
     @classmethod
     def cancelled(cls, *, calls_back: bool = False) -> Self:
-        """By ourselves, now."""
+        """Cancelled by the application, now."""
         status = StatusUpdate(Status.CANCELLED, time.time())
         return cls(was_cancelled=True, status=status, calls_back=calls_back)
 
 
 @attrs.define(eq=False, kw_only=True)
 class JobRecord:
-    """What is known of one job, which is to do *call*.
+    """The state of one job, which carries out *call*.
 
-    ``shape`` makes of the values of all output components what the caller is given. ``messages``:
-    where they go, if somebody wants them. ``kept_bytes``: how many bytes of outputs stay, and how
-    many of status updates. ``cancelled_error``: the class to raise in this world. ``resume`` is
-    asked, in any thread and by finalisers, to have the job go on, after it was paused.
+    ``shape`` turns the values of all output components into the caller's value. ``messages``: the
+    queue for messages, if they are wanted. ``kept_bytes``: the most bytes of outputs to keep, and
+    of status updates. ``cancelled_error``: the class to raise in this world. ``resume`` is called,
+    in any thread and by finalisers, to resume a paused job.
     """
 
     call: Call
@@ -140,28 +140,28 @@ class JobRecord:
     _resume: Callable[[JobRecord], object] = attrs.field(default=lambda _: None, alias="resume")
 
     id: int | None = attrs.field(default=None, init=False)
-    """The engine's number, once it has one."""
+    """The engine's number of the job, once it has one."""
     fate: dict[None, Outcome] = attrs.field(factory=dict[None, Outcome], init=False)
-    """The outcome, as soon as there is one. Whoever sets the default first has fixed it."""
+    """The outcome, as soon as there is one: the first ``setdefault`` fixes it."""
     _status: StatusUpdate = attrs.field(init=False)
     _outputs: Outputs | None = attrs.field(default=None, init=False)
     statuses: StatusHistory = attrs.field(init=False)
     changed: Signal = attrs.field(factory=Signal, init=False)
-    """Something can be read that could not before."""
+    """Told when there is something new to read."""
     ended: Signal = attrs.field(factory=Signal, init=False)
-    """The outcome is there: once a job, while ``changed`` tells of every output."""
+    """Told when the outcome is there: once for each job. (``changed`` tells of every output.)"""
     stopped_on_server: bool | None = attrs.field(default=None, init=False)
-    """Of a cancelled job: whether the server said that it stopped; None: not known yet."""
+    """For a cancelled job: whether the server said that it stopped; None: not known."""
     on_outcome: Callable[[JobRecord], object] | None = attrs.field(default=None, init=False)
-    """Called by the one who writes when the job has ended, at least once."""
+    """Called by the writer when the job has ended, at least once."""
     keeps: object = attrs.field(default=None, init=False)
-    """What must live as long as the job runs."""
+    """An object to keep alive as long as the job runs."""
     is_paused: bool = attrs.field(default=False, init=False)
-    """What it yields waits with the server. Set by the one who writes, as the next."""
+    """The job is paused: its yields wait at the server. Set by the writer, as is the next one."""
     may_be_paused: bool = attrs.field(default=True, init=False)
-    """It is not known that it cannot be."""
+    """The job can be paused, as far as is known."""
     is_awaited: bool = attrs.field(default=False, init=False)
-    """Somebody waits for the outcome, or has, so that nothing may hold it up."""
+    """The outcome is, or was, waited for: so the job must not be paused."""
     _readers: dict[int, None] = attrs.field(factory=dict[int, None], init=False)  # of outputs
     _read: int = attrs.field(default=0, init=False)  # bytes when one of them last had read all
     _end: JobEnd | BaseException | None = attrs.field(default=None, init=False)
@@ -170,7 +170,7 @@ class JobRecord:
         self._status = StatusUpdate(Status.STARTING, time.time())
         self.statuses = StatusHistory(self._kept_bytes)
 
-    # The one who writes.
+    # The writer.
 
     def add_status(self, status: StatusUpdate) -> None:
         if not self.fate:
@@ -187,7 +187,7 @@ class JobRecord:
 
     @property
     def is_behind(self) -> bool:
-        """Whether it yields faster than it is read, by half of what is kept."""
+        """Whether the unread outputs exceed half of the bytes that are kept."""
         if self._outputs is None or not self._readers or self.is_awaited:
             return False
         return self._outputs.size_received - self._read > self._kept_bytes // 2
@@ -198,13 +198,13 @@ class JobRecord:
             self._messages.add_change(event.edits)
 
     def add_end(self, end: JobEnd | BaseException) -> None:
-        """The job is over, or, with an exception, will never be."""
+        """The job is over; or, with an exception, it will never end."""
         self._end = end
         if isinstance(end, JobCancelled):
             self.stopped_on_server = end.stopped_on_server
 
     def publish(self) -> None:
-        """Show readers what has come since the last time, and call who waits."""
+        """Show the news to readers, and wake all that wait."""
         if self._messages is not None:
             self._messages.release()
         if self._end is not None:
@@ -214,7 +214,7 @@ class JobRecord:
             self.changed.notify()
 
     def tell(self) -> None:
-        """Call who waits for the outcome, which is fixed."""
+        """Wake all that wait for the outcome, which is fixed."""
         self.notify()
         if self.on_outcome is not None:
             self.on_outcome(self)
@@ -246,13 +246,13 @@ class JobRecord:
     # Anybody.
 
     def notify(self) -> None:
-        """Call who waits, but for ``on_outcome``."""
+        """Wake all that wait, without ``on_outcome``."""
         self.ended.notify()
         self.changed.notify()
 
     @property
     def is_over(self) -> bool:
-        """The outcome is there to be seen: ``result``, or ``error``."""
+        """Whether the outcome can be read: ``result``, or ``error``."""
         return bool(self.fate)
 
     @property
@@ -277,17 +277,17 @@ class JobRecord:
         return self.fate.setdefault(None, outcome) is outcome
 
     def refuse(self, error: BaseException) -> None:
-        """It cannot even begin."""
+        """Fix the outcome: the job could not even begin."""
         self.fate.setdefault(None, self._outcome_of(error))
         self.tell()
 
     def demand_outcome(self) -> None:
-        """Somebody waits for the outcome, so that nothing may hold it up any more."""
+        """Note that the outcome is waited for, and resume the job if it is paused."""
         self.is_awaited = True  # before the look: who pauses it looks the other way round
         self._go_on()
 
     def not_yet(self, timeout: float | None) -> TimeoutError:
-        """What to tell who has waited for the outcome, *timeout* seconds, in vain."""
+        """The error after *timeout* seconds without an outcome."""
         return TimeoutError(
             f"The job is not over after {timeout} s (its status: {self.status.code}). It goes on:"
             " wait again, or cancel() it."
@@ -302,7 +302,7 @@ class JobRecord:
         return 0 if self._outputs is None else self._outputs.received
 
     def outcome_error(self) -> BaseException | None:
-        """What a job that is over raises."""
+        """The error that a job that is over raises, or None."""
         if self.was_cancelled:
             return self._cancelled_error(job=self.id, outputs=self._outputs or ())
         return self.error
@@ -320,7 +320,7 @@ class JobRecord:
         return found
 
     def raise_error(self) -> None:
-        """Raise what a job that is over raises, if it does."""
+        """Raise the error of a job that is over, if it has one."""
         if (error := self.outcome_error()) is not None:
             raise error
 
@@ -328,27 +328,27 @@ class JobRecord:
 
     @property
     def yielded(self) -> Outputs | None:
-        """What it has yielded."""
+        """The outputs of the job."""
         return self._outputs
 
     def shaped(self, values: tuple[Any, ...]) -> Any:
-        """What callers are given of one yield."""
+        """The caller's value for one yield."""
         return self.shape(values)
 
     def join(self, reader: object) -> None:
-        """*reader* reads what is yielded, from now on."""
+        """Add a reader of outputs."""
         if id(reader) not in self._readers:
             if not self._readers:
                 self._read = 0
             self._readers[id(reader)] = None
 
     def has_read(self, size: int) -> None:
-        """A reader has seen all that there was when *size* bytes had come."""
+        """A reader has read everything up to *size* bytes."""
         self._read = max(self._read, size)
         self._go_on()
 
     def leave(self, reader: object) -> None:
-        """*reader* is gone; finalisers say so."""
+        """Remove a reader; finalisers call this."""
         self._readers.pop(id(reader), None)
         if not self._readers:
             self._go_on()
@@ -367,9 +367,9 @@ class JobRecord:
 
 
 class _Reading(Generic[S, T]):
-    """The way through what a job says. Several may go it together: each item goes to one of them.
+    """An iterator that several threads or tasks may share: each item goes to one of them.
 
-    What is interrupted before it has an item has taken none.
+    A call that is interrupted before it returns an item has taken none.
     """
 
     def __init__(self, record: JobRecord, start: S) -> None:
@@ -397,7 +397,7 @@ class _Reading(Generic[S, T]):
 
     @abstractmethod
     def _look(self, place: S) -> tuple[T, S] | Nothing:
-        """The first item from *place* on, and what comes after it; raises at the end."""
+        """The first item from *place* on, and the next place; raises at the end."""
 
 
 _Ahead: TypeAlias = tuple[int, tuple[Any, ...]]

@@ -1,10 +1,10 @@
-"""What runs the engine of a client in a world of tasks, but for what has to be awaited there.
+"""Run the engine of a client in a world of tasks. Nothing here awaits.
 
-Rule 1: one thread, that of the event loop, does all of this. A step is synchronous, so whoever gets
-to run finds the engine at rest.
+Rule 1: all of this runs in the thread of the event loop. A step is synchronous, so every task finds
+the engine at rest.
 
 Rule 2: tasks do not write to connections. They change the session and ask for a step, which comes
-when they wait next: many jobs submitted in a row are one step.
+when they next wait: many jobs submitted in a row are one step.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ T = TypeVar("T")
 
 
 class Rest(set[T]):
-    """What has to be gone before a client is closed: its connections, tasks, whatever."""
+    """Counts the connections and tasks that must be gone before a client is closed."""
 
     def __init__(self) -> None:
         super().__init__()
         self.changed = Signal()
 
     def gone(self, what: T) -> None:
-        """Of this nothing is left."""
+        """Nothing is left."""
         self.discard(what)
         self.changed.notify()
 
@@ -46,46 +46,49 @@ class TaskWorld(World, Protocol):
     """A world in which tasks await. It tells a ``Machine`` what happens."""
 
     machine: Machine
-    """What is told; each world makes one of its own."""
+    """The machine to tell; each world makes its own."""
     rest: Rest[Any]
-    """What is not gone yet. A client is closed when, after ``shut_down``, this is empty."""
+    """The connections and tasks that are left. A client is closed when, after ``shut_down``, this
+    is empty."""
 
     @abstractmethod
     def set_timer(self, at: float) -> None:
-        """Have ``Machine.step`` called at this time of ``time.monotonic()``, in place of the last.
+        """Call ``Machine.step`` at this time of ``time.monotonic()``, in place of the time asked
+        for before.
 
-        It may have passed, 0.0 too. To step too early does no harm, so that who finds it easier
-        may keep the earlier of two times.
+        The time may be in the past, even 0.0. Stepping too early does no harm, so you may keep the
+        earlier of two times.
         """
 
     def step_soon(self) -> None:
-        """Have ``Machine.step`` called when the task that runs now waits."""
+        """Call ``Machine.step`` when the task that runs now waits."""
         self.set_timer(0.0)
 
     @abstractmethod
     def post(self, note: Callable[[], object]) -> None:
-        """Have *note* called by the event loop, if it still runs.
+        """Call *note* from the event loop, if the loop still runs.
 
-        Finalisers do this, in any thread and in the middle of anything: it must take no lock.
+        Finalisers call this, in any thread and at any moment: it must take no lock.
         """
 
     @abstractmethod
     def shut_down(self) -> None:
-        """Begin to close everything as it is, at once and without waiting.
+        """Start to close everything, at once and without waiting.
 
-        The machine needs to be told no more, and bears it.
+        You need not tell the machine anything afterwards, but you may.
         """
 
     @abstractmethod
     async def wait_for(self, signal: Signal, seen: int) -> None:
         """Wait until *signal* is beyond the version *seen*.
 
-        If ``signal.subscribe(wake, seen)``, *wake* will be called, once and by the thread of the
-        event loop; else it is beyond already. In the end ``signal.unsubscribe(wake)``.
+        If ``signal.subscribe(wake, seen)`` is true, *wake* will be called once, in the thread of
+        the event loop; if false, the signal is beyond *seen* already. At the end call
+        ``signal.unsubscribe(wake)``.
         """
 
     async def checkpoint(self) -> None:
-        """What this world wants of whoever need not wait: let others run, or be cancelled."""
+        """A checkpoint, for verbs that need not wait: let other tasks run, and be cancelled."""
 
 
 def _nothing(_now: float) -> None:
@@ -108,7 +111,7 @@ class Machine:
         self._is_down = False
 
     def opened(self, conn: int) -> None:
-        """The connection is there."""
+        """The connection is made."""
         self._tell(self.driver.opened, conn)
 
     def received(self, conn: int, data: bytes) -> None:
@@ -116,11 +119,11 @@ class Machine:
         self._tell(self.driver.received, conn, data)
 
     def lost(self, conn: int, error: GradioError) -> None:
-        """The connection did not come about, or broke; the world has forgotten it."""
+        """The connection could not be made, or broke; the world has forgotten it."""
         self._tell(self.driver.lost, conn, error)
 
     def writable(self, conn: int) -> None:
-        """The connection takes more."""
+        """The connection can take more bytes."""
 
         def write(_now: float) -> None:
             self._world.wake_writer(conn)
@@ -128,28 +131,29 @@ class Machine:
         self._tell(write)
 
     def data_to_send(self, conn: int) -> bytes:
-        """Some of what is to be sent on a connection now; none: nothing, or it is closed."""
+        """The next bytes to send on a connection; empty: nothing, or it is closed."""
         return self.driver.data_to_send(conn)
 
     def step(self, first: Callable[[float], object] = _nothing) -> None:
-        """Do what has been asked, and what it is time for; *first* is told the time before that.
+        """Take one step; *first* is called with the time before it.
 
-        To step without need, too early or after the end does no harm.
+        A step without need, too early or after the end does no harm.
         """
         self._tell(first)
 
     def shut_down(self) -> None:
-        """Have the world close everything."""
+        """Let the world close everything."""
         if not self._is_down:
             self._is_down = True
             self._world.shut_down()
 
     def do(self, action: Callable[[], T]) -> T:
-        """Ask the engine for something, and step soon; returns or raises what *action* does.
+        """Call *action*, which asks the engine for something, and step soon. Returns or raises as
+        *action* does.
 
         Raises:
-            LocalProtocolError: the engine is at work. Only what comes between any two instructions
-                finds it so: a signal handler, a finaliser, ``observe``. Or this process was forked.
+            LocalProtocolError: the engine is at work (only a signal handler, a finaliser or
+                ``observe`` can find it so), or this process was forked.
         """
         core = self._core
         core.demand_own_process()
@@ -243,11 +247,11 @@ async def wait_until(
 
 
 def connect_failed(host: str, port: int, error: Exception) -> ConnectFailed:
-    """What to tell of a connection that did not come about."""
+    """The error for a connection that could not be made."""
     if isinstance(error, ConnectFailed):
         return error
     if isinstance(error, socket.gaierror | ValueError):
-        # ValueError: what the idna codec says of empty and overlong labels.
+        # ValueError: from the idna codec, for empty and overlong labels.
         why = getattr(error, "strerror", None) or str(error)
         failed = ConnectFailed(f"No address was found for {host}: {why}.", phase="connect")
     else:
@@ -258,7 +262,7 @@ def connect_failed(host: str, port: int, error: Exception) -> ConnectFailed:
 
 
 def connection_lost(error: Exception) -> ConnectionLost:
-    """What to tell of a connection that broke."""
+    """The error for a connection that broke."""
     lost = ConnectionLost(f"The connection was lost: {_reason(error)}.")
     lost.__cause__ = error
     return lost
@@ -272,7 +276,8 @@ def first_in(error: BaseException) -> BaseException:
 
 
 def _reason(error: BaseException) -> str:
-    """In the system's words, as worlds have their own, above all where several attempts failed."""
+    """The text of the system's error, since worlds have texts of their own, above all after several
+    failed attempts."""
     error = first_in(error)
     below = error.__cause__ and first_in(error.__cause__)
     if isinstance(below, OSError):

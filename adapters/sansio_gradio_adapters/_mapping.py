@@ -1,6 +1,6 @@
-"""Calling one endpoint with many inputs: what ``map`` does in every world, but for waiting.
+"""Call one endpoint with many inputs: ``map`` of every world, without the waiting.
 
-Rule 1: an input is asked for when there is room for its job, and not before.
+Rule 1: the next input is taken when there is room for its job, and not before.
 
 Rule 2: a job that is over keeps its place until its result is taken. So a slow reader holds no more
 than a fast one, however many inputs there are.
@@ -29,8 +29,8 @@ OnError: TypeAlias = Literal["raise", "return", "skip"]
 class Calls:
     """The calls of one ``map``: *call* with each of *inputs*.
 
-    Several may take results, in other threads, too. ``begin_job`` has the engine begin one;
-    ``do_soon`` has its argument called where the engine is, and finalisers may call it.
+    Several threads or tasks may take results. ``begin_job`` starts a job in the engine; ``do_soon``
+    calls its argument in the engine's thread, and finalisers may call it.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Calls:
         if on_error not in get_args(OnError):
             raise refused(on_error, "on_error", f"one of {get_args(OnError)}")
         self.changed = Signal()
-        """One of them is over, or no more come."""
+        """A call is over, or there are no more inputs."""
         self._core = core
         self._begin_job = begin_job
         self._do_soon = do_soon
@@ -65,9 +65,9 @@ class Calls:
         self._held: dict[int, JobRecord] = {}  # in the order of their inputs
 
     def begin(self) -> None:
-        """Begin as many as may be under way, unless somebody else does.
+        """Start as many calls as there is room for, unless another thread does.
 
-        What is raised, by the inputs or as an interrupt, is to be followed by ``close``.
+        Call ``close`` after an exception, of the inputs or of an interrupt.
         """
         while self._has_more and not self._is_closed and len(self._held) < self._in_flight:
             try:
@@ -83,7 +83,7 @@ class Calls:
                 self.changed.notify()
 
     def take(self) -> Any:
-        """The next result that is there, and that nobody else takes; raises what a call has raised.
+        """Take the next result that is there; raises the error of a call.
 
         ``Nothing.YET``: there is none.
         """
@@ -103,13 +103,13 @@ class Calls:
         return Nothing.YET
 
     def close(self) -> None:
-        """Give up what is under way, and ask for no more input."""
+        """Cancel the calls under way, and take no more inputs."""
         self._is_closed = True
         self._do_soon(self._give_up)
 
     @property
     def are_over(self) -> bool:
-        """No result comes any more."""
+        """Whether no result comes any more."""
         return self._is_closed or not (self._has_more or self._held)
 
     def _begin(self, item: object) -> None:

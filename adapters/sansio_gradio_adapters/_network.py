@@ -1,12 +1,12 @@
-"""Non-blocking sockets behind one selector: the world of those who have no event loop.
+"""Non-blocking sockets behind one selector: a world without an event loop.
 
 Rule 1: one thread calls ``wait`` and, through the driver, the rest; only ``wake`` and ``call_soon``
 may be called from anywhere.
 
-Rule 2: a descriptor has one owner, ``_Dial`` or ``_Connection``, which closes it whatever happens.
+Rule 2: a descriptor has one owner, ``_Dial`` or ``_Connection``, which closes it in every case.
 
-Reading is non-blocking even after readiness: TLS records carry what is no plaintext, such as the
-session tickets of TLS 1.3, and who waits for plaintext behind them waits for ever.
+Reading is non-blocking even after readiness: some TLS records carry no plaintext, such as the
+session tickets of TLS 1.3, and a blocking read would wait for plaintext for ever.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ OnReady: TypeAlias = Callable[[float], None]  # told the time
 
 
 def is_readable(sock: Pollable) -> bool:
-    """Whether something has come, or the end, that nobody has read."""
+    """Whether unread bytes, or the end, have come."""
     if sock.fileno() < 0:
         return False  # closed: that is told in another way
     if hasattr(select, "poll"):
@@ -56,13 +56,13 @@ def is_readable(sock: Pollable) -> bool:
 
 
 class Pollable(Protocol):
-    """A socket, or what stands for one in some event loops."""
+    """A socket, or an object that stands for one in some event loops."""
 
     def fileno(self) -> int: ...
 
 
 class Receiver(Protocol):
-    """Who is told what happens on the connections: ``Driver``."""
+    """Told of everything that happens on the connections: ``Driver``."""
 
     def opened(self, conn: int, now: float) -> None: ...
     def received(self, conn: int, data: bytes, now: float) -> None: ...
@@ -110,10 +110,10 @@ class Network:
         self._bell_push.setblocking(False)
         self._selector.register(self._bell, READ, self._silence_bell)
         self.ring: Callable[[], object] = partial(self._bell_push.send, b"\0")
-        """As ``wake``, in C throughout. OSError: it rings already, or nobody waits any more."""
+        """As ``wake``, all of it in C. OSError: it rings already, or nothing waits any more."""
 
     def tell(self, receiver: Receiver) -> None:
-        """Who is told what happens; they need each other, so this one comes second."""
+        """Set the receiver. It and this object need each other, so it is set second."""
         self._receiver = receiver
 
     # From any thread.
@@ -124,24 +124,24 @@ class Network:
             self.ring()
 
     def call_soon(self, callback: Callable[[float], None]) -> None:
-        """Have ``wait`` call *callback*, with the time, before it returns."""
+        """Let ``wait`` call *callback*, with the time, before it returns."""
         self._soon.append(callback)
         self.wake()
 
     # From the one thread.
 
     def fileno(self) -> int:
-        """What is ready to be read from when a socket is.
+        """The descriptor that is readable when a socket is ready.
 
         Raises:
-            LocalProtocolError: there is no such thing on this system.
+            LocalProtocolError: this system has no such descriptor.
         """
         if not hasattr(self._selector, "fileno"):
             raise LocalProtocolError("Sockets cannot be watched through one descriptor here.")
         return self._selector.fileno()
 
     def wait(self, timeout: float | None) -> None:
-        """Wait until something happens, at most *timeout* seconds; tell the receiver of it."""
+        """Wait until something happens, at most *timeout* seconds, and tell the receiver."""
         own = self.next_deadline()
         if own is not None:
             patience = max(0.0, own - time.monotonic())
@@ -171,7 +171,7 @@ class Network:
         self._bell_push.close()
 
     def let_go(self) -> None:
-        """Close the descriptors of a forked process, and nothing else, which is its parent's.
+        """Close the descriptors in a forked process. Leave everything else: it is the parent's.
 
         Nothing is unregistered: a selector may be one with the parent's.
         """
@@ -226,7 +226,7 @@ class Network:
     # Names.
 
     def _look_up(self, host: str, port: int) -> None:
-        """Runs in a thread of its own, for as long as the system's resolver likes."""
+        """Runs in a thread of its own, as long as the system's resolver takes."""
         try:
             found: list[Address] | ConnectFailed = resolve.look_up(host, port)
         except ConnectFailed as error:
@@ -247,7 +247,7 @@ class Network:
                 dial.addresses.extend(found)
                 self._try_next(conn, dial)
 
-    # Connecting: one address after the other, and beside it when it is slow (RFC 8305).
+    # Connecting: the addresses in order, a next one beside a slow one (RFC 8305).
 
     def _try_next(self, conn: int, dial: _Dial) -> None:
         while dial.addresses:
@@ -383,7 +383,7 @@ class Network:
     # Time.
 
     def next_deadline(self) -> float | None:
-        """When ``wait`` has something to do, whatever the sockets say; it may have passed."""
+        """When ``wait`` has something to do even if no socket is ready; it may be in the past."""
         if self._soon:
             return time.monotonic()
         times = [dial.next_at for dial in self._dials.values()]

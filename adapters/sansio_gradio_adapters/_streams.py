@@ -1,9 +1,9 @@
-"""Talking both ways: the open ``stream_messages`` of a client, and what ``send_data`` hands in.
+"""Talk both ways: the open ``stream_messages`` of a client, and the data of ``send_data``.
 
-Rule 1: as in ``_client``, all of this is called by whoever runs the engine, but for what only
-reads, and nobody is called before ``publish``.
+Rule 1: as in ``_client``, all of this is called in the thread that runs the engine, except verbs
+that only read; and nothing outside is called before ``publish``.
 
-Rule 2: a job of ``send_data`` belongs to the stream that its messages go to, and ends with it.
+Rule 2: a job of ``send_data`` belongs to the stream of its messages, and ends with it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False)
 class Sending:
-    """What ``send_data`` has handed in, and what came of it."""
+    """One call of ``send_data``, and its outcome."""
 
     values: list[Any]
     fn_index: int | None
@@ -38,7 +38,7 @@ class Sending:
     changed: Signal = attrs.field(factory=Signal, init=False)
     """One of the following has changed."""
     is_placed: bool = attrs.field(default=False, init=False)
-    """It is known where it goes."""
+    """Its stream is known."""
     is_over: bool = attrs.field(default=False, init=False)
     _answer: Any = attrs.field(default=None, init=False)
     _error: BaseException | None = attrs.field(default=None, init=False)
@@ -54,8 +54,8 @@ class Sending:
         """Read the arguments of ``send_data``.
 
         Raises:
-            LocalProtocolError: they are for another session, ``fn_index`` is no number, a header
-                cannot be sent, or what is to be sent is no JSON.
+            LocalProtocolError: they are for another session, ``fn_index`` is not a number, a header
+                cannot be sent, or the data is not JSON.
         """
         given, extra = mapping(data, "data"), mapping(hash_data, "hash_data")
         values: list[Any] = [given]
@@ -79,12 +79,12 @@ class Sending:
         self.is_over = True
 
     def refuse(self, error: BaseException) -> None:
-        """It cannot even be handed in."""
+        """It could not even be handed in."""
         self.end(None, error)
         self.changed.notify()
 
     def result(self) -> Any:
-        """What the server answered; raises what went wrong."""
+        """The server's answer; raises the error if there is one."""
         if self._error is not None:
             raise self._error
         return self._answer
@@ -115,8 +115,8 @@ class Streams:
     def open(self, record: JobRecord, queue: MessageQueue, *, may_listen: bool) -> None:
         """Begin ``stream_messages``, of the job of *record*.
 
-        *may_listen*: no arguments were given; where some are required there will be no job, and the
-        stream has only what ``send`` brings.
+        *may_listen*: no arguments were given. If the endpoint requires some, there will be no job,
+        and the stream has only the messages of jobs of ``send``.
         """
         stream = _Stream(record, queue, may_listen)
         self._open[record] = stream
@@ -124,13 +124,13 @@ class Streams:
         self._core.publish()
 
     def close(self, record: JobRecord) -> None:
-        """The stream of *record*, if it is one, is read no more."""
+        """Nothing reads the stream of *record* any more, if it has one."""
         if (stream := self._open.pop(record, None)) is not None:
             self._orphans += stream.guests
             self.publish()
 
     def send(self, sending: Sending) -> None:
-        """Hand *sending* in as soon as there is somewhere to."""
+        """Hand *sending* in as soon as there is a stream for it."""
         self._waiting[sending] = None
         self._place()
         self.publish()
@@ -173,7 +173,7 @@ class Streams:
                     self._stop_listening(stream, error)
 
     def app_changed(self) -> None:
-        """More is known of the app, or will not be."""
+        """More is known of the app, or reading it has failed."""
         error = self._core.error
         for stream in [stream for stream in self._open.values() if stream.endpoint is None]:
             if error is None:
@@ -182,7 +182,8 @@ class Streams:
                 self._stop_listening(stream, error)
 
     def session_ended(self, error: BaseException | None = None) -> None:
-        """Streams that listen end with the session: because of *error*, or at our own wish."""
+        """The session has ended, because of *error* or by ``close``: end the streams that
+        listen."""
         for stream in list(self._open.values()):
             if stream.record.id is None:
                 self._stop_listening(stream, error)
@@ -193,7 +194,7 @@ class Streams:
             self._sent.clear()
 
     def publish(self) -> None:
-        """Call those who wait for what was received, and stop what nobody reads any more."""
+        """Wake all that wait, and stop the jobs that nothing reads any more."""
         orphans, self._orphans = self._orphans, []
         for guest in orphans:
             self._core.give_up(guest)
@@ -274,7 +275,7 @@ class Streams:
         return True
 
     def _streaming_job(self, endpoint: Endpoint) -> int | None:
-        """The newest job that takes its input in pieces there."""
+        """The newest job of the stream that takes its input in pieces."""
         if not endpoint.streaming:
             return None
         return next(
@@ -318,7 +319,7 @@ class Streams:
             record.changed = stream.record.changed
 
     def _why_not(self, end: JobEnd, chunk: int) -> BaseException | None:
-        """Why something was not taken; None: a job that went past the queue has no receipt."""
+        """Why the data was not accepted; None: a job past the queue has no receipt."""
         if isinstance(end, JobFailed):
             return end.error
         if isinstance(end, JobCancelled):
@@ -333,7 +334,7 @@ class Streams:
 
 
 def _name_of(event: Accepted) -> str | int:
-    """The server's name of a job, or, where it has none, ours."""
+    """The server's name of a job, or our number if it has none."""
     if isinstance(event.answer, dict) and isinstance(name := event.answer.get("event_id"), str):
         return name
     return event.job

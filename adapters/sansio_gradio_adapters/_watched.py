@@ -1,4 +1,4 @@
-"""A world of tasks whose event loop can wait until a descriptor is readable, and need no more.
+"""A world of tasks for event loops that can wait until a descriptor is readable.
 
 Connections are non-blocking sockets of our own, all behind one descriptor.
 """
@@ -42,7 +42,7 @@ class WatchedWorld(TaskWorld):
         self._is_over = False
 
     def fileno(self) -> int:
-        """What is readable when ``poll`` is due.
+        """The descriptor that is readable when ``poll`` is due.
 
         Raises:
             LocalProtocolError: this system has none for many sockets (Windows).
@@ -50,7 +50,7 @@ class WatchedWorld(TaskWorld):
         return self._network.fileno()
 
     def patience(self) -> float:
-        """Seconds until ``poll`` is due, whatever the descriptor says; at most a day."""
+        """Seconds until ``poll`` is due even if the descriptor is not readable; at most a day."""
         if self._notes:  # the bell for it may have been silenced with the one before
             return 0.0
         own = self._network.next_deadline()

@@ -1,12 +1,12 @@
-"""The one thread of a blocking client, and how others wait for what it finds out.
+"""The one thread of a blocking client, and how other threads wait for it.
 
-Rule 1: only this thread touches the engine. Others leave it a note and wake it, which is one action
-that nothing interrupts. So Ctrl-C, which hits the main thread wherever it is, finds work that is
-not begun, or work that is this thread's.
+Rule 1: only this thread touches the engine. Other threads leave a note and wake it, in one action
+that nothing interrupts. So Ctrl-C, which may hit the main thread anywhere, finds work that has not
+begun, or work of this thread.
 
-Rule 2: no lock is held by anybody, so a signal handler, a finaliser and a fork find none held.
+Rule 2: no thread holds a lock, so a signal handler, a finaliser and a fork find none held.
 
-Rule 3: this thread must not wait for itself: what would is refused.
+Rule 3: this thread must not wait for itself: such a call is refused.
 """
 
 from __future__ import annotations
@@ -40,11 +40,12 @@ _Note: TypeAlias = tuple[Callable[[], object], Callable[[BaseException], object]
 
 
 def _nobody(_error: BaseException) -> None:
-    """Nobody waits for what is refused."""
+    """The refusal of a note that nothing waits for."""
 
 
 def at_once(*actions: Callable[[], object], last: Iterable[Callable[[], object]] = ()) -> None:
-    """Call *actions*, and then what is in *last* by then, as one. All of them are written in C.
+    """Call *actions*, and then the functions that are in *last* by then, as one action. All are
+    written in C.
 
     So Python runs nothing between them: no Ctrl-C, no signal handler, no finaliser.
     """
@@ -71,7 +72,7 @@ class Worker:
         self._thread.start()
 
     def leave(self, note: Callable[[], object]) -> None:
-        """Have the thread call *note*, if it has not ended.
+        """Let the thread call *note*, if it has not ended.
 
         For finalisers: the garbage collector may run them in a thread that holds a lock.
         """
@@ -84,13 +85,13 @@ class Worker:
         refuse: Callable[[BaseException], object] = _nobody,
         first: Callable[[], object] = int,
     ) -> None:
-        """Have the thread call *note*; if it has ended, *refuse* is called, and told why.
+        """Let the thread call *note*. If the thread has ended, call *refuse* with the reason.
 
-        That may be in any thread, and twice. *first*, which is written in C, is called at once; no
-        Ctrl-C comes between.
+        *refuse* may be called in any thread, and twice. *first*, which is written in C, is called
+        at once; no Ctrl-C comes between.
 
         Raises:
-            LocalProtocolError: the thread is in another process, that this one was forked from.
+            LocalProtocolError: this process was forked from the one of the thread.
         """
         self._core.demand_own_process()
         self._put(note, refuse, first)
@@ -107,7 +108,7 @@ class Worker:
             at_once(first, partial(self._notes.append, (note, refuse)), last=self._bells)
 
     def ask(self, question: Callable[[], T]) -> T:
-        """Have the thread call *question*; wait for what it returns or raises."""
+        """Let the thread call *question*; wait, and return or raise as it does."""
         if self.is_current:
             if self._core.is_busy:
                 self.may_wait()
@@ -142,15 +143,15 @@ class Worker:
 
     @property
     def is_current(self) -> bool:
-        """Whether it is this thread that asks."""
+        """Whether the caller is this thread."""
         return threading.get_ident() == self._thread.ident
 
     def may_wait(self) -> None:
-        """Refuse what would wait for ever.
+        """Raise if waiting for the thread would never end.
 
         Raises:
-            LocalProtocolError: it is this thread that would wait for itself, or one of a process
-                that was forked from the thread's.
+            LocalProtocolError: the caller is the thread itself, or this process was forked from the
+                one of the thread.
         """
         self._core.demand_own_process()
         if self.is_current:
@@ -160,7 +161,7 @@ class Worker:
             )
 
     def let_go(self) -> None:
-        """Close, in a forked process, what is the parent's."""
+        """In a forked process: close the copies of the parent's descriptors."""
         if self._loop is not None:
             self._loop.let_go()
 

@@ -1,8 +1,8 @@
 """The asyncio client: ``Client``, ``Job`` and ``MessageStream``; under uvloop, too.
 
 Open it with ``async with Client(src) as client``, or ``client = await Client(src)``. It belongs to
-the event loop that it was opened in. Connections are callbacks of that loop: there is no task a
-job, and one a connection only until it is made.
+the event loop in which it was opened. Connections are callbacks of that loop: a job has no task,
+and a connection has one only until it is made.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class _World:
                 self.machine.lost(conn, connect_failed(host, port, error))
 
     def made(self, conn: int, wire: _Wire) -> None:
-        """The connection is there; before its dial learns of it, as bytes may come before that."""
+        """The connection is made. Its dial hears of it later, and bytes may come before that."""
         self.rest.add(wire)
         if self.dials.pop(conn, None) is None:  # given up meanwhile
             self._loop.call_soon(wire.transport.abort)

@@ -1,6 +1,6 @@
-"""An engine with sockets, and no thread: for embedding in a loop that is there already.
+"""An engine with sockets, and without a thread: to embed in an existing loop.
 
-A game calls ``poll`` once a frame, a tool that has nothing else to do calls ``run_once``::
+A game calls ``poll`` once for each frame; a tool that only waits calls ``run_once``::
 
     engine = Engine(entropy=os.urandom)
     session = engine.session("http://127.0.0.1:7860")
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class Loop:
-    """Runs one engine. All calls come from one thread, but for ``wake``."""
+    """Runs one engine. Call everything from one thread, except ``wake``."""
 
     def __init__(self, engine: Engine, *, ssl_context: ssl.SSLContext | None = None) -> None:
-        """``ssl_context``: for https; None: certificates as the system trusts them."""
+        """``ssl_context``: for https; None: the system's trust store."""
         self._engine = engine
         self._network = Network()
         self._driver = Driver(engine, self._network, ssl_context=ssl_context)
@@ -40,20 +40,20 @@ class Loop:
         """As ``wake``, but written in C; OSError: there is no need."""
 
     def attach(self, session: int, sink: Sink) -> None:
-        """Hand the events of a session to *sink*, called in ``run_once``.
+        """Hand the events of a session to *sink*, which is called in ``run_once`` and ``poll``.
 
         The value of an ``Output`` must be taken before *sink* returns.
         """
         self._driver.sinks[session] = sink
 
     def detach(self, session: int) -> None:
-        """Hand them to nobody any more."""
+        """Drop the events of a session from now on."""
         self._driver.sinks.pop(session, None)
 
     def run_once(self, timeout: float | None = None) -> None:
-        """Do what there is to do; if there is nothing, wait for it, at most *timeout* seconds.
+        """Do the work that is due. If there is none, wait for it, at most *timeout* seconds.
 
-        It returns when something has happened, which need not have made an event.
+        Returns when something has happened, with or without an event.
         """
         self.wait(timeout)
         self.step()
@@ -66,25 +66,26 @@ class Loop:
         self._network.wait(timeout)
 
     def step(self) -> None:
-        """The other half: carry out what was asked, and hand out events."""
+        """The second half of ``run_once``: carry out commands, and hand out events."""
         self._driver.step(time.monotonic())
 
     def poll(self) -> None:
-        """Do what there is to do, without waiting."""
+        """Do the work that is due, without waiting."""
         self.run_once(0.0)
 
     def fileno(self) -> int:
-        """For loops that watch descriptors: when this one can be read from, ``poll`` is due.
+        """A descriptor for loops that watch descriptors: when it is readable, ``poll`` is due.
 
         Raises:
-            LocalProtocolError: this system has none for many sockets (Windows): ``poll`` often.
+            LocalProtocolError: this system has no such descriptor (Windows): call ``poll`` often
+                instead.
         """
         return self._network.fileno()
 
     def patience(self) -> float | None:
-        """Seconds until ``poll`` is due, whatever the descriptor says; None: no matter when.
+        """Seconds until ``poll`` is due even if the descriptor is not readable; None: never.
 
-        Ask after each ``poll``, and after whatever was asked of a session.
+        Ask after each ``poll``, and after each call of a session.
         """
         # What was asked of the engine since the last time has made its deadline pass.
         deadlines = (self._engine.next_deadline(), self._network.next_deadline())
@@ -96,7 +97,7 @@ class Loop:
         self._network.wake()
 
     def close(self) -> None:
-        """Close all sockets as they are; the engine is told nothing. Closing twice is fine."""
+        """Close all sockets at once; the engine is told nothing. Closing twice is fine."""
         if not self._closed:
             self._closed = True
             self._network.shut_down()

@@ -1,6 +1,6 @@
-"""From a host name to the addresses to try, in the order in which to try them, and their sockets.
+"""The addresses of a host name, in the order in which to try them, and options of their sockets.
 
-Looking a name up blocks, so it is for a thread; what is an address already needs no lookup.
+A lookup blocks, so do it in a thread. An address needs no lookup.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Any, Final, TypeAlias
 from sansio_gradio.errors import ConnectFailed
 
 Address: TypeAlias = tuple[int, Any]
-"""An address family and what ``socket.connect`` takes there."""
+"""An address family, and the argument of ``socket.connect``."""
 
 ATTEMPT_DELAY: Final = 0.25
 """Seconds that an attempt has before the next address is tried beside it (RFC 8305 section 5)."""
 
 
-# Streams before 4.9, and WebSockets, may be silent for long; a peer that is there answers these.
+# Streams before 4.9, and WebSockets, may be silent for long; a live peer answers these probes.
 _KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
 def prepare(sock: socket.socket) -> None:
-    """Have *sock* send at once what is written, and notice within two minutes of silence that the
-    other machine, or the way to it, is gone."""
+    """Let *sock* send every write at once, and notice after two minutes of silence that the peer is
+    gone."""
     with contextlib.suppress(OSError):  # the peer may have gone already, which reading tells
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -36,7 +36,7 @@ def prepare(sock: socket.socket) -> None:
 
 
 def literal(host: str, port: int) -> list[Address] | None:
-    """The address that *host* is; None: it is a name, and must be looked up."""
+    """Parse *host* as an address; None: it is a name, and must be looked up."""
     try:
         return _ask(host, port, socket.AI_NUMERICHOST)
     except (OSError, ValueError):
@@ -44,7 +44,7 @@ def literal(host: str, port: int) -> list[Address] | None:
 
 
 def look_up(host: str, port: int) -> list[Address]:
-    """The addresses of *host*, best first. Blocks for as long as the system's resolver likes.
+    """Look up the addresses of *host*, best first. Blocks as long as the system's resolver takes.
 
     Raises:
         ConnectFailed: there are none.
@@ -52,13 +52,13 @@ def look_up(host: str, port: int) -> list[Address]:
     try:
         return in_order(_ask(host, port))
     except (OSError, ValueError) as error:
-        # ValueError: what the idna codec says of empty and overlong labels.
+        # ValueError: from the idna codec, for empty and overlong labels.
         why = getattr(error, "strerror", None) or str(error)
         raise ConnectFailed(f"No address was found for {host}: {why}.", phase="connect") from error
 
 
 def in_order(addresses: Sequence[Address]) -> list[Address]:
-    """*addresses* with their families taking turns, beginning with the system's first choice.
+    """Sort *addresses* so that their families alternate, beginning with the system's first choice.
 
     RFC 8305 section 4: a network on which one family is broken costs one attempt, not all of them.
     """

@@ -1,8 +1,8 @@
 """The blocking client: ``Client``, ``Job`` and ``MessageStream``; and ``Loop``, for embedding.
 
-One daemon thread a client moves the bytes, and none a job. Whoever waits blocks until it is told
-something; nobody polls. Callbacks of ``add_done_callback`` run in that thread (after ``cancel``: in
-the caller's) and must not wait for the client.
+One daemon thread for each client moves the bytes; jobs have no threads. Waiting blocks without
+polling. Callbacks of ``add_done_callback`` run in that thread (after ``cancel``: in the caller's)
+and must not wait for the client.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ class Client:
     """A client of one Gradio app, connected when it is made.
 
     ``src``: the app's URL, or ``owner/space`` of a Hugging Face Space. ``auth``: (user, password).
-    ``headers`` and ``cookies``: sent to the app with every request. ``protocol``: speak this one,
-    whatever the app announces. ``ssl_context``: for https, instead of the system's ideas.
-    ``session_hash``: go on in a session that the server knows. ``observe(now, connection,
-    direction, what)`` is told all that passes. ``strict``: what no known server does is an error.
-    ``retry``: which failed jobs are handed in again; None: none. ``json_loads``: a faster parser of
-    JSON for what the server sends, such as ``orjson.loads`` (the extra ``speed``).
+    ``headers`` and ``cookies``: sent to the app with every request. ``protocol``: speak this
+    protocol, whatever the app announces. ``ssl_context``: for https; default: the system's trust
+    store. ``session_hash``: go on in a session that the server knows. ``observe(now, connection,
+    direction, what)`` is called with all bytes, commands and events. ``strict``: anomalies are
+    errors. ``retry``: which failed jobs are handed in again; None: none. ``json_loads``: a faster
+    parser of JSON for what the server sends, such as ``orjson.loads`` (the extra ``speed``).
 
     Raises:
         ConnectFailed, AuthenticationError, RemoteProtocolError, TooManyRequestsError,
         DeadlineExceeded: the app could not be reached or understood; all are ``ConnectionError``.
-        LocalProtocolError: ``src``, or a header, makes no sense.
+        LocalProtocolError: ``src`` or a header is invalid.
     """
 
     def __init__(
@@ -110,13 +110,13 @@ class Client:
 
     @property
     def app(self) -> AppInfo:
-        """What the app has said of itself."""
+        """What the app tells of itself."""
         assert self._core.app is not None
         return self._core.app
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The app's ``/config``, as it came."""
+        """The app's ``/config``, as the server sent it."""
         return self.app.config
 
     @property
@@ -127,7 +127,7 @@ class Client:
 
     @property
     def session_hash(self) -> str:
-        """The name that the server knows this session by."""
+        """The name of this session on the server."""
         return self._core.session.session_hash
 
     @property
@@ -158,11 +158,11 @@ class Client:
         trigger_id: int | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Call an endpoint and wait for what it returns: one value, or a tuple of several.
+        """Call an endpoint and wait for its result: one value, or a tuple of several.
 
-        ``headers`` go with this call only. ``timeout``: seconds until the job is given up.
-        ``isolated``, ``event_data`` and ``trigger_id``: as for ``submit``. Where the endpoint takes
-        its input in pieces, these arguments are all of it.
+        ``headers`` are for this call only. ``timeout``: seconds until the job is given up.
+        ``isolated``, ``event_data`` and ``trigger_id``: as for ``submit``. If the endpoint takes
+        its input in pieces, these arguments are the whole input.
 
         Raises:
             AppError: the app said no.
@@ -207,8 +207,8 @@ class Client:
     ) -> Job:
         """Begin to call an endpoint; for the arguments and what ``result`` raises see ``predict``.
 
-        ``isolated`` gives the job a session of its own: no State shared, and an exact cancel.
-        ``event_data`` and ``trigger_id`` are what a browser would send of the event.
+        ``isolated`` gives the job a session of its own: no shared State, and an exact cancel.
+        ``event_data`` and ``trigger_id`` describe the event, as a browser sends it.
         """
         return self._submit(
             Call(
@@ -230,7 +230,7 @@ class Client:
     ) -> Job:
         """Begin to call a server function of a component, such as ``ls`` of a FileExplorer.
 
-        ``component`` is its id, as in ``app.components``; ``data`` is what the function takes.
+        ``component`` is its id, as in ``app.components``; ``data`` is the argument of the function.
         """
         return self._submit(
             Call(
@@ -259,11 +259,12 @@ class Client:
     ) -> Results:
         """Call an endpoint with each of *inputs*: one argument, or several as a tuple.
 
-        At most *in_flight* calls are held at a time, and no input is asked for before it has room.
-        The results come in the order of the inputs, or without ``ordered`` as they are ready. A
-        call that fails raises, which gives up the rest; ``on_error="return"`` gives its error in
-        the place of its result, ``"skip"`` nothing. ``timeout``: seconds for each call. The other
-        options are those of ``predict``, for each call.
+        At most *in_flight* calls are held at a time, and an input is taken only when there is room
+        for it. The results come in the order of the inputs, or without ``ordered`` as they are
+        ready. A call that fails raises its error, and the others are given up; with
+        ``on_error="return"`` the error takes the place of the result, with ``"skip"`` nothing does.
+        ``timeout``: seconds for each call. The other options are those of ``predict``, for each
+        call.
         """
         self._check_open()
         call = Call(
@@ -295,8 +296,9 @@ class Client:
         """Call an endpoint and yield every message of the job as it arrives.
 
         Heartbeats and the end of the stream are left out, ``output.data`` is whole, and the
-        fraction ``progress`` of each unit of ``progress_data`` is filled in. Without arguments,
-        where some are required, nothing is called: the stream listens to what ``send_data`` begins.
+        fraction ``progress`` of each unit of ``progress_data`` is filled in. Without arguments, if
+        some are required, nothing is called: the stream listens to the jobs that ``send_data``
+        begins.
         """
         self._check_open()
         core = self._core
@@ -318,23 +320,23 @@ class Client:
         protocol: str,
         request_headers: Mapping[str, str],
     ) -> Any:
-        """Send *data* to the endpoint of the open ``stream_messages``, which gets what it brings.
+        """Send *data* to the endpoint of the open ``stream_messages``, which gets the messages.
 
-        ``data`` is the one argument, or has the list of all as ``data["data"]``. Where a streaming
-        input runs it is its next piece, and the server's answer to that is returned, or None if a
-        later piece took its place. Elsewhere it begins a new job; returned is the server's name of
-        it (``event_id``), or, in ``ws`` and ``sse``, its number here.
+        ``data`` is the one argument, or has the list of all arguments as ``data["data"]``. If a job
+        with a streaming input runs, *data* is its next piece; the server's answer is returned, or
+        None if a later piece took its place. Otherwise a new job begins; the server's name of the
+        job (``event_id``) is returned, or, in ``ws`` and ``sse``, its number here.
 
-        Another endpoint may be given as ``fn_index``: in ``hash_data``, or beside the list. What
-        else stands there is sent along. ``protocol``: that of ``client.protocol``.
-        ``request_headers`` go with this request only.
+        Another endpoint may be given as ``fn_index``: in ``hash_data``, or beside the list. Other
+        keys there are sent, too. ``protocol`` must be ``client.protocol``. ``request_headers`` are
+        for this request only.
 
         Raises:
-            ValueError: the app is spoken to in another protocol.
+            ValueError: the session speaks another protocol.
             LocalProtocolError: no ``stream_messages`` was opened for ``Timeouts.send`` seconds,
                 several are open, the data does not fit, or it is for another session.
-            ConnectionError: the server could not be told.
-            AppError: the server did not want it.
+            ConnectionError: the server could not be reached.
+            AppError: the server refused it.
         """
         self._check_open()
         core, worker = self._core, self._worker
@@ -361,9 +363,9 @@ class Client:
     def view_api(
         self, *, all_endpoints: bool = False, return_format: Literal["str", "dict"] = "str"
     ) -> str | dict[str, Any]:
-        """What can be called, and how: as text, or as a dict in the form of ``/info``.
+        """The endpoints and how to call them: as text, or as a dict in the form of ``/info``.
 
-        ``all_endpoints``: with the undocumented ones.
+        ``all_endpoints``: include undocumented endpoints.
         """
         _ = self.endpoints  # which are described best with ``/info``
         if return_format == "dict":
@@ -373,8 +375,9 @@ class Client:
     def reload(self) -> None:
         """Read the app's config again, and ``/info`` if it was known, after the app has changed.
 
-        After a sign of a restart calls by ``api_name`` do so by themselves, but not those by
-        ``fn_index``: numbers count in the config that ``reload`` has read, or the first one.
+        After a restart of the app, calls by ``api_name`` find that out by themselves. Calls by
+        ``fn_index`` do not: numbers count in the config that ``reload`` has read, or in the first
+        one.
 
         Raises:
             ConnectionError: the app could not be reached or understood.
@@ -396,10 +399,10 @@ class Client:
         self._worker.ask(self._core.reset_session)
 
     def close(self) -> None:
-        """Cancel what is under way and leave; takes at most ``Timeouts.close``.
+        """Cancel all jobs and close; takes at most ``Timeouts.close``.
 
-        Closing twice is fine. In a callback it does not wait. In a forked process the connections
-        are the parent's, and nothing is done.
+        Closing twice is fine. In a callback it does not wait. In a forked process nothing is done:
+        the connections are the parent's.
         """
         if self._core.is_own_process:
             self._worker.leave(self._core.session.close)

@@ -1,11 +1,12 @@
 """TLS without I/O: Python's own, ``ssl.MemoryBIO``, with the verbs of this library.
 
-Rule 1: bytes in, bytes out. Whoever has a way to move bytes has HTTPS: a game loop, a proxy tunnel.
+Rule 1: bytes in, bytes out. So everything that moves bytes can do HTTPS: a game loop, a proxy
+tunnel.
 
-Rule 2: what goes wrong is a ``GradioError`` that says in a plain sentence which side is to blame.
+Rule 2: every failure is a ``GradioError`` that says in a plain sentence which side is to blame.
 
 Certificates are checked as everywhere in Python: against the system's authorities, unless the
-caller brings an ``ssl.SSLContext`` of another mind.
+caller gives another ``ssl.SSLContext``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _RECORD: Final = 16 * 1024  # RFC 8446 section 5.1: no record carries more plain
 # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH (openssl/x509_vfy.h)
 _MISMATCHES: Final = frozenset({62, 64})
 
-# What OpenSSL says when the peer's first bytes are no TLS record; 3.2 has found a new name for it.
+# OpenSSL's reasons when the peer's first bytes are not a TLS record; 3.2 has a new name.
 _NOT_TLS: Final = frozenset(
     {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"}
 )
@@ -30,7 +31,8 @@ _NOT_TLS: Final = frozenset(
 
 @functools.cache
 def default_context() -> ssl.SSLContext:
-    """The context shared by all who were given none: reading the authorities takes 20 ms."""
+    """The context for all clients without one: it is shared, since reading the authorities takes 20
+    ms."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
@@ -39,20 +41,20 @@ def default_context() -> ssl.SSLContext:
 class TLSWrapper:
     """The client's end of one TLS connection.
 
-    First send what ``data_to_send`` gives: it starts the handshake. Then feed ``receive`` with what
-    arrives, and after each call, also one that raised, send what ``data_to_send`` has. From
-    ``established`` on, ``send`` turns plaintext into what is to be sent.
+    First send the bytes of ``data_to_send``: they start the handshake. Then give received bytes to
+    ``receive``, and after each call, also one that raised, send the bytes of ``data_to_send``. Once
+    ``established``, ``send`` turns plaintext into bytes to send.
     """
 
     def __init__(self, context: ssl.SSLContext | None, server_name: str) -> None:
         """Begin the handshake with ``server_name``, the host or address of the certificate.
 
         Raises:
-            ConnectFailed: no certificate can be for such a name.
+            ConnectFailed: no certificate can have such a name.
         """
         self.server_name = server_name
         self.established = False
-        """Whether the handshake is over and the certificate was found good."""
+        """Whether the handshake is over, with a valid certificate."""
         self.peer_closed = False
         """Whether the peer has said that it sends no more (close_notify)."""
         self._incoming = ssl.MemoryBIO()
@@ -66,14 +68,14 @@ class TLSWrapper:
         self._shake_hands()
 
     def receive(self, data: bytes) -> bytes:
-        """Take what arrived from the peer; the plaintext that it completes.
+        """Take received bytes, and return the plaintext that they complete.
 
-        ``b""`` is the peer's end, for which TLS has a word of its own: a connection that ends
-        without it may have been cut by somebody between.
+        ``b""`` is the end of the connection. TLS has a message for a proper end: without it, a
+        third party may have cut the connection.
 
         Raises:
-            ConnectFailed: in the handshake: no TLS there, a certificate that is not good.
-            ConnectionLost: later: cut, or not decipherable.
+            ConnectFailed: in the handshake: the peer does not speak TLS, or its certificate is not
+            valid. ConnectionLost: later: the connection was cut, or the bytes cannot be decrypted.
         """
         if not data:
             self._end()
@@ -84,11 +86,11 @@ class TLSWrapper:
         return self._read() if self.established else b""
 
     def send(self, plaintext: bytes) -> bytes:
-        """What to send so that the peer receives *plaintext*.
+        """The bytes to send so that the peer receives *plaintext*.
 
         Raises:
-            LocalProtocolError: the handshake is not over.
-            ConnectionLost: TLS takes no more: the connection is broken, or was closed by us.
+            LocalProtocolError: the handshake is not over. ConnectionLost: the connection is broken,
+                or we have closed it.
         """
         if not self.established:
             raise LocalProtocolError("The TLS handshake is not over.", phase="tls")
@@ -100,19 +102,19 @@ class TLSWrapper:
         return self._outgoing.read()
 
     def data_to_send(self) -> bytes:
-        """What TLS has to say for itself: of the handshake, of new keys, an alert."""
+        """The bytes of TLS itself to send: of the handshake, new keys, or an alert."""
         return self._outgoing.read()
 
     def close(self) -> bytes:
-        """The last bytes to send: everything left, and the word that no more will come."""
-        # The peer's own goodbye is not waited for, and ours may be impossible by now.
+        """The last bytes to send: everything left, and the close_notify."""
+        # Do not wait for the peer's close_notify; ours may be impossible by now.
         with suppress(ssl.SSLError):
             self._tls.unwrap()
         return self._outgoing.read()
 
     def _end(self) -> None:
-        # What was read so far tells a goodbye from a cut. OpenSSL does not tell: where Python sets
-        # OP_IGNORE_UNEXPECTED_EOF (3.11.2 does) the one looks like the other.
+        # The bytes read so far tell a proper end from a cut. OpenSSL does not: with
+        # OP_IGNORE_UNEXPECTED_EOF, which Python sets (3.11.2), both look the same.
         self._incoming.write_eof()
         if not self.established:
             raise ConnectFailed(self._ended_early, phase="tls")
@@ -143,7 +145,7 @@ class TLSWrapper:
         except ssl.SSLZeroReturnError:
             self.peer_closed = True  # the same, after a goodbye of our own
         except ssl.SSLError as error:
-            # Plaintext that came before the fault is lost with it: what it belongs to is, too.
+            # Plaintext before the fault is lost; so is the answer that it belongs to.
             raise _lost(f"TLS: {_reason(error)}.") from error
         return b"".join(parts)
 

@@ -1,10 +1,10 @@
 """The trio client: ``Client``, ``Job`` and ``MessageStream``.
 
 Open it with ``async with Client(src) as client``: its tasks live in a nursery of its own, and none
-outlives that. They are shielded, so that whoever is cancelled can still tell the server.
+outlives it. They are shielded, so that a cancelled task can still tell the server.
 
-Nothing that the client does is interrupted by Ctrl-C, which trio gives to the main task when it
-waits next.
+Ctrl-C interrupts nothing that the client does: trio raises it in the main task when that waits
+next.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class _Wire:
 class _World:
     """All connections of one client, as tasks of its nursery. See ``TaskWorld``.
 
-    The tasks are shielded, so each has a scope to be cancelled by.
+    The tasks are shielded, so each has a cancel scope of its own.
     """
 
     def __init__(self, core: ClientCore, tls: ssl.SSLContext | None, nursery: trio.Nursery) -> None:

@@ -1,8 +1,8 @@
-"""What the client of a further world is made of: see docs/fourth_adapter.md.
+"""The parts of a client for a further world: see docs/fourth_adapter.md.
 
-``TaskClient`` is a client but for how it is opened; ``TaskWorld`` the verbs that it needs of a
-world in which tasks await; ``Machine`` what that world tells what has happened. ``WatchedWorld`` is
-all of that where the event loop can wait for a descriptor.
+``TaskClient`` is a client without its opening. ``TaskWorld`` has the verbs that it needs of a world
+in which tasks await. The world tells a ``Machine`` what has happened. ``WatchedWorld`` is a world
+for event loops that can wait for a descriptor.
 """
 
 from sansio_gradio_adapters._awaited import Job, MessageStream, Reader, Results
