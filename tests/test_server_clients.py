@@ -229,6 +229,23 @@ def test_a_waiting_job_that_is_cancelled_leaves_the_line() -> None:
     assert talk.idle()
 
 
+def test_before_614_a_waiting_job_that_is_cancelled_starts_all_the_same() -> None:
+    talk = Talk(app_with(version="6.13.0"))
+    talk.join("runs", session="other")
+    waits = talk.join("waits")
+    runs = talk.started()
+    stream = talk.stream()
+    talk.cancel(waits)
+    assert talk.kinds(stream) == ["open", "estimation", "process_completed", "close_stream", "end"]
+    talk.conversation.complete(runs, ["done"], now=1)
+    talk.conversation.complete(talk.started(), ["done, too"], now=2)
+    wanted = talk.join("wanted")
+    talk.conversation.complete(talk.started(), ["done"], now=3)
+    later = [(message["msg"], message.get("event_id")) for message in talk.messages(talk.stream())]
+    assert ("process_completed", waits) in later
+    assert later[-2:] == [("process_completed", wanted), ("close_stream", None)]
+
+
 def test_cancelling_what_nobody_knows_succeeds_and_does_nothing() -> None:
     talk = Talk(app_with())
     talk.cancel("nothing", session="nobody")

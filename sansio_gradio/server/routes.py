@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 import attrs
 
+from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.protocols import Channel, Handover
 from sansio_gradio.protocol.states import Msg
 from sansio_gradio.server.app import App
@@ -209,9 +210,12 @@ class Routes:
         """Servers cancel by function: its other running jobs in that session die silently."""
         fields = ("session_hash", "fn_index", "event_id")
         named = read_submission(request.body, self._queue.limits, *fields, fields=fields)
+        unqueues = has(self._app.version, Feature.UNQUEUES)
         for job in self._sessions.jobs_of(named.session_hash):
+            is_named = job.event_id == named.event_id
             of_function = job.function is not None and job.function.fn_index == named.fn_index
-            if job.event_id == named.event_id or (of_function and job.is_at_work):
+            # Otherwise one that waits starts nevertheless, after its end was told.
+            if (is_named or of_function) if job.is_at_work else (is_named and unqueues):
                 self._stop(job)
         session = self._sessions.get(named.session_hash)
         if session is not None and named.event_id in session.pending:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from worlds import WORLDS, wait_for
 
-from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.errors import ConnectionLost, LocalProtocolError
+from sansio_gradio.protocol.status import Status
 from sansio_gradio_adapters.sockets import Client
 
 from .server import RealServer, free_port
@@ -43,6 +45,45 @@ def test_a_call_by_name_reaches_its_function_after_a_restart(version: str, tmp_p
         assert "delete" not in ran.read_text().split()
     finally:
         client.close()
+
+
+@pytest.mark.parametrize("name", ["sockets", "asyncio"])
+def test_killed_in_the_middle_of_a_generator(name: str, version: str, tmp_path: Path) -> None:
+    if version == "3.16.2":
+        pytest.skip("its port is not free for a minute")
+    ran, port, world = tmp_path / "ran.txt", free_port(), WORLDS[name]
+
+    def served(order: str) -> RealServer:
+        return RealServer(version, "turning", port=port, ORDER=order, RAN=str(ran))
+
+    async def play() -> None:
+        with served("read,slow,delete") as server:
+            async with world.client(server.url) as client:
+                jobs = [client.submit("x", api_name="/slow")]
+                assert await anext(aiter(jobs[0])) == "x 0"
+                jobs.append(client.submit("x", api_name="/slow", isolated=True))
+                await wait_for(world, lambda: jobs[1].status().code >= Status.IN_QUEUE)
+                server.kill()
+                for job in jobs:
+                    error = await job.exception()
+                    assert isinstance(error, ConnectionLost)
+                    assert [output for (output,) in error.outputs] == job.outputs()
+                assert jobs[0].outputs()[0] == "x 0"
+                assert jobs[1].outputs() == []
+                with pytest.raises(ConnectionError):
+                    await client.predict("nobody", api_name="/read")
+                with served("delete,count,read"):
+                    early = [client.submit("y", api_name="/read") for _ in range(3)]
+                    assert [await job for job in early] == ["read y"] * 3
+                    counted = client.submit("y", api_name="/count")
+                    assert [output async for output in counted] == ["y 1", "y 2"]
+                    with pytest.raises(LocalProtocolError, match="/slow"):
+                        await client.predict("y", api_name="/slow")
+                    with pytest.raises(LocalProtocolError, match="has changed"):
+                        await client.predict("y", fn_index=0)
+        assert sorted(ran.read_text().split()) == ["count", "read", "read", "read", "slow"]
+
+    world.run(play)
 
 
 def test_another_release_on_the_same_port(version: str, tmp_path: Path) -> None:

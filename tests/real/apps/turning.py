@@ -1,12 +1,14 @@
 """An app whose functions are in the order that ORDER says: ``python turning.py PORT``.
 
-Environment: ORDER is names with commas between them (of read, delete, added, count), RAN a file
-that gets a line for each function that is called, AUTH=1 wants user "user" with password "secret".
+Environment: ORDER is names with commas between them (of read, delete, added, count, slow), RAN a
+file that gets a line for each function that is called, AUTH=1 wants user "user" with password
+"secret".
 """
 
 import inspect
 import os
 import sys
+import time
 
 import gradio as gr
 
@@ -32,7 +34,13 @@ def made(name):
         yield text + " 1"
         yield text + " 2"
 
-    return count if name == "count" else call
+    def slow(text):
+        noted(name)
+        for step in range(600):
+            time.sleep(0.1)
+            yield f"{text} {step}"
+
+    return {"count": count, "slow": slow}.get(name, call)
 
 
 with gr.Blocks() as demo:
