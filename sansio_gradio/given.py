@@ -92,6 +92,21 @@ def text(value: object, name: str) -> str:
     return found
 
 
+def flag(value: object, name: str) -> bool:
+    """Check what is true or false: anything that can tell."""
+    try:
+        return bool(value)
+    except Exception as error:
+        raise refused(value, name, "True or False") from error
+
+
+def function(value: T, name: str) -> T:
+    """Check that *value* can be called."""
+    if not callable(value):
+        raise refused(value, name, "a function, or None")
+    return value
+
+
 def one_of(value: object, kind: type[T], name: str) -> T:
     """Check that *value* is an instance of *kind*."""
     if not is_a(value, kind):

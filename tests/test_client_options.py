@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,12 +13,14 @@ from conversation_driver import ECHO, SRC, Talk, app
 from engine_driver import counted_entropy
 from hypothesis import given
 from hypothesis import strategies as st
+from worlds import WORLDS, World
 
 from sansio_gradio.client.call import Call
 from sansio_gradio.client.conversation import Conversation
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.client.retry import Retry
-from sansio_gradio.errors import LocalProtocolError, QueueFullError
+from sansio_gradio.errors import LocalProtocolError, OptionError, QueueFullError
+from sansio_gradio.events import SessionClosed
 from sansio_gradio.limits import Limits, Timeouts
 
 texts = st.text() | st.sampled_from(["", "abc", "a\r\nb", "\ud800", "host", "x" * 10_000])
@@ -33,7 +36,17 @@ OF_A_SESSION = (
     "headers", "cookies", "auth", "session_hash", "retry", "limits", "timeouts", "wall_offset",
     "app",
 )  # fmt: skip
-OF_A_CALL = ("headers", "timeout", "api_name", "fn_index", "trigger_id", "event_data", "extra")
+OF_A_CALL = (
+    "headers",
+    "timeout",
+    "api_name",
+    "fn_index",
+    "trigger_id",
+    "event_data",
+    "extra",
+    "want",
+    "isolated",
+)
 
 
 @given(st.sampled_from(OF_A_SESSION), anything)
@@ -48,10 +61,69 @@ def test_a_session_takes_an_option_or_refuses_it(name: str, value: Any) -> None:
 
 
 @given(anything)
-def test_another_protocol_is_a_value_error(value: Any) -> None:
+def test_another_protocol_is_refused(value: Any) -> None:
     if value is not None:
-        with pytest.raises(ValueError, match="no such protocol"):
+        with pytest.raises(OptionError, match="no such protocol"):
             Conversation(SRC, entropy=counted_entropy(), protocol=value)
+
+
+class Contrary(str):
+    """A text, a truth and a function that raise whenever they are asked."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        raise RuntimeError
+
+    def __hash__(self) -> int:
+        raise RuntimeError
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("name", ["protocol", "strict", "json_loads", "session_hash", "headers"])
+def test_what_raises_when_it_is_asked_is_refused_or_taken_as_it_is(name: str) -> None:
+    options: dict[str, Any] = {name: Contrary("x")}
+    if name == "session_hash":
+        assert Conversation(SRC, entropy=counted_entropy(), **options).session_hash == "x"
+        return
+    with pytest.raises(OptionError, match=name):
+        Conversation(SRC, entropy=counted_entropy(), **options)
+
+
+def test_a_protocol_is_known_by_its_text_alone() -> None:
+    talk = Talk(app(), protocol=Contrary("sse_v1"))
+    assert type(talk.conversation.protocol) is str
+
+
+@pytest.mark.parametrize("observe", [5, "x", Contrary("x")])
+def test_an_observer_can_be_called(observe: Any) -> None:
+    with pytest.raises(OptionError, match="observe is a function, or None"):
+        Engine(entropy=counted_entropy(), observe=observe)
+    for world in WORLDS.values():
+        world.run(partial(refuses, world, observe))
+
+
+async def refuses(world: World, observe: Any) -> None:
+    with pytest.raises(OptionError, match="observe is a function, or None"):
+        async with world.client(SRC, observe=observe):
+            pass
+
+
+@pytest.mark.parametrize("name", ["isolated", "want"])
+def test_a_call_that_is_refused_leaves_nothing_behind(name: str) -> None:
+    talk = Talk(app())
+    options: dict[str, Any] = {name: Contrary("x")}
+    with pytest.raises(OptionError, match=name):
+        talk.conversation.submit("x", fn_index=ECHO, **options)
+    assert talk.new() == []
+    talk.conversation.close()
+    talk.look()
+    assert isinstance(talk.said[-1], SessionClosed)
 
 
 @given(anything)

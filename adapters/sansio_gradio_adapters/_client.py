@@ -44,7 +44,7 @@ from sansio_gradio.events import (
     SessionLost,
     StatusUpdated,
 )
-from sansio_gradio.given import text
+from sansio_gradio.given import function, text
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.wire.headers import Fields
@@ -81,7 +81,7 @@ class ClientCore:
             wall_offset=time.time() - time.monotonic(),
             limits=limits,
             timeouts=timeouts,
-            observe=observe and _told_of_faults(observe),
+            observe=None if observe is None else _told_of_faults(function(observe, "observe")),
             strict=strict,
             json_loads=json_loads,
         )

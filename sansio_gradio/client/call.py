@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from sansio_gradio.given import index, seconds, text
+from sansio_gradio.given import flag, index, one_of, seconds, text
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.wire.headers import Fields, checked
 from sansio_gradio.wire.snapshot import mapping, snapshot
@@ -73,6 +73,8 @@ class Call:
         give("function", text(self.function, "function"))
         give("headers", None if self.headers is None else checked(self.headers))
         give("timeout", None if self.timeout is None else seconds(self.timeout, "timeout"))
+        give("isolated", flag(self.isolated, "isolated"))
+        give("want", one_of(self.want, Want, "want"))
         give("event_data", snapshot(self.event_data, "event_data"))
         give("trigger_id", index(self.trigger_id, "trigger_id"))
         give("extra", None if self.extra is None else mapping(self.extra, "extra"))

@@ -71,7 +71,7 @@ from sansio_gradio.events import (
     SessionClosed,
     SessionLost,
 )
-from sansio_gradio.given import is_a, one_of, text
+from sansio_gradio.given import flag, function, is_a, one_of, text
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.features import Feature, has
@@ -169,7 +169,6 @@ class Conversation(Session):
     Raises:
         LocalProtocolError: *src* is not an address, a header cannot be sent, or an option has an
             invalid value.
-        ValueError: there is no such protocol.
     """
 
     def __init__(
@@ -194,6 +193,7 @@ class Conversation(Session):
     ) -> None:
         if protocol is not None:
             spoken(protocol)
+            protocol = text(protocol, "protocol")
         page = app_base(text(src, "src"))
         self.id = id
         self.app = None
@@ -205,8 +205,8 @@ class Conversation(Session):
             limits=Limits() if limits is None else one_of(limits, Limits, "limits"),
             timeouts=Timeouts() if timeouts is None else one_of(timeouts, Timeouts, "timeouts"),
             retry=None if retry is None else one_of(retry, Retry, "retry"),
-            strict=strict,
-            json_loads=json_loads,
+            strict=flag(strict, "strict"),
+            json_loads=None if json_loads is None else function(json_loads, "json_loads"),
         )
         self._forced = protocol
         self._traits: Traits | None = None

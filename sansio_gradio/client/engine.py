@@ -38,7 +38,7 @@ from sansio_gradio.errors import (
     unforeseen,
 )
 from sansio_gradio.events import Event, SessionClosed
-from sansio_gradio.given import one_of
+from sansio_gradio.given import function, one_of
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.wire.http import BodyReceived, ResponseStarted
 from sansio_gradio.wire.url import URL, Origin
@@ -85,7 +85,7 @@ class Engine:
     ) -> None:
         self._limits = Limits() if limits is None else one_of(limits, Limits, "limits")
         self._timeouts = Timeouts() if timeouts is None else one_of(timeouts, Timeouts, "timeouts")
-        self._observe = observe
+        self._observe = None if observe is None else function(observe, "observe")
         self._converse = partial(
             Conversation,
             entropy=entropy,

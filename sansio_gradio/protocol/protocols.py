@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, cast, get_args
 
 import attrs
 
+from sansio_gradio.errors import OptionError
 from sansio_gradio.given import is_a, shown
 from sansio_gradio.protocol.states import Msg
 
@@ -103,21 +104,26 @@ def spoken(protocol: str) -> Traits:
     """The row of *protocol*, a name that servers announce or a name in ``CALLS``.
 
     Raises:
-        ValueError: there is no such protocol.
+        OptionError: there is no such protocol.
     """
-    return (CALLS.get(protocol) if is_a(protocol, str) else None) or traits_of(protocol)
+    return CALLS.get(_name(protocol)) or traits_of(protocol)
 
 
 def traits_of(protocol: str) -> Traits:
     """The row of *protocol*.
 
     Raises:
-        ValueError: there is no such protocol.
+        OptionError: there is no such protocol.
     """
-    row = PROTOCOLS.get(protocol) if is_a(protocol, str) else None
+    row = PROTOCOLS.get(_name(protocol))
     if row is None:
-        raise ValueError(f"no such protocol: {shown(protocol)}; there are {', '.join(PROTOCOLS)}")
+        raise OptionError(f"no such protocol: {shown(protocol)}; there are {', '.join(PROTOCOLS)}")
     return row
+
+
+def _name(protocol: object) -> str:
+    """*protocol* as a plain text; of another kind there is none."""
+    return str.__str__(cast("str", protocol)) if is_a(protocol, str) else ""
 
 
 def detect(announced: str | None, version: tuple[int, ...]) -> str:

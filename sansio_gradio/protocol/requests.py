@@ -52,7 +52,7 @@ def send_data_frame(
     ``request_headers`` are added to an HTTP request; a frame of a WebSocket has no headers.
 
     Raises:
-        ValueError: there is no such protocol.
+        OptionError: there is no such protocol.
         LocalProtocolError: the data cannot be JSON, or a header field cannot be sent.
     """
     body = {**mapping(data, "data"), **mapping(hash_data, "hash_data")}
