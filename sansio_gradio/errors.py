@@ -1,4 +1,4 @@
-"""What can go wrong, and whose fault it is.
+"""All errors, sorted by who is at fault: the app, the connection, or the caller.
 
 Every failure is one of two kinds: the *app* said no (``AppError``, also a ``ValueError``), or the
 connection failed (also a builtin ``ConnectionError``). A program that catches these two survives

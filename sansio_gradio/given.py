@@ -26,7 +26,7 @@ _SHORT: Final = 64  # bits
 
 
 def is_a(value: object, *kinds: type) -> bool:
-    """Whether *value* is one of *kinds*, whatever its ``__class__`` says."""
+    """Whether *value* is one of *kinds*. Its own ``__class__`` is not asked."""
     return issubclass(type(value), kinds)
 
 

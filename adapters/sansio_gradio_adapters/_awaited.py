@@ -145,8 +145,8 @@ class Job:
     def send(self, *chunk: Any, latest: bool = False) -> None:
         """Give a streaming input its next piece, which waits until the server asks for it.
 
-        ``latest``: drop the pieces that wait already. The first piece are the arguments of
-        ``submit`` (Gradio 5.0 and later).
+        ``latest``: drop the pieces that wait already. The arguments of ``submit`` are the first
+        piece (Gradio 5.0 and later).
 
         Raises:
             LocalProtocolError: the job is over or takes no pieces, its input was ended, or the
@@ -217,7 +217,7 @@ class MessageStream:
     """The messages of one job, as they arrive: an async iterator, and an async context manager.
 
     Leaving early, by ``close``, the end of an ``async with``, an exception, a cancellation, or when
-    nobody has it any more, ends the job on the server. After a failing last message the error is
+    it is garbage-collected, ends the job on the server. After a failing last message the error is
     raised.
 
     It also has the messages of jobs that ``Client.send_data`` begins at the same endpoint; these
@@ -286,7 +286,7 @@ class Results:
     """The results of an endpoint for many inputs: an async iterator and context manager.
 
     Leaving early, by ``close``, the end of an ``async with``, an exception, a cancellation, or when
-    nobody has it any more, gives up the calls under way. If several tasks iterate it, each result
+    it is garbage-collected, gives up the calls under way. If several tasks iterate it, each result
     goes to one of them.
     """
 

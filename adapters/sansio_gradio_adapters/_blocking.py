@@ -75,7 +75,7 @@ class Reader(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        import asyncio  # noqa: PLC0415  # who is here has it already; others need not wait for it
+        import asyncio  # noqa: PLC0415  # a caller from asyncio has imported it; others need not wait for it
 
         loop = asyncio.get_running_loop()
         while True:
@@ -210,7 +210,7 @@ class Job(Future[Any]):
         self._callbacks: dict[int, Callable[[], object]] = {}
         record.on_outcome = partial(Job._conclude, weakref.ref(self))
 
-    if not TYPE_CHECKING:  # who passes a job on as a Future need not know of it
+    if not TYPE_CHECKING:  # code that knows it as a Future need not know of it
 
         @property
         def _state(self) -> str:
@@ -306,8 +306,8 @@ class Job(Future[Any]):
     def send(self, *chunk: Any, latest: bool = False) -> None:
         """Give a streaming input its next piece, which waits until the server asks for it.
 
-        ``latest``: drop the pieces that wait already. The first piece are the arguments of
-        ``submit`` (Gradio 5.0 and later).
+        ``latest``: drop the pieces that wait already. The arguments of ``submit`` are the first
+        piece (Gradio 5.0 and later).
 
         Raises:
             LocalProtocolError: the job is over or takes no pieces, its input was ended, or the
@@ -347,7 +347,7 @@ class Job(Future[Any]):
             try:
                 deque(map(call, taken), maxlen=0)
             except BaseException as error:
-                # The client's thread works on, whatever a callback raises.
+                # A callback that raises must not stop the client's thread.
                 if not isinstance(error, Exception) and not self._worker.is_current:
                     raise
                 _LOG.exception("exception calling callback for %r", self)
@@ -384,7 +384,7 @@ class Job(Future[Any]):
 
     @staticmethod
     def _conclude(reference: weakref.ref[Job], record: JobRecord) -> None:
-        """The job is over; nobody can ask for its result if it was collected."""
+        """The job is over: settle its Future, unless that was garbage-collected."""
         if (job := reference()) is not None:
             job._result, job._exception = record.result, record.error
             job._told_at_end.tell_all()
@@ -398,8 +398,8 @@ class Job(Future[Any]):
 class MessageStream:
     """The messages of one job, as they arrive: an iterator, and a context manager.
 
-    Leaving early, by ``close``, the end of a ``with``, an exception, or when nobody has it any
-    more, ends the job on the server. After a failing last message the error is raised.
+    Leaving early, by ``close``, the end of a ``with``, an exception, or when it is
+    garbage-collected, ends the job on the server. After a failing last message the error is raised.
 
     It also has the messages of jobs that ``Client.send_data`` begins at the same endpoint; these
     jobs end with the stream. A stream that only listens has no others, and goes on until it is
@@ -464,9 +464,9 @@ class MessageStream:
 class Results:
     """The results of an endpoint for many inputs: an iterator, and a context manager.
 
-    Leaving early, by ``close``, the end of a ``with``, an exception, or when nobody has it any
-    more, gives up the calls under way. If several threads iterate it, each result goes to one of
-    them.
+    Leaving early, by ``close``, the end of a ``with``, an exception, or when it is
+    garbage-collected, gives up the calls under way. If several threads iterate it, each result goes
+    to one of them.
     """
 
     def __init__(self, calls: Calls, worker: Worker, client: object) -> None:

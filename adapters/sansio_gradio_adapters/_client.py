@@ -301,7 +301,7 @@ class ClientCore:
             case JobCompleted() | JobFailed() | JobCancelled():
                 record = self._record(event.job)
                 if self.app is not None and event.job not in self._bound:
-                    record.shape = self._shape_of(record.call)  # whatever comes after this app
+                    record.shape = self._shape_of(record.call)  # also for a later app
                 self._bound.discard(event.job)
                 record.add_end(event)
                 del self.jobs[event.job]

@@ -102,7 +102,7 @@ class _Yields:
     def __init__(self, past: _Yields | None = None, change: Change = ()) -> None:
         self._todo = None if past is None else (past, change)
         self._values: tuple[Any, ...] | None = None
-        self._slots: list[Slots] = []  # which have these values, until somebody takes them on
+        self._slots: list[Slots] = []  # which have these values, until a reader takes them on
 
     def values(self) -> tuple[Any, ...] | None:
         """None: there was none yet."""
@@ -117,7 +117,7 @@ class _Yields:
                 slots.apply(changes.pop())
             self._values = slots.snapshot()
             self._slots.append(slots)
-            self._todo = None  # now, as somebody else may look at the two
+            self._todo = None  # now, as another thread may read both
         return self._values
 
     def _take_slots(self) -> Slots:

@@ -1,7 +1,7 @@
 """The records of a client's jobs, and the signals that tell of changes.
 
-Rule 1: as in ``_history``, one writes, many read, and nobody waits. A reader that finds nothing new
-says ``Nothing.YET``, and its world knows how to wait for the ``Signal``.
+Rule 1: as in ``_history``, one thread writes, many read, and none waits. A reader that finds
+nothing new says ``Nothing.YET``, and its world knows how to wait for the ``Signal``.
 
 Rule 2: there is no lock. Ctrl-C, signal handlers and finalisers run between any two instructions of
 Python; they could find a lock held, or leave it held. So concurrent changes are one call of a dict
@@ -55,7 +55,7 @@ class Signal:
         self._waiters[wake] = None
         if self.version == seen:
             return True
-        # Whoever notified meanwhile may have seen it. Then it was called, or will be.
+        # A notification in between may have seen *wake*. Then it was called, or will be.
         return self._waiters.pop(wake, self) is self
 
     def unsubscribe(self, wake: Callable[[], object]) -> None:
@@ -68,7 +68,7 @@ class Signal:
         for wake in list(self._waiters):
             if wake in self._waiters:
                 wake()
-                # Only now: who is interrupted here has lost nobody.
+                # Only now, so that an interrupt here loses none of them.
                 self._waiters.pop(wake, None)
 
     @property
@@ -283,7 +283,7 @@ class JobRecord:
 
     def demand_outcome(self) -> None:
         """Note that the outcome is waited for, and resume the job if it is paused."""
-        self.is_awaited = True  # before the look: who pauses it looks the other way round
+        self.is_awaited = True  # before the look: pausing looks in the other order
         self._go_on()
 
     def not_yet(self, timeout: float | None) -> TimeoutError:
@@ -374,7 +374,7 @@ class _Reading(Generic[S, T]):
 
     def __init__(self, record: JobRecord, start: S) -> None:
         self._record = record
-        # Where it is, and, as soon as somebody has taken the next item, what comes after that.
+        # The place, and, once the next item is taken, the next place.
         self._at: tuple[S, dict[None, Any]] = start, {}
 
     def __iter__(self) -> Self:
@@ -409,7 +409,7 @@ class _ValueReading(_Reading[S, T]):
 
     def __init__(self, record: JobRecord, start: S) -> None:
         super().__init__(record, start)
-        # What was found last, and by what. Who looks takes it out; who finds none begins anew.
+        # The last position found. A reader takes it out; one that finds none begins anew.
         self._seen: deque[tuple[_Ahead | None, Iterator[_Ahead | None]]] = deque(maxlen=2)
 
     def _value(self, place: int) -> _Ahead | None:
@@ -456,7 +456,7 @@ class _OutputReading(_ValueReading[tuple[int, bool, bool], Any]):
 
 @attrs.frozen
 class _Place:
-    """Of one who reads updates."""
+    """The place of a reader of updates."""
 
     status: int = 0
     yields: int = 0

@@ -128,7 +128,7 @@ class Calls:
         else:
             record.add_end(mistake)
             record.publish()
-        if self._is_closed:  # meanwhile, by somebody else
+        if self._is_closed:  # by another thread, in between
             self._do_soon(self._give_up)
 
     def _give_up(self) -> None:

@@ -260,7 +260,7 @@ class Network:
                         sock.connect(address)
                     self._selector.register(sock, WRITE, partial(self._attempted, conn, dial, sock))
                     failed.pop_all()
-            except Exception as error:  # whatever it is: another address may do
+            except Exception as error:  # after any error: another address may work
                 dial.error = error
                 continue
             dial.attempts.append(sock)

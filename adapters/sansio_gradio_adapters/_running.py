@@ -160,7 +160,7 @@ class _Working:
             event.set()
 
     def cancel(self) -> None:
-        """Stop the run: nobody waits for it any more."""
+        """Stop the run: nothing waits for it any more."""
         self._cancelled.set()
         self.release()
         for task in self._tasks:
@@ -225,7 +225,7 @@ class _Working:
             with contextlib.suppress(JobCancelledError):
                 self._post(partial(self._raised, error))
         finally:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nothing waits
                 self._runner.loop.call_soon_threadsafe(self._thread_done)
 
     def _post(self, action: Callable[[], None]) -> None:

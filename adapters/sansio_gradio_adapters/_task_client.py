@@ -39,9 +39,10 @@ class TaskClient:
     parser of JSON for what the server sends, such as ``orjson.loads`` (the extra ``speed``).
 
     Raises:
-        LocalProtocolError: ``src`` or a header is invalid. ConnectFailed, AuthenticationError,
-            RemoteProtocolError, TooManyRequestsError, DeadlineExceeded: when it is opened: the app
-            could not be reached or understood; all are ``ConnectionError``.
+        LocalProtocolError: ``src`` or a header is invalid.
+        ConnectFailed, AuthenticationError, RemoteProtocolError, TooManyRequestsError,
+        DeadlineExceeded: when it is opened: the app could not be reached or understood; all are
+        ``ConnectionError``.
     """
 
     def __init__(

@@ -94,7 +94,7 @@ class WatchedWorld(TaskWorld):
         self._network.wake_writer(conn)
 
     def set_timer(self, at: float) -> None:
-        if at < self._step_at:  # who polls too early finds the next one
+        if at < self._step_at:  # a poll too early finds the next one
             self._step_at = at
             if not self._is_polling:
                 self.wake()

@@ -101,7 +101,7 @@ class _World:
     async def _dial(self, conn: int, host: str, port: int) -> None:
         try:
             await dial(host, port, partial(_Wire, self, conn), self._start)
-        except Exception as error:  # whatever it is, it ends this connection and no client
+        except Exception as error:  # any error ends this connection only
             if self.dials.pop(conn, None) is not None:
                 self.machine.lost(conn, connect_failed(host, port, error))
 
@@ -171,7 +171,7 @@ class _World:
     def set_timer(self, at: float) -> None:
         if self._timer is not None:
             if self._timer_at <= at:
-                return  # whoever steps too early sets the next one
+                return  # a step too early sets the next one
             self._timer.cancel()
         self._timer_at = at
         self._timer = self._loop.call_later(max(0.0, at - time.monotonic()), self._time_passed)

@@ -190,7 +190,9 @@ class Client:
             _begin(self._core, self._worker, record)
             return job.result()
         except BaseException:
-            self._leave(record)  # after Ctrl-C nobody has it; one that is over does not care
+            self._leave(
+                record
+            )  # after Ctrl-C the caller does not have it; has no effect on one that is over
             raise
 
     def submit(
@@ -440,7 +442,7 @@ class Client:
         try:
             _begin(self._core, self._worker, record)
         except BaseException:
-            self._leave(record)  # nobody will have it
+            self._leave(record)  # no caller will have it
             raise
         return job
 

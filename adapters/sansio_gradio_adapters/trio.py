@@ -149,7 +149,7 @@ class _World:
             stream = await trio.open_tcp_stream(
                 host, port, happy_eyeballs_delay=resolve.ATTEMPT_DELAY
             )
-        except Exception as error:  # whatever it is, it ends this connection and no client
+        except Exception as error:  # any error ends this connection only
             if self._dials.pop(conn, None) is not None:
                 self.machine.lost(conn, connect_failed(host, port, error))
             return
@@ -264,7 +264,7 @@ class _World:
         self._sleep.cancel()
 
     def set_timer(self, at: float) -> None:
-        if at < self._sleep_until:  # whoever steps too early sets the next one
+        if at < self._sleep_until:  # a step too early sets the next one
             self._sleep_until = at
             self._sleep.deadline = trio.current_time() + at - time.monotonic()
 

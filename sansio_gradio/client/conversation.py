@@ -151,7 +151,7 @@ class _NextInLine:
 
 @attrs.frozen
 class _CloseIsLate:
-    """The session leaves, whatever is under way."""
+    """The session closes, even if jobs are under way."""
 
 
 class Conversation(Session):
@@ -384,7 +384,7 @@ class Conversation(Session):
             raise no_pieces()
         return found
 
-    # What the surroundings ask.
+    # Called by the transport: what to do next.
 
     def next_command(self) -> ConversationCommand | None:
         """The next thing to do; None: nothing for now."""
@@ -415,7 +415,7 @@ class Conversation(Session):
         """When ``handle_timer`` is due, in monotonic seconds; it may have passed already."""
         return self._timers.next_deadline()
 
-    # What the surroundings tell.
+    # Called by the transport: what has happened.
 
     def handle_timer(self, now: float) -> None:
         """The time is *now*."""
@@ -833,7 +833,7 @@ class Conversation(Session):
             self._call_next()
 
     def _call_next(self) -> None:
-        """Have those started whose turn it is, if any."""
+        """Start the jobs whose turn it is."""
         if self._line.next is not None and not self._closing:
             self._timers.start(_NextInLine(), 0.0)
 

@@ -138,7 +138,7 @@ class Engine:
         self._touch(conversation)
         return conversation
 
-    # What the surroundings ask.
+    # Called by the transport: what to do next.
 
     def next_command(self) -> EngineCommand | None:
         """The next thing to do with a connection; None: nothing for now."""

@@ -130,7 +130,7 @@ class Exchanges:
         self._timers = timers
         self._options = options
         self.running: dict[int, Exchange] = {}
-        """By the number of which the surroundings speak."""
+        """The exchanges by the present number."""
         self._redirected: dict[int, int] = {}  # the number given -> the present one
         self._last_id = 0
 
@@ -144,7 +144,7 @@ class Exchanges:
         return exchange.id
 
     def find(self, given: int | None) -> Exchange | None:
-        """The exchange whose first number is *given*, if it is under way."""
+        """The exchange with the first number *given*, if it is under way."""
         return None if given is None else self.running.get(self._redirected.get(given, given))
 
     def send_text(self, given: int | None, text: str) -> None:
@@ -193,7 +193,7 @@ class Exchanges:
         for name, value in cookies:
             self.cookies.set(url, name, value)
 
-    # What the surroundings tell. An exchange that was aborted is told of no more.
+    # Told by the transport. An exchange that was aborted is not found any more.
 
     def response(self, exchange: Exchange, status: int, headers: Headers) -> Came | None:
         exchange.status = status
@@ -209,7 +209,7 @@ class Exchanges:
         if exchange.listener is not None and self._is_wanted(exchange):
             self._timers.stop(exchange)
             exchange.is_open = True
-            exchange.phase = "stream"  # whatever it was that asked for it
+            exchange.phase = "stream"  # in place of the phase of its request
             self._watch(exchange)
             return Opened(exchange)
         return None
@@ -274,8 +274,7 @@ class Exchanges:
         return None
 
     def _send(self, exchange: Exchange) -> None:
-        # Also where a redirect leads: the surroundings know an exchange by its number, and this is
-        # a new request.
+        # A redirect gets a new number: to the transport it is a new request.
         self._last_id += 1
         exchange.id = id = self._last_id
         exchange.given = exchange.given or id

@@ -230,7 +230,7 @@ class AppInfo:
         return "\n".join(lines)
 
     def as_dict(self, *, all_endpoints: bool = False) -> dict[str, Any]:
-        """The same as JSON, in the form of ``/info``, whatever the server's version.
+        """The same as JSON, in the form of ``/info``, for every version of servers.
 
         ``{"named_endpoints": {"/add": {"parameters": [...], "returns": [...], ...}},
         "unnamed_endpoints": {"3": ...}}``. An entry also has everything else that ``/info`` tells

@@ -1,8 +1,8 @@
 """What changed since the last yield, as edits (``sse_v2`` and later; docs/protocol.md, section 6).
 
-Rule 1: on a list, ``delete`` takes the last item away and ``add`` puts one at the end, whatever the
-index says. Servers change the length of a list only at its end. They number the deleted items in
-four ways (``server_diff.py``), most of them wrong; ignoring the index is right for all four.
+Rule 1: on a list, ``delete`` removes the last item and ``add`` appends one; the index is ignored.
+Servers change the length of a list only at its end. They number the deleted items in four ways
+(``server_diff.py``), most of them wrong; ignoring the index is right for all four.
 
 Rule 2: some edits of servers lack information. Servers 5.29.1 to 5.35 cut the path of a ``delete``
 in a list down to its last step, and no server notices that 1 became True. Such a value may be

@@ -22,7 +22,7 @@ from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
 from sansio_gradio.limits import Limits
 
 _BOM = b"\xef\xbb\xbf"
-# What every Python converts, whatever sys.set_int_max_str_digits() says. The standard has no bound.
+# The number of digits that every Python converts. The standard has no bound.
 _MAX_RETRY_DIGITS = 640
 # From here on a view costs less than a copy. One copy less is what takes 1 MB events over 1 GB/s.
 _LARGE = 16 * 1024
