@@ -190,3 +190,52 @@ def test_a_system_without_such_a_descriptor_says_so(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(selectors, "DefaultSelector", selectors.SelectSelector)
     with Loop(new_engine()) as loop, pytest.raises(LocalProtocolError, match="descriptor"):
         loop.fileno()
+
+
+class Steps:
+    """A clock that goes on by a millisecond each time that somebody looks."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def now(self) -> float:
+        self.looks += 1
+        return 1000.0 + self.looks / 1000
+
+
+def test_a_poll_with_a_budget_does_little_and_leaves_the_rest(url: str) -> None:
+    steps, engine = Steps(), new_engine()
+    session = engine.session(url)
+    events: list[Event] = []
+    most: dict[float | None, int] = {}
+    with Loop(engine, clock=steps.now) as loop, selectors.DefaultSelector() as selector:
+        loop.attach(session.id, events.append)
+        selector.register(loop.fileno(), selectors.EVENT_READ)
+        for budget in (None, 0.0):
+            events.clear()
+            most[budget] = 0
+            text = "x" * 50
+            session.submit(text, api_name="/chat")
+            while not any(isinstance(event, JobCompleted) for event in events):
+                selector.select(min(loop.patience() or 0.0, 0.1))
+                before = len(events)
+                time.sleep(0.005)  # a burst comes together
+                loop.poll(budget)
+                most[budget] = max(most[budget], len(events) - before)
+            assert isinstance(events[-1], JobCompleted)
+            assert events[-1].data == (text,)
+    assert most[0.0] == 1 < most[None]
+
+
+def test_what_a_poll_has_left_is_not_slept_over(url: str) -> None:
+    steps, engine = Steps(), new_engine()
+    session = engine.session(url)
+    events: list[Event] = []
+    with Loop(engine, clock=steps.now) as loop:
+        loop.attach(session.id, events.append)
+        session.submit("abc", api_name="/chat")
+        while not any(isinstance(event, Output) for event in events):
+            loop.poll(0.0)
+        assert loop.patience() == 0
+        while not any(isinstance(event, JobCompleted) for event in events):
+            loop.poll(0.0)

@@ -88,6 +88,10 @@ def tls_context(given: ssl.SSLContext | None) -> ssl.SSLContext | None:
     return given
 
 
+def _never() -> bool:
+    return False
+
+
 class Driver:
     """An engine and a world, joined."""
 
@@ -101,6 +105,9 @@ class Driver:
     ) -> None:
         self.sinks: dict[int, Sink] = {}
         """The sinks by the number of the session; events of other sessions are dropped."""
+        self.due: float | None = None
+        """The first deadline, as of the last step that handled them. If that has passed, ask the
+        network first what has come, and then step: what is there in time must not come too late."""
         self._engine = engine
         self._world = world
         self._ssl_context = tls_context(ssl_context)
@@ -110,14 +117,25 @@ class Driver:
         self._broken: dict[int, Exception] = {}
         """Connections that cannot be written to any more; the next step gives them up."""
 
-    def step(self, now: float) -> bool:
-        """Carry out and deliver until nothing is left; returns whether there was an event."""
+    def is_late(self, now: float) -> bool:
+        """Whether a deadline has passed since the last step."""
+        return self.due is not None and self.due <= now
+
+    def step(
+        self, now: float, *, timers: bool = True, is_enough: Callable[[], bool] = _never
+    ) -> bool:
+        """Carry out and deliver until nothing is left; returns whether there was an event.
+
+        Not *timers*: no deadline passes yet. *is_enough* is asked after each event whether to leave
+        the rest to the next step.
+        """
         engine = self._engine
         delivered = False
         while True:
-            deadline = engine.next_deadline()
-            if deadline is not None and deadline <= now:
+            deadline = engine.next_deadline() if timers else self.due
+            if timers and deadline is not None and deadline <= now:
                 engine.handle_timer(now)
+                deadline = engine.next_deadline()
             busy = self._carry_out(now)
             self._took_data = False
             for conn in engine.connections_with_data():
@@ -131,7 +149,10 @@ class Driver:
                 busy = delivered = True
                 if (sink := self.sinks.get(event.session)) is not None:
                     sink(event)
+                if is_enough():
+                    return delivered
             if not busy:
+                self.due = deadline
                 return delivered
 
     def opened(self, conn: int, now: float) -> None:
@@ -163,6 +184,10 @@ class Driver:
         self._tls.pop(conn, None)
         self._broken.pop(conn, None)
         self._engine.connection_lost(conn, error, now)
+
+    def writable(self, conn: int, _now: float) -> None:
+        """The connection takes more."""
+        self._write(conn)
 
     def data_to_send(self, conn: int) -> bytes:
         """The next bytes to send, all of them; ``b""``: nothing."""

@@ -15,7 +15,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError, LocalProtocolError
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     import ssl
 
 T = TypeVar("T")
+
+_QUIET_TURNS: Final = 20
+"""More than any event loop takes to tell of a connection that is there already."""
+_MOST_TURNS: Final = 100
+"""In each of them it may tell of a read on every connection."""
 
 
 class Rest(set[T]):
@@ -109,26 +114,28 @@ class Machine:
         self.alarms: Timers[Callable[[], object]] = Timers()
         """For those who wait, but not for ever."""
         self._is_down = False
+        self._due: float | None = None  # the first deadline, as of the last step that handled them
+        self._turns = 0  # that the event loop was given since then
+        self._quiet_turns = 0  # those of them, the latest, that brought nothing
 
     def opened(self, conn: int) -> None:
         """The connection is made."""
+        self._quiet_turns = 0
         self._tell(self.driver.opened, conn)
 
     def received(self, conn: int, data: bytes) -> None:
         """Bytes have come, or, without any, the peer's end, which the world is to close behind."""
+        self._quiet_turns = 0
         self._tell(self.driver.received, conn, data)
 
     def lost(self, conn: int, error: GradioError) -> None:
         """The connection could not be made, or broke; the world has forgotten it."""
+        self._quiet_turns = 0
         self._tell(self.driver.lost, conn, error)
 
     def writable(self, conn: int) -> None:
         """The connection can take more bytes."""
-
-        def write(_now: float) -> None:
-            self._world.wake_writer(conn)
-
-        self._tell(write)
+        self._tell(self.driver.writable, conn)
 
     def data_to_send(self, conn: int) -> bytes:
         """The next bytes to send on a connection; empty: nothing, or it is closed."""
@@ -139,6 +146,8 @@ class Machine:
 
         A step without need, too early or after the end does no harm.
         """
+        self._turns += 1
+        self._quiet_turns += 1
         self._tell(first)
 
     def shut_down(self) -> None:
@@ -197,10 +206,14 @@ class Machine:
         try:
             core.is_busy = True
             happened(*what, now)
-            self.driver.step(now)
-            self.alarms.tell(now)
-            while (alarm := self.alarms.next_due()) is not None:
-                alarm()
+            if self._must_hear_more(now):
+                self.driver.step(now, timers=False)
+            else:
+                self.driver.step(now)
+                self.alarms.tell(now)
+                while (alarm := self.alarms.next_due()) is not None:
+                    alarm()
+                self._due = _first(self.driver.due, self.alarms.next_deadline())
             core.publish()
         except BaseException as error:
             core.break_down(error)
@@ -211,9 +224,25 @@ class Machine:
             if core.is_closed:
                 self.shut_down()
             else:
-                times = (core.engine.next_deadline(), self.alarms.next_deadline())
-                if any(time is not None for time in times):
-                    self._world.set_timer(min(time for time in times if time is not None))
+                due = _first(core.engine.next_deadline(), self.alarms.next_deadline())
+                if due is not None:
+                    self._world.set_timer(due)
+
+    def _must_hear_more(self, now: float) -> bool:
+        """Whether a deadline has passed, but what the network had by then may not be told yet.
+
+        A busy event loop comes late. It is given turns, until so many in a row bring nothing, or
+        there were too many.
+        """
+        is_late = self._due is not None and self._due <= now
+        if is_late and self._quiet_turns < _QUIET_TURNS and self._turns < _MOST_TURNS:
+            return True
+        self._turns = self._quiet_turns = 0
+        return False
+
+
+def _first(*times: float | None) -> float | None:
+    return min((time for time in times if time is not None), default=None)
 
 
 async def wait_until(

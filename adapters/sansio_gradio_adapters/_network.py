@@ -41,7 +41,7 @@ LINGER: Final = 2.0  # seconds that a connection has to take its last bytes
 READ: Final = selectors.EVENT_READ
 WRITE: Final = selectors.EVENT_WRITE
 
-OnReady: TypeAlias = Callable[[float], None]  # told the time
+OnReady: TypeAlias = Callable[[float], object]  # told the time
 
 
 def is_readable(sock: Pollable) -> bool:
@@ -96,7 +96,10 @@ class _Connection:
 class Network:
     """All connections of one engine."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.read_size = READ_SIZE
+        """The most bytes that are read from a connection at a time."""
+        self._clock = clock
         self._receiver: Receiver
         self._selector = selectors.DefaultSelector()
         self._dials: dict[int, _Dial] = {}
@@ -104,7 +107,9 @@ class Network:
         self._closing: set[_Connection] = set()
         self._lookups: dict[tuple[str, int], list[int]] = {}
         self._buffer = bytearray(READ_SIZE)
-        self._soon: deque[Callable[[float], None]] = deque()
+        self._soon: deque[OnReady] = deque()
+        self._found: deque[tuple[socket.socket | None, OnReady]] = deque()
+        """What the last look has found, and is not done yet; sockets that are ready."""
         self._bell, self._bell_push = socket.socketpair()
         self._bell.setblocking(False)
         self._bell_push.setblocking(False)
@@ -123,7 +128,7 @@ class Network:
         with suppress(OSError):
             self.ring()
 
-    def call_soon(self, callback: Callable[[float], None]) -> None:
+    def call_soon(self, callback: OnReady) -> None:
         """Let ``wait`` call *callback*, with the time, before it returns."""
         self._soon.append(callback)
         self.wake()
@@ -140,23 +145,50 @@ class Network:
             raise LocalProtocolError("Sockets cannot be watched through one descriptor here.")
         return self._selector.fileno()
 
-    def wait(self, timeout: float | None) -> None:
-        """Wait until something happens, at most *timeout* seconds, and tell the receiver."""
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until something happens, at most *timeout* seconds, and tell the receiver.
+
+        False: nothing has.
+        """
+        if not self._found:
+            self._look(timeout)
+        found = bool(self._found)
+        while self._found:
+            self._do_next()
+        return found
+
+    def tell_one(self) -> bool:
+        """Tell the receiver of one thing that has happened, without waiting; False: nothing has.
+
+        Connections take turns: each is read once before any is read again.
+        """
+        if not self._found:
+            self._look(0.0)
+        if not self._found:
+            return False
+        self._do_next()
+        return True
+
+    def _look(self, timeout: float | None) -> None:
         own = self.next_deadline()
         if own is not None:
-            patience = max(0.0, own - time.monotonic())
+            patience = max(0.0, own - self._clock())
             timeout = patience if timeout is None else min(timeout, patience)
         # To wake too early does no harm, and a system's select takes no month.
         ready = self._selector.select(timeout if timeout is None else min(timeout, _LONGEST_WAIT))
-        now = time.monotonic()
         for key, _ in ready:
-            # One that is told of may have closed another one (two attempts at a connection).
-            if isinstance(key.fileobj, socket.socket) and key.fileobj.fileno() >= 0:
-                key.data(now)
-        for _ in range(len(self._soon)):
-            self._soon.popleft()(now)
-        if own is not None:
-            self._handle_timers(now)
+            if isinstance(key.fileobj, socket.socket):
+                self._found.append((key.fileobj, key.data))
+        while self._soon:
+            self._found.append((None, self._soon.popleft()))
+        if own is not None and own <= self._clock():
+            self._found.append((None, self._handle_timers))
+
+    def _do_next(self) -> None:
+        sock, do = self._found.popleft()
+        # What was done before may have closed it (two attempts at a connection).
+        if sock is None or sock.fileno() >= 0:
+            do(self._clock())
 
     def shut_down(self) -> None:
         """Close everything, as it is."""
@@ -204,7 +236,7 @@ class Network:
             if last:
                 connection.out = memoryview(bytes(connection.out) + last)
             connection.reading = False
-            connection.closing_until = time.monotonic() + LINGER
+            connection.closing_until = self._clock() + LINGER
             self._closing.add(connection)
             self._flush(conn, connection)
 
@@ -265,7 +297,7 @@ class Network:
                 continue
             dial.attempts.append(sock)
             break
-        dial.next_at = time.monotonic() + resolve.ATTEMPT_DELAY if dial.addresses else None
+        dial.next_at = self._clock() + resolve.ATTEMPT_DELAY if dial.addresses else None
         if not dial.attempts:
             self._soon.append(partial(self._unreachable, conn))
 
@@ -310,7 +342,7 @@ class Network:
 
     def _read(self, conn: int, connection: _Connection, now: float) -> None:
         try:
-            size = connection.sock.recv_into(self._buffer)
+            size = connection.sock.recv_into(self._buffer, self.read_size)
         except BlockingIOError:
             return
         except OSError as error:
@@ -385,7 +417,7 @@ class Network:
     def next_deadline(self) -> float | None:
         """When ``wait`` has something to do even if no socket is ready; it may be in the past."""
         if self._soon:
-            return time.monotonic()
+            return self._clock()
         times = [dial.next_at for dial in self._dials.values()]
         times += [connection.closing_until for connection in self._closing]
         return min((at for at in times if at is not None), default=None)

@@ -53,10 +53,15 @@ class TLSWrapper:
             ConnectFailed: no certificate can have such a name.
         """
         self.server_name = server_name
+        """Whom the certificate must be for."""
         self.established = False
         """Whether the handshake is over, with a valid certificate."""
         self.peer_closed = False
-        """Whether the peer has said that it sends no more (close_notify)."""
+        """Whether the peer has said that it sends no more (close_notify).
+
+        As soon as this turns True, tell the engine: ``receive_data`` with the plaintext, if there
+        is any, and then once without bytes. Do not wait for the end of the socket, which may stay
+        open; when it comes, do not tell it again."""
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         try:
