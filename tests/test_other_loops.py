@@ -16,11 +16,13 @@ from listings import ROOT, listings, printed_by
 from lively_app import Lively
 from patience import PATIENCE
 from places import SERVERS, serve
+from test_adapters_sockets import free_port, tls_in_front_of
+from test_adapters_tls import CERTIFICATES, server_context
 
 from sansio_gradio.client.call import Want
 from sansio_gradio.client.commands import Expect
 
-SELECTORS, QT, HTTPX, AIOHTTP, FETCH = listings("other_loops")
+SELECTORS, QT, RAW, HTTPX, AIOHTTP, FETCH = listings("other_loops")
 OUTPUTS = ["a", "ab", "abc"]
 
 
@@ -37,6 +39,25 @@ def test_two_sessions_in_a_selectors_loop(served: tuple[Lively, str]) -> None:
 
 def test_qt(served: tuple[Lively, str]) -> None:
     assert printed_by(QT, served[1], "abc", needs="PySide6") == OUTPUTS
+
+
+def test_raw_engine(served: tuple[Lively, str]) -> None:
+    assert printed_by(RAW, served[1], "abc") == OUTPUTS
+
+
+def test_raw_engine_with_tls(served: tuple[Lively, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    port = int(served[1].rstrip("/").rpartition(":")[2])
+    with tls_in_front_of(port, server_context()) as front:
+        url = f"https://localhost:{front}"
+        [error, _] = printed_by(RAW, url, "abc")
+        assert "The certificate of localhost is not trusted" in error
+        monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATES / "authority.pem"))
+        assert printed_by(RAW, url, "abc") == OUTPUTS
+
+
+def test_raw_engine_where_nobody_listens() -> None:
+    [error, _] = printed_by(RAW, f"http://127.0.0.1:{free_port()}", "abc")
+    assert "Connection refused" in error
 
 
 def test_httpx(served: tuple[Lively, str]) -> None:
