@@ -224,7 +224,7 @@ def said_of(event_id: str, expected: Any) -> list[Any]:
 
 
 @given(
-    st.lists(st.tuples(rows, st.integers(0, 2000), st.booleans()), min_size=1, max_size=20),
+    st.lists(st.tuples(rows, st.integers(0, 2000), st.booleans()), min_size=1, max_size=10),
     st.integers(1, 5000),
 )
 def test_beyond_the_limit_the_oldest_are_skipped_and_the_rest_is_exact(
@@ -418,9 +418,9 @@ def test_a_first_text_beyond_the_limit_is_a_first_text_still() -> None:
 
 
 @given(
-    st.lists(st.tuples(rows, st.booleans()), min_size=1, max_size=20),
+    st.lists(st.tuples(rows, st.booleans()), min_size=1, max_size=10),
     st.sampled_from(BAD_TEXTS),
-    st.integers(0, 20),
+    st.integers(0, 10),
     st.integers(1, 8 * OVERHEAD),
 )
 def test_where_it_ends_does_not_depend_on_when_somebody_looks(
@@ -499,6 +499,8 @@ class GrowingHistory(RuleBasedStateMachine):
 
 
 TestGrowingHistory = GrowingHistory.TestCase
+# Each step looks at all that there is.
+TestGrowingHistory.settings = settings(max_examples=settings().max_examples // 2)
 
 
 @pytest.mark.exhaustive
