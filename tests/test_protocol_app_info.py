@@ -6,6 +6,7 @@ import contextlib
 import copy
 import json
 import pickle
+import sys
 from typing import Any
 
 import pytest
@@ -444,3 +445,35 @@ def test_a_page_has_what_the_config_has(version: str) -> None:
     found = config_in_page(b"<script>window.gradio_config = %s;</script>" % script)
     assert found is not None
     assert AppInfo.from_config(json.loads(found)) == AppInfo.from_config(dict(config))
+
+
+# Ids
+
+
+SAME_HASH = [(number + 1) * sys.hash_info.modulus for number in range(2000)]
+
+
+@pytest.mark.parametrize("key", ["components", "inputs", "outputs"])
+def test_ids_that_are_too_large_to_be_any_are_refused(key: str) -> None:
+    function: dict[str, Any] = {"inputs": [1], "outputs": [1]}
+    config: Any = {"components": [], "dependencies": [function]}
+    if key == "components":
+        config[key] = [{"id": number, "type": "box", "props": {}} for number in SAME_HASH]
+    else:
+        function[key] = SAME_HASH
+    with pytest.raises(RemoteProtocolError, match=r"of the config|in the config"):
+        AppInfo.from_config(config)
+
+
+def test_a_function_with_an_id_that_is_too_large_is_known_by_its_place() -> None:
+    functions: list[Any] = [{"id": id, "inputs": [], "outputs": []} for id in SAME_HASH]
+    app = AppInfo.from_config({"components": [], "dependencies": functions})
+    assert list(app.endpoints) == list(range(len(functions)))
+
+
+def test_ids_may_be_as_large_as_javascript_has_them() -> None:
+    for id in (2**53 - 1, 1 - 2**53, 0):
+        part: Any = {"id": id, "type": "box", "props": {}}
+        function: Any = {"id": id, "inputs": [id], "outputs": []}
+        app = AppInfo.from_config({"components": [part], "dependencies": [function]})
+        assert app.endpoints[id].inputs == (app.components[id],)

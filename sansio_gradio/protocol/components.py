@@ -7,7 +7,7 @@ from typing import Any, Final
 import attrs
 
 from sansio_gradio.errors import RemoteProtocolError
-from sansio_gradio.protocol.fields import said
+from sansio_gradio.protocol.fields import said, said_id
 from sansio_gradio.wire.json import JSON
 
 _STATE: Final = frozenset({"state", "variable"})  # it was called variable up to 3.1
@@ -56,7 +56,7 @@ class Component:
         Raises:
             RemoteProtocolError: it has no integer ``id`` or no ``type``.
         """
-        number, kind = said(part, "id", int), said(part, "type", str)
+        number, kind = said_id(part, "id"), said(part, "type", str)
         if number is None or kind is None:
             raise RemoteProtocolError("A component in the config has no id or no type.")
         skip_api = said(part, "skip_api", bool)

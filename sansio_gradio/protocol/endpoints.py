@@ -12,7 +12,7 @@ import attrs
 
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
 from sansio_gradio.protocol.components import Component
-from sansio_gradio.protocol.fields import plain, said
+from sansio_gradio.protocol.fields import are_ids, plain, said, said_id
 from sansio_gradio.protocol.parameters import (
     Parameter,
     ReturnValue,
@@ -200,7 +200,7 @@ class Endpoint:
         outputs = _components(said(dependency, "outputs", list), components)
         if inputs is None or outputs is None:
             raise RemoteProtocolError(f"Dependency {place} of the config has no inputs or outputs.")
-        fn_index = said(dependency, "id", int)
+        fn_index = said_id(dependency, "id")
         api_name = said(dependency, "api_name", str)
         queue = said(dependency, "queue", bool)
         return cls(
@@ -244,7 +244,7 @@ def with_slash(api_name: str) -> str:
 def _components(
     ids: list[Any] | None, components: Mapping[int, Component]
 ) -> tuple[Component, ...] | None:
-    if ids is None or not {int}.issuperset(map(type, ids)):
+    if ids is None or not ({int}.issuperset(map(type, ids)) and are_ids(ids)):
         return None
     # The caller gives the value of a component that the config does not list (of another page, of a
     # render).
