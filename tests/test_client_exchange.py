@@ -13,10 +13,10 @@ from sansio_gradio.client.answer import Answer
 from sansio_gradio.client.commands import Abort, Expect, OpenWebSocket, SendRequest, SendText
 from sansio_gradio.client.exchange import (
     Answered,
-    Broke,
     Came,
     Ended,
     Exchange,
+    ExchangeFailed,
     Exchanges,
     Opened,
     Silent,
@@ -113,7 +113,7 @@ class Heard:
                 ear.told_of.append("ended")
             case Silent():
                 self.silences[came.exchange.given].append(self.timers.now)
-            case Told(_, what) | Answered(_, what) | Broke(_, what):
+            case Told(_, what) | Answered(_, what) | ExchangeFailed(_, what):
                 ear.told_of.append(what)
 
 

@@ -9,7 +9,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto import events as ws
 
 from sansio_gradio.client.commands import OpenWebSocket
-from sansio_gradio.client.connection import Broke, News, TextCame, Transfer
+from sansio_gradio.client.connection import News, TextCame, Transfer, TransferFailed
 from sansio_gradio.client.websocket_connection import SocketConnection
 from sansio_gradio.errors import ConnectionLost, RemoteProtocolError
 from sansio_gradio.limits import Limits
@@ -124,7 +124,7 @@ def test_another_close_is_a_loss_that_says_why(code: int, reason: str, words: st
     peers = Peers()
     peers.open()
     (news,) = peers.say(ws.CloseConnection(code, reason))
-    assert isinstance(news, Broke)
+    assert isinstance(news, TransferFailed)
     assert isinstance(news.error, ConnectionLost)
     assert news.error.message.endswith(words)
 
@@ -133,7 +133,7 @@ def test_an_end_without_a_close_is_a_loss() -> None:
     peers = Peers()
     peers.open()
     (news,) = peers.hear(b"")
-    assert isinstance(news, Broke)
+    assert isinstance(news, TransferFailed)
     assert isinstance(news.error, ConnectionLost)
     assert news.error.message == "the WebSocket ended without a Close"
 

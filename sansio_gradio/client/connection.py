@@ -72,13 +72,13 @@ class TextCame:
 
 
 @attrs.define
-class Broke:
+class TransferFailed:
     """The transfer has ended before its time."""
 
     error: GradioError
 
 
-News: TypeAlias = Event | TextCame | Broke
+News: TypeAlias = Event | TextCame | TransferFailed
 """The news on a connection: the parts of an answer, or the texts of a WebSocket. A WebSocket begins
 with an answer of 101, and ends with a ``MessageEnded``."""
 

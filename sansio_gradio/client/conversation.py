@@ -35,10 +35,10 @@ from sansio_gradio.client.discovery import Discovery
 from sansio_gradio.client.dispatch import Dispatch, needs_connection
 from sansio_gradio.client.exchange import (
     Answered,
-    Broke,
     Came,
     Ended,
     Exchange,
+    ExchangeFailed,
     Exchanges,
     Opened,
     Told,
@@ -48,7 +48,7 @@ from sansio_gradio.client.line import Line
 from sansio_gradio.client.options import Options
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.session import Session
-from sansio_gradio.client.steps import Channel, Listener, Sleeper, TakesPieces, Watcher, Way
+from sansio_gradio.client.steps import JobChannel, Listener, Sleeper, TakesPieces, Watcher, Way
 from sansio_gradio.client.streaming_input import Piece, no_pieces
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import (
@@ -216,7 +216,7 @@ class Conversation(Session):
         self._exchanges = Exchanges(overlaid(_OWN_HEADERS, checked(headers)), self._timers, options)
         self._exchanges.give_cookies(page, pairs(cookies, "cookies"))
         self._jobs: dict[int, Job] = {}
-        self._channels: dict[Attempt, Channel] = {}
+        self._channels: dict[Attempt, JobChannel] = {}
         self._sleeping: dict[int, tuple[Way, Attempt]] = {}
         self._line = Line(options.limits.job_connections)
         self._held: dict[int, Job] = {}  # in the middle of a run; they go on if the app is the same
@@ -531,7 +531,7 @@ class Conversation(Session):
                 assert self.app is not None
                 self._go_on(exchange, error=came.answer.refusal(self.app.version))
             else:
-                assert isinstance(came, Broke)
+                assert isinstance(came, ExchangeFailed)
                 self._go_on(exchange, error=came.error)
         except Exception as error:  # see ``_fault``
             self._end_by_fault(exchange, error)
@@ -928,7 +928,7 @@ class Conversation(Session):
         except Exception as error:  # see ``_fault``
             self._fail_by_fault(attempt, error)
 
-    def _set_out(self, job: Job, attempt: Attempt, channel: Channel) -> None:
+    def _set_out(self, job: Job, attempt: Attempt, channel: JobChannel) -> None:
         self._channels[attempt] = channel
         try:
             job.input.begin(attempt.endpoint, takes_pieces=isinstance(channel, TakesPieces))
@@ -1125,7 +1125,7 @@ def _heard_by(listener: Listener, came: Came, now: float) -> Way:
             return listener.ended()
         case Answered(_, answer):
             return listener.refused(answer)
-        case Broke(_, error):
+        case ExchangeFailed(_, error):
             return listener.failed(error)
         case _:
             assert isinstance(listener, Watcher)

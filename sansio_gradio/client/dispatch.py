@@ -8,7 +8,7 @@ from sansio_gradio.client.attempt import Attempt
 from sansio_gradio.client.call import Call
 from sansio_gradio.client.channels import OF_ONE_JOB, PlainCall, SessionStream
 from sansio_gradio.client.options import Options
-from sansio_gradio.client.steps import Channel, Way
+from sansio_gradio.client.steps import JobChannel, Way
 from sansio_gradio.client.unfinished import UnfinishedRuns
 from sansio_gradio.errors import GradioError
 from sansio_gradio.protocol import protocols
@@ -29,7 +29,7 @@ class Dispatch:
 
     def channel_for(
         self, attempt: Attempt, others: Iterable[Attempt], no_socket: GradioError | None = None
-    ) -> Channel:
+    ) -> JobChannel:
         """Choose a channel for *attempt*, beside *others* that are under way, and set its session.
 
         *no_socket*: why no WebSocket could be opened.
@@ -54,7 +54,7 @@ class Dispatch:
         """A function may still run in the shared session, though its job is over."""
         self._given_up.add(fn_index)
 
-    def is_shared(self, channel: Channel) -> bool:
+    def is_shared(self, channel: JobChannel) -> bool:
         """Whether *channel* is the stream of the shared session."""
         return channel is self._shared
 

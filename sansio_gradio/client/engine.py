@@ -18,13 +18,13 @@ from typing import Any, Unpack
 from sansio_gradio.client import commands
 from sansio_gradio.client.commands import ConversationCommand, EngineCommand, Observe
 from sansio_gradio.client.connection import (
-    Broke,
     Connection,
     ConnectionState,
     News,
     RequestConnection,
     TextCame,
     Transfer,
+    TransferFailed,
 )
 from sansio_gradio.client.conversation import Conversation, SessionOptions
 from sansio_gradio.client.pool import Assign, Open, Pool, is_stale
@@ -524,7 +524,7 @@ class Engine:
         elif isinstance(news, ResponseStarted):
             conversation.response(id, news.status, news.headers, now)
         else:
-            if isinstance(news, Broke):
+            if isinstance(news, TransferFailed):
                 conversation.failed(id, news.error, now)
             else:
                 conversation.ended(id, now)

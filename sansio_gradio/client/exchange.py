@@ -100,7 +100,7 @@ class Answered(NamedTuple):
     answer: Answer
 
 
-class Broke(NamedTuple):
+class ExchangeFailed(NamedTuple):
     """An exchange has failed."""
 
     exchange: Exchange
@@ -113,7 +113,7 @@ class Silent(NamedTuple):
     exchange: Exchange
 
 
-Came: TypeAlias = Opened | Told | Ended | Answered | Broke | Silent
+Came: TypeAlias = Opened | Told | Ended | Answered | ExchangeFailed | Silent
 
 
 class Exchanges:
@@ -335,7 +335,7 @@ class Exchanges:
     def _broke(self, exchange: Exchange, error: GradioError) -> Came:
         self._drop(exchange)
         status = exchange.status or None
-        return Broke(
+        return ExchangeFailed(
             exchange, error.located(phase=exchange.phase, url=exchange.url.public, status=status)
         )
 

@@ -201,7 +201,7 @@ class LoseSession(NamedTuple):
     ``renew``: the channel that needs a new session; None: the session keeps its name.
     """
 
-    renew: Channel | None = None
+    renew: JobChannel | None = None
 
 
 Step: TypeAlias = (
@@ -276,7 +276,7 @@ class Sleeper(Protocol):
         ...
 
 
-class Channel(Protocol):
+class JobChannel(Protocol):
     """A way for jobs to the server and for their messages back."""
 
     def start(self, attempt: Attempt, /) -> Way:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from sansio_gradio.client.connection import Broke, Connection, News, TextCame, Transfer
+from sansio_gradio.client.connection import Connection, News, TextCame, Transfer, TransferFailed
 from sansio_gradio.errors import ConnectionLost
 from sansio_gradio.limits import Limits
 from sansio_gradio.wire.http import BodyReceived, MessageEnded, ResponseStarted, Role
@@ -87,7 +87,9 @@ def _news(event: Event) -> tuple[News, ...]:
             return ResponseStarted(status, headers), BodyReceived(body), MessageEnded()
         case _:
             assert isinstance(event, Closed)
-            return (MessageEnded() if event.code == _NORMAL else Broke(_closed_with(event)),)
+            return (
+                MessageEnded() if event.code == _NORMAL else TransferFailed(_closed_with(event)),
+            )
 
 
 def _closed_with(event: Closed) -> ConnectionLost:

@@ -12,12 +12,12 @@ from sansio_gradio.client.channels.plain_call import PlainCall
 from sansio_gradio.client.channels.polling import Polling
 from sansio_gradio.client.channels.session_stream import SessionStream
 from sansio_gradio.client.options import Options
-from sansio_gradio.client.steps import Channel
+from sansio_gradio.client.steps import JobChannel
 from sansio_gradio.protocol import protocols
 
 __all__ = ["OF_ONE_JOB", "PlainCall", "SessionStream"]
 
-OF_ONE_JOB: Final[Mapping[protocols.Channel, Callable[[Options, Attempt], Channel]]] = {
+OF_ONE_JOB: Final[Mapping[protocols.Channel, Callable[[Options, Attempt], JobChannel]]] = {
     protocols.Channel.POLL: Polling,
     protocols.Channel.WEBSOCKET: JobSocket,
     protocols.Channel.JOB_STREAM: JobStream,
