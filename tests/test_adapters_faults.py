@@ -149,7 +149,7 @@ def test_a_connection_that_tls_cannot_write_to_is_lost_alone(
     send = TLSWrapper.send
 
     def picky(tls: TLSWrapper, plaintext: bytes) -> bytes:
-        if b"bad" in plaintext:
+        if b"wrong" in plaintext:
             raise RuntimeError("not that")
         return send(tls, plaintext)
 
@@ -159,7 +159,7 @@ def test_a_connection_that_tls_cannot_write_to_is_lost_alone(
     async def play() -> None:
         async with world.client(url, ssl_context=client_context()) as client:
             other = client.submit("other", api_name="/held")
-            error = await client.submit("bad", api_name="/plain").exception()
+            error = await client.submit("wrong", api_name="/plain").exception()
             assert isinstance(error, ConnectionLost)
             assert "not that" in str(error)
             assert await client.predict("x", api_name="/plain") == "x"
