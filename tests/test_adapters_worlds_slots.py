@@ -61,7 +61,6 @@ def test_none_of_those_cancelled_together_keeps_the_place(
             assert jobs[number].cancel() is True
         assert await client.predict("probe", api_name="/slow", timeout=PATIENCE) == "probe"
         await wait_for(world, lambda: all(job.cancelled() for job in jobs))
-        assert all(job.outputs() == [] for job in jobs[1:])
         await wait_for(world, lambda: not narrow.running)
 
     async def play() -> None:

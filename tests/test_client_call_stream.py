@@ -406,3 +406,13 @@ def test_an_endpoint_that_takes_its_input_all_at_once_takes_no_pieces() -> None:
     talk, job, _ = joined(fn_index=COUNT)
     with pytest.raises(LocalProtocolError, match="in pieces"):
         talk.conversation.send(job, "chunk")
+
+
+def test_what_was_heard_before_a_message_that_is_too_large_is_kept() -> None:
+    talk, job, stream = joined(limits=Limits(message=100))
+    whole = b'event: generating\ndata: ["a"]\n\n'
+    talk.conversation.data(stream.id, whole + b"data: " + b"x" * 200, talk.now)
+    assert talk.values == [("a",)]
+    failure = talk.failure_of(job)
+    assert type(failure) is RemoteProtocolError
+    assert (failure.phase, "100" in failure.message) == ("stream", True)
