@@ -216,6 +216,7 @@ def test_a_note_that_comes_while_sockets_are_read_is_called_at_once(
         select.select([world.fileno()], [], [], min(patience, world.patience()))
         world.poll()
 
+    world.poll()
     while core.app is None:
         turn(PATIENCE)
     core.ask_for_info()
@@ -228,6 +229,7 @@ def test_a_note_that_comes_while_sockets_are_read_is_called_at_once(
     turn(0.0)
     assert called
     core.session.close()
+    world.poll()
     while world.is_running:
         turn(PATIENCE)
 

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -501,6 +502,31 @@ def test_a_client_that_does_not_read_is_cut(traces: Traces) -> None:
         with socket.create_connection((address.hostname, address.port)) as peer:
             peer.sendall(b"GET /gradio_api/queue/data?session_hash=s HTTP/1.1\r\nhost: x\r\n\r\n")
             assert traces.stopped.wait(PATIENCE)
+
+
+def test_a_function_goes_on_when_a_first_reader_has_taken_all_at_once() -> None:
+    app, began = App(), threading.Event()
+
+    @app.endpoint()
+    def count(n: int) -> Iterator[str]:
+        for number in range(n):
+            if number == 4:
+                began.set()
+            yield str(number % 10) * 10_000
+
+    with serve_in_thread(app, limits=ServerLimits(unsent=100_000)) as url:
+        caller = Caller(url)
+        said = {"data": [30], "fn_index": 0, "session_hash": "s"}
+        assert caller.ask("POST", "/queue/join", said)[0] == 200
+        assert began.wait(PATIENCE)  # now it waits for a reader
+        time.sleep(0.05)
+        address = urlsplit(url)
+        with socket.create_connection((address.hostname, address.port)) as peer:
+            peer.settimeout(10.0)  # the heartbeat after 15 s would hide that it is forgotten
+            peer.sendall(b"GET /gradio_api/queue/data?session_hash=s HTTP/1.1\r\nhost: x\r\n\r\n")
+            heard = b""
+            while b"process_completed" not in heard:
+                heard += peer.recv(65536)
 
 
 def test_ipv6_addresses_are_in_brackets() -> None:

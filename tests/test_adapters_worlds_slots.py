@@ -39,6 +39,7 @@ class Narrow:
             self.running.remove(name)
 
 
+@pytest.mark.exhaustive
 # /cancel came with 4.31. Before, /reset is exact. A WebSocket is closed.
 @pytest.mark.parametrize("version", ["3.50.2", "4.16.0", "4.29.0", "4.44.1", "6.13.0", "6.31.0"])
 @pytest.mark.parametrize("isolated", [False, True])

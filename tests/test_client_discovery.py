@@ -656,7 +656,7 @@ def steps_of_the_last_render(count: int, *, components: int = 10, ids: int = 1) 
 def test_a_render_costs_the_same_however_much_was_rendered_before() -> None:
     assert steps_of_the_last_render(90) < 1.1 * steps_of_the_last_render(2)
     assert steps_of_the_last_render(150) < 1.5 * steps_of_the_last_render(2)  # one has to go
-    assert steps_of_the_last_render(90) == steps_of_the_last_render(90, components=1000)
+    assert steps_of_the_last_render(90, components=1000) < 1.1 * steps_of_the_last_render(90)
 
 
 def test_an_id_that_a_render_repeats_is_looked_up_once() -> None:

@@ -47,6 +47,7 @@ def world(request: pytest.FixtureRequest) -> World:
     return WORLDS[request.param]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("fault", Fault)
 def test_a_network_that_fails_somewhere(world: World, url: str, fault: Fault) -> None:
     reached = Counter[str]()

@@ -261,13 +261,14 @@ class _Core:
     def step(self) -> None:
         """Do what the engine asks for."""
         event = self.engine.next_event()
-        while event is not None:
+        while True:
             while event is not None:
                 self._runner.handle(event)
                 event = self.engine.next_event()
             self._write()
             event = self.engine.next_event()  # a client may have caught up
-        self._write()
+            if event is None:
+                break
         while (command := self.engine.next_command()) is not None:
             self._disconnect(command)
         if not self._is_due:
