@@ -61,6 +61,15 @@ keep_books()
 pytest.register_assert_rewrite("listings", "lively_app", "loopback", "replay", "served", "worlds")
 
 
+@pytest.hookimpl(tryfirst=True)  # before ``-m`` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On uvloop asyncio's adapter runs again: no code of ours is its own."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and "uvloop" in callspec.id.split("-"):
+            item.add_marker(pytest.mark.exhaustive)
+
+
 @pytest.fixture(autouse=True)
 def jobs_end() -> Iterator[None]:
     """Every job ends once: see ``ledger.py``."""

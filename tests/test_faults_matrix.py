@@ -558,6 +558,7 @@ def world(request: pytest.FixtureRequest) -> World:
     return WORLDS[request.param]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_is_one_right_ending(world: World, fault: Fault) -> None:
     told = Told()
