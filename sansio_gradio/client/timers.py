@@ -50,8 +50,7 @@ class Timers(Generic[Name]):
         if seconds is None or seconds == math.inf:
             self.stop(name)
         else:
-            self._absolute.pop(name, None)
-            self._deadlines.stop(name)
+            self.stop(name)  # so that it comes behind those that were started before
             self._unanchored[name] = seconds
             self.has_changed = True
 
