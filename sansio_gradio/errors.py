@@ -1,4 +1,4 @@
-"""All errors, sorted by who is at fault: the app, the connection, or the caller.
+"""All errors. Each has one cause: the app, the connection, or the calling code.
 
 Every failure is one of two kinds: the *app* said no (``AppError``, also a ``ValueError``), or the
 connection failed (also a builtin ``ConnectionError``). A program that catches these two survives

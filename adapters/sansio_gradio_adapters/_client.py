@@ -422,7 +422,7 @@ def _told_of_faults(observe: Observe) -> Observe:
     def look(now: float, conn: int | None, direction: str, what: Any) -> None:
         try:
             observe(now, conn, direction, what)
-        except Exception:
+        except Exception:  # the caller's own code; the engine gets the error, too
             _log.exception("observe has raised, and is told no more")
             raise
 

@@ -173,7 +173,7 @@ class Machine:
         try:
             core.is_busy = True
             return action()
-        except Exception:
+        except Exception:  # the caller's mistake, such as a wrong argument: the engine is whole
             raise
         except BaseException as error:  # Ctrl-C has left the engine in the middle of something
             core.break_down(error)

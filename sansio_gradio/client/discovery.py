@@ -43,7 +43,7 @@ _UNAUTHORIZED: Final = 401
 _NO_LOGIN: Final = frozenset({404, 405})
 _FOUND: Final = 302
 _NOT_FOUND: Final = 404
-_LONGEST: Final = 200  # of what the app says to a login
+_LONGEST: Final = 200  # characters of the app's answer to a login; an error shows no more
 _FORM: Final = (("content-type", "application/x-www-form-urlencoded"),)
 
 

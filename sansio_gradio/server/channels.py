@@ -194,7 +194,7 @@ class Channels:
                 self._deadlines.start(session, STREAM_WITHIN)
 
     def _is_above(self, session: ServerSession, part: float) -> bool:
-        """Whether more waits in a session than this part of what may."""
+        """Whether the messages that wait in a session exceed this *part* of the limit."""
         count = len(session.messages or ())
         return count > AHEAD * part or session.size > self._limits.held_at * part
 

@@ -119,7 +119,7 @@ def component_of(hint: Any) -> ComponentKind:
 
 
 def results_of(hint: Any, *, generator: bool) -> tuple[ComponentKind, ...]:
-    """The components of a function's results, or of what a *generator* yields.
+    """The components for the results of a function; of a *generator*, for its yields.
 
     ``None`` has none, a ``tuple[...]`` one for each item, anything else one.
     """

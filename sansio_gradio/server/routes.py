@@ -109,7 +109,7 @@ class Routes:
         self._documents = Documents(app, app_id=app_id)
 
     def answer(self, request: Request) -> SendResponse | None:
-        """Do what is asked. None: the answer comes later, or a channel was opened."""
+        """Answer a request. None: its answer comes later, or it has opened a channel."""
         try:
             handler, parts = self._find(request)
             return handler(self, request, parts)
