@@ -55,7 +55,7 @@ _FEATURES = {
     Feature.CALL: "`POST /call/{api_name}`",
     Feature.HEARTBEAT: "`GET /heartbeat/{session_hash}`",
     Feature.CANCEL: "`POST /cancel` stops a job",
-    Feature.REUSED_RUNS: "a job's first yield may be edits of what an older run had yielded",
+    Feature.REUSED_RUNS: "the first yield of a job may be edits of an older run's last yield",
     Feature.UNQUEUES: "`/cancel` takes a job that waits out of the queue",
     Feature.CALL_BY_NAME: "`POST /call/v2/{api_name}`",
     Feature.CALL_ERRORS: "`/call` says what went wrong",

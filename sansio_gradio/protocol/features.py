@@ -22,7 +22,7 @@ class Feature(enum.Enum):
     SEND_HASH = enum.auto()  # the WebSocket asks for the session_hash
     QUEUES_ALL = enum.auto()  # the queue also takes functions with queue=False
     RESET_BY_EVENT = enum.auto()  # POST /reset {"event_id"} stops a job
-    REUSED_RUNS = enum.auto()  # a job's first yield may be edits of an older run's value
+    REUSED_RUNS = enum.auto()  # the first yield of a job may be edits of an older run's last yield
     CALL = enum.auto()  # POST /call/{api_name}
     HEARTBEAT = enum.auto()  # GET /heartbeat/{session_hash}
     CANCEL = enum.auto()  # POST /cancel stops a job
