@@ -50,6 +50,7 @@ from sansio_gradio.errors import (
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Component, Endpoint
 from sansio_gradio.protocol.diff import apply_diff, compute_diff
+from sansio_gradio.protocol.given_file import GivenFile, handle_file
 from sansio_gradio.protocol.messages import Message, parse_message
 from sansio_gradio.protocol.outputs import Outputs
 from sansio_gradio.protocol.protocols import Protocol
@@ -73,6 +74,7 @@ __all__ = [
     "Endpoint",
     "Engine",
     "Expect",
+    "GivenFile",
     "GradioError",
     "HTTPRequest",
     "JobCancelledError",
@@ -109,6 +111,7 @@ __all__ = [
     "apply_diff",
     "compute_diff",
     "events",
+    "handle_file",
     "parse_message",
     "send_data_frame",
 ]

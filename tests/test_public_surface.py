@@ -15,7 +15,7 @@ DeadlineExceeded Endpoint Engine GradioError JobCancelledError Limits LocalProto
 OptionError Protocol ProtocolError QueueFullError RemoteProtocolError Retry SSEDecoder
 ServerSentEvent ServerStoppedError Session Status StatusUpdate Timeouts TooManyRequestsError
 ValidationError
-apply_diff compute_diff events parse_message send_data_frame
+apply_diff compute_diff events handle_file parse_message send_data_frame
 """
 
 

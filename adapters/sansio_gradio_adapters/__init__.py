@@ -2,3 +2,7 @@
 
 Import the module of your world: ``from sansio_gradio_adapters.sockets import Client``.
 """
+
+from sansio_gradio.protocol.given_file import handle_file
+
+__all__ = ["handle_file"]

@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from sansio_gradio.errors import JobCancelledError
+from sansio_gradio.protocol.given_file import handle_file
 from sansio_gradio_adapters._awaited import Job, MessageStream, Reader, Results
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._dialing import dial
@@ -36,6 +37,7 @@ __all__ = [
     "OutputUpdate",
     "Reader",
     "Results",
+    "handle_file",
 ]
 
 

@@ -20,6 +20,7 @@ from sansio_gradio.client.retry import Retry
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+from sansio_gradio.protocol.given_file import handle_file
 from sansio_gradio.wire.headers import Fields
 from sansio_gradio_adapters._blocking import Job, JobCancelledError, MessageStream, Reader, Results
 from sansio_gradio_adapters._client import ClientCore
@@ -43,6 +44,7 @@ __all__ = [
     "OutputUpdate",
     "Reader",
     "Results",
+    "handle_file",
 ]
 
 

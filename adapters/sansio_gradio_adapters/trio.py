@@ -22,6 +22,7 @@ import attrs
 import trio
 
 from sansio_gradio.errors import JobCancelledError, LocalProtocolError
+from sansio_gradio.protocol.given_file import handle_file
 from sansio_gradio_adapters import resolve
 from sansio_gradio_adapters._awaited import Job, MessageStream, Reader, Results
 from sansio_gradio_adapters._client import ClientCore
@@ -41,6 +42,7 @@ __all__ = [
     "OutputUpdate",
     "Reader",
     "Results",
+    "handle_file",
 ]
 
 whole: Final = trio.lowlevel.enable_ki_protection
