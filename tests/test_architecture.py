@@ -46,7 +46,7 @@ FLOORS = {
 PURE = {
     "__future__", "abc", "ast", "base64", "binascii", "bisect", "calendar", "codecs",
     "collections", "contextlib", "copy", "datetime", "difflib", "email.utils", "enum",
-    "fractions", "functools", "hashlib", "heapq", "html", "http", "inspect", "ipaddress",
+    "fractions", "functools", "hashlib", "heapq", "hmac", "html", "http", "inspect", "ipaddress",
     "itertools", "json", "keyword", "math", "numbers", "operator", "re", "reprlib", "string",
     "struct", "textwrap", "types", "typing", "unicodedata", "urllib.parse",
     "attr", "attrs", "h11", "wsproto",

@@ -11,7 +11,7 @@ from sansio_gradio.server import events
 from sansio_gradio.server.app import Function
 
 
-@pytest.mark.parametrize("kind", get_args(events.ServerEvent))
+@pytest.mark.parametrize("kind", get_args(events.JobEvent))
 def test_each_event_names_its_job_and_compares_by_value(kind: type) -> None:
     needed = {"function": Function(fn_index=0, api_name="f"), "data": [1], "session_hash": None}
     given = {field.name for field in attrs.fields(kind)} & needed.keys()

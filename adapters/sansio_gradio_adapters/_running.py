@@ -23,6 +23,7 @@ from sansio_gradio.server.events import (
     JobHeld,
     JobReleased,
     JobSubmitted,
+    LoginRaised,
     ServerEvent,
 )
 from sansio_gradio.server.run import Logged, Run, Said
@@ -55,6 +56,8 @@ class Runner:
         """Do what an event asks for."""
         if isinstance(event, JobSubmitted):
             self._working[event.job] = _Working(self, event)
+        elif isinstance(event, LoginRaised):
+            _log.error("the app's auth function raised", exc_info=event.error)
         elif event.job in self._working:
             working = self._working[event.job]
             if isinstance(event, ChunkReceived):
@@ -127,6 +130,7 @@ class _Working:
             session_hash=submitted.session_hash,
             headers=submitted.headers,
             event_data=submitted.event_data,
+            user=submitted.user,
             say=self._say,
         )
         self._engine.start(self._job, self._now())

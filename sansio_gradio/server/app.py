@@ -13,12 +13,13 @@ done by ``sansio_gradio_adapters.server``, or by you, when a ``JobSubmitted`` ev
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar, overload
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias, TypeVar, cast, overload
 
 import attrs
 
 from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.given import is_a
 from sansio_gradio.protocol.features import version_numbers
 from sansio_gradio.protocol.protocols import Channel, Traits, traits_of
 from sansio_gradio.server.components import (
@@ -32,11 +33,16 @@ from sansio_gradio.server.components import (
 from sansio_gradio.server.run import Run
 from sansio_gradio.server.versions import Manner, covers, protocol_of, typical
 
-__all__ = ["App", "Function", "Slot", "describe"]
+__all__ = ["App", "Auth", "Function", "Slot", "describe"]
 
 _SERVED: Final = (Channel.WEBSOCKET, Channel.JOB_STREAM, Channel.SESSION_STREAM)
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+Auth: TypeAlias = (
+    tuple[str, str] | Sequence[tuple[str, str]] | Mapping[str, str] | Callable[[str, str], Any]
+)
+"""Who may log in: see ``App``."""
 
 
 @attrs.frozen(kw_only=True)
@@ -89,9 +95,16 @@ class App:
     ``max_size``: jobs that may wait (None: no limit). ``api_open``: queued functions may be called
     past the queue, too.
 
+    ``auth``: who may log in, by name and password: a pair, a list of pairs, a dict, or a function
+    of both that returns whether they are right. ``auth_message`` is shown to those who have not
+    logged in. ``auth_dependency``: a function that finds the user (None: nobody) in a dict of the
+    request's headers, whose names are in lower case, instead of a login. Both functions are called
+    while the request is answered: let them be quick.
+
     Raises:
         ValueError: there is no such protocol, *version* is none, or it cannot be served: before
             3.1.5 clients had to poll.
+        LocalProtocolError: *auth* is none of the above.
     """
 
     def __init__(
@@ -104,6 +117,9 @@ class App:
         concurrency_limit: int | None = 1,
         max_size: int | None = None,
         api_open: bool = True,
+        auth: Auth | None = None,
+        auth_message: str | None = None,
+        auth_dependency: Callable[[dict[str, str]], str | None] | None = None,
     ) -> None:
         self.title = title
         self.version_text = typical(protocol) if version is None else version
@@ -120,6 +136,9 @@ class App:
         self.concurrency_limit = concurrency_limit
         self.max_size = max_size
         self.api_open = api_open
+        self.auth = None if auth is None else _users(auth)
+        self.auth_message = auth_message
+        self.auth_dependency = auth_dependency
         self.functions: list[Function] = []
 
     @property
@@ -209,6 +228,24 @@ class App:
                 return function
         known = ", ".join(f"/{function.api_name}" for function in self.functions) or "none"
         raise LocalProtocolError(f"There is no endpoint /{wanted}. There are: {known}.")
+
+
+def _users(auth: Any) -> Mapping[str, str] | Callable[[str, str], Any]:
+    """Passwords by the names of users, or a function that knows them."""
+    if callable(auth):
+        return cast("Callable[[str, str], Any]", auth)
+    try:
+        pairs: list[Any] = list(auth.items() if is_a(auth, Mapping) else auth)
+        if is_a(auth, tuple) and all(is_a(part, str) for part in pairs):
+            pairs = [pairs]
+        users: dict[Any, Any] = dict(pairs)
+    except (TypeError, ValueError):
+        users = {None: None}
+    if not all(isinstance(text, str) for pair in users.items() for text in pair):
+        raise LocalProtocolError(
+            "auth is a pair of name and password, a list of pairs, a dict, or a function of both."
+        )
+    return users
 
 
 def describe(function: Callable[..., Any]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class PlainCalls:
                 self._channels.own(request.exchange, job)
                 self._hand_out(job)
                 return
-        job = self._queue.new_job(request.headers, request.exchange, answers=Answers())
+        job = self._queue.new_job(request, request.exchange, answers=Answers())
         self._queue.describe(job, function, submission)
         self._queue.ready(job)
 

@@ -30,6 +30,7 @@ from sansio_gradio.server.channels import Channels
 from sansio_gradio.server.events import ServerCommand, ServerEvent
 from sansio_gradio.server.jobs import ServerJob, ServerSession, Stage
 from sansio_gradio.server.limits import ServerLimits
+from sansio_gradio.server.logins import Logins
 from sansio_gradio.server.messages import Messages
 from sansio_gradio.server.queue import Queue
 from sansio_gradio.server.requests import Request
@@ -79,6 +80,7 @@ class ServerConversation:
             calls=self._calls,
             inputs=self._inputs,
             sockets=self._sockets,
+            logins=Logins(app, entropy=entropy, limits=limits),
             app_id=int.from_bytes(entropy(8)),
         )
 

@@ -32,6 +32,10 @@ _CONFIG: Final = """
     pages>=5.50:[["","Home",true]] page>=5.50 mcp_server>=5.28:false dependencies>=5.0 layout
     dependencies<5.0 username>=5.0 root>=3.17 username>=4.44<5.0
 """
+_LOGIN_PAGE: Final = """
+    auth_required:true auth_message space_id>=3.17 root>=3.17 page>=6.0 pages>=6.0:[""]
+    components>=6.0:[] dependencies>=6.0:[] current_page>=6.0:""
+"""
 _DEPENDENCY: Final = """
     id>=4.32 targets trigger<3.17 inputs outputs backend_fn js status_tracker<3.2 queue api_name
     api_description>=5.50 scroll_to_output:false show_progress<3.17:true
@@ -75,8 +79,19 @@ class Documents:
         self._states: dict[str, int] = {}
         self._dependencies = [self._dependency(function) for function in app.functions]
 
-    def config(self, root: str) -> Document:
-        """``/config``. *root*: the address that the client used, without a slash at its end."""
+    def login_page(self, root: str) -> Document:
+        """What the page has instead of ``/config`` for those who have not logged in."""
+        page: Document = {"": {"layout": {}}}
+        made: Document = {
+            "auth_message": self._app.auth_message,
+            "root": self._root(root),
+            "page": page,
+        }
+        return filled(template(_LOGIN_PAGE, self._app.version), made)
+
+    def config(self, root: str, user: str | None = None) -> Document:
+        """``/config``. *root*: the address that the client used, without a slash at its end. *user*
+        has logged in."""
         app = self._app
         ids = [component["id"] for component in self._components]
         layout = {"id": 0, "children": [{"id": number} for number in ids]}
@@ -93,7 +108,8 @@ class Documents:
             "page": {"": page},
             "dependencies": self._dependencies,
             "layout": layout,
-            "root": root if app.does(Manner.NAMES_ITS_ROOT) else "",
+            "root": self._root(root),
+            "username": user,
         }
         document = filled(template(_CONFIG, app.version), made)
         if detect(None, app.version) == app.protocol:
@@ -101,6 +117,9 @@ class Documents:
         else:
             document["protocol"] = app.protocol
         return document
+
+    def _root(self, root: str) -> str:
+        return root if self._app.does(Manner.NAMES_ITS_ROOT) else ""
 
     def info(self) -> Document:
         """``/info``: every endpoint, without its State."""

@@ -277,7 +277,8 @@ class ServerEngine:
             case SendResponse():
                 kind = command.content_type
                 content = () if kind is None else (("content-type", kind),)
-                connection.respond(command.status, (*self._heads(), *content), command.data)
+                headers = (*self._heads(), *content, *command.headers)
+                connection.respond(command.status, headers, command.data)
                 self._end(connection)
             case OpenChannel():
                 connection.open(self._heads())

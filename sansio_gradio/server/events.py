@@ -24,9 +24,11 @@ __all__ = [
     "EndChannel",
     "InputEnded",
     "JobAbandoned",
+    "JobEvent",
     "JobHeld",
     "JobReleased",
     "JobSubmitted",
+    "LoginRaised",
     "OpenChannel",
     "SendAlive",
     "SendMessage",
@@ -45,8 +47,8 @@ class JobSubmitted:
     """Run a job: its turn has come and its data is complete. Call ``start`` first.
 
     ``data`` has one item for each parameter, or fewer if the client sent fewer. State slots are
-    filled in. ``queued`` is False for a
-    plain call: its result is its only message. ``headers`` are those of the client's request.
+    filled in. ``queued`` is False for a plain call: its result is its only message. ``headers`` are
+    those of the client's request. ``user``: who has logged in; None: nobody.
     """
 
     job: int
@@ -57,6 +59,7 @@ class JobSubmitted:
     trigger_id: int | None = None
     headers: Headers = ()
     queued: bool = True
+    user: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -95,22 +98,31 @@ class InputEnded:
     job: int
 
 
-ServerEvent: TypeAlias = (
+@attrs.frozen(kw_only=True)
+class LoginRaised:
+    """A function that you gave the app for its logins has raised. The client got a 500."""
+
+    error: BaseException
+
+
+JobEvent: TypeAlias = (
     JobSubmitted | JobAbandoned | JobHeld | JobReleased | ChunkReceived | InputEnded
 )
+ServerEvent: TypeAlias = JobEvent | LoginRaised
 
 
 @attrs.frozen
 class SendResponse:
     """Answer a request. ``body`` is sent as JSON, or as it is if ``content_type`` is another one.
 
-    ``content_type`` None: an empty body.
+    ``content_type`` None: an empty body. ``headers``: further ones.
     """
 
     exchange: int
     status: int
     body: Any
     content_type: str | None = JSON
+    headers: Headers = ()
 
     @property
     def data(self) -> bytes:

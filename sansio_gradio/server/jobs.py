@@ -57,6 +57,7 @@ class ServerJob:
     function: Function | None = None
     exchange: int | None = None  # the channel that is this job's own
     headers: Headers = ()
+    user: str | None = None
     submission: Submission | None = None  # with the data
     stage: Stage = Stage.GREETING
     began: float = 0.0  # when the run did

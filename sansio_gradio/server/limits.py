@@ -43,6 +43,9 @@ class ServerLimits:
     jobs: int = attrs.field(default=10_000, validator=gt(0))
     """Jobs (a count) that wait or run. Plain calls count as connections only."""
 
+    logins: int = attrs.field(default=10_000, validator=gt(0))
+    """Logins (a count) that are remembered. Beyond it the oldest one ends."""
+
     messages: int = attrs.field(default=10_000, validator=gt(0))
     """Messages (a count) of a session that no stream takes. Beyond it the session is forgotten."""
 

@@ -24,9 +24,8 @@ from sansio_gradio.server.jobs import Answers, ServerJob, ServerSession, Session
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.line import WaitingLine
 from sansio_gradio.server.messages import OutputFields
-from sansio_gradio.server.requests import Submission
+from sansio_gradio.server.requests import Request, Submission
 from sansio_gradio.server.versions import Manner
-from sansio_gradio.wire.headers import Headers
 
 __all__ = ["Queue", "arguments"]
 
@@ -73,14 +72,20 @@ class Queue:
     # Jobs
 
     def new_job(
-        self, headers: Headers, exchange: int | None = None, *, answers: Answers | None = None
+        self, request: Request, exchange: int | None = None, *, answers: Answers | None = None
     ) -> ServerJob:
-        """Make a job. *exchange*: a channel of its own. *answers*: it is a plain call."""
+        """Make a job for a client. *exchange*: a channel of its own. *answers*: it is a plain
+        call."""
         id, event_id = self._count, self._entropy(16).hex()
         self._count += 1
         self._queued += answers is None
         job = ServerJob(
-            id=id, event_id=event_id, headers=headers, exchange=exchange, answers=answers
+            id=id,
+            event_id=event_id,
+            headers=request.headers,
+            user=request.user,
+            exchange=exchange,
+            answers=answers,
         )
         self._jobs[id] = self._by_event[event_id] = job
         if exchange is not None:
@@ -193,6 +198,7 @@ class Queue:
                 trigger_id=job.submission.trigger_id,
                 headers=job.headers,
                 queued=job.queued,
+                user=job.user,
             )
         )
 

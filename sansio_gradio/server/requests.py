@@ -19,10 +19,22 @@ from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.wire import json
 from sansio_gradio.wire.headers import Headers, header
 
-__all__ = ["BROKEN", "Refusal", "Request", "Submission", "function_meant", "read_submission"]
+__all__ = [
+    "BROKEN",
+    "AppRaised",
+    "Refusal",
+    "Request",
+    "Submission",
+    "function_meant",
+    "read_form",
+    "read_submission",
+]
 
 BROKEN: Final = (500, "Internal Server Error", TEXT)
 """The refusal of a server whose code raised."""
+
+FORM: Final = "application/x-www-form-urlencoded"
+MAX_FIELDS: Final = 1000  # of a form (starlette requests.py)
 
 _FIELDS: Final[Mapping[str, type]] = {
     "data": list,
@@ -42,6 +54,14 @@ class Refusal(Exception):
     """A request is refused. The arguments are those of ``SendResponse`` after ``exchange``."""
 
 
+class AppRaised(Exception):
+    """A function that the app has given for its logins has raised *error*."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 @attrs.frozen(kw_only=True)
 class Submission:
     """What a client hands in (gradio data_classes.py: PredictBody)."""
@@ -58,7 +78,7 @@ class Submission:
 class Request:
     """One request of a client, with its whole body. Names of headers are in lower case.
 
-    ``is_websocket``: it asks for a WebSocket.
+    ``is_websocket``: it asks for a WebSocket. ``user``: who sends it, after a login.
     """
 
     exchange: int
@@ -67,6 +87,7 @@ class Request:
     headers: Headers
     body: bytes
     is_websocket: bool = False
+    user: str | None = None
 
     @property
     def path(self) -> str:
@@ -84,6 +105,13 @@ class Request:
     def query(self) -> Mapping[str, list[str]]:
         """The values of each name in the query."""
         return parse_qs(self.target.partition("?")[2], keep_blank_values=True)
+
+    @property
+    def cookies(self) -> Mapping[str, str]:
+        """The cookies, by their names. Of a name given twice the last one counts."""
+        fields = [value for name, value in self.headers if name == "cookie"]
+        pairs = [text.partition("=") for text in ";".join(fields).split(";")]
+        return {name.strip(): value.strip().strip('"') for name, equals, value in pairs if equals}
 
     def asked(self, name: str) -> str:
         """The last value of *name* in the query.
@@ -126,6 +154,25 @@ def read_submission(
         raise _invalid(*wrong)
     known: dict[str, Any] = {name: said.get(name) for name in (*fields, "event_data")}
     return Submission(**known)
+
+
+def read_form(request: Request, *required: str) -> dict[str, str]:
+    """Read the *required* fields of a form (application/x-www-form-urlencoded).
+
+    Raises:
+        Refusal: a field is missing or empty, or there are too many.
+    """
+    kind = (header(request.headers, "content-type") or "").partition(";")[0].strip().lower()
+    body = request.body.decode("utf-8", "replace") if kind == FORM else ""
+    try:
+        given = parse_qs(body, max_num_fields=MAX_FIELDS)
+    except ValueError as error:
+        text = f"Too many fields. Maximum number of fields is {MAX_FIELDS}."
+        raise Refusal(400, {"detail": text}) from error
+    wrong = [_missing("body", name) for name in required if not given.get(name)]
+    if wrong:
+        raise _invalid(*wrong)
+    return {name: given[name][-1] for name in required}
 
 
 def function_meant(app: App, submission: Submission, api_name: str | None = None) -> Function:

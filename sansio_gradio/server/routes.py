@@ -20,13 +20,15 @@ from sansio_gradio.protocol.states import Msg
 from sansio_gradio.server.app import App
 from sansio_gradio.server.calls import PlainCalls
 from sansio_gradio.server.channels import Channels
-from sansio_gradio.server.documents import Documents
-from sansio_gradio.server.events import HTML, SendResponse
+from sansio_gradio.server.documents import Document, Documents
+from sansio_gradio.server.events import HTML, JSON, LoginRaised, SendResponse
 from sansio_gradio.server.jobs import ServerJob, Stage
+from sansio_gradio.server.logins import Logins
 from sansio_gradio.server.messages import Messages
 from sansio_gradio.server.queue import Queue
 from sansio_gradio.server.requests import (
     BROKEN,
+    AppRaised,
     Refusal,
     Request,
     Submission,
@@ -56,6 +58,7 @@ class Route:
 
     ``releases``: those that have the route. ``prefixed``: it is below the app's ``api_prefix``.
     ``channel``: only protocols with this one have it. ``asked``: only protocols that ask for data.
+    ``is_open``: it needs no login.
     """
 
     method: str
@@ -66,6 +69,7 @@ class Route:
     channel: Channel | None = None
     asked: bool = False
     is_websocket: bool = False
+    is_open: bool = False
 
     def match(self, app: App, path: str) -> tuple[str, ...] | None:
         """The parts of *path* that stand for ``{}``; None if the route is not meant."""
@@ -96,6 +100,7 @@ class Routes:
         calls: PlainCalls,
         inputs: StreamingInputs,
         sockets: WebSocketJobs,
+        logins: Logins,
         app_id: int,
     ) -> None:
         self._app = app
@@ -106,37 +111,54 @@ class Routes:
         self._calls = calls
         self._inputs = inputs
         self._sockets = sockets
+        self._logins = logins
         self._documents = Documents(app, app_id=app_id)
 
     def answer(self, request: Request) -> SendResponse | None:
         """Answer a request. None: its answer comes later, or it has opened a channel."""
         try:
-            handler, parts = self._find(request)
-            return handler(self, request, parts)
+            route, parts = self._find(request)
+            request = attrs.evolve(request, user=self._logins.user(request))
+            if not route.is_open and (refusal := self._logins.why_not(request)):
+                raise refusal
+            return route.handler(self, request, parts)
         except Refusal as refusal:
             return SendResponse(request.exchange, *refusal.args)
+        except AppRaised as raised:
+            self._queue.tell(LoginRaised(error=raised.error))
+            return SendResponse(request.exchange, *BROKEN)
 
-    def _find(self, request: Request) -> tuple[Handler, tuple[str, ...]]:
-        status, text = 404, "Not Found"
+    def _find(self, request: Request) -> tuple[Route, tuple[str, ...]]:
+        others: list[str] = []
         for route in self._TABLE:
             parts = route.match(self._app, request.path)
             if parts is None or route.is_websocket is not request.is_websocket:
                 continue
             if route.method == request.method:
-                return route.handler, parts
-            status, text = 405, "Method Not Allowed"
+                return route, parts
+            others.append(route.method)
         if request.is_websocket:
-            raise Refusal(403, "", None)
-        raise Refusal(status, {"detail": text})
+            raise Refusal(403, "", "text/plain")
+        if others:
+            allowed = (("allow", ", ".join(others)),)
+            raise Refusal(405, {"detail": "Method Not Allowed"}, JSON, allowed)
+        raise Refusal(404, {"detail": "Not Found"})
 
     # Documents
 
     def _config(self, request: Request, _: tuple[str, ...]) -> SendResponse:
-        return SendResponse(request.exchange, 200, self._documents.config(request.root))
+        return SendResponse(request.exchange, 200, self._config_for(request))
+
+    def _config_for(self, request: Request) -> Document:
+        return self._documents.config(request.root, request.user)
 
     def _page(self, request: Request, _: tuple[str, ...]) -> SendResponse:
         """A page of our own, with the config where old clients look for it."""
-        config = json.dumps(self._documents.config(request.root)).decode()
+        refusal = self._logins.why_not(request)
+        if refusal and self._app.auth_dependency is not None:
+            raise refusal
+        shown = self._documents.login_page(request.root) if refusal else self._config_for(request)
+        config = json.dumps(shown).decode()
         config = config.replace("<", "\\u003c")  # no text of the app ends the script
         title = re.sub("[<>&]", "", self._app.title)
         text = (
@@ -151,6 +173,23 @@ class Routes:
 
     def _app_id(self, request: Request, _: tuple[str, ...]) -> SendResponse:
         return SendResponse(request.exchange, 200, {"app_id": self._documents.app_id})
+
+    # Logins
+
+    def _login(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        return self._logins.login(request)
+
+    def _logout(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        return self._logins.logout(request)
+
+    def _token(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        return self._logins.token(request)
+
+    def _user(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        return SendResponse(request.exchange, 200, request.user)
+
+    def _login_check(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        return SendResponse(request.exchange, 200, None)
 
     # The queue
 
@@ -167,7 +206,7 @@ class Routes:
         if full := self._queue.why_full():
             raise Refusal(503, {"detail": full})
         function = function_meant(self._app, submission)
-        job = self._queue.new_job(request.headers)
+        job = self._queue.new_job(request)
         session = self._queue.session(submission.session_hash)
         if asked:
             submission = attrs.evolve(submission, data=None)
@@ -191,7 +230,7 @@ class Routes:
         index = int(fn_index) if re.fullmatch("[0-9]{1,9}", fn_index) else None
         submission = attrs.evolve(said, fn_index=index, session_hash=session_hash)
         function = function_meant(self._app, submission)
-        job = self._queue.new_job(request.headers, request.exchange)
+        job = self._queue.new_job(request, request.exchange)
         self._queue.describe(job, function, submission)
         self._channels.open_stream(request.exchange, job)
         self._queue.admit(job)
@@ -291,21 +330,26 @@ class Routes:
 
     _TABLE: ClassVar = (
         Route("GET", "/config", _config, prefixed=False),
-        Route("GET", "", _page, prefixed=False),
-        Route("HEAD", "", _page, prefixed=False),
+        Route("GET", "", _page, prefixed=False, is_open=True),
+        Route("HEAD", "", _page, prefixed=False, is_open=True),
         Route("GET", "/info", _info, ">=3.26"),
-        Route("GET", "/app_id", _app_id),
+        Route("GET", "/app_id", _app_id, is_open=True),
+        Route("POST", "/login", _login, prefixed=False, is_open=True),
+        Route("GET", "/logout", _logout, ">=4.20", prefixed=False, is_open=True),
+        Route("GET", "/token", _token, is_open=True),
+        Route("GET", "/user", _user, is_open=True),
+        Route("GET", "/login_check", _login_check),
         Route("POST", "/queue/join", _join, channel=Channel.SESSION_STREAM),
         Route("GET", "/queue/data", _stream, channel=Channel.SESSION_STREAM),
         Route("GET", "/queue/join", _job_stream, channel=Channel.JOB_STREAM),
         Route("GET", "/queue/join", _socket, channel=Channel.WEBSOCKET, is_websocket=True),
         Route("POST", "/queue/data", _hand_over, channel=Channel.JOB_STREAM, asked=True),
         Route("POST", "/queue/data", _hand_over, channel=Channel.SESSION_STREAM, asked=True),
-        Route("POST", "/cancel", _cancel, ">=4.31"),
-        Route("POST", "/reset", _reset, ">=3.6"),
-        Route("GET", "/heartbeat/{}", _heartbeat, ">=4.25"),
+        Route("POST", "/cancel", _cancel, ">=4.31", is_open=True),
+        Route("POST", "/reset", _reset, ">=3.6", is_open=True),
+        Route("GET", "/heartbeat/{}", _heartbeat, ">=4.25", is_open=True),
         Route("POST", "/api/{}", _call),
         Route("POST", "/run/{}", _call, ">=3.9"),
-        Route("POST", "/stream/{}", _feed, ">=5.0"),
-        Route("POST", "/stream/{}/close", _end_input, ">=5.0"),
+        Route("POST", "/stream/{}", _feed, ">=5.0", is_open=True),
+        Route("POST", "/stream/{}/close", _end_input, ">=5.0", is_open=True),
     )

@@ -47,6 +47,7 @@ Said: TypeAlias = Progressed | Logged
 @attrs.define(eq=False, kw_only=True)
 class Run:
     """One run of a function: its client's session and headers, and what to tell that client.
+    ``user``: who has logged in; None: nobody.
 
     ``say`` takes what is told to the server. It may be called from any thread.
     """
@@ -54,6 +55,7 @@ class Run:
     session_hash: str | None
     headers: Headers
     event_data: Any
+    user: str | None = None
     _say: Callable[[Said], None] = attrs.field(alias="say", repr=False)
     _loops: list[dict[str, Any]] = attrs.field(factory=list[dict[str, Any]], init=False, repr=False)
 

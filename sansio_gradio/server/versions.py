@@ -77,6 +77,13 @@ class Manner(enum.Enum):
     CLEARS_DROPPED = ">=6.14"  # queued jobs of a dropped stream leave the pending set
     RESET_STOPS = ">=4.0<4.35"  # /reset stops a job, without a word
     BACKEND_CANCELS = "<4.32"  # a dependency's cancels are carried out by the server
+    LOGIN_REDIRECTS = "<3.18"  # a login is answered 302
+    STRIPS_USER = ">=3.44"  # blanks around the name of a user do not count
+    COOKIES_NAME_SERVER = ">=3.44.4"  # the names of its cookies end in an id of the server's own
+    EXPLAINS_LOGIN = ">=6.0"  # the refusal has the app's auth_message
+    REDIRECTS_TO_ROOT = ">=5.18"  # by its URL; before: to /
+    ENDS_ONE_SESSION = ">=5.46"  # /logout?all_session=false
+    LOGOUT_DELETES = ">=4.22"  # the cookies; before that, /logout forgot them
 
 
 NEWEST_VERSION: Final = "6.31.0"

@@ -37,7 +37,7 @@ class WebSocketJobs:
     def request(self, request: Request) -> None:
         """Accept a WebSocket."""
         self._channels.open_socket(request.exchange)
-        job = self._queue.new_job(request.headers, request.exchange)
+        job = self._queue.new_job(request, request.exchange)
         asks = has(self._app.version, Feature.SEND_HASH)
         if asks:
             self._channels.say(job, Msg.SEND_HASH)
