@@ -54,6 +54,7 @@ from sansio_gradio.protocol.given_file import GivenFile, handle_file
 from sansio_gradio.protocol.messages import Message, parse_message
 from sansio_gradio.protocol.outputs import Outputs
 from sansio_gradio.protocol.protocols import Protocol
+from sansio_gradio.protocol.remote_files import RemoteFile
 from sansio_gradio.protocol.requests import HTTPRequest, TextFrame, send_data_frame
 from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio.wire.sse import ServerSentEvent, SSEDecoder
@@ -90,6 +91,7 @@ __all__ = [
     "Protocol",
     "ProtocolError",
     "QueueFullError",
+    "RemoteFile",
     "RemoteProtocolError",
     "Resume",
     "ResumeReading",

@@ -228,9 +228,8 @@ def test_a_result_is_written_as_that_version_writes_it_and_known_again(version: 
 def test_a_stream_is_written_as_one() -> None:
     assert rules("3.50.2").result("s/1/2", is_stream=True) == {
         "name": "s/1/2",
-        "data": None,
-        "is_file": False,
         "is_stream": True,
+        "is_file": False,
     }
     assert rules("5.0").result("s/1/2/playlist.m3u8", is_stream=True)["is_stream"] is True
 

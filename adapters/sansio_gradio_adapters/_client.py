@@ -47,6 +47,7 @@ from sansio_gradio.events import (
 from sansio_gradio.given import function, text
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+from sansio_gradio.protocol.remote_files import RemoteFile, with_files
 from sansio_gradio.wire.headers import Fields
 from sansio_gradio.wire.url import space_url
 from sansio_gradio_adapters._history import MessageQueue
@@ -118,7 +119,8 @@ class ClientCore:
         """Calls a note in the thread that runs the engine, which sets this. Finalisers may call
         it."""
         self._bound: set[int] = set()  # jobs that keep the shape of an app that is gone
-        self._endpoints: dict[tuple[str | int | None, ...], Endpoint] = {}
+        self._shapes: dict[tuple[str | int | None, ...], Callable[[tuple[Any, ...]], Any]] = {}
+        self._api_url = ""
         self._touched: dict[JobRecord, None] = {}
         self._has_news = False
         self._fault: BaseException | None = None
@@ -312,8 +314,9 @@ class ClientCore:
                 if not self.session.is_finding_out:
                     self.reads += 1
                 self.app = event.app
+                self._api_url = self.session.api_url
                 self.error = None
-                self._endpoints.clear()
+                self._shapes.clear()
                 self._has_news = True
             case ConnectingFailed():
                 self.error = event.error
@@ -373,7 +376,7 @@ class ClientCore:
         """Another app takes the place of the one that some jobs run in."""
         for job, record in self.jobs.items():
             if (endpoint := self.session.endpoint_of(job)) is not None:
-                record.shape = endpoint.result_of
+                record.shape = self._result_of(endpoint)
                 self._bound.add(job)
 
     def _shape(self, call: Call, values: tuple[Any, ...]) -> Any:
@@ -382,15 +385,22 @@ class ClientCore:
 
     def _shape_of(self, call: Call) -> Callable[[tuple[Any, ...]], Any]:
         what = call.api_name, call.fn_index, call.component, call.function
-        endpoint = self._endpoints.get(what)
-        if endpoint is None:
+        shape = self._shapes.get(what)
+        if shape is None:
             assert self.app is not None  # a job that has yielded had an app to run in
             try:
                 endpoint = call.endpoint_of(self.app)
             except LocalProtocolError:  # it was rendered, and is gone again
                 return _as_they_are
-            self._endpoints[what] = endpoint
-        return endpoint.result_of
+            shape = self._shapes[what] = self._result_of(endpoint)
+        return shape
+
+    def _result_of(self, endpoint: Endpoint) -> Callable[[tuple[Any, ...]], Any]:
+        assert self.app is not None
+        return with_files(endpoint, self.app.version, self._file)
+
+    def _file(self, value: dict[str, Any], route: str) -> RemoteFile:
+        return RemoteFile(value, self._api_url, route)
 
 
 def _as_they_are(values: tuple[Any, ...]) -> Any:

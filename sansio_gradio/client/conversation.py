@@ -264,6 +264,10 @@ class Conversation(Session):
         return self._dispatch.session_hash
 
     @property
+    def api_url(self) -> str:
+        return str(self._base)
+
+    @property
     def is_finding_out(self) -> bool:
         return self._discovery.is_finding
 

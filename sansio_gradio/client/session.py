@@ -32,6 +32,12 @@ class Session(ABC):
     def session_hash(self) -> str:
         """The name of this session on the server."""
 
+    @property
+    @abstractmethod
+    def api_url(self) -> str:
+        """The address of the app's API, below which its files lie. Until ``Connected`` it is the
+        page's."""
+
     def submit(
         self,
         *args: Any,

@@ -14,6 +14,7 @@ Source: gradio components of each version, and real servers; docs/protocol.md ha
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
@@ -103,10 +104,15 @@ class FileRules:
             return False
         found = cast("dict[str, Any]", value)
         if self.shape is not Shape.PATH:
-            return type(found.get("is_file")) is bool and "name" in found and "data" in found
+            if found.get("is_file") is True or found.get("is_stream") is True:
+                return type(found.get("name")) is str
+            return found.get("is_file") is False and is_data_url(found.get("data"))
+        if type(found.get("path")) is not str:
+            # An Image that changes while it is shown is {"url": data URL}.
+            return found.get("path") is None and is_data_url(found.get("url"))
         if self.has_meta:
             return said(said(found, "meta", dict), "_type", str) == META["_type"]
-        return type(found.get("path")) is str and ("orig_name" in found or "url" in found)
+        return "orig_name" in found or "url" in found
 
     def result(
         self,
@@ -120,9 +126,9 @@ class FileRules:
     ) -> dict[str, Any]:
         """A file in a result, as a server of this version writes it."""
         if self.shape is not Shape.PATH:
-            file: dict[str, Any] = {"name": path, "data": None, "is_file": not is_stream}
+            file: dict[str, Any] = {"name": path, "data": None, "is_file": True}
             if is_stream:
-                file["is_stream"] = True
+                file = {"name": path, "is_stream": True, "is_file": False}
             named = {} if orig_name is None else {"orig_name": orig_name}
             sized = {} if size is None else {"size": size}
             return {**named, **file, **sized}
@@ -185,6 +191,18 @@ _OF_FILES: Final = frozenset(
 )
 _SEVERAL: Final = ("multiple", "directory")
 
+# In results of 3.x: the components with files, and those of them where a text may be a data URL.
+_WITH_FILES_3: Final = frozenset(
+    {"annotatedimage", "audio", "chatbot", "file", "gallery", "image", "model3d", "video"}
+)
+_WITH_DATA_URLS: Final = _WITH_FILES_3 - {"chatbot"}
+# In results of 4.0 and later any other component may hold files: there are components of others.
+_CHOICES = "button checkbox checkboxgroup colorpicker datetime dropdown number radio slider timer"
+_TEXTS = "code dataframe highlightedtext html label markdown plot state textbox"
+_WITHOUT_FILES: Final = frozenset(_CHOICES.split() + _TEXTS.split())
+
+_DATA_URL: Final = re.compile(r"data:[\w.+/-]*(?:;[\w=.+\"-]*)*,", re.ASCII)
+
 
 def rules_of(version: Version) -> FileRules:
     """The rules of a server of *version*; an unknown version (empty) is the newest."""
@@ -194,6 +212,23 @@ def rules_of(version: Version) -> FileRules:
 def takes_files(component: Component) -> bool:
     """Whether the value of a component is a file, or made of files."""
     return component.type in _OF_FILES
+
+
+def gives_files(component: Component, rules: FileRules) -> bool:
+    """Whether a result of this component may hold files."""
+    if rules.shape is Shape.PATH:
+        return component.type not in _WITHOUT_FILES
+    return component.type in _WITH_FILES_3
+
+
+def gives_data_urls(component: Component, rules: FileRules) -> bool:
+    """Whether a text in a result of this component is a file if it is a data URL."""
+    return rules.shape is not Shape.PATH and component.type in _WITH_DATA_URLS
+
+
+def is_data_url(value: object) -> bool:
+    """Whether *value* is a text that holds the content of a file: ``data:image/png;base64,...``."""
+    return isinstance(value, str) and value.startswith("data:") and bool(_DATA_URL.match(value))
 
 
 def mapped(value: Any, change: Callable[[GivenFile], Any]) -> Any:
