@@ -6,7 +6,7 @@ the functions that its events ask for:
     conversation = ServerConversation(app, entropy=os.urandom)
     conversation.request(Request(1, "GET", "/config", headers, b""), now)
     while command := conversation.next_command():
-        ...            # SendResponse, OpenChannel, SendMessage, SendAlive or EndChannel
+        ...        # SendResponse, OpenChannel, SendMessage, SendEvent, SendAlive, EndChannel
     while event := conversation.next_event():
         ...            # JobSubmitted, JobAbandoned, JobHeld, JobReleased, ...
 
@@ -27,6 +27,7 @@ from sansio_gradio.protocol.states import Msg
 from sansio_gradio.server.app import App
 from sansio_gradio.server.calls import PlainCalls
 from sansio_gradio.server.channels import Channels
+from sansio_gradio.server.cors import Cors
 from sansio_gradio.server.events import ServerCommand, ServerEvent
 from sansio_gradio.server.jobs import ServerJob, ServerSession, Stage
 from sansio_gradio.server.limits import ServerLimits
@@ -72,6 +73,7 @@ class ServerConversation:
         )
         self._inputs = StreamingInputs(queue, channels, results, deadlines)
         self._sockets = WebSocketJobs(app, queue, channels, deadlines)
+        self._cors = Cors(app)
         self._routes = Routes(
             app,
             queue=queue,
@@ -127,7 +129,10 @@ class ServerConversation:
     def request(self, request: Request, now: float) -> None:
         """A client asks for something."""
         self._deadlines.now = now
-        answer = self._routes.answer(request)
+        answer = self._cors.preflight(request)
+        if answer is None:
+            self._channels.expect(request.exchange, self._cors.headers(request))
+            answer = self._routes.answer(request)
         if answer is not None:
             self._channels.answer(answer)
 
@@ -246,7 +251,7 @@ class ServerConversation:
         if not found.queued:
             self._calls.yielded(found, output)
             return
-        if before is not None and self.app.traits.diffs:
+        if before is not None and self.app.traits.diffs and not found.is_simple:
             output = self._results.changes(found, before, output)
         self._channels.say(found, Msg.PROCESS_GENERATING, output=output)
 

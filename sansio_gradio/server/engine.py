@@ -35,6 +35,7 @@ from sansio_gradio.server.conversation import ServerConversation
 from sansio_gradio.server.events import (
     EndChannel,
     OpenChannel,
+    SendEvent,
     SendMessage,
     SendResponse,
     ServerCommand,
@@ -281,9 +282,11 @@ class ServerEngine:
                 connection.respond(command.status, headers, command.data)
                 self._end(connection)
             case OpenChannel():
-                connection.open(self._heads())
+                connection.open((*self._heads(), *command.headers))
             case SendMessage():
                 connection.send(json.dumps(command.message))
+            case SendEvent():
+                connection.send(json.dumps(command.data), command.name.encode())
             case EndChannel(clean=True):
                 connection.end()
                 self._end(connection)

@@ -17,6 +17,7 @@ from sansio_gradio.wire import json
 from sansio_gradio.wire.headers import Headers
 
 __all__ = [
+    "CSS",
     "HTML",
     "JSON",
     "TEXT",
@@ -31,6 +32,7 @@ __all__ = [
     "LoginRaised",
     "OpenChannel",
     "SendAlive",
+    "SendEvent",
     "SendMessage",
     "SendResponse",
     "ServerCommand",
@@ -40,6 +42,7 @@ __all__ = [
 JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
 HTML: Final = "text/html; charset=utf-8"
+CSS: Final = "text/css; charset=utf-8"
 
 
 @attrs.frozen(kw_only=True)
@@ -132,9 +135,10 @@ class SendResponse:
 
 @attrs.frozen
 class OpenChannel:
-    """Answer a request with an event stream, or accept a WebSocket."""
+    """Answer a request with an event stream, or accept a WebSocket. ``headers``: further ones."""
 
     exchange: int
+    headers: Headers = ()
 
 
 @attrs.define
@@ -143,6 +147,15 @@ class SendMessage:
 
     exchange: int
     message: Message
+
+
+@attrs.define
+class SendEvent:
+    """Send an event with a name on an open event stream. ``data`` is sent as JSON."""
+
+    exchange: int
+    name: str
+    data: Any
 
 
 @attrs.frozen
@@ -161,4 +174,6 @@ class EndChannel:
     clean: bool = True
 
 
-ServerCommand: TypeAlias = SendResponse | OpenChannel | SendMessage | SendAlive | EndChannel
+ServerCommand: TypeAlias = (
+    SendResponse | OpenChannel | SendMessage | SendEvent | SendAlive | EndChannel
+)
