@@ -37,6 +37,7 @@ RECORDINGS = [
     if name in scenarios(version) and (version, name) not in WITHOUT_CALL
 ]
 CUTS = 20  # of each recording
+QUICK = ("3.16.2", "3.50.2", "6.31.0")
 
 
 class Cut(Driver):
@@ -81,7 +82,13 @@ def size_of(version: str, name: str) -> int:
     return (1 << 40) - replay.driver.left
 
 
-@pytest.mark.parametrize(("version", "name"), RECORDINGS)
+@pytest.mark.parametrize(
+    ("version", "name"),
+    [
+        pytest.param(*pair, marks=[] if pair[0] in QUICK else [pytest.mark.exhaustive])
+        for pair in RECORDINGS
+    ],
+)
 def test_a_recording_that_is_cut(version: str, name: str) -> None:
     size, rng = size_of(version, name), random.Random(f"{version} {name}")
     reached, jobs = Counter[str](), 0

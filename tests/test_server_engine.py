@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from served import Wire, replay, request, see_http, see_socket
 from transcripts import load, recordings
@@ -573,6 +573,7 @@ VERSIONS = ["6.31.0", "4.16.0", "4.0.2", "3.50.2", "3.4.1", "3.1.7"]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@settings(max_examples=settings().max_examples // 5)  # each is some forty steps
 @given(seed=st.integers(0, 2**32))
 def test_nothing_that_clients_do_breaks_the_server(version: str, seed: int) -> None:
     drive(version, seed, Counter())

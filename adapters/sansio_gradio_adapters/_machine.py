@@ -109,7 +109,7 @@ class Machine:
         self._core = core
         self._world = world
         core.post = self._post
-        self.driver = Driver(core.engine, world, ssl_context=ssl_context)
+        self.driver = Driver(core.engine, world, ssl_context=ssl_context, clock=time.monotonic)
         self.driver.sinks[core.session.id] = core.receive
         self.alarms: Timers[Callable[[], object]] = Timers()
         """For those who wait, but not for ever."""

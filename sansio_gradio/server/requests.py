@@ -198,7 +198,7 @@ def function_meant(app: App, submission: Submission, api_name: str | None = None
     raise Refusal(*BROKEN)
 
 
-def _loaded(body: bytes | str, limits: ServerLimits) -> object:
+def _loaded(body: bytes | str, limits: ServerLimits) -> Any:
     if not body:
         raise _invalid(_missing("body"))
     try:
