@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
-from sansio_gradio.wire.url import URL, api_base, app_base, space_url
+from sansio_gradio.wire.url import URL, Address, api_base, space_url
 
 SENDABLE = re.compile("[!-~]+")
 
@@ -28,6 +28,12 @@ free_text = st.text(st.characters(exclude_categories=["Cc", "Zs", "Cs"]))
 urls = st.builds(
     "{}://{}:{}/{}".format, schemes, hosts, ports, free_text.filter(lambda text: "#" not in text)
 ).map(URL.parse)
+
+
+def app_base(src: str) -> URL:
+    return Address.parse(src).page
+
+
 bases = st.builds("http://{}:{}/{}".format, hosts, ports, free_text).map(app_base)
 
 

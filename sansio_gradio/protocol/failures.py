@@ -123,7 +123,9 @@ def refusal(
     answer = _read(body, loads)
     detail = said(answer, "detail", str)
     error: GradioError
-    if status == 401 or "auth_required" in answer:
+    if status == 407:
+        error = proxy_wants_login(headers)
+    elif status == 401 or "auth_required" in answer:
         error = login_wanted(headers, answer, in_html=is_page(body), login=login)
     elif status == 429:
         error = TooManyRequestsError(retry_after=_retry_after(headers, wall_now))
@@ -191,6 +193,20 @@ def login_wanted(
         text = f"The app wants a login: {hint}." if message is None else hint
     if message is not None:
         text = f"The app wants a login: {plain(message, _LONGEST_MESSAGE)} ({text.rstrip('.')})"
+    return AuthenticationError(text)
+
+
+def proxy_wants_login(headers: Headers, *, given: bool = False) -> AuthenticationError:
+    """The error for a 407 of a proxy; *given*: it had a user and a password."""
+    scheme = (header(headers, "proxy-authenticate") or "").partition(" ")[0]
+    kind = f" ({plain(scheme, _LONGEST_SCHEME)})" if scheme else ""
+    if given:
+        text = f"the proxy does not take this user and password (407{kind})"
+    else:
+        text = (
+            f"the proxy wants a login{kind}: give it as http://user:password@host:port, in"
+            " proxy= or in the environment's variable"
+        )
     return AuthenticationError(text)
 
 
