@@ -156,6 +156,7 @@ class Exchanges:
         if query and not self._is_the_apps(base):
             query = ""  # it may hold a token
         exchange.url = base.asking(exchange.request.target, query)
+        exchange.via = self.via(exchange.url)
         if exchange.deadline is not None:
             self._timers.start(exchange, getattr(self._options.timeouts, exchange.deadline))
         self._send(exchange)
@@ -310,7 +311,6 @@ class Exchanges:
         return None
 
     def _send(self, exchange: Exchange) -> None:
-        exchange.via = via = self.via(exchange.url)
         # A redirect gets a new number: to the transport it is a new request.
         self._last_id += 1
         exchange.id = id = self._last_id
@@ -323,11 +323,13 @@ class Exchanges:
         if cookie is not None:
             headers = overlaid(headers, (("cookie", cookie),))
         if exchange.websocket:
-            self.commands.append(OpenWebSocket(id, str(exchange.url.websocket), headers, via))
+            self.commands.append(
+                OpenWebSocket(id, str(exchange.url.websocket), headers, exchange.via)
+            )
         else:
             url, expect = str(exchange.url), exchange.expect
             self.commands.append(
-                SendRequest(id, request.method, url, headers, request.body, expect, via)
+                SendRequest(id, request.method, url, headers, request.body, expect, exchange.via)
             )
         self._timers.ask_for_time()
 
@@ -347,7 +349,7 @@ class Exchanges:
         exchange.redirects += 1
         if exchange.redirects > self._options.limits.redirects:
             raise RemoteProtocolError("too many redirects")
-        exchange.url = new
+        exchange.url, exchange.via = new, self.via(new)
         if new.origin != old.origin:
             self.give_cookies(new, self._own_cookies)
         del self.running[exchange.id]

@@ -15,7 +15,6 @@ from sansio_gradio.protocol.failures import excerpt, proxy_wants_login
 from sansio_gradio.wire.http import (
     BodyReceived,
     HTTPConnection,
-    MessageEnded,
     ResponseStarted,
     Role,
 )
@@ -52,6 +51,9 @@ class Tunnel:
             ConnectFailed, AuthenticationError: the proxy refuses it.
             RemoteProtocolError: this is no answer of a proxy.
         """
+        if not data and self._refusal is None:
+            what = f"it ended the connection before it was connected to {self._target}"
+            raise ConnectFailed(what, phase="connect")
         try:
             for event in self._wire.receive_data(data) if data else self._wire.receive_eof():
                 if isinstance(event, ResponseStarted):
@@ -62,16 +64,13 @@ class Tunnel:
                     self._said += event.data
                     if len(self._said) > _MOST:
                         raise self._refused()
-                elif isinstance(event, MessageEnded):
+                else:
                     raise self._refused()
         except RemoteProtocolError as error:
             if self._refusal is not None:
                 raise self._refused() from None  # and the end of its text is missing
             what = f"this is no answer of a proxy: {error.message}"
             raise RemoteProtocolError(what, phase="connect") from error
-        if not data:
-            what = f"it ended the connection before it was connected to {self._target}"
-            raise ConnectFailed(what, phase="connect")
         return False
 
     def _opened(self) -> bool:

@@ -42,8 +42,8 @@ class Proxy:
             OptionError: *text* is something else, or a proxy of another kind. The message does not
                 repeat *text*, since it may hold a password.
         """
-        scheme, _, rest = text.strip().rpartition("://")
-        scheme = scheme.lower()
+        before, mark, behind = text.strip().partition("://")
+        scheme, rest = (before.lower(), behind) if mark else ("", before)
         kind = next((kind for kind in _OTHER_KINDS if scheme.startswith(kind)), None)
         if kind is not None:
             raise OptionError(

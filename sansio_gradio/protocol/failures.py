@@ -124,7 +124,7 @@ def refusal(
     detail = said(answer, "detail", str)
     error: GradioError
     if status == 407:
-        error = proxy_wants_login(headers)
+        error = proxy_wants_login(headers).about("a proxy")
     elif status == 401 or "auth_required" in answer:
         error = login_wanted(headers, answer, in_html=is_page(body), login=login)
     elif status == 429:
@@ -196,18 +196,16 @@ def login_wanted(
     return AuthenticationError(text)
 
 
-def proxy_wants_login(headers: Headers, *, given: bool = False) -> AuthenticationError:
-    """The error for a 407 of a proxy; *given*: it had a user and a password."""
+def proxy_wants_login(headers: Headers, *, given: bool = False) -> GradioError:
+    """The error for a 407 of a proxy, which its text calls "it"; *given*: it had a user and a
+    password."""
     scheme = (header(headers, "proxy-authenticate") or "").partition(" ")[0]
-    kind = f" ({plain(scheme, _LONGEST_SCHEME)})" if scheme else ""
+    kind = f", {plain(scheme, _LONGEST_SCHEME)}" if scheme else ""
     if given:
-        text = f"the proxy does not take this user and password (407{kind})"
-    else:
-        text = (
-            f"the proxy wants a login{kind}: give it as http://user:password@host:port, in"
-            " proxy= or in the environment's variable"
-        )
-    return AuthenticationError(text)
+        return AuthenticationError(f"it refuses this user and password (407{kind})")
+    return AuthenticationError(
+        f"it wants a login (407{kind}): name the proxy as http://user:password@host:port"
+    )
 
 
 def _read(body: bytes, loads: Loads) -> dict[str, Any]:
