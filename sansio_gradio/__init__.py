@@ -57,6 +57,7 @@ from sansio_gradio.protocol.protocols import Protocol
 from sansio_gradio.protocol.remote_files import RemoteFile
 from sansio_gradio.protocol.requests import HTTPRequest, TextFrame, send_data_frame
 from sansio_gradio.protocol.status import Status, StatusUpdate
+from sansio_gradio.protocol.updates import apply_update
 from sansio_gradio.wire.sse import ServerSentEvent, SSEDecoder
 
 __version__ = "0.1.0"
@@ -111,6 +112,7 @@ __all__ = [
     "ValidationError",
     "Want",
     "apply_diff",
+    "apply_update",
     "compute_diff",
     "events",
     "handle_file",

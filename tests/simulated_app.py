@@ -12,7 +12,8 @@ from sansio_gradio.server.app import App
 from sansio_gradio.server.engine import ServerEngine
 from sansio_gradio.server.events import JobAbandoned, JobSubmitted
 
-# What edits can express and every server version computes right: see docs/protocol.md 6.
+# What edits can express and every server version computes right:
+# docs/protocol/sse_v3.md#6-edits.
 scalars = st.one_of(st.none(), st.integers(2, 5), st.text("ab", max_size=3))
 values = st.recursive(
     scalars,

@@ -507,7 +507,7 @@ def version_of(recording: Recording) -> tuple[int, ...]:
 
 
 def shown(said: Any, recording: Recording) -> str | None:
-    """The text of a failure as a person would say it (docs/protocol.md, section 8.1)."""
+    """The text of a failure as a person would say it (docs/protocol/sse_v3.md#7-how-a-job-ends)."""
     if said is not None and said.startswith('{"error"'):  # 3.1.4 hands on a whole answer as text
         return str(json.loads(said)["error"])
     if said == "None" and recording.name == "error_in_generator_hidden":

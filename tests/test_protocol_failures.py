@@ -44,7 +44,7 @@ PLAIN = (5, 2)
 def recorded_failures() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for version, scenario in transcripts.recordings():
         for job in transcripts.load(version, scenario).expected["jobs"]:
-            # A poll's FAILED carries no output (docs/protocol.md, section 5.1), and /call loses
+            # A poll's FAILED carries no output (docs/protocol/push.md), and /call loses
             # the text of the error.
             if job["end"] == "failed" and job["protocol"] not in ("push", "call"):
                 yield version, scenario, job

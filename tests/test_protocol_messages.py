@@ -26,7 +26,7 @@ SAMPLES: dict[str, Any] = {
     "dict": {},
 }
 
-# What servers send in each key (docs/protocol.md, section 4), null where some do.
+# What servers send in each key (docs/protocol/fields.md#messages), null where some do.
 KINDS = {
     "msg": {"str"},
     "output": {"dict"},

@@ -24,7 +24,7 @@ from sansio_gradio.protocol.protocols import (
     traits_of,
 )
 
-# docs/protocol.md, section 1: the first and the last version of each, and what it announces.
+# docs/protocol.md#map: the first and the last version of each, and what it announces.
 MAP: list[tuple[str, str, str, str | None]] = [
     ("push", "3.0", "3.1.4", None),
     ("ws", "3.1.5", "3.50.2", None),
@@ -34,7 +34,7 @@ MAP: list[tuple[str, str, str, str | None]] = [
     ("sse_v2.1", "4.21.0", "4.21.0", "sse_v2.1"),
     ("sse_v3", "4.22.0", "6.31.0", "sse_v3"),
 ]
-# docs/protocol.md, section 5, in the words of the table.
+# docs/protocol.md#map, in the words of the table.
 TABLE = {
     "push": (Channel.POLL, Handover.JOINING, Naming.JOIN_ANSWER, False, False),
     "ws": (Channel.WEBSOCKET, Handover.ASKED, Naming.NOWHERE, False, False),

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from sansio_gradio.protocol.states import SESSION_MSGS, TRANSITIONS, JobState, Msg, after
 
-# The life of a job (docs/protocol.md, section 4.1) as an expression over the kinds of messages, a
-# letter each. Its three moves that surprise are allowed.
+# The life of a job (docs/protocol/sse_v3.md#5-messages), an expression over the kinds of messages,
+# a letter each. Its three moves that surprise are allowed.
 LETTERS = {
     Msg.SEND_HASH: "h",
     Msg.SEND_DATA: "d",
@@ -98,7 +98,7 @@ def test_every_state_is_reached_and_all_but_the_last_are_left() -> None:
 
 
 def test_the_kinds_are_those_of_the_protocol() -> None:
-    # docs/protocol.md, section 4.
+    # docs/protocol/fields.md#messages.
     documented = """
         estimation process_starts progress log process_generating process_streaming
         process_completed heartbeat close_stream unexpected_error send_hash queue_full alive?

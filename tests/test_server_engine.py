@@ -47,7 +47,7 @@ NOT_SERVED = {
     "upload_progress": "there are no files yet",
 }
 RACES = "whether a job that takes no time has left the line already was a matter of milliseconds"
-HIDDEN = "these servers did not notice that a client had left (docs/protocol.md, section 10.2)"
+HIDDEN = "these servers did not notice that a client had left (docs/protocol/sse_v3.md#R-session-2)"
 OTHERWISE = {
     ("3.1.7", "chat"): "there were no generators",
     ("3.1.7", "concurrent"): "there were no generators",

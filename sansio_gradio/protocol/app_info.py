@@ -19,6 +19,7 @@ from sansio_gradio.protocol.endpoints import Endpoint, Visibility, with_slash
 from sansio_gradio.protocol.failures import login_wanted
 from sansio_gradio.protocol.features import Version, version_numbers
 from sansio_gradio.protocol.fields import plain, said
+from sansio_gradio.protocol.keys import ConfigKeys, InfoKeys
 from sansio_gradio.wire.json import JSON
 
 __all__ = ["AppInfo", "Component", "Endpoint"]
@@ -69,18 +70,18 @@ class AppInfo:
             raise login_wanted((), config)
         if "allow_flagging" in config:
             raise RemoteProtocolError("The app runs Gradio 2; the oldest known here is Gradio 3.")
-        if None in (said(config, "components", list), said(config, "dependencies", list)):
+        if None in (ConfigKeys.components.of(config), ConfigKeys.dependencies.of(config)):
             raise RemoteProtocolError(
                 "This JSON has no components and dependencies: no Gradio app."
             )
-        components, endpoints = _read(config, (), 0, said(config, "enable_queue", bool) or False)
-        version = (said(config, "version", str) or "").strip()
+        components, endpoints = _read(config, (), 0, ConfigKeys.enable_queue.of(config) or False)
+        version = (ConfigKeys.version.of(config) or "").strip()
         return cls(
             version=version_numbers(version),
             version_text=version or None,
-            protocol_name=said(config, "protocol", str),
-            api_prefix=said(config, "api_prefix", str) or "",
-            connect_heartbeat=said(config, "connect_heartbeat", bool),
+            protocol_name=ConfigKeys.protocol.of(config),
+            api_prefix=ConfigKeys.api_prefix.of(config) or "",
+            connect_heartbeat=ConfigKeys.connect_heartbeat.of(config),
             components=components,
             endpoints=endpoints,
             config=config,
@@ -96,7 +97,7 @@ class AppInfo:
         Raises:
             RemoteProtocolError: it is not an answer of ``/info``.
         """
-        named, unnamed = said(info, "named_endpoints", dict), said(info, "unnamed_endpoints", dict)
+        named, unnamed = InfoKeys.named_endpoints.of(info), InfoKeys.unnamed_endpoints.of(info)
         if not isinstance(info, dict) or named is None or unnamed is None:
             raise RemoteProtocolError(
                 "This JSON has no named and unnamed endpoints: no Gradio API."
@@ -145,8 +146,7 @@ class AppInfo:
     @property
     def app_id(self) -> int | None:
         """A number that changes with each start of the server; None: the server does not tell."""
-        app_id: object = self.config.get("app_id")
-        return app_id if type(app_id) is int else None
+        return ConfigKeys.app_id.of(self.config)
 
     def is_same_run(self, other: AppInfo) -> bool:
         """Whether this is *other*, and the server was not started anew in between, as far as is
@@ -267,13 +267,13 @@ def _read(
 
     *known*: other components that it may refer to.
     """
-    parts = map(Component.read, said(listed, "components", list) or [])
+    parts = map(Component.read, ConfigKeys.components.of(listed) or [])
     components = {component.id: component for component in parts}
     there: Mapping[int, Component] = components
     if known:
         there = ChainMap(components, *cast("Sequence[dict[int, Component]]", known))
     endpoints: dict[int, Endpoint] = {}
-    for number, dependency in enumerate(said(listed, "dependencies", list) or [], place):
+    for number, dependency in enumerate(ConfigKeys.dependencies.of(listed) or [], place):
         endpoint = Endpoint.read(dependency, number, there, enable_queue=enable_queue)
         endpoints.setdefault(endpoint.fn_index, endpoint)
     return components, endpoints

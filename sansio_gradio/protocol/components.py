@@ -8,6 +8,7 @@ import attrs
 
 from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.protocol.fields import said, said_id
+from sansio_gradio.protocol.keys import ComponentKeys
 from sansio_gradio.wire.json import JSON
 
 _STATE: Final = frozenset({"state", "variable"})  # it was called variable up to 3.1
@@ -56,13 +57,13 @@ class Component:
         Raises:
             RemoteProtocolError: it has no integer ``id`` or no ``type``.
         """
-        number, kind = said_id(part, "id"), said(part, "type", str)
+        number, kind = said_id(part, ComponentKeys.id.name), ComponentKeys.type.of(part)
         if number is None or kind is None:
             raise RemoteProtocolError("A component in the config has no id or no type.")
-        skip_api = said(part, "skip_api", bool)
+        skip_api = ComponentKeys.skip_api.of(part)
         return cls(
             id=number,
             type=kind,
-            props=said(part, "props", dict) or {},
+            props=ComponentKeys.props.of(part) or {},
             skip_api=kind in _SKIPPED if skip_api is None else skip_api,
         )

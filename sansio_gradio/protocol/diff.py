@@ -1,4 +1,4 @@
-"""What changed since the last yield, as edits (``sse_v2`` and later; docs/protocol.md, section 6).
+"""What changed since the last yield, as edits (docs/protocol/sse_v3.md#6-edits).
 
 Rule 1: on a list, ``delete`` removes the last item and ``add`` appends one; the index is ignored.
 Servers change the length of a list only at its end. They number the deleted items in four ways

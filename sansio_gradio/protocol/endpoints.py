@@ -13,6 +13,7 @@ import attrs
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
 from sansio_gradio.protocol.components import Component
 from sansio_gradio.protocol.fields import are_ids, plain, said, said_id
+from sansio_gradio.protocol.keys import EndpointKeys, FunctionKeys, ParameterKeys
 from sansio_gradio.protocol.parameters import (
     Parameter,
     ReturnValue,
@@ -151,7 +152,7 @@ class Endpoint:
     @property
     def _of_labels(self) -> str:
         """What is to be known of names that the server has not told; empty: it has told all."""
-        if all(said(parameter.info, "parameter_name", str) for parameter in self.parameters):
+        if all(ParameterKeys.parameter_name.of(parameter.info) for parameter in self.parameters):
             return ""
         if self.told.get("parameters"):
             why = "before Gradio 4.23 servers tell no names of parameters"
@@ -163,7 +164,7 @@ class Endpoint:
         """The items of *data*, as on the wire, by the names that the server has for parameters."""
         pairs = zip(self.inputs, data, strict=True)
         given = [item for component, item in pairs if not component.skip_api]
-        names = [said(p.info, "parameter_name", str) or p.name for p in self.parameters]
+        names = [ParameterKeys.parameter_name.of(p.info) or p.name for p in self.parameters]
         return dict(zip(names, given, strict=True))
 
     def result_of(self, data: Sequence[Any]) -> Any:
@@ -178,7 +179,7 @@ class Endpoint:
 
     def with_info(self, told: JSON) -> Endpoint:
         """Return the endpoint as *told*, its entry in ``/info``, describes it."""
-        description = said(told, "description", str) or self.description
+        description = EndpointKeys.description.of(told) or self.description
         known = told if isinstance(told, dict) else {}
         return attrs.evolve(self, told=known, description=description)
 
@@ -196,13 +197,13 @@ class Endpoint:
         Raises:
             RemoteProtocolError: its inputs or outputs are not lists of ids.
         """
-        inputs = _components(said(dependency, "inputs", list), components)
-        outputs = _components(said(dependency, "outputs", list), components)
+        inputs = _components(FunctionKeys.inputs.of(dependency), components)
+        outputs = _components(FunctionKeys.outputs.of(dependency), components)
         if inputs is None or outputs is None:
             raise RemoteProtocolError(f"Dependency {place} of the config has no inputs or outputs.")
-        fn_index = said_id(dependency, "id")
-        api_name = said(dependency, "api_name", str)
-        queue = said(dependency, "queue", bool)
+        fn_index = said_id(dependency, FunctionKeys.id.name)
+        api_name = FunctionKeys.api_name.of(dependency)
+        queue = FunctionKeys.queue.of(dependency)
         return cls(
             fn_index=place if fn_index is None else fn_index,
             api_name=None if api_name is None else with_slash(api_name),
@@ -211,10 +212,10 @@ class Endpoint:
             visibility=_visibility(dependency),
             # @gradio/client submit.ts: skip_queue.
             queue=enable_queue if queue is None else queue,
-            backend_fn=said(dependency, "backend_fn", bool) is not False,
-            is_generator=said(said(dependency, "types", dict), "generator", bool),
-            description=said(dependency, "api_description", str) or "",
-            streaming=said(dependency, "connection", str) == "stream",
+            backend_fn=FunctionKeys.backend_fn.of(dependency) is not False,
+            is_generator=said(FunctionKeys.types.of(dependency), "generator", bool),
+            description=FunctionKeys.api_description.of(dependency) or "",
+            streaming=FunctionKeys.connection.of(dependency) == "stream",
         )
 
     @classmethod
@@ -261,11 +262,11 @@ def _visible(components: Sequence[Component]) -> list[Component]:
 
 
 def _visibility(dependency: JSON) -> Visibility:
-    said_so = said(dependency, "api_visibility", str)
+    said_so = FunctionKeys.api_visibility.of(dependency)
     if said_so is not None:
         return next((v for v in Visibility if v == said_so), Visibility.UNDOCUMENTED)
-    if said(dependency, "api_name", bool) is False:
+    if said(dependency, FunctionKeys.api_name.name, bool) is False:
         return Visibility.PRIVATE
-    if said(dependency, "show_api", bool) is False:
+    if FunctionKeys.show_api.of(dependency) is False:
         return Visibility.UNDOCUMENTED
     return Visibility.PUBLIC

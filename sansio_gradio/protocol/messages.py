@@ -2,7 +2,7 @@
 
 A message stays the ``dict`` that the server sent. Only the keys that this library reads are
 checked, and only their types. Unknown keys pass through, so a server of tomorrow does not break a
-client of today. Fields: gradio server_messages.py.
+client of today. The keys are rows of ``keys.py``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias, TypedDict, cast
 
 from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.limits import Limits
+from sansio_gradio.protocol.keys import MESSAGE_KEYS
 from sansio_gradio.wire.json import Loads, loads
 
 OnAnomaly: TypeAlias = Callable[[str], None]
@@ -45,31 +46,11 @@ class Message(TypedDict, total=False):
 
 
 _NONE: Final = type(None)
-_NUMBER: Final = frozenset[type]({int, float, _NONE})
-_TEXT: Final = frozenset[type]({str, _NONE})
-_FLAG: Final = frozenset[type]({bool, _NONE})
-_COUNT: Final = frozenset[type]({int, _NONE})
 
 # The types that the core relies on. They are exact: a bool is not a number here, though Python's
 # bool is an int.
 _TYPES: Final[Mapping[str, frozenset[type]]] = {
-    "msg": frozenset({str}),
-    "output": frozenset[type]({dict, _NONE}),
-    "event_id": _TEXT,
-    "rank": _COUNT,
-    "rank_eta": _NUMBER,
-    "queue_size": _COUNT,
-    "success": _FLAG,
-    "progress_data": frozenset[type]({list, _NONE}),
-    "log": frozenset({str}),
-    "level": frozenset({str}),
-    "title": _TEXT,
-    "duration": _NUMBER,
-    "visible": _FLAG,
-    "message": _TEXT,
-    "session_not_found": _FLAG,
-    "time_limit": _NUMBER,
-    "eta": _NUMBER,
+    name: key.kinds for name, key in MESSAGE_KEYS.items() if key.is_read
 }
 _ANY: Final[frozenset[type]] = frozenset({dict, list, str, int, float, bool, _NONE})
 

@@ -23,6 +23,7 @@ import attrs
 
 from sansio_gradio.protocol.components import Component
 from sansio_gradio.protocol.fields import plain, said
+from sansio_gradio.protocol.keys import ParameterKeys
 from sansio_gradio.wire.json import JSON
 
 _LONGEST_NAME: Final = 64
@@ -66,8 +67,8 @@ def read_parameters(components: Sequence[Component], told: JSON) -> tuple[Parame
     return tuple(
         Parameter(
             name=name,
-            has_default=said(part, "parameter_has_default", bool) or False,
-            default=part.get("parameter_default"),
+            has_default=ParameterKeys.parameter_has_default.of(part) or False,
+            default=part.get(ParameterKeys.parameter_default.name),
             **_read(part),
         )
         for name, part in zip(_names(parts), parts, strict=True)
@@ -93,9 +94,9 @@ def _parts(components: Sequence[Component], told: JSON, word: str) -> list[dict[
 
 def _read(part: dict[str, Any]) -> dict[str, Any]:
     return {
-        "label": said(part, "label", str) or "",
-        "component": said(part, "component", str) or "",
-        "python_type": said(part.get("python_type"), "type", str) or "Any",
+        "label": ParameterKeys.label.of(part) or "",
+        "component": ParameterKeys.component.of(part) or "",
+        "python_type": said(ParameterKeys.python_type.of(part), "type", str) or "Any",
         "info": part,
     }
 
@@ -103,7 +104,7 @@ def _read(part: dict[str, Any]) -> dict[str, Any]:
 def _names(parts: Sequence[dict[str, Any]]) -> Iterator[str]:
     taken: dict[str, int] = {}
     for index, part in enumerate(parts):
-        name = said(part, "parameter_name", str) or said(part, "label", str) or ""
+        name = ParameterKeys.parameter_name.of(part) or ParameterKeys.label.of(part) or ""
         base = name = _identifier(name) or f"param_{index}"
         while name in taken:
             taken[base] += 1

@@ -1,7 +1,7 @@
 """The requests and texts of a client, for every protocol.
 
 Targets are relative to the app's base (its page, plus ``api_prefix``), bodies compact JSON.
-Routes: gradio routes.py of each version; docs/protocol.md, section 5.
+Routes: gradio routes.py of each version; docs/protocol.md#map.
 """
 
 from __future__ import annotations
