@@ -31,7 +31,7 @@ from sansio_gradio.server.events import (
     JobSubmitted,
     OpenChannel,
     SendAlive,
-    SendEvent,
+    SendFile,
     SendMessage,
     SendResponse,
     ServerCommand,
@@ -291,11 +291,9 @@ def in_a_word(command: ServerCommand) -> str:
             return "open"
         case SendAlive():
             return "alive"
-        case SendEvent():
-            return command.name
         case EndChannel():
             return "end" if command.clean else "cut"
-        case SendResponse():
+        case SendResponse() | SendFile():
             return "answer"
 
 
@@ -601,6 +599,8 @@ def event_ids(recording: Recording) -> Iterator[bytes]:
     """The server's random bytes: those that make the event_ids of the recording."""
     yield bytes(8)  # the app_id
     for exchange in recording.expected["exchanges"]:
+        if exchange["target"].endswith("/upload"):
+            yield bytes(32)  # the secret in the paths of files
         answer = exchange.get("response_json")
         if isinstance(answer, dict) and "event_id" in answer:
             yield bytes.fromhex(answer["event_id"])

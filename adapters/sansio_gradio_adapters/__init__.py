@@ -4,6 +4,5 @@ Import the module of your world: ``from sansio_gradio_adapters.sockets import Cl
 """
 
 from sansio_gradio.protocol.given_file import handle_file
-from sansio_gradio_adapters._environment import environment_proxies
 
-__all__ = ["environment_proxies", "handle_file"]
+__all__ = ["handle_file"]

@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from sansio_gradio.client.via import Via
 from sansio_gradio.wire.headers import Headers
 
 
@@ -29,10 +28,7 @@ class Expect(enum.Enum):
 
 @attrs.frozen
 class SendRequest:
-    """Send this request, without following redirects. Call ``response``, ``data``, ``ended``.
-
-    ``via``: send it through this proxy or Unix socket; None: to the host of ``url``.
-    """
+    """Send this request, without following redirects. Call ``response``, ``data``, ``ended``."""
 
     id: int
     method: str
@@ -40,18 +36,16 @@ class SendRequest:
     headers: Headers
     body: bytes | None
     expect: Expect
-    via: Via | None = None
 
 
 @attrs.frozen
 class OpenWebSocket:
     """Open a WebSocket. Call ``response`` (101, or the status of another answer), ``text``,
-    ``ended``. For ``via`` see ``SendRequest``."""
+    ``ended``."""
 
     id: int
     url: str
     headers: Headers
-    via: Via | None = None
 
 
 @attrs.frozen
@@ -90,9 +84,8 @@ ConversationCommand: TypeAlias = SendRequest | OpenWebSocket | SendText | Abort 
 class OpenConnection:
     """Connect to ``host`` and ``port``. Call ``connection_made`` or ``connection_lost``.
 
-    ``server_name``: not None if ``StartTLS`` follows. ``via``, if it is not None: connect to this
-    instead: the (host, port) of a proxy, or the (path, 0) of a Unix socket. A path starts with a
-    slash, and a host never does.
+    ``server_name``: not None if ``StartTLS`` follows. ``via``: the (host, port) of a proxy to
+    connect to instead, or None.
     """
 
     conn: int

@@ -93,7 +93,7 @@ class App:
     follows. ``show_error``: clients are told what an exception was. ``concurrency_limit``: runs at
     once of each function that has no limit of its own (before 4.0: of all functions together).
     ``max_size``: jobs that may wait (None: no limit). ``api_open``: queued functions may be called
-    past the queue, too.
+    past the queue, too. ``max_file_size``: bytes of one uploaded file (None: no limit of the app).
 
     ``auth``: who may log in, by name and password: a pair, a list of pairs, a dict, or a function
     of both that returns whether they are right. ``auth_message`` is shown to those who have not
@@ -120,6 +120,7 @@ class App:
         auth: Auth | None = None,
         auth_message: str | None = None,
         auth_dependency: Callable[[dict[str, str]], str | None] | None = None,
+        max_file_size: int | None = None,
     ) -> None:
         self.title = title
         self.version_text = typical(protocol) if version is None else version
@@ -139,6 +140,7 @@ class App:
         self.auth = None if auth is None else _users(auth)
         self.auth_message = auth_message
         self.auth_dependency = auth_dependency
+        self.max_file_size = max_file_size
         self.functions: list[Function] = []
 
     @property

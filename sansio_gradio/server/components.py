@@ -15,12 +15,28 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import attrs
 
+from sansio_gradio.server.contents import File
+
 __all__ = [
+    "ANNOTATED_IMAGE",
+    "AUDIO",
+    "CHATBOT",
     "CHECKBOX",
+    "DOWNLOAD_BUTTON",
+    "FILE",
+    "FILES",
+    "GALLERY",
+    "IMAGE",
+    "IMAGE_EDITOR",
+    "IMAGE_SLIDER",
     "JSON",
+    "MODEL3D",
+    "MULTIMODAL_TEXTBOX",
     "NUMBER",
     "STATE",
     "TEXTBOX",
+    "UPLOAD_BUTTON",
+    "VIDEO",
     "ComponentKind",
     "State",
     "component_of",
@@ -48,6 +64,13 @@ class ComponentKind:
     description: str = ""
     example: Any = None
     serializer: str = "SimpleSerializable"  # 3.x's name for how values travel
+    props: Mapping[str, Any] = attrs.field(factory=dict[str, Any])  # in the config
+    label: str = ""  # as in /info; default: the kind with a capital
+
+    @property
+    def name(self) -> str:
+        """The name of the component in ``/info``."""
+        return self.label or self.kind.capitalize()
 
 
 TEXTBOX: Final = ComponentKind(
@@ -79,6 +102,35 @@ JSON: Final = ComponentKind(
     example={"foo": "bar"},
     serializer="JSONSerializable",
 )
+_FILE: Final = "filepath"
+
+
+def _of_files(kind: str, label: str = "", python_type: str = _FILE, **props: Any) -> ComponentKind:
+    return ComponentKind(
+        kind=kind,
+        label=label,
+        schema={"title": "FileData", "type": "object"},
+        python_type=python_type,
+        serializer="ImgSerializable" if kind == "image" else "FileSerializable",
+        props=props,
+    )
+
+
+FILE: Final = _of_files("file", file_count="single")
+FILES: Final = _of_files("file", python_type=f"list[{_FILE}]", file_count="multiple")
+IMAGE: Final = _of_files("image")
+AUDIO: Final = _of_files("audio")
+VIDEO: Final = _of_files("video")
+MODEL3D: Final = _of_files("model3d")
+UPLOAD_BUTTON: Final = _of_files("uploadbutton", "UploadButton", file_count="single")
+DOWNLOAD_BUTTON: Final = _of_files("downloadbutton", "DownloadButton")
+GALLERY: Final = _of_files("gallery", python_type="list[dict]")
+IMAGE_EDITOR: Final = _of_files("imageeditor", "ImageEditor", "dict")
+IMAGE_SLIDER: Final = _of_files("imageslider", "ImageSlider", f"tuple[{_FILE}, {_FILE}]")
+ANNOTATED_IMAGE: Final = _of_files("annotatedimage", "AnnotatedImage", "dict")
+MULTIMODAL_TEXTBOX: Final = _of_files("multimodaltextbox", "MultimodalTextbox", "dict")
+CHATBOT: Final = _of_files("chatbot", python_type="list[dict]")
+
 STATE: Final = ComponentKind(kind="state", schema={"type": {}}, python_type="Any")
 
 _SCALARS: Final[Mapping[Any, ComponentKind]] = {
@@ -86,6 +138,8 @@ _SCALARS: Final[Mapping[Any, ComponentKind]] = {
     int: NUMBER,
     float: NUMBER,
     bool: CHECKBOX,
+    File: FILE,
+    list[File]: FILES,
 }
 _NONE: Final = type(None)
 

@@ -1,7 +1,8 @@
 """One connection of a server: HTTP requests one after the other, or a WebSocket.
 
 It turns bytes into requests and texts, and answers, events and texts into bytes. What a client
-sends after a request waits until that is answered.
+sends after a request waits until that is answered. The body of a form with files comes in pieces;
+any other body is held until it is complete.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import Final, TypeAlias
 import attrs
 
 from sansio_gradio.errors import RemoteProtocolError
-from sansio_gradio.server.events import TEXT
+from sansio_gradio.server.events import TEXT, SendFile
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.requests import Request
+from sansio_gradio.wire.form import is_form
 from sansio_gradio.wire.headers import Headers, header
 from sansio_gradio.wire.http import BodyReceived, HTTPConnection, MessageEnded, RequestStarted, Role
 from sansio_gradio.wire.outbox import Outbox
@@ -35,7 +37,8 @@ class Gone:
     """Close the connection: the client is done, or has broken the rules."""
 
 
-Incoming: TypeAlias = Request | TextReceived | Gone
+Incoming: TypeAlias = Request | BodyReceived | MessageEnded | TextReceived | Gone
+"""``BodyReceived`` and ``MessageEnded`` are those of a request that is not whole."""
 
 
 @attrs.define(eq=False)
@@ -58,6 +61,9 @@ class ServerConnection:
     stalled: int = 0
     _http: HTTPConnection = attrs.field(init=False)
     _socket: WebSocketConnection | None = attrs.field(default=None, init=False)
+    _source: SendFile | None = attrs.field(default=None, init=False)
+    _read_up_to: int = attrs.field(default=0, init=False)
+    _in_pieces: bool = attrs.field(default=False, init=False)  # the body of the request
     # The bytes of a request that has not begun, which a WebSocket reads anew.
     _next: list[bytes] = attrs.field(factory=list[bytes], init=False)
     _head: RequestStarted | None = attrs.field(default=None, init=False)
@@ -78,6 +84,16 @@ class ServerConnection:
     def is_reusable(self) -> bool:
         """Whether another request may follow the one that was answered."""
         return self._http.is_reusable
+
+    @property
+    def owes_more(self) -> bool:
+        """Whether less than the length of the answer was sent, and there is no more."""
+        return self._http.is_sending and self._source is None
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether the body of a request is still coming."""
+        return self._head is not None
 
     @property
     def is_overrun(self) -> bool:
@@ -109,6 +125,12 @@ class ServerConnection:
                     return self._receive_frames(self._socket, b"".join(self._next))
                 self._head, self._next = event, []
                 self._body, self._body_size = [], 0
+                kind = header(event.headers, "content-type") or ""
+                self._in_pieces = is_form(kind)
+                if self._in_pieces:
+                    came.append(self._request(event, b"", is_whole=False))
+            elif isinstance(event, BodyReceived) and self._in_pieces:
+                came.append(event)
             elif isinstance(event, BodyReceived):
                 self._body_size += len(event.data)
                 if self._body_size > self.limits.request:
@@ -118,8 +140,10 @@ class ServerConnection:
             else:
                 assert isinstance(event, MessageEnded)
                 assert self._head is not None
-                head, body = self._head, b"".join(self._body)
-                came.append(Request(self.id, head.method, head.target, head.headers, body))
+                if self._in_pieces:
+                    came.append(event)
+                else:
+                    came.append(self._request(self._head, b"".join(self._body)))
                 self._head, self._body, self._next = None, [], [self._http.unread]
         self.out.put(self._http.data_to_send())
         if self._http.error is not None:
@@ -127,6 +151,10 @@ class ServerConnection:
                 self.out.put(_BAD_REQUEST)
             return [Gone()]
         return came
+
+    def _request(self, head: RequestStarted, body: bytes, *, is_whole: bool = True) -> Request:
+        target, headers = head.target, head.headers
+        return Request(self.id, head.method, target, headers, body, is_whole=is_whole)
 
     def _receive_frames(self, socket: WebSocketConnection, data: bytes) -> list[Incoming]:
         try:
@@ -154,6 +182,29 @@ class ServerConnection:
         else:
             self._put(self._socket.reject(status, headers, body))
 
+    def begin_file(self, answer: SendFile, headers: Headers) -> None:
+        """Answer a request with a file. Its bytes are read while there is room: see ``fill``."""
+        self._put(self._http.send_response(answer.status, headers, length=answer.length))
+        self._source = answer
+        self._read_up_to = answer.start if self._http.is_sending else answer.stop  # HEAD: no body
+
+    def fill(self, size: int) -> bool:
+        """Read on in the file that is sent, until so many bytes wait. Returns whether it has just
+        come to its end."""
+        source = self._source
+        if source is None:
+            return False
+        while self._read_up_to < source.stop and self.out.size < size:
+            stop = min(self._read_up_to + size, source.stop)
+            self._put(self._http.send_body(source.content.read(self._read_up_to, stop)))
+            self._read_up_to = stop
+        if self._read_up_to < source.stop:
+            return False
+        self._source = None
+        if source.stop - source.start == source.length:
+            self._put(self._http.end_body())
+        return True
+
     def open(self, headers: Headers) -> None:
         """Begin an event stream, or accept a WebSocket."""
         if self._socket is None:
@@ -161,11 +212,10 @@ class ServerConnection:
         else:
             self.out.put(self._socket.accept(headers))
 
-    def send(self, data: bytes, name: bytes = b"") -> None:
-        """Send a text, or an event of a stream, which may have a *name*. *data* is one line."""
+    def send(self, data: bytes) -> None:
+        """Send an event of a stream, or a text. *data* is a single line."""
         if self._socket is None:
-            named = b"event: %b\n" % name if name else b""
-            self._put(self._http.send_body(b"%bdata: %b\n\n" % (named, data)))
+            self._put(self._http.send_body(b"data: %b\n\n" % data))
         else:
             self._put(self._socket.send_text(data.decode()))
 

@@ -6,7 +6,7 @@ the functions that its events ask for:
     conversation = ServerConversation(app, entropy=os.urandom)
     conversation.request(Request(1, "GET", "/config", headers, b""), now)
     while command := conversation.next_command():
-        ...        # SendResponse, OpenChannel, SendMessage, SendEvent, SendAlive, EndChannel
+        ...            # SendResponse, SendFile, OpenChannel, SendMessage, SendAlive or EndChannel
     while event := conversation.next_event():
         ...            # JobSubmitted, JobAbandoned, JobHeld, JobReleased, ...
 
@@ -19,16 +19,22 @@ Rule 2: a value that JSON cannot express is a ``LocalProtocolError``. It leaves 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
+
+import attrs
 
 from sansio_gradio.deadlines import Deadlines
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.states import Msg
 from sansio_gradio.server.app import App
+from sansio_gradio.server.bodies import Bodies
 from sansio_gradio.server.calls import PlainCalls
 from sansio_gradio.server.channels import Channels
-from sansio_gradio.server.cors import Cors
-from sansio_gradio.server.events import ServerCommand, ServerEvent
+from sansio_gradio.server.contents import Storage
+from sansio_gradio.server.downloads import Downloads
+from sansio_gradio.server.events import ChunkReceived, JobSubmitted, ServerCommand, ServerEvent
+from sansio_gradio.server.file_values import FileValues
+from sansio_gradio.server.files import Files
 from sansio_gradio.server.jobs import ServerJob, ServerSession, Stage
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.logins import Logins
@@ -36,13 +42,18 @@ from sansio_gradio.server.messages import Messages
 from sansio_gradio.server.queue import Queue
 from sansio_gradio.server.requests import Request
 from sansio_gradio.server.results import RunResults, function_of
-from sansio_gradio.server.routes import Routes
+from sansio_gradio.server.routes import Answer, Routes
 from sansio_gradio.server.streaming_input import StreamingInputs
+from sansio_gradio.server.upload_progress import UploadProgress, UploadWatcher
+from sansio_gradio.server.uploads import Uploads
 from sansio_gradio.server.values import plain
 from sansio_gradio.server.versions import Manner
 from sansio_gradio.server.websockets import WebSocketJobs
 
 __all__ = ["ServerConversation"]
+
+
+_WITH_DATA: Final = (JobSubmitted, ChunkReceived)
 
 
 class ServerConversation:
@@ -53,7 +64,12 @@ class ServerConversation:
     """
 
     def __init__(
-        self, app: App, *, entropy: Callable[[int], bytes], limits: ServerLimits | None = None
+        self,
+        app: App,
+        *,
+        entropy: Callable[[int], bytes],
+        limits: ServerLimits | None = None,
+        storage: Storage | None = None,
     ) -> None:
         self.app = app
         limits = limits or ServerLimits()
@@ -62,7 +78,9 @@ class ServerConversation:
         messages = self._messages = Messages(app)
         channels = self._channels = Channels(app.traits, messages, deadlines, limits)
         queue = self._queue = Queue(app, channels, deadlines, limits, entropy)
-        results = self._results = RunResults(app, messages, deadlines)
+        files = Files(app, limits, entropy, deadlines, storage)
+        self._values = FileValues(app, files)
+        results = self._results = RunResults(app, messages, deadlines, self._values)
         self._calls = PlainCalls(
             app,
             queue=queue,
@@ -73,7 +91,9 @@ class ServerConversation:
         )
         self._inputs = StreamingInputs(queue, channels, results, deadlines)
         self._sockets = WebSocketJobs(app, queue, channels, deadlines)
-        self._cors = Cors(app)
+        self._progress = UploadProgress(app, channels, deadlines, limits)
+        self._uploads = Uploads(app, files, self._progress, limits)
+        self._bodies = Bodies(limits.request)
         self._routes = Routes(
             app,
             queue=queue,
@@ -83,6 +103,9 @@ class ServerConversation:
             inputs=self._inputs,
             sockets=self._sockets,
             logins=Logins(app, entropy=entropy, limits=limits),
+            uploads=self._uploads,
+            progress=self._progress,
+            downloads=Downloads(app, files),
             app_id=int.from_bytes(entropy(8)),
         )
 
@@ -94,10 +117,19 @@ class ServerConversation:
 
     def next_event(self) -> ServerEvent | None:
         """What to run or stop next; None for now."""
-        for job in self._channels.take_touched():
-            is_behind = self._channels.is_behind if job.queued else self._calls.is_behind
-            self._queue.hold_up(job, is_behind(job))
-        return self._queue.next_event()
+        for touched in self._channels.take_touched():
+            is_behind = self._channels.is_behind if touched.queued else self._calls.is_behind
+            self._queue.hold_up(touched, is_behind(touched))
+        while (event := self._queue.next_event()) is not None:
+            job = self._queue.find(event.job) if isinstance(event, _WITH_DATA) else None
+            if job is None or not isinstance(event, _WITH_DATA):
+                break
+            try:
+                return attrs.evolve(event, data=self._values.taken(function_of(job), event.data))
+            except ValueError as error:  # as if the function had raised it
+                self.start(event.job, self._deadlines.now)
+                self.fail(event.job, error, now=self._deadlines.now)
+        return event
 
     def next_deadline(self) -> float | None:
         """When to call ``handle_timer``, in monotonic seconds; None: not needed."""
@@ -111,6 +143,8 @@ class ServerConversation:
                 self._job_is_due(due)
             elif isinstance(due, ServerSession):
                 self._queue.forget(due)
+            elif isinstance(due, UploadWatcher):
+                self._progress.is_due(due)
             else:
                 self._channels.beat(cast("int", due))
 
@@ -127,12 +161,32 @@ class ServerConversation:
     # What clients do
 
     def request(self, request: Request, now: float) -> None:
-        """A client asks for something."""
+        """A client asks for something.
+
+        A request that is not ``is_whole`` is followed by its body: ``data``, and then ``ended``. It
+        may be answered before that.
+        """
         self._deadlines.now = now
-        answer = self._cors.preflight(request)
-        if answer is None:
-            self._channels.expect(request.exchange, self._cors.headers(request))
-            answer = self._routes.answer(request)
+        if request.is_whole or self._routes.reads_pieces(request):
+            self._answer(self._routes.answer(request))
+        else:
+            self._bodies.begin(request)
+
+    def data(self, exchange: int, data: bytes, now: float) -> None:
+        """Some of the body of a request has come."""
+        self._deadlines.now = now
+        self._answer(self._uploads.data(exchange, data) or self._bodies.add(exchange, data))
+
+    def ended(self, exchange: int, now: float) -> None:
+        """The body of a request is complete."""
+        self._deadlines.now = now
+        request = self._bodies.end(exchange)
+        if request is None:
+            self._answer(self._uploads.end(exchange))
+        else:
+            self._answer(self._routes.answer(request))
+
+    def _answer(self, answer: Answer | None) -> None:
         if answer is not None:
             self._channels.answer(answer)
 
@@ -146,6 +200,9 @@ class ServerConversation:
     def closed(self, exchange: int, now: float) -> None:
         """The client of this exchange has gone."""
         self._deadlines.now = now
+        self._uploads.drop(exchange)
+        self._bodies.drop(exchange)
+        self._progress.leave(exchange)
         owner = self._channels.leave(exchange)
         if isinstance(owner, ServerJob):
             self._queue.kill(owner)
@@ -181,6 +238,7 @@ class ServerConversation:
                 self._channels.tell_channel(exchange, stopped)
             self.closed(exchange, now)
             self._channels.end(exchange, clean=False)
+        self._progress.stop()
 
     # What the application says of its jobs
 
@@ -251,7 +309,7 @@ class ServerConversation:
         if not found.queued:
             self._calls.yielded(found, output)
             return
-        if before is not None and self.app.traits.diffs and not found.is_simple:
+        if before is not None and self.app.traits.diffs:
             output = self._results.changes(found, before, output)
         self._channels.say(found, Msg.PROCESS_GENERATING, output=output)
 

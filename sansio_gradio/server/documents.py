@@ -63,7 +63,6 @@ _PARAMETER: Final = """
 """
 _RETURN: Final = "label type python_type component serializer<4.0"
 
-_JOB: Final[Document] = {"type": "object", "properties": {"event_id": {"type": "string"}}}
 _BUTTON: Final = attrs.evolve(TEXTBOX, kind="button")
 
 
@@ -106,6 +105,7 @@ class Documents:
             "connect_heartbeat": has(app.version, Feature.HEARTBEAT),
             "title": app.title,
             "show_error": app.show_error,
+            "max_file_size": app.max_file_size,
             "page": {"": page},
             "dependencies": self._dependencies,
             "layout": layout,
@@ -130,51 +130,6 @@ class Documents:
             if not function.cancels
         }
         return {"named_endpoints": named, "unnamed_endpoints": {}}
-
-    def openapi(self) -> Document:
-        """``/openapi.json``: each endpoint as the simple API has it (OpenAPI 3.0)."""
-        prefix = self._app.api_prefix
-        paths: Document = {}
-        for function in self._app.functions:
-            if function.cancels:
-                continue
-            name = function.api_name
-            shown = [slot for slot in function.parameters if not slot.is_state]
-            schema = {"type": "object", "properties": {s.name: _schema(s) for s in shown}}
-            paths[f"{prefix}/call/v2/{name}"] = {
-                "post": {
-                    "summary": function.description or f"Endpoint /{name}",
-                    "description": f"Queues a job. {prefix}/call/{name}/{{event_id}} has it.",
-                    "operationId": name.replace("/", "_"),
-                    "requestBody": {
-                        "required": True,
-                        "content": {"application/json": {"schema": schema}},
-                    },
-                    "responses": {"200": _content("The job.", "application/json", _JOB)},
-                }
-            }
-            paths[f"{prefix}/call/{name}/{{event_id}}"] = {
-                "get": {
-                    "summary": f"Results of /{name}",
-                    "description": "The event named complete has a JSON array of the results.",
-                    "operationId": f"{name.replace('/', '_')}_get",
-                    "parameters": [
-                        {
-                            "name": "event_id",
-                            "in": "path",
-                            "required": True,
-                            "schema": {"type": "string"},
-                        }
-                    ],
-                    "responses": {
-                        "200": _content(
-                            "The job's events.", "text/event-stream", {"type": "string"}
-                        )
-                    },
-                }
-            }
-        info = {"title": self._app.title, "description": "", "version": self._app.version_text}
-        return {"openapi": "3.0.2", "info": info, "paths": paths, "components": {"schemas": {}}}
 
     def _component(self, component: ComponentKind, props: Mapping[str, Any]) -> int:
         """Add a component. Returns its number."""
@@ -202,7 +157,7 @@ class Documents:
             if slot.name not in self._states:
                 self._states[slot.name] = self._component(STATE, {})
             return self._states[slot.name]
-        props: Document = {"label": slot.name}
+        props: Document = {"label": slot.name, **slot.component.props}
         if slot.has_default:
             props["value"] = plain(slot.default)
         return self._component(slot.component, props)
@@ -250,14 +205,6 @@ class Documents:
         return filled(template(_ENDPOINT, version), made)
 
 
-def _schema(slot: Slot) -> Document:
-    return dict(slot.component.schema)
-
-
-def _content(description: str, kind: str, schema: Document) -> Document:
-    return {"description": description, "content": {kind: {"schema": schema}}}
-
-
 def _said_of(slot: Slot, keys: Document) -> Document:
     component = slot.component
     made = {
@@ -267,7 +214,7 @@ def _said_of(slot: Slot, keys: Document) -> Document:
         "parameter_default": plain(slot.default),
         "type": dict(component.schema),
         "python_type": {"type": component.python_type, "description": component.description},
-        "component": component.kind.capitalize(),
+        "component": component.name,
         "example_input": component.example,
         "serializer": component.serializer,
     }

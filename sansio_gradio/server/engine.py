@@ -31,11 +31,12 @@ import attrs
 from sansio_gradio.deadlines import Deadlines
 from sansio_gradio.server.app import App
 from sansio_gradio.server.connection import ServerConnection
+from sansio_gradio.server.contents import Storage
 from sansio_gradio.server.conversation import ServerConversation
 from sansio_gradio.server.events import (
     EndChannel,
     OpenChannel,
-    SendEvent,
+    SendFile,
     SendMessage,
     SendResponse,
     ServerCommand,
@@ -45,6 +46,7 @@ from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.requests import Request
 from sansio_gradio.wire import json
 from sansio_gradio.wire.headers import Headers
+from sansio_gradio.wire.http import BodyReceived, MessageEnded
 from sansio_gradio.wire.websocket import TextReceived
 
 __all__ = ["Disconnect", "ServerEngine"]
@@ -52,6 +54,7 @@ __all__ = ["Disconnect", "ServerEngine"]
 IDLE: Final = 5.0  # seconds between two requests (uvicorn's timeout_keep_alive)
 REQUEST_WITHIN: Final = 60.0  # seconds for a connection's first request to arrive whole
 LOOKS: Final = 4  # how often a stalled connection is looked at within ``ServerLimits.stall``
+PIECE: Final = 256 * 1024  # bytes of a file that are read at once
 CLOSE_WITHIN: Final = 20.0  # seconds for the answer to a Close (websockets' close_timeout)
 
 
@@ -72,7 +75,8 @@ class ServerEngine:
     """Serves one app on any number of connections.
 
     ``entropy(n)`` gives n random bytes. ``now`` is monotonic seconds. ``now + wall_offset`` is
-    POSIX time, for the Date field (None: not known, no such field).
+    POSIX time, for the Date field (None: not known, no such field). ``storage`` keeps the contents
+    of uploaded files (default: in memory).
 
     The verbs for jobs may be called at any time. A job may be over, since its client may leave:
     verbs for it then do nothing. A number that no job ever had is a ``LocalProtocolError``. So is a
@@ -86,12 +90,15 @@ class ServerEngine:
         entropy: Callable[[int], bytes],
         wall_offset: float | None = None,
         limits: ServerLimits | None = None,
+        storage: Storage | None = None,
     ) -> None:
         self.app = app
         self._limits = limits or ServerLimits()
         self._wall_offset = wall_offset
         # A connection serves one exchange at a time, so both have the same number.
-        self._conversation = ServerConversation(app, entropy=entropy, limits=self._limits)
+        self._conversation = ServerConversation(
+            app, entropy=entropy, limits=self._limits, storage=storage
+        )
         self._deadlines = Deadlines[ServerConnection]()  # a connection is due to be closed
         self._looks = Deadlines[ServerConnection]()  # or to be looked at: does it take anything?
         self._connections: dict[int, ServerConnection] = {}
@@ -148,9 +155,10 @@ class ServerEngine:
             return b""
         data = connection.out.take(max_bytes)
         connection.has_taken = True
+        self._fill(connection)
         self._note_data(connection)
         if not connection.out and connection.is_closing:
-            del self._connections[conn]
+            self._connections.pop(conn, None)
         return data
 
     def next_command(self) -> Disconnect | None:
@@ -251,9 +259,16 @@ class ServerEngine:
             if connection.is_closing:
                 return
             if isinstance(incoming, Request):
-                self._deadlines.stop(connection)
+                if incoming.is_whole:
+                    self._deadlines.stop(connection)
                 connection.is_busy = True
                 self._conversation.request(incoming, now)
+            elif isinstance(incoming, BodyReceived):
+                if connection.is_busy:  # or it is answered already, and this is dropped
+                    self._deadlines.start(connection, REQUEST_WITHIN)
+                    self._conversation.data(connection.id, incoming.data, now)
+            elif isinstance(incoming, MessageEnded):
+                self._body_ended(connection)
             elif isinstance(incoming, TextReceived):
                 self._conversation.text(connection.id, incoming.text, now)
             else:
@@ -281,12 +296,17 @@ class ServerEngine:
                 headers = (*self._heads(), *content, *command.headers)
                 connection.respond(command.status, headers, command.data)
                 self._end(connection)
+            case SendFile():
+                since, offset = command.since, self._wall_offset
+                heads = (*self._heads(), *command.headers)
+                if since is not None and offset is not None:
+                    heads = (*heads, ("last-modified", formatdate(since + offset, usegmt=True)))
+                connection.begin_file(command, heads)
+                self._fill(connection)
             case OpenChannel():
-                connection.open((*self._heads(), *command.headers))
+                connection.open(self._heads())
             case SendMessage():
                 connection.send(json.dumps(command.message))
-            case SendEvent():
-                connection.send(json.dumps(command.data), command.name.encode())
             case EndChannel(clean=True):
                 connection.end()
                 self._end(connection)
@@ -301,6 +321,22 @@ class ServerEngine:
         date = () if offset is None else (("date", formatdate(now + offset, usegmt=True)),)
         return (*date, ("server", "uvicorn"))
 
+    def _fill(self, connection: ServerConnection) -> None:
+        """Read on in the file that is sent on this connection, if there is one."""
+        if connection.fill(PIECE):
+            if connection.owes_more:
+                self._deadlines.start(connection, CLOSE_WITHIN)
+            else:
+                self._end(connection)
+
+    def _body_ended(self, connection: ServerConnection) -> None:
+        """The body of a request has come to its end. It may have been answered before that."""
+        if connection.is_busy:
+            self._deadlines.stop(connection)
+            self._conversation.ended(connection.id, self._deadlines.now)
+        else:
+            self._end(connection)
+
     def _end(self, connection: ServerConnection) -> None:
         """The exchange on this connection is over."""
         connection.is_busy = False
@@ -310,6 +346,9 @@ class ServerEngine:
             self._deadlines.start(connection, IDLE)
             connection.is_idle = True
             self._answered.append(connection)
+        elif connection.is_receiving:
+            # To close now would reset the connection, and the client would miss the answer.
+            self._deadlines.start(connection, REQUEST_WITHIN)
         else:
             self._close(connection)
 

@@ -13,11 +13,11 @@ import attrs
 
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.server.app import Function
+from sansio_gradio.server.contents import Content
 from sansio_gradio.wire import json
 from sansio_gradio.wire.headers import Headers
 
 __all__ = [
-    "CSS",
     "HTML",
     "JSON",
     "TEXT",
@@ -32,7 +32,7 @@ __all__ = [
     "LoginRaised",
     "OpenChannel",
     "SendAlive",
-    "SendEvent",
+    "SendFile",
     "SendMessage",
     "SendResponse",
     "ServerCommand",
@@ -42,7 +42,6 @@ __all__ = [
 JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
 HTML: Final = "text/html; charset=utf-8"
-CSS: Final = "text/css; charset=utf-8"
 
 
 @attrs.frozen(kw_only=True)
@@ -133,12 +132,30 @@ class SendResponse:
         return json.dumps(self.body) if self.content_type == JSON else self.body.encode()
 
 
-@attrs.frozen
-class OpenChannel:
-    """Answer a request with an event stream, or accept a WebSocket. ``headers``: further ones."""
+@attrs.frozen(kw_only=True)
+class SendFile:
+    """Answer a request with the bytes of *content* from *start* up to *stop*.
+
+    ``length``: what Content-Length says. It may be more than there is: some releases do so, and
+    then leave the connection open. ``since``: when the file came, in monotonic seconds, for
+    Last-Modified; None: no such field.
+    """
 
     exchange: int
-    headers: Headers = ()
+    status: int
+    content: Content
+    start: int
+    stop: int
+    length: int
+    headers: Headers
+    since: float | None = None
+
+
+@attrs.frozen
+class OpenChannel:
+    """Answer a request with an event stream, or accept a WebSocket."""
+
+    exchange: int
 
 
 @attrs.define
@@ -147,15 +164,6 @@ class SendMessage:
 
     exchange: int
     message: Message
-
-
-@attrs.define
-class SendEvent:
-    """Send an event with a name on an open event stream. ``data`` is sent as JSON."""
-
-    exchange: int
-    name: str
-    data: Any
 
 
 @attrs.frozen
@@ -175,5 +183,5 @@ class EndChannel:
 
 
 ServerCommand: TypeAlias = (
-    SendResponse | OpenChannel | SendMessage | SendEvent | SendAlive | EndChannel
+    SendResponse | SendFile | OpenChannel | SendMessage | SendAlive | EndChannel
 )

@@ -23,6 +23,13 @@ class ServerLimits:
     json_depth: int = attrs.field(default=512, validator=gt(0))
     """Nested containers in one JSON text."""
 
+    files: int = attrs.field(default=1024 * MIB, validator=gt(0))
+    """Files, those that are being uploaded included. Beyond it the oldest are forgotten, and an
+    upload is refused for which that is not enough."""
+
+    parts: int = attrs.field(default=1000, validator=gt(0))
+    """Files (a count) in one upload. Gradio's own number (routes.py: max_files)."""
+
     connections: int = attrs.field(default=10_000, validator=gt(0))
     """Connections (a count) at once."""
 

@@ -7,7 +7,7 @@ A wrong body is answered by 422 with a list of pydantic's error objects. Clients
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import parse_qs
 
 import attrs
@@ -27,8 +27,8 @@ __all__ = [
     "Submission",
     "function_meant",
     "read_form",
-    "read_object",
     "read_submission",
+    "root_of",
 ]
 
 BROKEN: Final = (500, "Internal Server Error", TEXT)
@@ -79,7 +79,8 @@ class Submission:
 class Request:
     """One request of a client, with its whole body. Names of headers are in lower case.
 
-    ``is_websocket``: it asks for a WebSocket. ``user``: who sends it, after a login.
+    ``is_websocket``: it asks for a WebSocket. ``user``: who sends it, after a login. Not
+    ``is_whole``: its body comes in pieces, after it.
     """
 
     exchange: int
@@ -89,6 +90,7 @@ class Request:
     body: bytes
     is_websocket: bool = False
     user: str | None = None
+    is_whole: bool = True
 
     @property
     def path(self) -> str:
@@ -97,10 +99,8 @@ class Request:
 
     @property
     def root(self) -> str:
-        """The address that the client used (gradio route_utils.py: get_root_url)."""
-        scheme = header(self.headers, "x-forwarded-proto") or "http"
-        host = header(self.headers, "x-forwarded-host") or header(self.headers, "host")
-        return f"{scheme}://{host or 'localhost'}"
+        """The address that the client used, without a slash at its end."""
+        return root_of(self.headers)
 
     @property
     def query(self) -> Mapping[str, list[str]]:
@@ -126,6 +126,13 @@ class Request:
         return values[-1]
 
 
+def root_of(headers: Headers) -> str:
+    """The address that a client used (gradio route_utils.py: get_root_url)."""
+    scheme = header(headers, "x-forwarded-proto") or "http"
+    host = header(headers, "x-forwarded-host") or header(headers, "host")
+    return f"{scheme}://{host or 'localhost'}"
+
+
 def read_submission(
     body: bytes | str, limits: ServerLimits, *required: str, fields: Iterable[str] = tuple(_FIELDS)
 ) -> Submission:
@@ -134,7 +141,10 @@ def read_submission(
     Raises:
         Refusal: the body is no JSON object, a field is missing, or has a wrong type.
     """
-    said = _loaded(body, limits)
+    try:
+        said = json.loads(body, max_size=limits.request, max_depth=limits.json_depth)
+    except RemoteProtocolError as error:
+        raise _invalid(_error("json_invalid", ["body", 0], "JSON decode error", {})) from error
     if not isinstance(said, dict):
         text = "Input should be a valid dictionary or object to extract fields from"
         raise _invalid(_error("model_attributes_type", ["body"], text))
@@ -152,18 +162,6 @@ def read_submission(
         raise _invalid(*wrong)
     known: dict[str, Any] = {name: said.get(name) for name in (*fields, "event_data")}
     return Submission(**known)
-
-
-def read_object(body: bytes, limits: ServerLimits) -> dict[str, Any]:
-    """Read a body that is a JSON object with any keys.
-
-    Raises:
-        Refusal: it is something else.
-    """
-    said = _loaded(body, limits)
-    if not isinstance(said, dict):
-        raise _invalid(_error("dict_type", ["body"], "Input should be a valid dictionary"))
-    return cast("dict[str, Any]", said)
 
 
 def read_form(request: Request, *required: str) -> dict[str, str]:
@@ -198,17 +196,8 @@ def function_meant(app: App, submission: Submission, api_name: str | None = None
     raise Refusal(*BROKEN)
 
 
-def _loaded(body: bytes | str, limits: ServerLimits) -> Any:
-    if not body:
-        raise _invalid(_missing("body"))
-    try:
-        return json.loads(body, max_size=limits.request, max_depth=limits.json_depth)
-    except RemoteProtocolError as error:
-        raise _invalid(_error("json_invalid", ["body", 0], "JSON decode error", {})) from error
-
-
-def _missing(*place: str) -> dict[str, Any]:
-    return _error("missing", [*place], "Field required")
+def _missing(place: str, name: str) -> dict[str, Any]:
+    return _error("missing", [place, name], "Field required")
 
 
 def _error(kind: str, loc: list[str | int], text: str, value: Any = None) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from sansio_gradio.deadlines import Deadlines
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.protocol.diff import Edit, compute_diff
 from sansio_gradio.server.app import App, Function
+from sansio_gradio.server.file_values import FileValues
 from sansio_gradio.server.jobs import ServerJob
 from sansio_gradio.server.line import Times
 from sansio_gradio.server.messages import Messages, OutputFields
+from sansio_gradio.server.requests import root_of
 from sansio_gradio.server.values import plain
 from sansio_gradio.server.versions import Manner
 
@@ -22,8 +24,11 @@ __all__ = ["RunResults"]
 class RunResults:
     """Makes outputs. Keeps how long each function takes from one output to the next."""
 
-    def __init__(self, app: App, messages: Messages, deadlines: Deadlines[Hashable]) -> None:
+    def __init__(
+        self, app: App, messages: Messages, deadlines: Deadlines[Hashable], files: FileValues
+    ) -> None:
         self._app = app
+        self._files = files
         self._messages = messages
         self._deadlines = deadlines
         self._times: dict[int, Times] = {}
@@ -40,7 +45,11 @@ class RunResults:
         for place, slot in enumerate(function.returns[: len(values)]):
             if slot.is_state:
                 states[slot.name], values[place] = values[place], None
-        sent = plain(values)
+        root = root_of(job.headers)
+        sent = [
+            self._files.given(slot.component, value, root) if slot else plain(value)
+            for slot, value in zip_longest(function.returns[: len(values)], values)
+        ]
         if job.session is not None:
             job.session.states.update(states)
         seconds = self._deadlines.now - job.step_began

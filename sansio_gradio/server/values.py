@@ -7,10 +7,11 @@ the value for the next diff.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeGuard, cast
 
 from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.server.contents import File
 
 __all__ = ["plain"]
 
@@ -18,8 +19,8 @@ _MAX_DEPTH: Final = 256
 _MAX_BITS: Final = 14_000  # Python reads and writes up to 4300 digits
 
 
-def plain(value: Any, _depth: int = 0) -> Any:
-    """A copy of *value* in lists, dicts and scalars.
+def plain(value: Any, write: Callable[[File], Any] | None = None, _depth: int = 0) -> Any:
+    """A copy of *value* in lists, dicts and scalars. *write* says how a file is written.
 
     Tuples become lists. NaN and the infinities become None, as in Gradio's ORJSONResponse. Members
     of a ``str`` or ``int`` enum become their values.
@@ -42,9 +43,11 @@ def plain(value: Any, _depth: int = 0) -> Any:
             f"A value is nested too deeply for JSON: more than {_MAX_DEPTH} levels."
         )
     if isinstance(value, list | tuple):
-        return [plain(item, _depth + 1) for item in cast("list[Any]", value)]
+        return [plain(item, write, _depth + 1) for item in cast("list[Any]", value)]
     if _is_mapping(value):
-        return {_key(key): plain(item, _depth + 1) for key, item in value.items()}
+        return {_key(key): plain(item, write, _depth + 1) for key, item in value.items()}
+    if isinstance(value, File) and write is not None:
+        return write(value)
     raise LocalProtocolError(_cannot_send("value", value))
 
 

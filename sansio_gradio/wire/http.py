@@ -129,6 +129,11 @@ class HTTPConnection(WireConnection):
         return ours is theirs and ours in (h11.IDLE, h11.DONE) and self.error is None
 
     @property
+    def is_sending(self) -> bool:
+        """Whether a body is due: ``send_body`` or ``end_body`` comes next."""
+        return self._h11.our_state is h11.SEND_BODY
+
+    @property
     def unread(self) -> bytes:
         """A copy of the bytes that the peer sent after the complete message."""
         return self._h11.trailing_data[0]
@@ -145,22 +150,32 @@ class HTTPConnection(WireConnection):
             raise LocalProtocolError("No request can be sent on this connection now.")
         if self._h11.our_state is h11.DONE:
             self._h11.start_next_cycle()
-        sent = self._send_head(h11.Request, headers, body, method=method, target=target)
+        length = None if body is None else len(body)
+        sent = self._send_head(h11.Request, headers, length, method=method, target=target)
         return sent + (self.send_body(body) if body else b"") + self.end_body()
 
-    def send_response(self, status: int, headers: Headers, body: bytes | None = None) -> bytes:
+    def send_response(
+        self,
+        status: int,
+        headers: Headers,
+        body: bytes | None = None,
+        *,
+        length: int | None = None,
+    ) -> bytes:
         """The bytes of an answer (101, or 200 and up), whole, or its head if *body* is None.
 
         ``Content-Length`` is added for a *body*. Without one, send the body with ``send_body`` and
-        ``end_body``: in chunks, or up to the end of the connection for HTTP/1.0. An answer that has
-        no body in HTTP (HEAD, 204, 304) gets none.
+        ``end_body``: so many bytes as *length*, or if that is None in chunks, or up to the end of
+        the connection for HTTP/1.0. An answer that has no body in HTTP (HEAD, 204, 304) gets none.
 
         Raises:
             LocalProtocolError: no request waits for an answer, or this makes no valid one.
         """
         make = h11.InformationalResponse if status == 101 else h11.Response
         bodiless = status in (204, 304)
-        sent = self._send_head(make, headers, None if bodiless else body, status_code=status)
+        if body is not None:
+            length = len(body)
+        sent = self._send_head(make, headers, None if bodiless else length, status_code=status)
         if bodiless or self._method == "HEAD":
             body = b""
         return sent if body is None else sent + self.send_body(body) + self.end_body()
@@ -283,14 +298,14 @@ class HTTPConnection(WireConnection):
         self,
         make: Callable[..., h11.Event],
         headers: Headers,
-        body: bytes | None,
+        length: int | None,
         **line: str | int,
     ) -> bytes:
         for name, _ in headers:
             if name.lower() in _FRAMING:
                 raise LocalProtocolError(f"{name} is set by the connection.")
-        if body is not None:
-            headers = (*headers, ("content-length", str(len(body))))
+        if length is not None:
+            headers = (*headers, ("content-length", str(length)))
         try:
             fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
             head = make(headers=fields, **line)
