@@ -83,6 +83,13 @@ class GradioError(Exception):
         twin.job, twin.outputs, twin.__cause__ = job, outputs, self.__cause__
         return twin
 
+    def about(self, who: str) -> GradioError:
+        """Copy this error, with *who* it is about before its text."""
+        twin: GradioError = _rebuild(type(self), f"{who}: {self.message}", {})
+        vars(twin).update({**vars(self), "message": twin.message})
+        twin.__cause__ = self.__cause__
+        return twin
+
 
 def _rebuild(cls: type[GradioError], message: str, state: dict[str, Any]) -> GradioError:
     error = cls(message)

@@ -218,7 +218,8 @@ class Driver:
         for conn in self.engine.connections_with_data():
             assert conn not in self.closed
             link = self.links[conn]
-            assert link.secured or link.opening.server_name is None, "bytes before TLS"
+            is_plain = link.opening.server_name is None or link.opening.via is not None
+            assert link.secured or is_plain, "bytes before TLS"
             while data := self.engine.data_to_send(conn, self._piece):
                 assert len(data) <= self._piece
                 link.up.append(data)

@@ -116,7 +116,7 @@ MUTANTS = [
     Mutant(
         "credentials follow a redirect to another origin",
         "client/redirects.py",
-        "if is_secured or new.origin == url.origin:",
+        "if secured or new.origin == url.origin:",
         "if True:",
         "tests/test_client_redirects.py",
     ),

@@ -31,6 +31,7 @@ from sansio_gradio.server.events import (
     JobSubmitted,
     OpenChannel,
     SendAlive,
+    SendEvent,
     SendFile,
     SendMessage,
     SendResponse,
@@ -291,6 +292,8 @@ def in_a_word(command: ServerCommand) -> str:
             return "open"
         case SendAlive():
             return "alive"
+        case SendEvent():
+            return command.name
         case EndChannel():
             return "end" if command.clean else "cut"
         case SendResponse() | SendFile():

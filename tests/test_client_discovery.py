@@ -193,17 +193,17 @@ def test_after_a_failure_the_next_job_asks_again() -> None:
 
 
 def test_the_page_may_lie_anywhere() -> None:
-    for src, page in (
-        ("https://app.example/some/mount", "https://app.example/some/mount/"),
-        ("http://app.example:7860/?__theme=dark", "http://app.example:7860/"),
+    for src, page, query in (
+        ("https://app.example/some/mount", "https://app.example/some/mount/", ""),
+        ("http://app.example:7860/?token=a%20b", "http://app.example:7860/", "?token=a%20b"),
     ):
         talk = Talk(src=src)
         (request,) = talk.new()
-        assert getattr(request, "url", None) == f"{page}config"
+        assert getattr(request, "url", None) == f"{page}config{query}"
         talk.answer(request, config(api_prefix="/gradio_api"))
         talk.conversation.submit("x", fn_index=PLAIN)
         (request,) = talk.new()
-        assert getattr(request, "url", None) == f"{page}gradio_api/api/predict"
+        assert getattr(request, "url", None) == f"{page}gradio_api/api/predict{query}"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.requests import HTTPRequest
-from sansio_gradio.wire.url import URL
+from sansio_gradio.wire.url import URL, Address
 
 BASE = URL.parse("http://app.example/mount/")
 HERE = "http://app.example/mount/"
@@ -126,7 +126,7 @@ class Asking:
         headers = options.pop("headers", (("user-agent", "test"), ("accept", "*/*")))
         limits = Limits(**options.pop("limits", {}))
         known = Options(entropy=bytes, limits=limits, timeouts=Timeouts(**options))
-        self.exchanges = Heard(Exchanges(headers, self.timers, known), self.timers)
+        self.exchanges = Heard(Exchanges(Address(BASE), headers, self.timers, known), self.timers)
 
     def ask(
         self,

@@ -288,7 +288,11 @@ def test_reset_stops_a_job_in_silence_and_later_does_nothing() -> None:
     assert newer.reset(event_id)
     assert newer.reset(None)
     assert newer.idle()
-    assert Talk(app_with(version="3.50.2")).reset(None)
+    oldest = Talk(app_with(version="3.50.2"))
+    oldest.conversation.app.add("gen", parameters=[TEXT], returns=[TEXT], generator=True)
+    assert not oldest.reset(None)
+    oldest.call("gen", 1, session_hash="s")
+    assert oldest.post("reset", session_hash="s") == (200, {"success": True})
 
 
 def test_reset_ends_the_stream_of_a_job_of_its_own() -> None:

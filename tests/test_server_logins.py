@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from routes_asked import VERSIONS, ask_all, recorded, shape, with_login
 from served import Wire, request
 
 from sansio_gradio.errors import LocalProtocolError
@@ -37,33 +36,6 @@ def log_in(wire: Wire, body: bytes = FORM) -> str:
     lines = wire.received[conn].decode().split("\r\n")
     found = [line.removeprefix("set-cookie: ") for line in lines if line.startswith("set-cookie")]
     return "; ".join(cookie.partition(";")[0] for cookie in found)
-
-
-def answer(wire: Wire, data: bytes) -> bytes:
-    """The bytes of our answer; functions give back what they are given."""
-    conn = wire.connect()
-    wire.send(conn, data)
-    while (event := wire.engine.next_event()) is not None:
-        assert isinstance(event, JobSubmitted)
-        wire.engine.complete(event.job, event.data, now=wire.now)
-        wire.settle()
-    return wire.received[conn]
-
-
-LATER = {
-    *("out /theme.css", "out /robots.txt", "out startup-events", "out queue/status", "multipart"),
-    *("in queue/status", "out openapi.json", "out reset", "out call/echo", "out call stream"),
-}
-
-
-@pytest.mark.parametrize("version", [v for v in VERSIONS if v < "4.1"])
-def test_every_route_of_an_app_with_a_login_answers_as_recorded(version: str) -> None:
-    wire = wire_to(version, auth=("user", "secret"))
-    ours = ask_all(with_login(version), lambda data: answer(wire, data))
-    theirs = recorded(version)["with login"]
-    assert ours.keys() == theirs.keys()
-    for name in theirs.keys() - LATER:
-        assert shape(ours[name][1]) == shape(theirs[name]), name
 
 
 @pytest.mark.parametrize(

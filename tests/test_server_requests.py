@@ -21,7 +21,13 @@ def detail(refusal: Refusal) -> Any:
     return body["detail"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 9999])
+def test_a_body_that_is_not_there_is_missed() -> None:
+    with pytest.raises(Refusal) as caught:
+        read_submission(b"", LIMITS)
+    assert [one["loc"] for one in detail(caught.value)] == [["body"]]
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff", b"[" * 9999])
 def test_what_is_no_json_is_told_so(body: bytes) -> None:
     with pytest.raises(Refusal) as caught:
         read_submission(body, LIMITS)

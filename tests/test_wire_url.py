@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
-from sansio_gradio.wire.url import URL, api_base, app_base, space_url
+from sansio_gradio.wire.url import URL, Address, api_base, space_url
 
 SENDABLE = re.compile("[!-~]+")
 
@@ -28,6 +28,12 @@ free_text = st.text(st.characters(exclude_categories=["Cc", "Zs", "Cs"]))
 urls = st.builds(
     "{}://{}:{}/{}".format, schemes, hosts, ports, free_text.filter(lambda text: "#" not in text)
 ).map(URL.parse)
+
+
+def app_base(src: str) -> URL:
+    return Address.parse(src).page
+
+
 bases = st.builds("http://{}:{}/{}".format, hosts, ports, free_text).map(app_base)
 
 
@@ -291,6 +297,74 @@ def test_any_reference_is_resolved_or_refused(base: URL, reference: str) -> None
 )
 def test_an_app_lies_where_its_page_does(src: str, expected: str) -> None:
     assert str(app_base(src)) == expected
+
+
+@pytest.mark.parametrize(
+    ("src", "query", "public"),
+    [
+        ("http://h/a", "", "http://h/a/"),
+        (" https://h/a?token=x#y ", "token=x", "https://h/a/"),
+        ("http://h?a=b c", None, None),
+        ("http://h?a=%20&b=ü", "a=%20&b=%C3%BC", "http://h/"),
+        ("http://h/a?", "", "http://h/a/"),
+    ],
+)
+def test_the_query_of_an_address_is_kept_and_not_shown(
+    src: str, query: str | None, public: str | None
+) -> None:
+    if query is None:
+        with pytest.raises(LocalProtocolError):
+            Address.parse(src)
+        return
+    address = Address.parse(src)
+    assert (address.query, address.public, address.socket) == (query, public, None)
+    assert address.page.query == ""
+    assert "token" not in repr(address)
+
+
+@pytest.mark.parametrize(
+    ("src", "socket", "page"),
+    [
+        ("http+unix://%2Frun%2Fapp.sock", "/run/app.sock", "http://localhost/"),
+        ("HTTP+UNIX://%2frun%2fapp.sock/sub?x=1#y", "/run/app.sock", "http://localhost/sub/"),
+        ("http+unix://%2Ftmp%2Fa%20b%C3%BC@", "/tmp/a bü@", "http://localhost/"),
+    ],
+)
+def test_an_address_may_be_a_unix_socket(src: str, socket: str, page: str) -> None:
+    address = Address.parse(src)
+    assert (address.socket, f"{address.page}") == (socket, page)
+    assert Address.parse(address.public) == attrs.evolve(address, query="")
+
+
+@pytest.mark.parametrize(
+    ("src", "why"),
+    [
+        ("https+unix://%2Frun%2Fapp.sock", "without TLS"),
+        ("http+unix:///run/app.sock", "%2F for each slash"),
+        ("http+unix://run.sock/", "%2F for each slash"),
+        ("http+unix://%2Frun%00/", "%2F for each slash"),
+        ("http+unix://%2Frun%FF/", "%2F for each slash"),
+        ("ws+unix://%2Frun/", "starts with http"),
+    ],
+)
+def test_other_addresses_of_sockets_are_refused(src: str, why: str) -> None:
+    with pytest.raises(LocalProtocolError, match=why):
+        Address.parse(src)
+
+
+@pytest.mark.parametrize(
+    ("target", "query", "asked"),
+    [
+        ("config", "", "/a/config"),
+        ("config", "t=1", "/a/config?t=1"),
+        ("info?serialize=False", "t=1&u", "/a/info?serialize=False&t=1&u"),
+        ("data?t=2", "t=1&u=3", "/a/data?t=2&u=3"),
+        ("data?t=2", "t=1&t", "/a/data?t=2"),
+        ("", "t=1", "/a/?t=1"),
+    ],
+)
+def test_a_query_is_put_behind_a_targets_own(target: str, query: str, asked: str) -> None:
+    assert URL.parse("http://h/a/?old").asking(target, query).target == asked
 
 
 @pytest.mark.parametrize("src", ["ws://h/", "wss://h", "h", "owner/space", "http://u:p@h/"])

@@ -4,5 +4,6 @@ Import the module of your world: ``from sansio_gradio_adapters.sockets import Cl
 """
 
 from sansio_gradio.protocol.given_file import handle_file
+from sansio_gradio_adapters._environment import environment_proxies
 
-__all__ = ["handle_file"]
+__all__ = ["environment_proxies", "handle_file"]

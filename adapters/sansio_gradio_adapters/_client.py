@@ -20,6 +20,7 @@ from typing import Any, Final
 from sansio_gradio.client.call import Call
 from sansio_gradio.client.commands import Observe
 from sansio_gradio.client.engine import Engine
+from sansio_gradio.client.proxies import Proxies
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.streaming_input import Piece
 from sansio_gradio.errors import (
@@ -44,12 +45,13 @@ from sansio_gradio.events import (
     SessionLost,
     StatusUpdated,
 )
-from sansio_gradio.given import function, text
+from sansio_gradio.given import flag, function, text
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.remote_files import RemoteFile, with_files
 from sansio_gradio.wire.headers import Fields
 from sansio_gradio.wire.url import space_url
+from sansio_gradio_adapters._environment import environment_proxies
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, Signal
 from sansio_gradio_adapters._streams import Streams
@@ -75,6 +77,8 @@ class ClientCore:
         observe: Observe | None = None,
         strict: bool = False,
         json_loads: Callable[[str | bytes], Any] | None = None,
+        proxy: str | Proxies | None = None,
+        trust_env: bool = True,
         cancelled_error: type[JobCancelledError] = JobCancelledError,
     ) -> None:
         self.engine = Engine(
@@ -94,6 +98,9 @@ class ClientCore:
             auth=auth,
             protocol=protocol,
             retry=retry,
+            proxy=environment_proxies()
+            if proxy is None and flag(trust_env, "trust_env")
+            else proxy,
         )
         self.app: AppInfo | None = None
         """The app as far as it is known; None until connected."""

@@ -49,7 +49,10 @@ class World(Protocol):
 
     @abstractmethod
     def open(self, conn: int, host: str, port: int) -> None:
-        """Connect, then call ``opened`` or ``lost``."""
+        """Connect, then call ``opened`` or ``lost``.
+
+        A *host* that starts with a slash is the path of a Unix socket.
+        """
 
     @abstractmethod
     def close(self, conn: int, last: bytes) -> None:

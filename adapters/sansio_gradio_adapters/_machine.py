@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError, LocalProtocolError
+from sansio_gradio_adapters import resolve
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._driver import Driver, World
 from sansio_gradio_adapters._jobs import Signal
@@ -279,13 +280,15 @@ def connect_failed(host: str, port: int, error: Exception) -> ConnectFailed:
     """The error for a connection that could not be made."""
     if isinstance(error, ConnectFailed):
         return error
-    if isinstance(error, socket.gaierror | ValueError):
+    is_name = not host.startswith("/")
+    if is_name and isinstance(error, socket.gaierror | ValueError):
         # ValueError: from the idna codec, for empty and overlong labels.
         why = getattr(error, "strerror", None) or str(error)
         failed = ConnectFailed(f"No address was found for {host}: {why}.", phase="connect")
     else:
         why = _reason(error)
-        failed = ConnectFailed(f"No connection to {host}, port {port}: {why}.", phase="connect")
+        place = resolve.place(host, port)
+        failed = ConnectFailed(f"No connection to {place}: {why}.", phase="connect")
     failed.__cause__ = error
     return failed
 

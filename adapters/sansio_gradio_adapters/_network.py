@@ -321,9 +321,8 @@ class Network:
         if (dial := self._dials.pop(conn, None)) is None:
             return
         why = getattr(dial.error, "strerror", None) or dial.error or "no address to try"
-        error = ConnectFailed(
-            f"No connection to {dial.host}, port {dial.port}: {why}.", phase="connect"
-        )
+        place = resolve.place(dial.host, dial.port)
+        error = ConnectFailed(f"No connection to {place}: {why}.", phase="connect")
         error.__cause__ = dial.error
         self._receiver.lost(conn, error, now)
 

@@ -36,11 +36,26 @@ def prepare(sock: socket.socket) -> None:
 
 
 def literal(host: str, port: int) -> list[Address] | None:
-    """Parse *host* as an address; None: it is a name, and must be looked up."""
+    """Parse *host* as an address; None: it is a name, and must be looked up.
+
+    The path of a Unix socket, which starts with a slash, is an address, too.
+
+    Raises:
+        ConnectFailed: this system has no Unix sockets.
+    """
+    if host.startswith("/"):
+        if not hasattr(socket, "AF_UNIX"):
+            raise ConnectFailed("This system has no Unix sockets.", phase="connect")
+        return [(socket.AF_UNIX, host)]
     try:
         return _ask(host, port, socket.AI_NUMERICHOST)
     except (OSError, ValueError):
         return None
+
+
+def place(host: str, port: int) -> str:
+    """How errors call the place to connect to."""
+    return f"the socket {host}" if host.startswith("/") else f"{host}, port {port}"
 
 
 def look_up(host: str, port: int) -> list[Address]:

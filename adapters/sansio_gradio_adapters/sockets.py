@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from sansio_gradio.client.call import Call, Want
 from sansio_gradio.client.commands import Observe
+from sansio_gradio.client.proxies import Proxies
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.limits import Limits, Timeouts
@@ -51,13 +52,17 @@ __all__ = [
 class Client:
     """A client of one Gradio app, connected when it is made.
 
-    ``src``: the app's URL, or ``owner/space`` of a Hugging Face Space. ``auth``: (user, password).
-    ``headers`` and ``cookies``: sent to the app with every request. ``protocol``: speak this
-    protocol, whatever the app announces. ``ssl_context``: for https; default: the system's trust
-    store. ``session_hash``: go on in a session that the server knows. ``observe(now, connection,
-    direction, what)`` is called with all bytes, commands and events. ``strict``: anomalies are
-    errors. ``retry``: which failed jobs are handed in again; None: none. ``json_loads``: a faster
-    parser of JSON for what the server sends, such as ``orjson.loads`` (the extra ``speed``).
+    ``src``: the app's URL, or ``owner/space`` of a Hugging Face Space, or
+    ``http+unix://%2Frun%2Fapp.sock/`` for a Unix socket. A query in it is sent with every request.
+    ``auth``: (user, password). ``headers`` and ``cookies``: sent to the app with every request.
+    ``protocol``: speak this protocol, whatever the app announces. ``ssl_context``: for https;
+    default: the system's trust store. ``proxy``: ``http://user:password@host:port``, for every
+    address; None: with ``trust_env`` the proxies of ``HTTPS_PROXY``, ``NO_PROXY`` and the like,
+    else none. ``session_hash``: go on in a session that the server knows. ``observe(now,
+    connection, direction, what)`` is called with all bytes, commands and events. ``strict``:
+    anomalies are errors. ``retry``: which failed jobs are handed in again; None: none.
+    ``json_loads``: a faster parser of JSON for what the server sends, such as ``orjson.loads`` (the
+    extra ``speed``).
 
     Raises:
         ConnectFailed, AuthenticationError, RemoteProtocolError, TooManyRequestsError,
@@ -74,6 +79,8 @@ class Client:
         cookies: Fields | None = None,
         protocol: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        proxy: str | Proxies | None = None,
+        trust_env: bool = True,
         session_hash: str | None = None,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
@@ -88,6 +95,8 @@ class Client:
             headers=headers,
             cookies=cookies,
             protocol=protocol,
+            proxy=proxy,
+            trust_env=trust_env,
             session_hash=session_hash,
             timeouts=timeouts,
             limits=limits,

@@ -148,9 +148,12 @@ class _World:
 
     async def _connect(self, conn: int, host: str, port: int) -> None:
         try:
-            stream = await trio.open_tcp_stream(
-                host, port, happy_eyeballs_delay=resolve.ATTEMPT_DELAY
-            )
+            if host.startswith("/"):
+                stream = await trio.open_unix_socket(host)
+            else:
+                stream = await trio.open_tcp_stream(
+                    host, port, happy_eyeballs_delay=resolve.ATTEMPT_DELAY
+                )
         except Exception as error:  # any error ends this connection only
             if self._dials.pop(conn, None) is not None:
                 self.machine.lost(conn, connect_failed(host, port, error))

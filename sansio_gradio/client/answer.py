@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
 
+from sansio_gradio.client.via import Proxy
 from sansio_gradio.errors import GradioError, RemoteProtocolError
-from sansio_gradio.protocol.failures import Login, is_page, login_wanted, refusal
+from sansio_gradio.protocol.failures import (
+    Login,
+    is_page,
+    login_wanted,
+    proxy_wants_login,
+    refusal,
+)
 from sansio_gradio.protocol.features import Version
 from sansio_gradio.protocol.fields import said
 from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.json import JSON, Loads, loads
 from sansio_gradio.wire.url import URL
+
+_PROXY_WANTS_LOGIN: Final = 407
 
 
 @attrs.frozen
@@ -18,7 +29,7 @@ class Answer:
     """A whole answer.
 
     ``url`` is its address, after redirects; ``phase`` is the phase of its request. Errors made of
-    the answer have both, and the status.
+    the answer have both, and the status. ``proxy``: the proxy that forwarded it, or has made it.
     """
 
     status: int
@@ -29,6 +40,7 @@ class Answer:
     wall_now: float | None = None  # POSIX seconds, when it was complete
     login: Login = Login.NOT_GIVEN  # with which it was asked
     phase: str | None = None
+    proxy: Proxy | None = None
 
     def read(self) -> JSON:
         """The JSON in it.
@@ -51,8 +63,15 @@ class Answer:
 
     def refusal(self, version: Version = ()) -> GradioError:
         """The error for this answer from a server of this *version*."""
+        proxy = self.proxy
+        if proxy is not None and self.status == _PROXY_WANTS_LOGIN:
+            error = proxy_wants_login(self.headers, given=proxy.login is not None).about(f"{proxy}")
+            return self.locate(error)
         what = (self.status, self.headers, self.body, version, self.wall_now)
-        return self.locate(refusal(*what, loads=self.loads, login=self.login))
+        error = refusal(*what, loads=self.loads, login=self.login)
+        if proxy is not None and is_page(self.body):  # apps refuse in JSON
+            error = error.about(f"{proxy}, or a server behind it")
+        return self.locate(error)
 
     def login_wanted(self) -> GradioError:
         """The error for this answer, if it is known to want a login."""

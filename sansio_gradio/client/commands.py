@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from sansio_gradio.client.via import Via
 from sansio_gradio.wire.headers import Headers
 
 
@@ -28,7 +29,10 @@ class Expect(enum.Enum):
 
 @attrs.frozen
 class SendRequest:
-    """Send this request, without following redirects. Call ``response``, ``data``, ``ended``."""
+    """Send this request, without following redirects. Call ``response``, ``data``, ``ended``.
+
+    ``via``: send it through this proxy or Unix socket; None: to the host of ``url``.
+    """
 
     id: int
     method: str
@@ -36,16 +40,18 @@ class SendRequest:
     headers: Headers
     body: bytes | None
     expect: Expect
+    via: Via | None = None
 
 
 @attrs.frozen
 class OpenWebSocket:
     """Open a WebSocket. Call ``response`` (101, or the status of another answer), ``text``,
-    ``ended``."""
+    ``ended``. For ``via`` see ``SendRequest``."""
 
     id: int
     url: str
     headers: Headers
+    via: Via | None = None
 
 
 @attrs.frozen
@@ -84,8 +90,9 @@ ConversationCommand: TypeAlias = SendRequest | OpenWebSocket | SendText | Abort 
 class OpenConnection:
     """Connect to ``host`` and ``port``. Call ``connection_made`` or ``connection_lost``.
 
-    ``server_name``: not None if ``StartTLS`` follows. ``via``: the (host, port) of a proxy to
-    connect to instead, or None.
+    ``server_name``: not None if ``StartTLS`` follows. ``via``, if it is not None: connect to this
+    instead: the (host, port) of a proxy, or the (path, 0) of a Unix socket. A path starts with a
+    slash, and a host never does.
     """
 
     conn: int

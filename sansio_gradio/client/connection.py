@@ -5,13 +5,16 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import attrs
 
 from sansio_gradio.client.commands import Expect, OpenWebSocket, SendRequest
+from sansio_gradio.client.tunnel import Tunnel
+from sansio_gradio.client.via import Proxy, Via
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError, RemoteProtocolError
 from sansio_gradio.limits import Limits
+from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.http import (
     Event,
     HTTPConnection,
@@ -23,6 +26,13 @@ from sansio_gradio.wire.url import URL, Origin
 
 _IDLE: Final = 408
 _CRASHED: Final = 500
+
+
+class Destination(NamedTuple):
+    """Where a connection leads, and how: transfers of one destination may share connections."""
+
+    origin: Origin
+    via: Via | None
 
 
 @attrs.define(eq=False)
@@ -40,6 +50,10 @@ class Transfer:
     answered: bool = False  # with at least one byte
     aborted: bool = False
     is_read: bool = True  # it is not paused
+    destination: Destination = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.destination = Destination(self.url.origin, self.command.via)
 
     @property
     def expect(self) -> Expect:
@@ -84,10 +98,16 @@ with an answer of 101, and ends with a ``MessageEnded``."""
 
 
 class ConnectionState(enum.Enum):
-    OPENING = "connect"
-    SECURING = "tls"
-    OPEN = "open"
-    CLOSED = "closed"  # for the engine; there may still be bytes to send
+    OPENING = enum.auto()
+    TUNNELLING = enum.auto()  # a proxy is asked to connect to the host
+    SECURING = enum.auto()
+    OPEN = enum.auto()
+    CLOSED = enum.auto()  # for the engine; there may still be bytes to send
+
+    @property
+    def phase(self) -> str:
+        """The phase of errors before a connection is open, and its name in ``Timeouts``."""
+        return "tls" if self is ConnectionState.SECURING else "connect"
 
 
 @attrs.define(eq=False)
@@ -97,11 +117,12 @@ class Connection(ABC):
     ``opened_for``: the transfer for which it was opened. ``is_gone``: it was lost, so there is
     nothing to close. ``idle_since``: when it became idle. ``has_rested``: it was idle before its
     transfer, so the peer may have closed it. ``has_begun``: some bytes of its transfer were handed
-    out. ``is_read``: it is not paused.
+    out. ``is_read``: it is not paused. ``tunnel``: the way through a proxy to the host; None: none
+    is needed.
     """
 
     id: int
-    origin: Origin
+    destination: Destination
     opened_for: Transfer
     transfer: Transfer | None = None
     state: ConnectionState = ConnectionState.OPENING
@@ -112,7 +133,13 @@ class Connection(ABC):
     idle_since: float = 0.0  # monotonic seconds
     error: RemoteProtocolError | None = None
     """What the peer did wrong, seen behind what ``receive`` has returned."""
+    tunnel: Tunnel | None = None
     _out: Outbox = attrs.field(factory=Outbox, init=False)
+
+    @property
+    def origin(self) -> Origin:
+        """Scheme, host and port to which it leads."""
+        return self.destination.origin
 
     @property
     @abstractmethod
@@ -156,7 +183,8 @@ class Connection(ABC):
         """Hand out the next bytes, at most *max_bytes*."""
         data = self._out.take(max_bytes)
         self.has_begun |= bool(data)
-        if not self._out and self.transfer is not None:
+        is_all = not self._out and self.state is not ConnectionState.TUNNELLING
+        if is_all and self.transfer is not None:
             self.transfer.handed_out = True
         return data
 
@@ -167,18 +195,22 @@ class Connection(ABC):
 
     def what_broke(self, error: BaseException | None) -> GradioError:
         """The error for the transfer of this connection."""
+        via, state = self.destination.via, self.state
         if isinstance(error, GradioError):
-            return error
-        because = "" if error is None else f": {str(error) or type(error).__name__}"
-        where = f"{self.origin[1]} port {self.origin[2]}"
-        if self.state is ConnectionState.OPEN:
-            broke: GradioError = ConnectionLost(
-                f"the connection to {where} ended too early{because}"
-            )
+            broke = error
         else:
-            broke = ConnectFailed(f"no connection to {where}{because}", phase=self.state.value)
-        broke.__cause__ = error
-        return broke
+            because = "" if error is None else f": {str(error) or type(error).__name__}"
+            where = f"{self.origin[1]} port {self.origin[2]}"
+            if state is ConnectionState.OPEN:
+                through = "" if via is None else f", through {via},"
+                broke = ConnectionLost(
+                    f"the connection to {where}{through} ended too early{because}"
+                )
+            else:
+                broke = ConnectFailed(f"no connection to {where}{because}", phase=state.phase)
+            broke.__cause__ = error
+        is_of_proxy = state in (ConnectionState.OPENING, ConnectionState.TUNNELLING)
+        return broke.about(f"{via}") if isinstance(via, Proxy) and is_of_proxy else broke
 
 
 @attrs.define(eq=False)
@@ -191,7 +223,7 @@ class RequestConnection(Connection):
     @classmethod
     def make(cls, id: int, transfer: Transfer, limits: Limits) -> RequestConnection:
         wire = HTTPConnection(Role.CLIENT, max_header_size=limits.header)
-        return cls(id, transfer.url.origin, transfer, wire=wire)
+        return cls(id, transfer.destination, transfer, wire=wire)
 
     @property
     def is_reusable(self) -> bool:
@@ -202,8 +234,14 @@ class RequestConnection(Connection):
         assert isinstance(command, SendRequest)
         self.transfer = transfer
         self.has_begun = False
-        headers = (("host", url.host_header), *command.headers)
-        self.write(self.wire.send_request(command.method, url.target, headers, command.body))
+        target: str = url.target
+        own: Headers = (("host", url.host_header),)
+        if self.tunnel is None and isinstance(
+            via := self.destination.via, Proxy
+        ):  # which forwards it
+            target, own = str(url), (*own, *via.authorization)
+        headers = (*own, *command.headers)
+        self.write(self.wire.send_request(command.method, target, headers, command.body))
 
     def receive(self, data: bytes) -> Sequence[News]:
         if not data:

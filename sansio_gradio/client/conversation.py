@@ -46,6 +46,7 @@ from sansio_gradio.client.exchange import (
 from sansio_gradio.client.job import Job
 from sansio_gradio.client.line import Line
 from sansio_gradio.client.options import Options
+from sansio_gradio.client.proxies import Proxies
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.session import Session
 from sansio_gradio.client.steps import JobChannel, Listener, Sleeper, TakesPieces, Watcher, Way
@@ -78,7 +79,7 @@ from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.messages import read_message
 from sansio_gradio.protocol.protocols import PROTOCOLS, Handover, Traits, detect, spoken
 from sansio_gradio.wire.headers import Fields, Headers, checked, overlaid, pairs
-from sansio_gradio.wire.url import URL, Origin, api_base, app_base
+from sansio_gradio.wire.url import URL, Address, Origin, api_base
 
 _OWN_HEADERS: Final[Headers] = (
     ("user-agent", "sansio-gradio"),
@@ -103,6 +104,7 @@ class SessionOptions(TypedDict, total=False):
     auth: tuple[str, str] | None
     protocol: str | None
     retry: Retry | None
+    proxy: str | Proxies | None
 
 
 # The names of timers, which say what is due.
@@ -161,10 +163,11 @@ class Conversation(Session):
     is not read before something suggests that the app was started anew. ``protocol``: speak this
     protocol, whatever the app announces. ``auth``: (user, password) for an app with a login.
     ``headers`` and ``cookies`` go to the app's origin and nowhere else. ``retry``: which failed
-    jobs are handed in again; None: none. ``wall_offset``: POSIX time minus monotonic time, in
-    seconds (0.0 if ``now`` is POSIX time); None: not known. Then the time of a status is monotonic,
-    and dates (of cookies, of Retry-After) are ignored. ``strict``: anomalies are errors.
-    ``json_loads``: another JSON parser, as ``orjson.loads``.
+    jobs are handed in again; None: none. ``proxy``: ``http://user:password@host:port``, for every
+    address; or ``Proxies``, such as those of the environment; None: none. ``wall_offset``: POSIX
+    time minus monotonic time, in seconds (0.0 if ``now`` is POSIX time); None: not known. Then the
+    time of a status is monotonic, and dates (of cookies, of Retry-After) are ignored. ``strict``:
+    anomalies are errors. ``json_loads``: another JSON parser, as ``orjson.loads``.
 
     Raises:
         LocalProtocolError: *src* is not an address, a header cannot be sent, or an option has an
@@ -183,6 +186,7 @@ class Conversation(Session):
         auth: tuple[str, str] | None = None,
         protocol: str | None = None,
         retry: Retry | None = None,
+        proxy: str | Proxies | None = None,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
         wall_offset: float | None = None,
@@ -194,17 +198,19 @@ class Conversation(Session):
         if protocol is not None:
             spoken(protocol)
             protocol = text(protocol, "protocol")
-        page = app_base(text(src, "src"))
+        address = Address.parse(text(src, "src"))
+        page = address.page
         self.id = id
         self.app = None
         self.protocol = None
-        self.url = str(page)
+        self.url = address.public
         self._on_asked = on_asked
         self._options = options = Options(
             entropy=entropy,
             limits=Limits() if limits is None else one_of(limits, Limits, "limits"),
             timeouts=Timeouts() if timeouts is None else one_of(timeouts, Timeouts, "timeouts"),
             retry=None if retry is None else one_of(retry, Retry, "retry"),
+            proxies=Proxies.of(proxy),
             strict=flag(strict, "strict"),
             json_loads=None if json_loads is None else function(json_loads, "json_loads"),
         )
@@ -213,7 +219,9 @@ class Conversation(Session):
         self._base = page  # of the app's page, then, when the app is known, of its API
         self._events: deque[Event] = deque()
         self._timers: Timers[object] = Timers(wall_offset)
-        self._exchanges = Exchanges(overlaid(_OWN_HEADERS, checked(headers)), self._timers, options)
+        all_headers = overlaid(_OWN_HEADERS, checked(headers))
+        self._exchanges = Exchanges(address, all_headers, self._timers, options)
+        self._exchanges.via(page)  # one that cannot be used is refused here
         self._exchanges.give_cookies(page, pairs(cookies, "cookies"))
         self._jobs: dict[int, Job] = {}
         self._channels: dict[Attempt, JobChannel] = {}
@@ -605,7 +613,11 @@ class Conversation(Session):
             hands_in=step.hands_in,
             discovering=step.discovering,
         )
-        number = self._exchanges.begin(exchange)
+        try:
+            number = self._exchanges.begin(exchange)
+        except GradioError as refused:
+            self._go(way, attempt, error=refused)
+            return
         if step.of is not None:
             step.of.asked = number
 

@@ -20,6 +20,7 @@ from sansio_gradio.client.commands import ConversationCommand, EngineCommand, Ob
 from sansio_gradio.client.connection import (
     Connection,
     ConnectionState,
+    Destination,
     News,
     RequestConnection,
     TextCame,
@@ -30,6 +31,8 @@ from sansio_gradio.client.conversation import Conversation, SessionOptions
 from sansio_gradio.client.pool import Assign, Open, Pool, is_stale
 from sansio_gradio.client.session import Session
 from sansio_gradio.client.timers import Timers
+from sansio_gradio.client.tunnel import Tunnel
+from sansio_gradio.client.via import Proxy
 from sansio_gradio.errors import (
     DeadlineExceeded,
     GradioError,
@@ -215,13 +218,12 @@ class Engine:
         connection = self._known(conn, now)
         if connection is None or connection.state is not ConnectionState.OPENING:
             return
-        scheme, host, _ = connection.origin
-        if scheme == "https":
-            connection.state = ConnectionState.SECURING
-            self._start_deadline(connection)
-            self._commands.append(commands.StartTLS(conn, host))
+        if connection.tunnel is not None:
+            connection.state = ConnectionState.TUNNELLING
+            connection.write(connection.tunnel.request())
+            self._note_data(connection)
         else:
-            self._opened(connection)
+            self._reached(connection)
 
     def tls_made(self, conn: int, now: float) -> None:
         """The TLS that ``StartTLS`` asked for protects the connection.
@@ -232,7 +234,8 @@ class Engine:
         connection = self._known(conn, now)
         if connection is None or connection.state is ConnectionState.CLOSED:
             return
-        if connection.state is ConnectionState.OPENING or connection.origin[0] != "https":
+        is_early = connection.state in (ConnectionState.OPENING, ConnectionState.TUNNELLING)
+        if is_early or connection.origin[0] != "https":
             raise LocalProtocolError(f"No StartTLS asked for TLS on connection {conn}.")
         if connection.state is ConnectionState.SECURING:
             self._opened(connection)
@@ -245,6 +248,9 @@ class Engine:
         """
         connection = self._known(conn, now)
         if connection is None or connection.state is ConnectionState.CLOSED:
+            return
+        if connection.state is ConnectionState.TUNNELLING:
+            self._tunnel(connection, data)
             return
         if connection.state is not ConnectionState.OPEN:
             if not data:
@@ -318,18 +324,45 @@ class Engine:
         else:
             connection = RequestConnection.make(id, transfer, self._limits)
         self._connections[id] = connection
-        scheme, host, port = connection.origin
+        (scheme, host, port), via = connection.destination
+        if isinstance(via, Proxy) and transfer.url.scheme != "http":  # which it would forward
+            connection.tunnel = Tunnel(via, transfer.url, self._limits)
         tls = host if scheme == "https" else None
-        self._commands.append(commands.OpenConnection(id, host, port, tls))
+        place = None if via is None else via.place
+        self._commands.append(commands.OpenConnection(id, host, port, tls, place))
         self._start_deadline(connection)
 
+    def _tunnel(self, connection: Connection, data: bytes) -> None:
+        """A proxy has said something of the connection that it was asked for."""
+        assert connection.tunnel is not None
+        if self._observe is not None:
+            self._tell_observer(connection.id, "received", data)
+        try:
+            if connection.tunnel.receive(data):
+                self._reached(connection)
+        except GradioError as error:
+            self._broken(connection, error)
+        except Exception as fault:  # it ends this connection, and nothing beside it
+            self._fault(connection, fault)
+        self._work()
+
+    def _reached(self, connection: Connection) -> None:
+        """There is a connection to the host."""
+        scheme, host, _ = connection.origin
+        if scheme == "https":
+            connection.state = ConnectionState.SECURING
+            self._start_deadline(connection)
+            self._commands.append(commands.StartTLS(connection.id, host))
+        else:
+            self._opened(connection)
+
     def _start_deadline(self, connection: Connection) -> None:
-        seconds = getattr(self._timeouts, connection.state.value)
+        seconds = getattr(self._timeouts, connection.state.phase)
         self._timers.start(connection, seconds)
 
     def _late(self, connection: Connection) -> None:
         try:
-            self._broken(connection, DeadlineExceeded(phase=connection.state.value))
+            self._broken(connection, DeadlineExceeded(phase=connection.state.phase))
         except Exception as fault:  # it ends this connection, and nothing beside it
             self._fault(connection, fault)
 
@@ -365,7 +398,7 @@ class Engine:
             if transfer.key not in self._transfers or transfer in self._carriers:
                 transfer = None  # another connection was there before this one
         if was_open:
-            self._reconsider_waiting(connection.origin)
+            self._reconsider_waiting(connection.destination)
         if transfer is None or transfer.aborted:
             return
         transfer.attempts += not connection.has_rested
@@ -377,9 +410,9 @@ class Engine:
         else:
             self._fail(transfer, failure)
 
-    def _reconsider_waiting(self, origin: Origin) -> None:
+    def _reconsider_waiting(self, destination: Destination) -> None:
         """A connection is gone: drop the waiting transfers that must not go on another one."""
-        for transfer in self._pool.waiting(origin):
+        for transfer in self._pool.waiting(destination):
             self._is_wanted(transfer)
 
     def _is_wanted(self, transfer: Transfer) -> bool:
@@ -445,7 +478,7 @@ class Engine:
                     self._open(transfer)
                 case _:
                     self._close(step.connection)
-                    self._reconsider_waiting(step.connection.origin)
+                    self._reconsider_waiting(step.connection.destination)
 
     def _carry_out_touched(self) -> None:
         while self._touched:

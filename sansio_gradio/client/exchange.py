@@ -24,15 +24,22 @@ from sansio_gradio.client.commands import (
     SendText,
 )
 from sansio_gradio.client.options import Options
-from sansio_gradio.client.redirects import redirected
+from sansio_gradio.client.redirects import is_secured, redirected
 from sansio_gradio.client.steps import Listener, Way
 from sansio_gradio.client.timers import Timers
-from sansio_gradio.errors import ConnectionLost, DeadlineExceeded, GradioError, RemoteProtocolError
+from sansio_gradio.client.via import Proxy, UnixSocket, Via
+from sansio_gradio.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    GradioError,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
 from sansio_gradio.protocol.failures import Login
 from sansio_gradio.protocol.requests import HTTPRequest
 from sansio_gradio.wire.cookies import CookieJar
 from sansio_gradio.wire.headers import Headers, header, overlaid
-from sansio_gradio.wire.url import URL
+from sansio_gradio.wire.url import URL, Address, Origin
 
 _OK: Final = 200
 _SWITCHING: Final = 101
@@ -68,6 +75,7 @@ class Exchange:
     is_watched: bool = False
     last_heard: float | None = None  # since the watch began
     redirects: int = 0
+    via: Via | None = None
     status: int = 0
     headers: Headers = ()
     parts: list[bytes] = attrs.field(factory=list[bytes])
@@ -119,7 +127,11 @@ Came: TypeAlias = Opened | Told | Ended | Answered | ExchangeFailed | Silent
 class Exchanges:
     """All exchanges of one conversation that are under way."""
 
-    def __init__(self, headers: Headers, timers: Timers[object], options: Options) -> None:
+    def __init__(
+        self, address: Address, headers: Headers, timers: Timers[object], options: Options
+    ) -> None:
+        self._address = address
+        self._vias: dict[Origin, Via | None] = {}
         self.commands: deque[ConversationCommand] = deque()
         self.cookies = CookieJar()
         self.headers = headers
@@ -135,9 +147,16 @@ class Exchanges:
         self._last_id = 0
 
     def begin(self, exchange: Exchange) -> int:
-        """Send a request; returns the number by which ``find`` knows it from now on."""
-        base = exchange.url
-        exchange.url = attrs.evolve(base, target=base.path + exchange.request.target)
+        """Send a request; returns the number by which ``find`` knows it from now on.
+
+        Raises:
+            OptionError: the proxy for its address cannot be used.
+        """
+        base, query = exchange.url, self._address.query
+        if query and not self._is_the_apps(base):
+            query = ""  # it may hold a token
+        exchange.url = base.asking(exchange.request.target, query)
+        exchange.via = self.via(exchange.url)
         if exchange.deadline is not None:
             self._timers.start(exchange, getattr(self._options.timeouts, exchange.deadline))
         self._send(exchange)
@@ -193,6 +212,21 @@ class Exchanges:
         for name, value in cookies:
             self.cookies.set(url, name, value)
 
+    def via(self, url: URL) -> Via | None:
+        """How to reach *url*: through a proxy, or through a Unix socket; None: directly.
+
+        Raises:
+            OptionError: the proxy for it cannot be used.
+        """
+        origin = url.origin
+        if origin not in self._vias:
+            socket = self._address.socket
+            if socket is not None and origin == self._address.page.origin:
+                self._vias[origin] = UnixSocket(socket)
+            else:
+                self._vias[origin] = self._options.proxies.for_url(url)
+        return self._vias[origin]
+
     # Told by the transport. An exchange that was aborted is not found any more.
 
     def response(self, exchange: Exchange, status: int, headers: Headers) -> Came | None:
@@ -233,7 +267,7 @@ class Exchanges:
         try:
             if self._redirect(exchange):
                 return None
-        except RemoteProtocolError as error:
+        except (RemoteProtocolError, LocalProtocolError) as error:
             return self._broke(exchange, error)
         self._drop(exchange)
         answer = Answer(
@@ -245,6 +279,9 @@ class Exchanges:
             self._timers.date,
             self.login,
             exchange.phase,
+            exchange.via
+            if isinstance(exchange.via, Proxy) and exchange.url.scheme == "http"
+            else None,
         )
         return Answered(exchange, answer)
 
@@ -286,11 +323,13 @@ class Exchanges:
         if cookie is not None:
             headers = overlaid(headers, (("cookie", cookie),))
         if exchange.websocket:
-            self.commands.append(OpenWebSocket(id, str(exchange.url.websocket), headers))
+            self.commands.append(
+                OpenWebSocket(id, str(exchange.url.websocket), headers, exchange.via)
+            )
         else:
             url, expect = str(exchange.url), exchange.expect
             self.commands.append(
-                SendRequest(id, request.method, url, headers, request.body, expect)
+                SendRequest(id, request.method, url, headers, request.body, expect, exchange.via)
             )
         self._timers.ask_for_time()
 
@@ -299,6 +338,7 @@ class Exchanges:
 
         Raises:
             RemoteProtocolError: this redirect is not to be followed.
+            OptionError: the proxy for the new address cannot be used.
         """
         method, old = exchange.request.method, exchange.url
         new = redirected(
@@ -309,7 +349,7 @@ class Exchanges:
         exchange.redirects += 1
         if exchange.redirects > self._options.limits.redirects:
             raise RemoteProtocolError("too many redirects")
-        exchange.url = new
+        exchange.url, exchange.via = new, self.via(new)
         if new.origin != old.origin:
             self.give_cookies(new, self._own_cookies)
         del self.running[exchange.id]
@@ -325,6 +365,11 @@ class Exchanges:
             return exchange.status == _SWITCHING
         kind = header(exchange.headers, "content-type") or ""
         return exchange.status == _OK and kind.split(";")[0].strip() == "text/event-stream"
+
+    def _is_the_apps(self, url: URL) -> bool:
+        """Whether *url* is at the origin of the app, or at the https of it."""
+        page = self._address.page
+        return url.origin == page.origin or is_secured(page, url)
 
     def _watch(self, exchange: Exchange) -> None:
         exchange.last_heard = None

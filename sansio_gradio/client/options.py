@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from sansio_gradio.client.proxies import Proxies
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.messages import Message, read_message
@@ -30,6 +31,7 @@ class Options:
     limits: Limits = attrs.field(factory=Limits)
     timeouts: Timeouts = attrs.field(factory=Timeouts)
     retry: Retry | None = None
+    proxies: Proxies = attrs.field(factory=Proxies)
     strict: bool = False
     json_loads: Callable[[str | bytes], Any] | None = None
     loads_message: Loads = attrs.field(init=False, default=attrs.Factory(_reader("message"), True))

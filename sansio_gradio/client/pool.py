@@ -19,9 +19,8 @@ from typing import Final, NamedTuple, TypeAlias
 import attrs
 
 from sansio_gradio.client.commands import Expect, OpenWebSocket
-from sansio_gradio.client.connection import Connection, Transfer
+from sansio_gradio.client.connection import Connection, Destination, Transfer
 from sansio_gradio.limits import Limits
-from sansio_gradio.wire.url import Origin
 
 MAX_IDLE: Final = 4.0  # seconds
 
@@ -34,7 +33,7 @@ class Assign(NamedTuple):
 
 
 class Open(NamedTuple):
-    """Open a connection to the transfer's origin. Another transfer may be the one to use it."""
+    """Open a connection for this transfer. Another transfer may be the one to use it."""
 
     transfer: Transfer
 
@@ -75,7 +74,7 @@ class _Lane:
 
 @attrs.define(eq=False)
 class _Host:
-    """One origin."""
+    """One destination: an origin, and the way to it."""
 
     lanes: dict[Expect, _Lane]
     idle: list[Connection] = attrs.field(factory=list[Connection])
@@ -87,7 +86,7 @@ class _Host:
 
 
 class Pool:
-    """The connections of one engine, by origin."""
+    """The connections of one engine, by destination."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = {
@@ -95,13 +94,13 @@ class Pool:
             Expect.ANSWER: limits.connections,
             Expect.CALL: limits.calls,
         }
-        self._hosts: dict[Origin, _Host] = {}
-        self.changed: dict[Origin, _Host] = {}
+        self._hosts: dict[Destination, _Host] = {}
+        self.changed: dict[Destination, _Host] = {}
         """The hosts for which there is something to plan."""
 
     def want(self, transfer: Transfer, *, first: bool = False) -> None:
         """A transfer waits for a connection; *first*: before the others."""
-        waiting = self._host(transfer.url.origin).lanes[transfer.expect].waiting
+        waiting = self._host(transfer.destination).lanes[transfer.expect].waiting
         if first:
             waiting.appendleft(transfer)
         else:
@@ -109,19 +108,19 @@ class Pool:
 
     def opened(self, connection: Connection, now: float) -> None:
         """A connection that was planned is open."""
-        host = self._host(connection.origin)
+        host = self._host(connection.destination)
         host.opening -= 1
         host.take(connection, now)
 
     def not_opened(self, connection: Connection) -> None:
         """A connection that was planned could not be made."""
-        self._host(connection.origin).opening -= 1
+        self._host(connection.destination).opening -= 1
 
     def released(self, connection: Connection, transfer: Transfer, now: float) -> None:
         """A connection has finished its transfer, or has broken."""
         if isinstance(transfer.command, OpenWebSocket):
             return
-        host = self._host(connection.origin)
+        host = self._host(connection.destination)
         host.lanes[transfer.expect].busy -= 1
         if connection.is_reusable and not connection.is_gone:
             connection.has_rested = True
@@ -129,11 +128,11 @@ class Pool:
 
     def lost(self, connection: Connection) -> None:
         """An idle connection is gone."""
-        self._host(connection.origin).idle.remove(connection)
+        self._host(connection.destination).idle.remove(connection)
 
-    def waiting(self, origin: Origin) -> list[Transfer]:
-        """The transfers that wait for a connection to *origin*."""
-        host = self._hosts.get(origin)
+    def waiting(self, destination: Destination) -> list[Transfer]:
+        """The transfers that wait for a connection on *destination*."""
+        host = self._hosts.get(destination)
         lanes = () if host is None else host.lanes.values()
         return [transfer for lane in lanes for transfer in lane.waiting if not transfer.aborted]
 
@@ -159,12 +158,12 @@ class Pool:
                 plans.append(Open(transfer))
         return plans
 
-    def _host(self, origin: Origin) -> _Host:
-        host = self._hosts.get(origin)
+    def _host(self, destination: Destination) -> _Host:
+        host = self._hosts.get(destination)
         if host is None:
             lanes = {expect: _Lane(limit) for expect, limit in self._limits.items()}
-            host = self._hosts[origin] = _Host(lanes)
-        self.changed[origin] = host
+            host = self._hosts[destination] = _Host(lanes)
+        self.changed[destination] = host
         return host
 
 

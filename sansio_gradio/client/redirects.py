@@ -29,19 +29,20 @@ def redirected(
     if location is None or status not in _REDIRECTS:
         return None
     new = url.join(location)
-    is_secured = discovering and _is_secured(url, new)
+    secured = discovering and is_secured(url, new)
     if method != "GET" and status not in _REDIRECTS_OF_A_POST:
-        if not is_secured:
+        if not secured:
             return None
         # If all requests are redirected to https, a POST is, too.
-        is_secured = new.target == url.target
-    if is_secured or new.origin == url.origin:
+        secured = new.target == url.target
+    if secured or new.origin == url.origin:
         return new
     where = f"{new.scheme}://{new.host_header}"
     raise RemoteProtocolError(f"redirected to {where}: connect to it directly if you trust it")
 
 
-def _is_secured(old: URL, new: URL) -> bool:
+def is_secured(old: URL, new: URL) -> bool:
+    """Whether *new* is the same host as *old*, by https in place of http."""
     ports = (old.port, DEFAULT_PORTS["https"])
     schemes = (old.scheme, new.scheme)
     return schemes == ("http", "https") and old.host == new.host and new.port in ports

@@ -36,7 +36,7 @@ class SocketConnection(Connection):
     @classmethod
     def make(cls, id: int, transfer: Transfer, limits: Limits) -> SocketConnection:
         wire = WebSocketConnection(Role.CLIENT, max_message_size=limits.message)
-        return cls(id, transfer.url.origin, transfer, transfer, wire=wire)
+        return cls(id, transfer.destination, transfer, transfer, wire=wire)
 
     @property
     def is_reusable(self) -> bool:

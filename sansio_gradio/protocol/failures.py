@@ -123,7 +123,9 @@ def refusal(
     answer = _read(body, loads)
     detail = said(answer, "detail", str)
     error: GradioError
-    if status == 401 or "auth_required" in answer:
+    if status == 407:
+        error = proxy_wants_login(headers).about("a proxy")
+    elif status == 401 or "auth_required" in answer:
         error = login_wanted(headers, answer, in_html=is_page(body), login=login)
     elif status == 429:
         error = TooManyRequestsError(retry_after=_retry_after(headers, wall_now))
@@ -192,6 +194,18 @@ def login_wanted(
     if message is not None:
         text = f"The app wants a login: {plain(message, _LONGEST_MESSAGE)} ({text.rstrip('.')})"
     return AuthenticationError(text)
+
+
+def proxy_wants_login(headers: Headers, *, given: bool = False) -> GradioError:
+    """The error for a 407 of a proxy, which its text calls "it"; *given*: it had a user and a
+    password."""
+    scheme = (header(headers, "proxy-authenticate") or "").partition(" ")[0]
+    kind = f", {plain(scheme, _LONGEST_SCHEME)}" if scheme else ""
+    if given:
+        return AuthenticationError(f"it refuses this user and password (407{kind})")
+    return AuthenticationError(
+        f"it wants a login (407{kind}): name the proxy as http://user:password@host:port"
+    )
 
 
 def _read(body: bytes, loads: Loads) -> dict[str, Any]:

@@ -114,8 +114,8 @@ class PlainCalls:
         self._deadlines.stop(job)
         if job.exchange is not None and answers.waiting:
             status, body = answers.waiting.popleft()
-            self._channels.leave(job.exchange)
             self._channels.answer(SendResponse(job.exchange, status, body))
+            self._channels.leave(job.exchange)
             job.exchange = None
         if answers.is_complete and not answers.waiting:
             self._queue.remove(job)

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Any, Final, TypeAlias
 
+import attrs
+
 from sansio_gradio.deadlines import Deadlines
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Traits
@@ -20,6 +22,7 @@ from sansio_gradio.server.events import (
     EndChannel,
     OpenChannel,
     SendAlive,
+    SendEvent,
     SendFile,
     SendMessage,
     SendResponse,
@@ -28,7 +31,9 @@ from sansio_gradio.server.events import (
 from sansio_gradio.server.jobs import ServerJob, ServerSession
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.messages import Messages
+from sansio_gradio.server.requests import BROKEN
 from sansio_gradio.wire import json
+from sansio_gradio.wire.headers import Headers
 
 __all__ = ["HEARTBEAT_EVERY", "Channels", "Owner"]
 
@@ -64,6 +69,8 @@ class Channels:
         self._backlog: dict[ServerSession, None] = {}  # their messages may wait for a stream
         self._touched: set[ServerJob | ServerSession] = set()
         self._owners: dict[int, Owner] = {}
+        self._named: set[int] = set()  # exchanges whose events have names, as those of /call
+        self._headers: dict[int, Headers] = {}  # of answers to come
         self._commands: deque[ServerCommand] = deque()
 
     def next_command(self) -> ServerCommand | None:
@@ -75,6 +82,11 @@ class Channels:
         return self._commands.popleft() if self._commands else None
 
     # Channels
+
+    def expect(self, exchange: int, headers: Headers) -> None:
+        """A request has come. Its answer will have these *headers*, too."""
+        if headers:
+            self._headers[exchange] = headers
 
     def owner(self, exchange: int) -> Owner | None:
         """What the channel is for; None if there is none."""
@@ -92,25 +104,38 @@ class Channels:
         """Forget an exchange, which is over. Returns what it was for."""
         self._deadlines.stop(exchange)
         self._behind.discard(exchange)
+        self._named.discard(exchange)
+        self._headers.pop(exchange, None)
         return self._owners.pop(exchange, None)
+
+    def open_bare(self, exchange: int) -> None:
+        """Open an event stream that has no owner, and no heartbeats."""
+        self._open(exchange)
 
     def open_socket(self, exchange: int) -> None:
         """Accept a WebSocket."""
-        self._commands.append(OpenChannel(exchange))
+        self._open(exchange)
 
     def open_stream(self, exchange: int, owner: Owner) -> None:
         """Open an event stream and begin its heartbeats."""
         self.own(exchange, owner)
-        self._commands.append(OpenChannel(exchange))
+        self._open(exchange)
         if isinstance(owner, str):
             self.beat(exchange)
         else:
             self._deadlines.start(exchange, HEARTBEAT_EVERY)
 
-    def open_session_stream(self, exchange: int, session: ServerSession | None) -> None:
-        """Open an event stream for the messages of a session; None: there is no such session."""
+    def open_session_stream(
+        self, exchange: int, session: ServerSession | None, *, named: bool = False
+    ) -> None:
+        """Open an event stream for the messages of a session; None: there is no such session.
+
+        *named*: the stream of a /call, whose events have names.
+        """
+        if named:
+            self._named.add(exchange)
         if session is None or session.messages is None:
-            self._commands.append(OpenChannel(exchange))
+            self._open(exchange)
             self._turn_away(exchange)
             return
         self.open_stream(exchange, session)
@@ -128,7 +153,7 @@ class Channels:
         if isinstance(owner, str):
             self._commands.append(SendAlive(exchange))
         else:
-            self._commands.append(SendMessage(exchange, self._messages.make(HEARTBEAT)))
+            self.tell_channel(exchange, self._messages.make(HEARTBEAT))
         # A job's own stream gets a single one: gradio@4.0.2 compares two different clocks.
         if not isinstance(owner, ServerJob):
             self._deadlines.start(exchange, HEARTBEAT_EVERY)
@@ -147,19 +172,20 @@ class Channels:
         """End the streams of a session that is forgotten."""
         session.drop_messages()
         for exchange in session.streams:
-            self.leave(exchange)
             self._turn_away(exchange)
+            self.leave(exchange)
         session.streams.clear()
 
     # Messages
 
     def answer(self, answer: SendResponse | SendFile) -> None:
         """Answer a request."""
-        self._commands.append(answer)
-
-    def put(self, command: ServerCommand) -> None:
-        """Have the transport do something for an exchange that is no channel of ours."""
-        self._commands.append(command)
+        headers = self._headers.pop(answer.exchange, ())
+        if isinstance(answer, SendResponse) and (
+            (answer.status, answer.body, answer.content_type) == BROKEN
+        ):
+            headers = ()  # code that raised did not get as far as where they are added
+        self._commands.append(attrs.evolve(answer, headers=(*answer.headers, *headers)))
 
     def say(self, job: ServerJob, kind: str, /, **values: Any) -> None:
         """Send a message of a job, made of *values*."""
@@ -174,7 +200,10 @@ class Channels:
 
     def tell_channel(self, exchange: int, message: Message) -> None:
         """Send a message on this channel."""
-        self._commands.append(SendMessage(exchange, message))
+        if exchange not in self._named:
+            self._commands.append(SendMessage(exchange, message))
+        elif (event := self._messages.named(message)) is not None:
+            self._commands.append(SendEvent(exchange, *event))
 
     def tell_session(self, session: ServerSession, message: Message) -> None:
         """Send a message to the stream of the session whose turn it is, or keep it for one."""
@@ -266,6 +295,10 @@ class Channels:
             session.is_full or not self._behind.isdisjoint(session.streams)
         )
 
+    def _open(self, exchange: int) -> None:
+        self._commands.append(OpenChannel(exchange, self._headers.pop(exchange, ())))
+
     def _turn_away(self, exchange: int) -> None:
         self.tell_channel(exchange, self._messages.session_not_found())
+        self._named.discard(exchange)
         self._commands.append(EndChannel(exchange, clean=False))

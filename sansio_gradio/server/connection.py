@@ -212,10 +212,11 @@ class ServerConnection:
         else:
             self.out.put(self._socket.accept(headers))
 
-    def send(self, data: bytes) -> None:
-        """Send an event of a stream, or a text. *data* is a single line."""
+    def send(self, data: bytes, name: bytes = b"") -> None:
+        """Send a text, or an event of a stream, which may have a *name*. *data* is one line."""
         if self._socket is None:
-            self._put(self._http.send_body(b"data: %b\n\n" % data))
+            named = b"event: %b\n" % name if name else b""
+            self._put(self._http.send_body(b"%bdata: %b\n\n" % (named, data)))
         else:
             self._put(self._socket.send_text(data.decode()))
 

@@ -6,7 +6,7 @@ the functions that its events ask for:
     conversation = ServerConversation(app, entropy=os.urandom)
     conversation.request(Request(1, "GET", "/config", headers, b""), now)
     while command := conversation.next_command():
-        ...            # SendResponse, SendFile, OpenChannel, SendMessage, SendAlive or EndChannel
+        ...    # SendResponse, SendFile, OpenChannel, SendMessage, SendEvent, SendAlive, EndChannel
     while event := conversation.next_event():
         ...            # JobSubmitted, JobAbandoned, JobHeld, JobReleased, ...
 
@@ -31,6 +31,7 @@ from sansio_gradio.server.bodies import Bodies
 from sansio_gradio.server.calls import PlainCalls
 from sansio_gradio.server.channels import Channels
 from sansio_gradio.server.contents import Storage
+from sansio_gradio.server.cors import Cors
 from sansio_gradio.server.downloads import Downloads
 from sansio_gradio.server.events import ChunkReceived, JobSubmitted, ServerCommand, ServerEvent
 from sansio_gradio.server.file_values import FileValues
@@ -91,6 +92,7 @@ class ServerConversation:
         )
         self._inputs = StreamingInputs(queue, channels, results, deadlines)
         self._sockets = WebSocketJobs(app, queue, channels, deadlines)
+        self._cors = Cors(app)
         self._progress = UploadProgress(app, channels, deadlines, limits)
         self._uploads = Uploads(app, files, self._progress, limits)
         self._bodies = Bodies(limits.request)
@@ -167,10 +169,14 @@ class ServerConversation:
         may be answered before that.
         """
         self._deadlines.now = now
-        if request.is_whole or self._routes.reads_pieces(request):
-            self._answer(self._routes.answer(request))
-        else:
-            self._bodies.begin(request)
+        answer: Answer | None = self._cors.preflight(request)
+        if answer is None:
+            self._channels.expect(request.exchange, self._cors.headers(request))
+            if request.is_whole or self._routes.reads_pieces(request):
+                answer = self._routes.answer(request)
+            else:
+                self._bodies.begin(request)
+        self._answer(answer)
 
     def data(self, exchange: int, data: bytes, now: float) -> None:
         """Some of the body of a request has come."""
@@ -309,7 +315,7 @@ class ServerConversation:
         if not found.queued:
             self._calls.yielded(found, output)
             return
-        if before is not None and self.app.traits.diffs:
+        if before is not None and self.app.traits.diffs and not found.is_simple:
             output = self._results.changes(found, before, output)
         self._channels.say(found, Msg.PROCESS_GENERATING, output=output)
 

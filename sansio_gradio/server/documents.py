@@ -63,6 +63,7 @@ _PARAMETER: Final = """
 """
 _RETURN: Final = "label type python_type component serializer<4.0"
 
+_JOB: Final[Document] = {"type": "object", "properties": {"event_id": {"type": "string"}}}
 _BUTTON: Final = attrs.evolve(TEXTBOX, kind="button")
 
 
@@ -130,6 +131,51 @@ class Documents:
             if not function.cancels
         }
         return {"named_endpoints": named, "unnamed_endpoints": {}}
+
+    def openapi(self) -> Document:
+        """``/openapi.json``: each endpoint as the simple API has it (OpenAPI 3.0)."""
+        prefix = self._app.api_prefix
+        paths: Document = {}
+        for function in self._app.functions:
+            if function.cancels:
+                continue
+            name = function.api_name
+            shown = [slot for slot in function.parameters if not slot.is_state]
+            schema = {"type": "object", "properties": {s.name: _schema(s) for s in shown}}
+            paths[f"{prefix}/call/v2/{name}"] = {
+                "post": {
+                    "summary": function.description or f"Endpoint /{name}",
+                    "description": f"Queues a job. {prefix}/call/{name}/{{event_id}} has it.",
+                    "operationId": name.replace("/", "_"),
+                    "requestBody": {
+                        "required": True,
+                        "content": {"application/json": {"schema": schema}},
+                    },
+                    "responses": {"200": _content("The job.", "application/json", _JOB)},
+                }
+            }
+            paths[f"{prefix}/call/{name}/{{event_id}}"] = {
+                "get": {
+                    "summary": f"Results of /{name}",
+                    "description": "The event named complete has a JSON array of the results.",
+                    "operationId": f"{name.replace('/', '_')}_get",
+                    "parameters": [
+                        {
+                            "name": "event_id",
+                            "in": "path",
+                            "required": True,
+                            "schema": {"type": "string"},
+                        }
+                    ],
+                    "responses": {
+                        "200": _content(
+                            "The job's events.", "text/event-stream", {"type": "string"}
+                        )
+                    },
+                }
+            }
+        info = {"title": self._app.title, "description": "", "version": self._app.version_text}
+        return {"openapi": "3.0.2", "info": info, "paths": paths, "components": {"schemas": {}}}
 
     def _component(self, component: ComponentKind, props: Mapping[str, Any]) -> int:
         """Add a component. Returns its number."""
@@ -203,6 +249,14 @@ class Documents:
             "description": function.description,
         }
         return filled(template(_ENDPOINT, version), made)
+
+
+def _schema(slot: Slot) -> Document:
+    return dict(slot.component.schema)
+
+
+def _content(description: str, kind: str, schema: Document) -> Document:
+    return {"description": description, "content": {kind: {"schema": schema}}}
 
 
 def _said_of(slot: Slot, keys: Document) -> Document:

@@ -36,6 +36,7 @@ from sansio_gradio.server.conversation import ServerConversation
 from sansio_gradio.server.events import (
     EndChannel,
     OpenChannel,
+    SendEvent,
     SendFile,
     SendMessage,
     SendResponse,
@@ -304,9 +305,11 @@ class ServerEngine:
                 connection.begin_file(command, heads)
                 self._fill(connection)
             case OpenChannel():
-                connection.open(self._heads())
+                connection.open((*self._heads(), *command.headers))
             case SendMessage():
                 connection.send(json.dumps(command.message))
+            case SendEvent():
+                connection.send(json.dumps(command.data), command.name.encode())
             case EndChannel(clean=True):
                 connection.end()
                 self._end(connection)

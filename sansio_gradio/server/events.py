@@ -18,6 +18,7 @@ from sansio_gradio.wire import json
 from sansio_gradio.wire.headers import Headers
 
 __all__ = [
+    "CSS",
     "HTML",
     "JSON",
     "TEXT",
@@ -32,6 +33,7 @@ __all__ = [
     "LoginRaised",
     "OpenChannel",
     "SendAlive",
+    "SendEvent",
     "SendFile",
     "SendMessage",
     "SendResponse",
@@ -42,6 +44,7 @@ __all__ = [
 JSON: Final = "application/json"
 TEXT: Final = "text/plain; charset=utf-8"
 HTML: Final = "text/html; charset=utf-8"
+CSS: Final = "text/css; charset=utf-8"
 
 
 @attrs.frozen(kw_only=True)
@@ -153,9 +156,10 @@ class SendFile:
 
 @attrs.frozen
 class OpenChannel:
-    """Answer a request with an event stream, or accept a WebSocket."""
+    """Answer a request with an event stream, or accept a WebSocket. ``headers``: further ones."""
 
     exchange: int
+    headers: Headers = ()
 
 
 @attrs.define
@@ -164,6 +168,15 @@ class SendMessage:
 
     exchange: int
     message: Message
+
+
+@attrs.define
+class SendEvent:
+    """Send an event with a name on an open event stream. ``data`` is sent as JSON."""
+
+    exchange: int
+    name: str
+    data: Any
 
 
 @attrs.frozen
@@ -183,5 +196,5 @@ class EndChannel:
 
 
 ServerCommand: TypeAlias = (
-    SendResponse | SendFile | OpenChannel | SendMessage | SendAlive | EndChannel
+    SendResponse | SendFile | OpenChannel | SendMessage | SendEvent | SendAlive | EndChannel
 )

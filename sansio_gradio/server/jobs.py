@@ -59,6 +59,7 @@ class ServerJob:
     headers: Headers = ()
     user: str | None = None
     submission: Submission | None = None  # with the data
+    is_simple: bool = False  # of /call: its outputs are never sent as edits
     stage: Stage = Stage.GREETING
     began: float = 0.0  # when the run did
     step_began: float = 0.0  # when the work on the next output did
@@ -138,6 +139,11 @@ class Sessions:
         """The jobs of that session, newest first. None, if there is no such session."""
         session = self.get(session_hash)
         return [] if session is None else session.newest_jobs()
+
+    def awaiting(self, event_id: str) -> ServerSession | None:
+        """The session whose streams have not taken the end of that job; None: there is none."""
+        sessions = self._sessions.values()
+        return next((session for session in sessions if event_id in session.pending), None)
 
     def use(self, session_hash: str) -> ServerSession:
         """The session of that name. Makes one if there is none."""

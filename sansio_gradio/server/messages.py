@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias, cast
 
 from sansio_gradio.errors import AppError
+from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Channel, Naming, Traits
 from sansio_gradio.protocol.states import CLOSE_STREAM, HEARTBEAT, Msg
@@ -77,6 +78,20 @@ class Messages:
     def make(self, kind: str, /, **values: Any) -> Message:
         """A message. Those of the *values* that the version does not send are left out."""
         return cast("Message", filled(self._templates[kind], values))
+
+    def named(self, message: Message) -> tuple[str, Any] | None:
+        """Name and data of the event of a /call stream that says the same; None: none does."""
+        kind, output = message.get("msg"), message.get("output") or {}
+        if kind == HEARTBEAT:
+            return "heartbeat", None
+        if kind == Msg.UNEXPECTED_ERROR:
+            return "error", message.get("message")
+        if kind not in (Msg.PROCESS_GENERATING, Msg.PROCESS_COMPLETED):
+            return None
+        if not message.get("success"):
+            return "error", output if has(self._app.version, Feature.CALL_ERRORS) else None
+        name = "complete" if kind == Msg.PROCESS_COMPLETED else "generating"
+        return name, output.get("data")
 
     def output(self, **values: Any) -> OutputFields:
         """An output: ``data is_generating duration average_duration`` (seconds)."""

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Any, Final
 
+import attrs
+
 from sansio_gradio.deadlines import Deadlines
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.protocol.protocols import Channel
@@ -24,7 +26,7 @@ from sansio_gradio.server.jobs import Answers, ServerJob, ServerSession, Session
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.line import WaitingLine
 from sansio_gradio.server.messages import OutputFields
-from sansio_gradio.server.requests import Request, Submission
+from sansio_gradio.server.requests import Refusal, Request, Submission
 from sansio_gradio.server.versions import Manner
 
 __all__ = ["Queue", "arguments"]
@@ -152,18 +154,53 @@ class Queue:
 
     # The line
 
+    def status(self) -> dict[str, Any]:
+        """What /queue/status says, by the keys of an estimation."""
+        return {"avg_event_process_time": 0.0, "queue_eta": 1.0, "queue_size": self._waiting()}
+
+    def _waiting(self) -> int:
+        return sum(len(line.waiting) for line in self._lines.values())
+
     def why_full(self, *, asking: int = 0) -> str | None:
         """What a client is told if no further job may wait; None if one may.
 
         ``asking``: how many of the counted jobs are those of the client that asks.
         """
-        size = sum(len(line.waiting) for line in self._lines.values())
+        size = self._waiting()
         limit = self._app.max_size
         if limit is None or size < limit:
             if self._queued - asking < self.limits.jobs:
                 return None
             limit = self.limits.jobs
         return f"Queue is full. Max size is {limit} and size is {size}."
+
+    def join(
+        self,
+        request: Request,
+        function: Function,
+        submission: Submission,
+        *,
+        is_simple: bool = False,
+    ) -> ServerJob:
+        """Put a job in line whose messages go to the stream of its session.
+
+        Without a session_hash it gets a session of its own, which has the name of its event_id.
+
+        Raises:
+            Refusal: no further job may wait.
+        """
+        if full := self.why_full():
+            raise Refusal(503, {"detail": full})
+        job = self.new_job(request)
+        job.is_simple = is_simple
+        session = self.session(submission.session_hash or job.event_id)
+        named = attrs.evolve(submission, session_hash=session.session_hash)
+        self.describe(job, function, named)
+        if session.messages is None:
+            session.messages = deque()
+        self.await_end(session, job)
+        self.enter(job)
+        return job
 
     def admit(self, job: ServerJob) -> None:
         """Put a job with a channel of its own in line, or turn it away."""

@@ -7,7 +7,7 @@ A wrong body is answered by 422 with a list of pydantic's error objects. Clients
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import parse_qs
 
 import attrs
@@ -27,6 +27,7 @@ __all__ = [
     "Submission",
     "function_meant",
     "read_form",
+    "read_object",
     "read_submission",
     "root_of",
 ]
@@ -141,10 +142,7 @@ def read_submission(
     Raises:
         Refusal: the body is no JSON object, a field is missing, or has a wrong type.
     """
-    try:
-        said = json.loads(body, max_size=limits.request, max_depth=limits.json_depth)
-    except RemoteProtocolError as error:
-        raise _invalid(_error("json_invalid", ["body", 0], "JSON decode error", {})) from error
+    said = _loaded(body, limits)
     if not isinstance(said, dict):
         text = "Input should be a valid dictionary or object to extract fields from"
         raise _invalid(_error("model_attributes_type", ["body"], text))
@@ -162,6 +160,18 @@ def read_submission(
         raise _invalid(*wrong)
     known: dict[str, Any] = {name: said.get(name) for name in (*fields, "event_data")}
     return Submission(**known)
+
+
+def read_object(body: bytes, limits: ServerLimits) -> dict[str, Any]:
+    """Read a body that is a JSON object with any keys.
+
+    Raises:
+        Refusal: it is something else.
+    """
+    said = _loaded(body, limits)
+    if not isinstance(said, dict):
+        raise _invalid(_error("dict_type", ["body"], "Input should be a valid dictionary"))
+    return cast("dict[str, Any]", said)
 
 
 def read_form(request: Request, *required: str) -> dict[str, str]:
@@ -196,8 +206,17 @@ def function_meant(app: App, submission: Submission, api_name: str | None = None
     raise Refusal(*BROKEN)
 
 
-def _missing(place: str, name: str) -> dict[str, Any]:
-    return _error("missing", [place, name], "Field required")
+def _loaded(body: bytes | str, limits: ServerLimits) -> Any:
+    if not body:
+        raise _invalid(_missing("body"))
+    try:
+        return json.loads(body, max_size=limits.request, max_depth=limits.json_depth)
+    except RemoteProtocolError as error:
+        raise _invalid(_error("json_invalid", ["body", 0], "JSON decode error", {})) from error
+
+
+def _missing(*place: str) -> dict[str, Any]:
+    return _error("missing", [*place], "Field required")
 
 
 def _error(kind: str, loc: list[str | int], text: str, value: Any = None) -> dict[str, Any]:

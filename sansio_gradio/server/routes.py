@@ -7,7 +7,6 @@ protocol is compared.
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, TypeAlias
 from urllib.parse import unquote
@@ -18,11 +17,20 @@ from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.protocols import Channel, Handover
 from sansio_gradio.protocol.states import Msg
 from sansio_gradio.server.app import App
+from sansio_gradio.server.call_streams import CallStreams
 from sansio_gradio.server.calls import PlainCalls
 from sansio_gradio.server.channels import Channels
 from sansio_gradio.server.documents import Document, Documents
 from sansio_gradio.server.downloads import Downloads
-from sansio_gradio.server.events import HTML, JSON, LoginRaised, SendFile, SendResponse
+from sansio_gradio.server.events import (
+    CSS,
+    HTML,
+    JSON,
+    TEXT,
+    LoginRaised,
+    SendFile,
+    SendResponse,
+)
 from sansio_gradio.server.jobs import ServerJob, Stage
 from sansio_gradio.server.logins import Logins
 from sansio_gradio.server.messages import Messages
@@ -124,6 +132,7 @@ class Routes:
         self._inputs = inputs
         self._sockets = sockets
         self._logins = logins
+        self._call_streams = CallStreams(app, queue, channels)
         self._uploads = uploads
         self._progress = progress
         self._downloads = downloads
@@ -196,6 +205,19 @@ class Routes:
     def _app_id(self, request: Request, _: tuple[str, ...]) -> SendResponse:
         return SendResponse(request.exchange, 200, {"app_id": self._documents.app_id})
 
+    def _openapi(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        return SendResponse(request.exchange, 200, self._documents.openapi())
+
+    def _robots(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        return SendResponse(request.exchange, 200, "User-agent: *\nDisallow: ", TEXT)
+
+    def _theme(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        return SendResponse(request.exchange, 200, "", CSS)
+
+    def _startup(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        """Whether this request has made the app start: it has long begun."""
+        return SendResponse(request.exchange, 200, False)
+
     # Logins
 
     def _login(self, request: Request, _: tuple[str, ...]) -> SendResponse:
@@ -225,19 +247,18 @@ class Routes:
             raise Refusal(400, {"detail": text})
         if submission.fn_index is None:
             raise Refusal(400, {"detail": "No function index provided."})
-        if full := self._queue.why_full():
-            raise Refusal(503, {"detail": full})
         function = function_meant(self._app, submission)
-        job = self._queue.new_job(request)
-        session = self._queue.session(submission.session_hash)
         if asked:
             submission = attrs.evolve(submission, data=None)
-        self._queue.describe(job, function, submission)
-        if session.messages is None:
-            session.messages = deque()
-        self._queue.await_end(session, job)
-        self._queue.enter(job)
+        job = self._queue.join(request, function, submission)
         return SendResponse(request.exchange, 200, {"event_id": job.event_id})
+
+    def _status(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        """How long the queue is."""
+        said: dict[str, Any] = {**self._messages.make(Msg.ESTIMATION, **self._queue.status())}
+        if self._app.does(Manner.STATUS_IS_BARE):
+            said = {key: value for key, value in said.items() if key not in ("msg", "event_id")}
+        return SendResponse(request.exchange, 200, said)
 
     def _stream(self, request: Request, _: tuple[str, ...]) -> None:
         """The event stream of a session."""
@@ -286,19 +307,36 @@ class Routes:
         return SendResponse(request.exchange, 200, {"success": True})
 
     def _reset(self, request: Request, _: tuple[str, ...]) -> SendResponse:
-        """From 4.0 to 4.34 it stops a job, without a word."""
-        stops = self._app.does(Manner.RESET_STOPS)
-        named = read_submission(request.body, self._queue.limits, fields=["event_id"])
+        """From 4.0 to 4.34 it stops a job, without a word. In other releases it does nothing."""
+        fields = ("event_id", "session_hash")
+        named = read_submission(request.body, self._queue.limits, fields=fields)
         job = self._queue.named(named.event_id)
-        if stops and job is not None:
+        does_something = self._app.does(Manner.RESET_STOPS)
+        if does_something and job is not None:
             self._stop(job)
-        return SendResponse(request.exchange, 200, {"success": not stops or job is not None})
+        done = not does_something or job is not None
+        if self._app.does(Manner.RESET_BY_SESSION):
+            jobs = self._sessions.jobs_of(named.session_hash)
+            done = any(job.function is not None and job.function.generator for job in jobs)
+        return SendResponse(request.exchange, 200, {"success": done})
 
     def _heartbeat(self, request: Request, parts: tuple[str, ...]) -> None:
         self._channels.open_stream(request.exchange, parts[0])
 
     def _socket(self, request: Request, _: tuple[str, ...]) -> None:
         self._sockets.request(request)
+
+    # The simple API
+
+    def _post_call(self, request: Request, parts: tuple[str, ...]) -> SendResponse:
+        return self._call_streams.post(request, *parts)
+
+    def _post_named_call(self, request: Request, parts: tuple[str, ...]) -> SendResponse:
+        return self._call_streams.post_named(request, *parts)
+
+    def _call_stream(self, request: Request, parts: tuple[str, ...]) -> None:
+        """The stream of a job. The name in the path is not looked at."""
+        self._call_streams.get(request, parts[1])
 
     # Files
 
@@ -323,7 +361,13 @@ class Routes:
     def _call(self, request: Request, parts: tuple[str, ...]) -> SendResponse | None:
         """A run without the queue."""
         submission = self._submission(request, "data")
-        function = function_meant(self._app, submission, parts[0])
+        try:
+            function = function_meant(self._app, submission, parts[0])
+        except Refusal:
+            if not self._app.does(Manner.NAMES_NO_ENDPOINT):
+                raise
+            text = f"This app has no endpoint /api/{parts[0]}/."
+            raise Refusal(500, {"error": text}) from None
         if function.queue and not self._app.api_open:
             raise Refusal(404, {"detail": CLOSED})
         if function.cancels:
@@ -373,7 +417,12 @@ class Routes:
         Route("GET", "", _page, prefixed=False, is_open=True),
         Route("HEAD", "", _page, prefixed=False, is_open=True),
         Route("GET", "/info", _info, ">=3.26"),
+        Route("GET", "/openapi.json", _openapi, ">=5.29"),
         Route("GET", "/app_id", _app_id, is_open=True),
+        Route("GET", "/startup-events", _startup, is_open=True),
+        Route("GET", "/robots.txt", _robots, prefixed=False, is_open=True),
+        Route("GET", "/theme.css", _theme, ">=3.23", prefixed=False, is_open=True),
+        Route("GET", "/theme.css", _theme, ">=5.0", is_open=True),
         Route("POST", "/login", _login, prefixed=False, is_open=True),
         Route("GET", "/logout", _logout, ">=4.20", prefixed=False, is_open=True),
         Route("GET", "/token", _token, is_open=True),
@@ -385,6 +434,11 @@ class Routes:
         Route("GET", "/queue/join", _socket, channel=Channel.WEBSOCKET, is_websocket=True),
         Route("POST", "/queue/data", _hand_over, channel=Channel.JOB_STREAM, asked=True),
         Route("POST", "/queue/data", _hand_over, channel=Channel.SESSION_STREAM, asked=True),
+        Route("GET", "/queue/status", _status, ">=3.1.5"),
+        Route("POST", "/call/{}", _post_call, ">=4.20", channel=Channel.SESSION_STREAM),
+        Route("POST", "/call/v2/{}", _post_named_call, ">=6.13", channel=Channel.SESSION_STREAM),
+        Route("GET", "/call/{}/{}", _call_stream, ">=4.20", channel=Channel.SESSION_STREAM),
+        Route("GET", "/call/v2/{}/{}", _call_stream, ">=6.13", channel=Channel.SESSION_STREAM),
         Route("POST", "/cancel", _cancel, ">=4.31", is_open=True),
         Route("POST", "/reset", _reset, ">=3.6", is_open=True),
         Route("GET", "/heartbeat/{}", _heartbeat, ">=4.25", is_open=True),

@@ -15,7 +15,7 @@ from sansio_gradio.deadlines import Deadlines
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.server.app import App
 from sansio_gradio.server.channels import HEARTBEAT_EVERY, Channels
-from sansio_gradio.server.events import TEXT, EndChannel, OpenChannel, SendMessage, SendResponse
+from sansio_gradio.server.events import TEXT, SendResponse
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.requests import Request
 from sansio_gradio.server.versions import Manner
@@ -68,7 +68,7 @@ class UploadProgress:
         elif self._app.does(Manner.WAITS_FOR_UPLOAD):
             self._deadlines.start(watcher, BEGINS_WITHIN)
         else:
-            self._channels.put(OpenChannel(watcher.exchange))
+            self._channels.open_bare(watcher.exchange)
             self._end(watcher)
 
     def began(self, upload_id: str | None) -> None:
@@ -111,20 +111,20 @@ class UploadProgress:
             self._deadlines.start(watcher, HEARTBEAT_EVERY)
         else:
             self.leave(watcher.exchange)
-            self._channels.put(SendResponse(watcher.exchange, 404, "Upload not found", TEXT))
+            self._channels.answer(SendResponse(watcher.exchange, 404, "Upload not found", TEXT))
 
     def stop(self) -> None:
         """The server goes down."""
         for watcher in list(self._watchers.values()):
             self.leave(watcher.exchange)
-            self._channels.put(EndChannel(watcher.exchange, clean=False))
+            self._channels.end(watcher.exchange, clean=False)
 
     def _watching(self, upload_id: str) -> list[UploadWatcher]:
         return [one for one in self._watchers.values() if one.upload_id == upload_id]
 
     def _open(self, watcher: UploadWatcher) -> None:
         watcher.is_open = True
-        self._channels.put(OpenChannel(watcher.exchange))
+        self._channels.open_bare(watcher.exchange)
         self._deadlines.start(watcher, HEARTBEAT_EVERY)
         self._tell(watcher.upload_id)
 
@@ -145,8 +145,8 @@ class UploadProgress:
                 self._end(watcher)
 
     def _say(self, watcher: UploadWatcher, message: Mapping[str, Any]) -> None:
-        self._channels.put(SendMessage(watcher.exchange, cast("Message", message)))
+        self._channels.tell_channel(watcher.exchange, cast("Message", message))
 
     def _end(self, watcher: UploadWatcher) -> None:
         self.leave(watcher.exchange)
-        self._channels.put(EndChannel(watcher.exchange))
+        self._channels.end(watcher.exchange)

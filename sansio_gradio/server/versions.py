@@ -76,6 +76,7 @@ class Manner(enum.Enum):
     NAMES_ITS_ROOT = ">=4.19"  # config.root is an absolute URL
     CLEARS_DROPPED = ">=6.14"  # queued jobs of a dropped stream leave the pending set
     RESET_STOPS = ">=4.0<4.35"  # /reset stops a job, without a word
+    RESET_BY_SESSION = "<4.0"  # its answer says whether the session has generators
     BACKEND_CANCELS = "<4.32"  # a dependency's cancels are carried out by the server
     LOGIN_REDIRECTS = "<3.18"  # a login is answered 302
     STRIPS_USER = ">=3.44"  # blanks around the name of a user do not count
@@ -83,6 +84,13 @@ class Manner(enum.Enum):
     EXPLAINS_LOGIN = ">=6.0"  # the refusal has the app's auth_message
     REDIRECTS_TO_ROOT = ">=5.18"  # by its URL; before: to /
     ENDS_ONE_SESSION = ">=5.46"  # /logout?all_session=false
+    CORS_FOR_ALL = "<4.19.2"  # every page may read everything
+    CORS_FIXED = ">=4.19.2<4.24"  # each answer names some methods and headers
+    CORS_STRICT = ">=5.0"  # a page of no origin ("null") is not one of this machine
+    NAMES_NO_ENDPOINT = "<3.40"  # a plain call of an unknown function is told so
+    STATUS_IS_BARE = ">=4.0<4.20"  # /queue/status does not say which kind of message it is
+    OMITS_STATE = ">=6.18"  # the data of /call may leave out State
+    FINDS_CALLS = ">=6.25"  # the stream of a /call in a session of the client's
     LOGOUT_DELETES = ">=4.22"  # the cookies; before that, /logout forgot them
     RANDOM_FOLDERS = "<4.0"  # of an upload; later they are a hash of the content
     SHA1_FOLDERS = ">=4.0<4.41"

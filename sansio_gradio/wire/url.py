@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Any, TypeAlias
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, unquote, urljoin
 
 import attrs
 
@@ -41,6 +41,7 @@ _SAFE = "!$&'()*+,;=:@/?%"
 # No segment starts with a dot, and nothing is percent-encoded: none can mean ``..``.
 _PREFIX = re.compile(r"/?(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?:/|\Z))*")
 _SPACE = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
+_UNIX = re.compile(r"(https?)\+unix://([^/?#]*)(.*)", re.IGNORECASE)
 
 _PARSED = 64  # addresses that are read once only: a client asks few, and often
 
@@ -129,6 +130,25 @@ class URL:
         return self.target.partition("?")[0]
 
     @property
+    def query(self) -> str:
+        """The query of the target, without its question mark; empty if there is none."""
+        return self.target.partition("?")[2]
+
+    def asking(self, target: str, query: str = "") -> URL:
+        """The address of *target*, which is relative to this path, with *query* behind its own.
+
+        A field of *query* that *target* has, too, is left out.
+        """
+        if query:
+            own = target.partition("?")[2]
+            names = {field.partition("=")[0] for field in own.split("&")}
+            more = "&".join(
+                field for field in query.split("&") if field.partition("=")[0] not in names
+            )
+            target += ("&" if own else "?") + more if more else ""
+        return attrs.evolve(self, target=self.path + target)
+
+    @property
     def origin(self) -> Origin:
         """Scheme, host and port; ``ws`` counts as ``http`` and ``wss`` as ``https``."""
         return self.scheme.replace("ws", "http"), self.host, self.port
@@ -153,18 +173,47 @@ class URL:
         return f"{self.scheme}://{self.host_header}{self.target}"
 
 
-def app_base(src: str) -> URL:
-    """The address of an app's page, with one slash at its end, from the user's *src*.
+@attrs.frozen
+class Address:
+    """Where an app is, as a user says it.
 
-    Spaces around *src*, which come with copying, and its query (``?__theme=dark``) are dropped.
-
-    Raises:
-        LocalProtocolError: *src* is not an http or https URL.
+    ``page``: the address of its page, with one slash at its end. ``query``: what every request to
+    the app carries, such as the ``token=...`` of a gateway; ``""``: nothing. ``socket``: the path
+    of the Unix socket at which the app listens; None: it listens at the host and port of its page.
     """
-    url = URL.parse(src.strip())
-    if url.scheme.startswith("ws"):
-        raise LocalProtocolError("The address of an app starts with http:// or https://.")
-    return attrs.evolve(url, target=url.path.rstrip("/") + "/")
+
+    page: URL
+    query: str = attrs.field(default="", repr=False)  # it may hold a token
+    socket: str | None = None
+
+    @classmethod
+    def parse(cls, src: str) -> Address:
+        """Read *src*: ``http://host/path?query``, ``https://...``, or, for a Unix socket,
+        ``http+unix://%2Frun%2Fapp.sock/path?query``.
+
+        Spaces around *src*, which come with copying, are dropped.
+
+        Raises:
+            LocalProtocolError: *src* is none of these.
+        """
+        src, socket = src.strip(), None
+        if match := _UNIX.fullmatch(src):
+            scheme, path, rest = match.groups()
+            if scheme.lower() == "https":
+                raise LocalProtocolError("An app at a Unix socket is asked without TLS: http+unix.")
+            socket, src = _socket_path(path), f"http://localhost{rest}"
+        url = URL.parse(src)
+        if url.scheme.startswith("ws"):
+            raise LocalProtocolError("The address of an app starts with http:// or https://.")
+        page = attrs.evolve(url, target=url.path.rstrip("/") + "/")
+        return cls(page, url.query, socket)
+
+    @property
+    def public(self) -> str:
+        """The address as an error or a log may show it: without the query."""
+        if self.socket is None:
+            return self.page.public
+        return f"http+unix://{quote(self.socket, safe='')}{self.page.path}"
 
 
 def api_base(base: URL, api_prefix: str) -> URL:
@@ -188,6 +237,20 @@ def space_url(space: str) -> URL:
     if not _SPACE.fullmatch(space):
         raise LocalProtocolError("A Space is named owner/name.")
     return URL.parse(f"https://{re.sub('[^a-z0-9]', '-', space.lower())}.hf.space/")
+
+
+def _socket_path(quoted: str) -> str:
+    """The path of a socket, from its place in an address."""
+    try:
+        path = unquote(quoted, errors="strict")
+    except UnicodeDecodeError:
+        path = ""
+    if not path.startswith("/") or "\0" in path:
+        raise LocalProtocolError(
+            "The path of a Unix socket is absolute, with %2F for each slash:"
+            " http+unix://%2Frun%2Fapp.sock/."
+        )
+    return path
 
 
 def _ascii(name: str) -> str:

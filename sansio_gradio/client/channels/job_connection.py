@@ -29,6 +29,7 @@ from sansio_gradio.client.steps import (
     WithoutSocket,
 )
 from sansio_gradio.errors import (
+    ConnectFailed,
     ConnectionLost,
     GradioError,
     RemoteProtocolError,
@@ -41,6 +42,8 @@ from sansio_gradio.protocol.states import SESSION_MSGS, Msg
 from sansio_gradio.wire.sse import SSEDecoder
 
 _FORBIDDEN: Final = 403
+_NO_TUNNEL: Final = frozenset({403, 405, 501})
+"""The answers of proxies that do not connect to this port, or not at all."""
 _BEFORE_ACCEPTING: Final = frozenset({Msg.SEND_HASH, Msg.QUEUE_FULL})
 
 
@@ -181,14 +184,25 @@ class JobSocket(_JobConnection):
             # Gradio 3.x refuses the upgrade where the cookie of its login is missing.
             error = answer.login_wanted()
         elif isinstance(error, RemoteProtocolError):
-            # A proxy lets no WebSocket through.
-            yield Puzzle("no WebSocket: called past the queue", attempt.job)
-            error.message = f"no WebSocket, and the app wants its queue: {error.message}"
-            # Or the app has another release by now, without WebSockets.
-            yield Doubt()
-            yield WithoutSocket(attempt, error)
+            yield from self._go_without_socket(error)
             return
         yield Fail(attempt, error)
+
+    def failed(self, error: GradioError, /) -> Way:
+        if isinstance(error, ConnectFailed) and error.status in _NO_TUNNEL:
+            self._connection = None
+            yield from self._go_without_socket(error)
+        else:
+            yield from super().failed(error)
+
+    def _go_without_socket(self, error: GradioError) -> Way:
+        """A proxy lets no WebSocket through."""
+        attempt = self._attempt
+        yield Puzzle("no WebSocket: called past the queue", attempt.job)
+        error.message = f"no WebSocket, and the app wants its queue: {error.message}"
+        # Or the app has another release by now, without WebSockets.
+        yield Doubt()
+        yield WithoutSocket(attempt, error)
 
     def _answer(self, kind: object) -> Way:
         attempt = self._attempt
