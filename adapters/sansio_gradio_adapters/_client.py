@@ -376,7 +376,7 @@ class ClientCore:
 
     def _record(self, job: int) -> JobRecord:
         record = self.jobs[job]
-        self.touch(record)
+        self._touched[record] = None
         return record
 
     def _keep_shapes(self) -> None:

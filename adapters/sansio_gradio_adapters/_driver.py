@@ -91,10 +91,6 @@ def tls_context(given: ssl.SSLContext | None) -> ssl.SSLContext | None:
     return given
 
 
-def _never() -> bool:
-    return False
-
-
 class Driver:
     """An engine and a world, joined."""
 
@@ -125,7 +121,7 @@ class Driver:
         return self.due is not None and self.due <= now
 
     def step(
-        self, now: float, *, timers: bool = True, is_enough: Callable[[], bool] = _never
+        self, now: float, *, timers: bool = True, is_enough: Callable[[], bool] | None = None
     ) -> bool:
         """Carry out and deliver until nothing is left; returns whether there was an event.
 
@@ -148,12 +144,18 @@ class Driver:
                 busy = True
                 conn, fault = self._broken.popitem()
                 self._give_up(conn, _lost(fault), b"", now)
+            told = False
             while (event := engine.next_event()) is not None:
-                busy = delivered = True
+                told = delivered = True
                 if (sink := self.sinks.get(event.session)) is not None:
                     sink(event)
-                if is_enough():
+                if is_enough is not None and is_enough():
                     return delivered
+            if told and timers:
+                deadline = engine.next_deadline()  # it has passed if a sink has asked for something
+                busy |= deadline is not None and deadline <= now
+            elif told:
+                busy = True
             if not busy:
                 self.due = deadline
                 return delivered

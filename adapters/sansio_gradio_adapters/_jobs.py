@@ -144,7 +144,8 @@ class JobRecord:
     fate: dict[None, Outcome] = attrs.field(factory=dict[None, Outcome], init=False)
     """The outcome, as soon as there is one: the first ``setdefault`` fixes it."""
     _status: StatusUpdate = attrs.field(init=False)
-    _outputs: Outputs | None = attrs.field(default=None, init=False)
+    yielded: Outputs | None = attrs.field(default=None, init=False)
+    """The outputs of the job."""
     statuses: StatusHistory = attrs.field(init=False)
     changed: Signal = attrs.field(factory=Signal, init=False)
     """Told when there is something new to read."""
@@ -183,14 +184,14 @@ class JobRecord:
 
     def add_outputs(self, outputs: Outputs) -> None:
         """The job has yielded: *outputs*, the same each time, has grown."""
-        self._outputs = outputs
+        self.yielded = outputs
 
     @property
     def is_behind(self) -> bool:
         """Whether the unread outputs exceed half of the bytes that are kept."""
-        if self._outputs is None or not self._readers or self.is_awaited:
+        if self.yielded is None or not self._readers or self.is_awaited:
             return False
-        return self._outputs.size_received - self._read > self._kept_bytes // 2
+        return self.yielded.size_received - self._read > self._kept_bytes // 2
 
     def add_output(self, event: Output) -> None:
         """The message that came last has yielded this."""
@@ -299,22 +300,22 @@ class JobRecord:
 
     @property
     def _received(self) -> int:
-        return 0 if self._outputs is None else self._outputs.received
+        return 0 if self.yielded is None else self.yielded.received
 
     def outcome_error(self) -> BaseException | None:
         """The error that a job that is over raises, or None."""
         if self.was_cancelled:
-            return self._cancelled_error(job=self.id, outputs=self._outputs or ())
+            return self._cancelled_error(job=self.id, outputs=self.yielded or ())
         return self.error
 
     @property
     def skipped(self) -> int:
-        return 0 if self._outputs is None else self._outputs.skipped
+        return 0 if self.yielded is None else self.yielded.skipped
 
     def outputs(self) -> list[Any]:
         """All outputs so far: see ``outputs_of``."""
         over = self.is_over
-        found = [self.shape(values) for values in self._outputs or ()]
+        found = [self.shape(values) for values in self.yielded or ()]
         if not found and over and not self.was_cancelled and self.error is None:
             found.append(self.result)
         return found
@@ -325,15 +326,6 @@ class JobRecord:
             raise error
 
     # Readers. Each is an iterator of its own, which ends, or raises, with the job.
-
-    @property
-    def yielded(self) -> Outputs | None:
-        """The outputs of the job."""
-        return self._outputs
-
-    def shaped(self, values: tuple[Any, ...]) -> Any:
-        """The caller's value for one yield."""
-        return self.shape(values)
 
     def join(self, reader: object) -> None:
         """Add a reader of outputs."""
@@ -423,8 +415,10 @@ class _ValueReading(_Reading[S, T]):
             ahead, follower = self._seen.pop()
         except IndexError:
             ahead, follower = None, outputs.follow_from(place)
-        if ahead is None or ahead[0] < place:
-            ahead = next(found for found in follower if found is None or found[0] >= place)
+        if ahead is None:
+            ahead = next(follower)
+        while ahead is not None and ahead[0] < place:
+            ahead = next(follower)
         self._seen.append((ahead, follower))
         if ahead is None:
             record.has_read(size)
@@ -445,7 +439,7 @@ class _OutputReading(_ValueReading[tuple[int, bool, bool], Any]):
         record, (number, yielded, ended) = self._record, place
         over = record.is_over
         if (found := self._value(number)) is not None:
-            return record.shaped(found[1]), (found[0] + 1, True, False)
+            return record.shape(found[1]), (found[0] + 1, True, False)
         if not over:
             return Nothing.YET
         record.raise_error()
@@ -480,7 +474,7 @@ class _UpdateReading(_ValueReading[_Place, Update]):
         if entry is None or entry[1] > place.yields:
             found = self._value(place.yields)
         if found is not None:
-            last = record.shaped(found[1])
+            last = record.shape(found[1])
             update = OutputUpdate(outputs=last, final=False, success=True)
             return update, attrs.evolve(place, yields=found[0] + 1, last=last)
         if entry is not None:

@@ -417,6 +417,8 @@ class Network:
         """When ``wait`` has something to do even if no socket is ready; it may be in the past."""
         if self._soon:
             return self._clock()
+        if not (self._dials or self._closing):
+            return None
         times = [dial.next_at for dial in self._dials.values()]
         times += [connection.closing_until for connection in self._closing]
         return min((at for at in times if at is not None), default=None)

@@ -243,7 +243,8 @@ def wait_for(signal: Signal, seen: int, timeout: float | None = None) -> None:
     wake = partial(gate.put, None)
     try:
         if signal.subscribe(wake, seen):
-            with suppress(Empty):
-                gate.get(timeout=None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
+            gate.get(timeout=None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
+    except Empty:
+        pass  # the time is over
     finally:
         signal.unsubscribe(wake)

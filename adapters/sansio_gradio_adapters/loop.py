@@ -79,18 +79,22 @@ class Loop:
 
     def wait(self, timeout: float | None = None) -> None:
         """The first half of ``run_once``: wait, and read what has come."""
-        timeout, due = patience(timeout), self.patience()
-        if timeout is None or (due is not None and due < timeout):
-            timeout = due
+        timeout = 0.0 if self._is_cut_short else patience(timeout)
+        due = self._engine.next_deadline()  # the network knows its own
+        if due is not None:
+            left = max(0.0, due - self._clock())
+            timeout = left if timeout is None else min(left, timeout)
         self._has_news = self._network.wait(timeout)
 
     def step(self) -> None:
         """The second half of ``run_once``: carry out commands, and hand out events."""
         now = self._clock()
-        while self._must_hear_more(now) and self._network.wait(0.0):
+        is_late = self._must_hear_more(now)
+        while is_late and self._network.wait(0.0):
             self._has_news = True
             self._read_late += READ_SIZE
-        timers = not (self._has_news and self._must_hear_more(now))
+            is_late = self._must_hear_more(now)
+        timers = not (is_late and self._has_news)
         self._has_news = False
         self._driver.step(now, timers=timers)
         self._is_cut_short = not timers
@@ -128,7 +132,8 @@ class Loop:
         """Whether a deadline has passed; what the network has by then is told before it counts."""
         if not self._driver.is_late(now):
             self._read_late = 0
-        return self._driver.is_late(now) and self._read_late < _MOST
+            return False
+        return self._read_late < _MOST
 
     def fileno(self) -> int:
         """A descriptor for loops that watch descriptors: when it is readable, ``poll`` is due.
@@ -147,8 +152,9 @@ class Loop:
         if self._is_cut_short:
             return 0.0
         # What was asked of the engine since the last time has made its deadline pass.
-        deadlines = (self._engine.next_deadline(), self._network.next_deadline())
-        first = min((at for at in deadlines if at is not None), default=None)
+        first, own = self._engine.next_deadline(), self._network.next_deadline()
+        if first is None or (own is not None and own < first):
+            first = own
         return None if first is None else max(0.0, first - self._clock())
 
     def wake(self) -> None:

@@ -145,7 +145,7 @@ class Engine:
 
     def next_command(self) -> EngineCommand | None:
         """The next thing to do with a connection; None: nothing for now."""
-        if not self._commands:
+        if self._touched or self._pool.changed:
             self._work()
         if not self._commands:
             return None
@@ -155,7 +155,8 @@ class Engine:
 
     def connections_with_data(self) -> list[int]:
         """The connections that have something to send."""
-        self._work()
+        if self._touched or self._pool.changed:
+            self._work()
         return list(self._writable)
 
     def read_first(self, conn: int) -> bool:

@@ -116,14 +116,17 @@ class Value:
     def _apply(self, action: object, path: Sequence[Any], value: JSON) -> None:
         if type(path) not in _SEQUENCES or len(path) > MAX_PATH:
             raise ValueError(f"its path is no list of at most {MAX_PATH} steps")
-        container, owned, step = self._way_to(path)
+        container: Any = self._cell
+        step: Any = 0
+        owned = self._owned
+        if path:  # most edits are of the whole value
+            container, owned, step = self._way_to(path)
         in_list = not isinstance(container, dict)
         if action == "append":
-            _append(container, _existing(container, step), value)
-            self.weight += len(cast("str", value))
+            self.weight += _append(container, _existing(container, step), value)
         elif action == "replace":
             step = _existing(container, step)
-            self.weight += weigh(value) - weigh(cast("object", container[step]))
+            self.weight += weigh(value) - weigh(container[step])
             container[step] = value
             owned.pop(step, None)
         elif action == "add" and path and in_list:
@@ -205,13 +208,15 @@ def _key(step: Any) -> str:
     return step
 
 
-def _append(container: Any, step: Any, value: JSON) -> None:
+def _append(container: Any, step: Any, value: JSON) -> int:
+    """Append to the text there; returns by how much it grew."""
     text = container[step]
     if not isinstance(text, str) or not isinstance(value, str):
         raise ValueError("only a string is appended, and to a string")
     container[step] = None  # this is the only reference now, so CPython extends the string in place
     text += value
     container[step] = text
+    return len(value)
 
 
 def _compare(old: JSON, new: JSON, path: tuple[int | str, ...], edits: list[Edit]) -> None:

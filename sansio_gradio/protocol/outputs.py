@@ -324,10 +324,11 @@ class Outputs(Sequence[tuple[Any, ...]]):
             kept = self._kept
             if place < kept.place:
                 place, slots = kept.place, kept.slots
+            entries, before = kept.entries, kept.place
             while self._kept is kept:
-                if place < kept.until and self._end != place:
+                if place - before < len(entries) and self._end != place:
                     try:
-                        self._apply(slots, kept.entries[place - kept.place][0])
+                        self._apply(slots, entries[place - before][0])
                     except RemoteProtocolError as error:
                         self._end_at(place, error.message)
                         continue

@@ -260,11 +260,12 @@ class HTTPConnection(WireConnection):
             except h11.RemoteProtocolError as exc:
                 self._break(str(exc), exc)
                 break
+            if event is h11.NEED_DATA:  # first, since an ``isinstance`` of it takes long
+                break
             if isinstance(event, h11.Data):
                 body.append(event.data)
-            elif isinstance(event, type):  # NEED_DATA or PAUSED
-                done = event is h11.PAUSED and self._h11.their_state is h11.DONE
-                if done and self.role is Role.CLIENT:
+            elif isinstance(event, type):  # PAUSED
+                if self._h11.their_state is h11.DONE and self.role is Role.CLIENT:
                     self._break("The answer is followed by bytes that belong to no answer.")
                 break
             elif isinstance(event, h11.EndOfMessage):

@@ -35,6 +35,7 @@ _SURROGATES = re.compile(
     r"\\(?:\\|u[dD](?:[89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     r"|(?P<lone>[89a-fA-F][0-9a-fA-F]{2})))"
 )
+_SPACES = " \t\n\r"
 _EXCERPT = 60
 
 
@@ -42,7 +43,7 @@ def _number(text: str) -> float | None:
     return number if isfinite(number := float(text)) else None
 
 
-_decode = json.JSONDecoder(parse_float=_number, parse_constant=_number).decode
+_decoder = json.JSONDecoder(parse_float=_number, parse_constant=_number)
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _encode_ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
@@ -78,7 +79,7 @@ def loads(
         try:
             value = _decode(text) if json_loads is None else _finite(json_loads(text))
         except ValueError:
-            value = _decode(text)  # which knows NaN
+            value = _decoder.decode(text)  # which knows NaN, and spaces in front
         # Only a text with more openings than levels can be too deep, and most have a handful.
         may_be_deep = len(text) > max_depth and _has_more_openings(text, max_depth)
         if may_be_deep and any(islice(_levels(value), max_depth, None)):
@@ -114,6 +115,19 @@ def dumps(value: object) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         return _encode_ascii(value).encode()  # a lone surrogate can be carried as an escape
+
+
+def _decode(text: str) -> JSON:
+    """As ``_decoder.decode``, but without its two searches for spaces, which small texts notice.
+
+    Raises:
+        ValueError: this is not JSON, or it begins with a space.
+    """
+    value: JSON
+    value, end = _decoder.raw_decode(text)
+    if end != len(text) and text[end:].strip(_SPACES):
+        raise ValueError
+    return value
 
 
 def _has_more_openings(text: str, count: int) -> bool:
