@@ -91,12 +91,13 @@ UNMEASURED = (
     "test_dev",
     "test_documentation_examples",
     "test_example",
-    "test_faults_",
+    "test_faults_matrix",
+    "test_faults_proxy",
+    "test_faults_recordings",
     "test_fourth_adapter",
     "test_fuzz_targets",
     "test_other_loops",
     "test_readme",
-    "test_refusals_worlds",
     "test_replay",
 )
 if "PYTEST_XDIST_WORKER" in os.environ:
