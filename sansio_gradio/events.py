@@ -155,6 +155,46 @@ class Anomaly:
 
 
 @attrs.frozen(kw_only=True)
+class DownloadStarted:
+    """The server hands out a file. ``download`` is the number that ``Session.download`` gave.
+
+    ``size``: its bytes, if the server tells; None if it does not, or if the file still grows.
+    ``mime_type``: as the server says.
+    """
+
+    session: int
+    download: int
+    size: int | None
+    mime_type: str | None
+
+
+@attrs.frozen(kw_only=True)
+class DownloadReceived:
+    """The next bytes of a file, in order. The places of the cuts mean nothing."""
+
+    session: int
+    download: int
+    data: bytes
+
+
+@attrs.frozen(kw_only=True)
+class DownloadCompleted:
+    """All bytes of a file have come: the last event of a download."""
+
+    session: int
+    download: int
+
+
+@attrs.frozen(kw_only=True)
+class DownloadFailed:
+    """A file, or the rest of it, does not come: the last event of a download."""
+
+    session: int
+    download: int
+    error: GradioError = attrs.field(eq=_content, hash=False)
+
+
+@attrs.frozen(kw_only=True)
 class SessionLost:
     """The session on the server is gone, and a new one takes its place.
 
@@ -183,8 +223,13 @@ Event: TypeAlias = (
     | JobCompleted
     | JobFailed
     | JobCancelled
+    | DownloadStarted
+    | DownloadReceived
+    | DownloadCompleted
+    | DownloadFailed
     | Anomaly
     | SessionLost
     | SessionClosed
 )
 JobEnd: TypeAlias = JobCompleted | JobFailed | JobCancelled
+DownloadEvent: TypeAlias = DownloadStarted | DownloadReceived | DownloadCompleted | DownloadFailed

@@ -53,6 +53,15 @@ class Limits:
     """Calls past the queue (a count) under way at one host; more wait. Precedent: a server runs 40
     functions at a time (gradio@6.31.0 blocks.py: launch, ``max_threads``)."""
 
+    download: int = 4096 * MIB
+    """One file that is downloaded, and all files of one result together. Precedent: FAT32 holds
+    files of up to 4 GiB."""
+
+    downloads: int = 6
+    """Files (a count) of one session that are downloaded at once; more wait their turn, in order.
+    One that is not read meanwhile does not count. Precedent: browsers open 6 connections to a
+    host."""
+
     job_connections: int = 40
     """Jobs (a count) of one session under way that need a connection each: WebSockets of Gradio 3,
     streams of Gradio 4.0 to 4.8 and of ``/call``, isolated jobs. More wait their turn, in order.
@@ -92,6 +101,10 @@ class Timeouts:
     """Silence on the stream of a session, or of ``/call``, while jobs are under way and the stream
     is not paused. Servers since 4.9 send a heartbeat every 15 s. It does not apply to older
     servers, where each job has its own connection."""
+
+    download: float | None = 60.0
+    """Downloading a file: until the server hands it out, and then for each further 64 KiB. (For any
+    byte, if the file is an output that still grows.) It does not pass while nobody reads."""
 
     job: float | None = None
     """A whole job, from submitting to its end."""

@@ -29,6 +29,9 @@ VALUES: dict[str, Any] = {
     "state_lost": True,
     "what": "a message for no job",
     "job": 7,
+    "download": 8,
+    "size": None,
+    "mime_type": "text/plain",
 }
 KINDS: tuple[type[Any], ...] = get_args(Event)
 PLAIN = [kind for kind in KINDS if kind not in (Output, OutputsGrew)]
@@ -67,7 +70,7 @@ def test_events_are_values(kind: type[Any]) -> None:
     assert pickle.loads(pickle.dumps(event)) == event
 
 
-@pytest.mark.parametrize("kind", [events.ConnectingFailed, events.JobFailed])
+@pytest.mark.parametrize("kind", [events.ConnectingFailed, events.JobFailed, events.DownloadFailed])
 def test_errors_are_equal_if_they_are_of_one_kind_and_say_the_same(kind: type[Any]) -> None:
     def event(error: GradioError) -> Any:
         return made(kind, error=error)

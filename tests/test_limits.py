@@ -15,7 +15,8 @@ TIMEOUTS = [field.name for field in attrs.fields(Timeouts)]
 
 
 def test_the_phases_are_those_of_the_contract() -> None:
-    assert ", ".join(TIMEOUTS) == "connect, tls, request, join, send, stream_idle, job, close"
+    phases = "connect, tls, request, join, send, stream_idle, download, job, close"
+    assert ", ".join(TIMEOUTS) == phases
 
 
 def test_nothing_but_a_whole_job_waits_for_ever() -> None:

@@ -64,7 +64,7 @@ class Transfer:
     @property
     def is_safe(self) -> bool:
         """Whether sending it twice does no harm."""
-        return isinstance(self.command, SendRequest) and self.command.method == "GET"
+        return isinstance(self.command, SendRequest) and self.command.method in ("GET", "HEAD")
 
     @property
     def may_be_repeated(self) -> bool:

@@ -33,6 +33,7 @@ from sansio_gradio.client.commands import (
 )
 from sansio_gradio.client.discovery import Discovery
 from sansio_gradio.client.dispatch import Dispatch, needs_connection
+from sansio_gradio.client.downloads import Download, PlaylistDownload, Source, WholeDownload
 from sansio_gradio.client.exchange import (
     Answered,
     Came,
@@ -66,6 +67,8 @@ from sansio_gradio.events import (
     Anomaly,
     Connected,
     ConnectingFailed,
+    DownloadCompleted,
+    DownloadFailed,
     Event,
     JobCancelled,
     OutputsGrew,
@@ -78,6 +81,7 @@ from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.messages import read_message
 from sansio_gradio.protocol.protocols import PROTOCOLS, Handover, Traits, detect, spoken
+from sansio_gradio.protocol.remote_files import RemoteFile
 from sansio_gradio.wire.headers import Fields, Headers, checked, overlaid, pairs
 from sansio_gradio.wire.url import URL, Address, Origin, api_base
 
@@ -226,6 +230,9 @@ class Conversation(Session):
         self._jobs: dict[int, Job] = {}
         self._channels: dict[Attempt, JobChannel] = {}
         self._sleeping: dict[int, tuple[Way, Attempt]] = {}
+        self._downloads: dict[int, Download] = {}
+        self._not_begun: dict[int, Download] = {}
+        self._begins = False
         self._line = Line(options.limits.job_connections)
         self._held: dict[int, Job] = {}  # in the middle of a run; they go on if the app is the same
         self._seen: AppInfo | None = None  # whose numbers the application has
@@ -259,6 +266,7 @@ class Conversation(Session):
             steps.NoteLogin: self._note_login,
             steps.Puzzle: self._puzzled,
             steps.Render: self._rendered,
+            steps.Announce: self._announce,
             steps.LoseSession: self._session_lost,
         }
         if app is None:
@@ -298,6 +306,13 @@ class Conversation(Session):
         return job.id
 
     def cancel(self, job: int) -> bool:
+        if (download := self._download(job)) is not None:
+            self._go(download.forget())
+            self._not_begun.pop(job, None)
+            self._downloads.pop(job, None)
+            self._begin_downloads()
+            self._asked()
+            return True
         found = self._jobs.get(job)
         if found is None:
             return False
@@ -338,8 +353,34 @@ class Conversation(Session):
             return None
         return found.attempt.endpoint
 
+    def download(self, file: RemoteFile, *, resume: bool = True, growing: bool = False) -> int:
+        self._demand_open()
+        if self.app is None:
+            raise LocalProtocolError("A file can be fetched once the session is connected.")
+        if file.data_url is None and file.base != self.api_url:
+            raise LocalProtocolError(
+                f"This file lies at another app, {file.base}, and not at {self.api_url}: fetch it"
+                " with a client of that one."
+            )
+        self._last_job += 1
+        source, options = Source(file, self.app, self._base), self._options
+        if growing and file.is_playlist:
+            download: Download = PlaylistDownload(self._last_job, self.id, source, options)
+        else:
+            may_resume = resume and not file.is_stream
+            download = WholeDownload(self._last_job, self.id, source, options, resume=may_resume)
+        self._not_begun[download.id] = download
+        self._begin_downloads()
+        self._asked()
+        return download.id
+
     def pause(self, job: int, *, on: bool = True) -> bool:
         self._asked()
+        if (download := self._download(job)) is not None:
+            self._exchanges.pause(download.exchange, on)
+            self._go(download.pause(on))
+            self._begin_downloads()
+            return True
         found = self._jobs.get(job)
         attempt = None if found is None else found.attempt
         return attempt is not None and self._exchanges.pause(attempt.stream, on)
@@ -930,6 +971,34 @@ class Conversation(Session):
         if self._may_go(steps.MayGo(step.attempt)):
             self._set_out(job, step.attempt, PlainCall(self._options, step.attempt, step.error))
 
+    # Downloads.
+
+    def _download(self, number: int) -> Download | None:
+        return self._downloads.get(number) or self._not_begun.get(number)
+
+    def _begin_downloads(self) -> None:
+        """Begin the downloads whose turn it is."""
+        while self._not_begun and not self._begins:
+            busy = sum(not download.is_paused for download in self._downloads.values())
+            if busy >= self._options.limits.downloads:
+                break
+            number, download = next(iter(self._not_begun.items()))
+            del self._not_begun[number]
+            self._downloads[number] = download
+            self._begins = True  # those that end at once begin no others
+            try:
+                self._go(download.start())
+            finally:
+                self._begins = False
+            if download.is_paused:
+                self._exchanges.pause(download.exchange, True)
+
+    def _announce(self, step: steps.Announce) -> None:
+        self._events.append(step.event)
+        if isinstance(step.event, DownloadCompleted | DownloadFailed):
+            self._downloads.pop(step.event.download, None)
+            self._begin_downloads()
+
     # Attempts.
 
     def _hand_in(self, job: Job) -> None:
@@ -1119,6 +1188,10 @@ class Conversation(Session):
 
     def _leave_all(self) -> None:
         self._timers.stop(_CloseIsLate())
+        downloads = [*self._downloads.values(), *self._not_begun.values()]
+        self._not_begun.clear()
+        for download in downloads:
+            self._go(download.fail(LocalProtocolError("The session was closed.")))
         self._go(self._dispatch.close())
         self._exchanges.abort_all()
         self._events.append(SessionClosed(session=self.id))

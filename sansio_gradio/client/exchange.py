@@ -41,7 +41,6 @@ from sansio_gradio.wire.cookies import CookieJar
 from sansio_gradio.wire.headers import Headers, header, overlaid
 from sansio_gradio.wire.url import URL, Address, Origin
 
-_OK: Final = 200
 _SWITCHING: Final = 101
 
 
@@ -240,7 +239,10 @@ class Exchanges:
             return self.give_up(
                 exchange, RemoteProtocolError(f"the answer is encoded, as {coding!r}")
             )
-        if exchange.listener is not None and self._is_wanted(exchange):
+        listener = exchange.listener
+        if listener is not None and (
+            status == _SWITCHING if exchange.websocket else listener.wants(status, exchange.headers)
+        ):
             self._timers.stop(exchange)
             exchange.is_open = True
             exchange.phase = "stream"  # in place of the phase of its request
@@ -358,13 +360,6 @@ class Exchanges:
         self._send(exchange)
         self._redirected[exchange.given] = exchange.id
         return True
-
-    def _is_wanted(self, exchange: Exchange) -> bool:
-        """Whether the answer is the stream or the WebSocket that the listener asked for."""
-        if exchange.websocket:
-            return exchange.status == _SWITCHING
-        kind = header(exchange.headers, "content-type") or ""
-        return exchange.status == _OK and kind.split(";")[0].strip() == "text/event-stream"
 
     def _is_the_apps(self, url: URL) -> bool:
         """Whether *url* is at the origin of the app, or at the https of it."""

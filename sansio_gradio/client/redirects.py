@@ -30,7 +30,7 @@ def redirected(
         return None
     new = url.join(location)
     secured = discovering and is_secured(url, new)
-    if method != "GET" and status not in _REDIRECTS_OF_A_POST:
+    if method not in ("GET", "HEAD") and status not in _REDIRECTS_OF_A_POST:
         if not secured:
             return None
         # If all requests are redirected to https, a POST is, too.

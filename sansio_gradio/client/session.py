@@ -11,6 +11,7 @@ import attrs
 from sansio_gradio.client.call import Call, Want
 from sansio_gradio.client.streaming_input import Piece
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+from sansio_gradio.protocol.remote_files import RemoteFile
 from sansio_gradio.wire.headers import Fields
 
 
@@ -104,7 +105,8 @@ class Session(ABC):
     def cancel(self, job: int) -> bool:
         """Give a job up and have the server stop it; False: it is over already.
 
-        The job ends in ``JobCancelled``, at the latest after ``Timeouts.close``.
+        The job ends in ``JobCancelled``, at the latest after ``Timeouts.close``. A download has no
+        further event.
         """
 
     def send(
@@ -143,7 +145,22 @@ class Session(ABC):
         """Stop reading the yields of a job, or (not *on*) read them again; False: impossible.
 
         The job must have an event stream of its own: be isolated, or speak ``sse`` or ``call``.
-        Meanwhile no deadline passes but the job's. (A WebSocket has to answer pings.)
+        Meanwhile no deadline passes but the job's. (A WebSocket has to answer pings.) A download
+        can always be paused. Up to about 256 KiB may still come.
+        """
+
+    @abstractmethod
+    def download(self, file: RemoteFile, *, resume: bool = True, growing: bool = False) -> int:
+        """Fetch a file of the app; returns the number of the download, which its events carry.
+
+        Downloads and jobs share one row of numbers: ``pause`` and ``cancel`` take both. *resume*:
+        if the connection breaks, go on at that place, where the server proves that it is the same
+        file. *growing*: if it is an output in segments, which may still grow, fetch the segments;
+        otherwise the server makes one file of them.
+
+        Raises:
+            LocalProtocolError: the session is closed or not connected yet, or the file lies at
+                another app.
         """
 
     @abstractmethod

@@ -13,18 +13,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Hashable
-from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from sansio_gradio.client.answer import Answer
 from sansio_gradio.client.attempt import Attempt
 from sansio_gradio.client.streaming_input import Chunk
 from sansio_gradio.errors import GradioError
+from sansio_gradio.events import DownloadEvent
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.failures import Login
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.requests import HTTPRequest
+from sansio_gradio.wire.headers import Headers, header
 from sansio_gradio.wire.json import JSON
 from sansio_gradio.wire.url import URL
+
+_OK: Final = 200
 
 
 class Ask(NamedTuple):
@@ -195,6 +199,12 @@ class Render(NamedTuple):
     config: dict[str, Any]
 
 
+class Announce(NamedTuple):
+    """Tell the application of a download."""
+
+    event: DownloadEvent
+
+
 class LoseSession(NamedTuple):
     """The server has forgotten a session, or the session cannot be used any more.
 
@@ -226,6 +236,7 @@ Step: TypeAlias = (
     | NoteLogin
     | Puzzle
     | Render
+    | Announce
     | LoseSession
 )
 Way: TypeAlias = Generator[Step, Any, None]
@@ -234,6 +245,11 @@ Way: TypeAlias = Generator[Step, Any, None]
 class Listener(ABC):
     """A part that reads a stream or a WebSocket. The last call is ``ended``, ``refused`` or
     ``failed``."""
+
+    def wants(self, status: int, headers: Headers, /) -> bool:
+        """Whether this is the head of the stream that was asked for."""
+        kind = header(headers, "content-type") or ""
+        return status == _OK and kind.split(";")[0].strip() == "text/event-stream"
 
     def opened(self, _now: float, /) -> Way:
         """The stream or the WebSocket is open."""

@@ -33,6 +33,7 @@ Make: TypeAlias = Callable[[dict[str, Any], str], Any]
 MAX_DEPTH: Final = 32
 """Files are found in values nested as deep as this. Those of Gradio's components are less deep."""
 
+_PLAYLIST: Final = "playlist.m3u8"
 _DATA_URL: Final = re.compile(r"data:([^;,]*)([^,]*),")
 _LONGEST_NAME: Final = 200  # bytes, as Gradio cuts uploads
 _LONGEST_EXTENSION: Final = 20  # bytes
@@ -81,6 +82,20 @@ class RemoteFile(dict[str, Any]):
         """Whether it is an output that may still grow: audio or video that is made while it
         plays."""
         return self.get("is_stream") is True
+
+    @property
+    def is_playlist(self) -> bool:
+        """Whether it is a streamed output in segments (5.0 and later)."""
+        return self.is_stream and (self.path or "").endswith(f"/{_PLAYLIST}")
+
+    @property
+    def whole_target(self) -> str:
+        """The address of the whole content below ``base``."""
+        return (
+            f"{self.target.removesuffix(_PLAYLIST)}playlist-file"
+            if self.is_playlist
+            else self.target
+        )
 
     @property
     def target(self) -> str:
@@ -227,10 +242,11 @@ def _replaced(
     return value if copy is None else copy
 
 
-def _inside(value: Any) -> Iterable[tuple[Any, Any]]:
-    """The parts of a dict or a list, by their keys."""
-    pairs: Any = value.items() if type(value) is dict else enumerate(value)
-    return cast("Iterable[tuple[Any, Any]]", pairs)
+def _inside(value: object) -> Iterable[tuple[Any, Any]]:
+    """The parts of a dict, or of a list or tuple, by their keys."""
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value).items()
+    return enumerate(cast("Sequence[Any]", value))
 
 
 def _path(value: dict[str, Any]) -> str | None:

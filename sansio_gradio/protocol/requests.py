@@ -130,6 +130,11 @@ def job_stream(
     return HTTPRequest("GET", f"queue/join?{urlencode(fields)}", (*STREAM_CONTENT, *headers))
 
 
+def download(target: str, headers: Headers = (), *, method: str = "GET") -> HTTPRequest:
+    """Fetch a file, or (``HEAD``) ask what there is to fetch; *target* as in ``RemoteFile``."""
+    return HTTPRequest(method, target, headers, None)
+
+
 def heartbeat(session_hash: str) -> HTTPRequest:
     """The stream that keeps a session alive on the server (4.25 and later)."""
     return HTTPRequest("GET", f"heartbeat/{quote(session_hash, safe='')}", STREAM_CONTENT)
