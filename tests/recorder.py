@@ -2,7 +2,8 @@
 
 ``Recorder`` answers everything alike, or carries the bytes to a server. ``HTTPProxy`` is a proxy
 that does the same to what passes: absolute-form requests and CONNECT, with or without a login.
-``Balancer`` stands before replicas of one app, and knows its visitors by a cookie.
+``Balancer`` stands before replicas of one app, and knows its visitors by a cookie. ``Redirector``
+stands before an app, and sends some requests elsewhere.
 
 All threads and sockets of a host are gone when its ``with`` is left.
 """
@@ -31,7 +32,8 @@ def forms(secret: str) -> set[bytes]:
     """The forms in which *secret* may stand in what a client sends."""
     assert len(secret) >= 8, "a short one may be there by chance"
     raw = secret.encode()
-    found = {raw, quote(secret, safe="").encode(), quote_plus(secret).encode()}
+    found = {raw, quote_plus(secret).encode()}
+    found |= {quote(secret, safe=safe).encode() for safe in ("", "/")}
     found.add(json.dumps(secret)[1:-1].encode())
     # Base64 has three forms of a text in the middle of others; its first and last letter may mix.
     for before in range(3):
@@ -250,14 +252,50 @@ class Balancer(Host):
         at = known[0] if known else self.given % len(self._replicas)
         kept = [line for line in lines if line and not line.lower().startswith("connection:")]
         with self.connect(_place(self._replicas[at])) as server:
-            head = "\r\n".join([*kept, "connection: close", "", ""]).encode("latin-1")
-            server.sendall(head + rest)
+            server.sendall("\r\n".join([*kept, _ending(lines), "", ""]).encode("latin-1") + rest)
             if not known:
                 self.given += 1
                 answer, more = _read_head(server)
                 cookie = f"\r\nset-cookie: {self.COOKIE}={at}; Path=/\r\n\r\n".encode()
                 sock.sendall(answer[:-4] + cookie + more)
             self.carry(sock, record, server)
+
+
+class Redirector(Host):
+    """Stands before an app. Redirects requests for *paths* to the same path of *away*."""
+
+    def __init__(self, to: str, away: str, *paths: str, status: int = 307) -> None:
+        super().__init__()
+        self.redirected = 0
+        """Requests that were."""
+        self._to = to
+        self._away = away
+        self._paths = paths
+        self._status = status
+
+    def serve(self, sock: socket.socket, record: bytearray) -> None:
+        head, rest = _read_head(sock)
+        record += head + rest
+        first, *lines = head.decode("latin-1").split("\r\n")
+        _, target, _ = first.split(" ")
+        if any(path in target for path in self._paths):
+            self.redirected += 1
+            where = f"location: {self._away}{target}"
+            start = f"HTTP/1.1 {self._status} Elsewhere"
+            answer = "\r\n".join([start, where, "content-length: 0", "connection: close", "", ""])
+            sock.sendall(answer.encode())
+            return
+        kept = [line for line in lines if line and not line.lower().startswith("connection:")]
+        with self.connect(_place(self._to)) as server:
+            head = "\r\n".join([first, *kept, _ending(lines), "", ""]).encode("latin-1")
+            server.sendall(head + rest)
+            self.carry(sock, record, server)
+
+
+def _ending(lines: list[str]) -> str:
+    """The field that ends a connection with its answer, unless it becomes a WebSocket."""
+    is_socket = any(line.lower().startswith("upgrade:") for line in lines)
+    return "connection: Upgrade" if is_socket else "connection: close"
 
 
 def _place(text: str) -> tuple[str, int]:
