@@ -3,7 +3,8 @@
 ``Recorder`` answers everything alike, or carries the bytes to a server. ``HTTPProxy`` is a proxy
 that does the same to what passes: absolute-form requests and CONNECT, with or without a login.
 ``Balancer`` stands before replicas of one app, and knows its visitors by a cookie. ``Redirector``
-stands before an app, and sends some requests elsewhere.
+stands before an app, and sends some requests elsewhere. ``Front`` stands before an app as nginx
+does: TLS, a path, a limit for bodies.
 
 All threads and sockets of a host are gone when its ``with`` is left.
 """
@@ -290,6 +291,47 @@ class Redirector(Host):
             head = "\r\n".join([first, *kept, _ending(lines), "", ""]).encode("latin-1")
             server.sendall(head + rest)
             self.carry(sock, record, server)
+
+
+class Front(Host):
+    """Stands before an app, which is at *path* here. A body beyond *limit* (bytes) is refused with
+    a page. It says nothing to the app of its own scheme, host and path."""
+
+    def __init__(
+        self, to: str, path: str, limit: int = 1 << 20, tls: ssl.SSLContext | None = None
+    ) -> None:
+        super().__init__(tls=tls)
+        self._to = to
+        self._path = path
+        self._limit = limit
+
+    def serve(self, sock: socket.socket, record: bytearray) -> None:
+        head, rest = _read_head(sock)
+        record += head + rest
+        first, *lines = head.decode("latin-1").split("\r\n")
+        method, target, _ = first.split(" ")
+        fields = dict(line.lower().split(": ", 1) for line in lines if line)
+        if int(fields.get("content-length", "0")) > self._limit:
+            sock.sendall(_page("413 Request Entity Too Large"))
+            while sock.recv(READ):  # a close with bytes unread would overtake the answer
+                pass
+            return
+        if not target.startswith(self._path):
+            sock.sendall(_page("404 Not Found"))
+            return
+        first = f"{method} /{target.removeprefix(self._path)} HTTP/1.1"
+        dropped = ("connection:", "host:")
+        kept = [line for line in lines if line and not line.lower().startswith(dropped)]
+        with self.connect(_place(self._to)) as server:
+            head = "\r\n".join([first, "host: upstream", *kept, _ending(lines), "", ""]).encode()
+            server.sendall(head + rest)
+            self.carry(sock, record, server)
+
+
+def _page(title: str) -> bytes:
+    body = f"<html><head><title>{title}</title></head></html>".encode()
+    head = f"HTTP/1.1 {title}\r\ncontent-type: text/html\r\nconnection: close\r\n"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
 def _ending(lines: list[str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recorder import Balancer, HTTPProxy, Recorder
+from recorder import Balancer, Front, HTTPProxy, Recorder
 from test_adapters_tls import CERTIFICATES, client_context, server_context
 from worlds import WORLDS
 
@@ -18,6 +18,7 @@ from sansio_gradio.errors import (
     ConnectFailed,
     LocalProtocolError,
     OptionError,
+    RemoteProtocolError,
 )
 from sansio_gradio.server.app import App
 from sansio_gradio_adapters import environment_proxies
@@ -256,6 +257,33 @@ def test_a_client_certificate(name: str, app: str) -> None:
         context = client_context()
         context.load_cert_chain(CERTIFICATES / "client.pem")
         use(name, src, ssl_context=context)
+
+
+@every_world
+@pytest.mark.parametrize(("kind", "end"), [("app", ""), ("old_app", "/")])
+def test_a_path_behind_tls_that_the_app_knows_nothing_of(
+    name: str, kind: str, end: str, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue(kind)
+    with Front(url, "/sub/app/", tls=server_context()) as front:
+        src = f"https://localhost:{front.port}/sub/app{end}"
+        use(name, src, ssl_context=client_context())
+        world, errors = WORLDS[name], []
+
+        async def scenario() -> None:
+            async with world.client(src, ssl_context=client_context()) as client:
+                try:
+                    await client.predict("x" * (2 << 20), api_name="/echo")
+                except RemoteProtocolError as error:
+                    errors.append(error)
+
+        world.run(scenario)
+        if kind == "old_app":  # its arguments go over the WebSocket
+            assert errors == []
+        else:
+            (error,) = errors
+            assert (error.status, error.phase) == (413, "join")
+            assert "413 Request Entity Too Large" in error.message
 
 
 @every_world

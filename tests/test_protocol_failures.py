@@ -256,11 +256,21 @@ def test_503_is_the_queues_word(detail: Any, kind: type[GradioError]) -> None:
         assert type(refusal(500, (), json.dumps({"detail": detail}).encode())) is not kind
 
 
-def test_502_of_a_proxy_is_told_in_its_first_words() -> None:
-    page = b"\n\n<html>\r\n  <head><title>502 Bad\tGateway</title></head>" + b"<p>x</p>" * 1000
-    error = refusal(502, (("content-type", "text/html"),), page)
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        (b"\n\n<html>\r\n <head><title>502 Bad\tGateway</title></head>", "502 Bad Gateway"),
+        (b"<?xml?><!DOCTYPE html><html><TITLE lang=en>\n No host</TITLE>", "No host"),
+        (b"<html><title> </title><h1>No</h1>", "<html><title> </title><h1>No</h1>"),
+        (b"<html><title>" + b"x" * 5000, "<html><title>xxx"),
+        (b"<h1>Bad</h1>", "<h1>Bad</h1>"),
+        (b"no page <title>at all</title>", "no page <title>at all</title>"),
+    ],
+)
+def test_502_of_a_proxy_is_told_by_its_title_or_in_its_first_words(page: bytes, words: str) -> None:
+    error = refusal(502, (("content-type", "text/html"),), page + b"<p>x</p>" * 1000)
     assert type(error) is RemoteProtocolError
-    assert "502: '<html> <head><title>502 Bad Gateway</title></head>" in error.message
+    assert f"502: '{words}" in error.message
     assert len(error.message) < 300
 
 

@@ -20,7 +20,7 @@ from sansio_gradio.wire.http import (
 )
 from sansio_gradio.wire.url import URL
 
-_WANTS_LOGIN: Final = 407
+_WANTS_LOGIN: Final = (407, 401)  # 401: a wrong password (tinyproxy 1.11)
 _MOST: Final = 4 * 1024  # bytes of a refusal, of which an error shows the first words
 
 
@@ -83,8 +83,9 @@ class Tunnel:
         assert self._refusal is not None
         status, headers = self._refusal.status, self._refusal.headers
         error: GradioError
-        if status == _WANTS_LOGIN:
-            error = proxy_wants_login(headers, given=self._proxy.login is not None)
+        if status in _WANTS_LOGIN:
+            given = self._proxy.login is not None
+            error = proxy_wants_login(headers, status=status, given=given)
         else:
             what = (
                 f"asked to connect to {self._target}, it answered {status}: {excerpt(self._said)}"

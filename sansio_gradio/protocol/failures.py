@@ -51,6 +51,8 @@ _REPR: Final = re.compile(rf"""'(?:[^\\'\n]++|{_ESCAPE})*+'|"(?:[^\\"\n]++|{_ESC
 _EXCERPT: Final = 200
 _LONGEST_MESSAGE: Final = 300
 _LONGEST_SCHEME: Final = 20
+_LONGEST_HEAD: Final = 4096  # bytes of a page in which its title is looked for
+_TITLE: Final = re.compile(rb"<title[^<>]*>\s*([^<\s][^<]*)<", re.IGNORECASE)
 _NOT_LOGGED_IN: Final = "Not authenticated"  # Gradio's standard text, which tells nothing more
 
 
@@ -196,15 +198,18 @@ def login_wanted(
     return AuthenticationError(text)
 
 
-def proxy_wants_login(headers: Headers, *, given: bool = False) -> GradioError:
-    """The error for a 407 of a proxy, which its text calls "it"; *given*: it had a user and a
-    password."""
-    scheme = (header(headers, "proxy-authenticate") or "").partition(" ")[0]
-    kind = f", {plain(scheme, _LONGEST_SCHEME)}" if scheme else ""
+def proxy_wants_login(
+    headers: Headers, *, status: int = 407, given: bool = False
+) -> AuthenticationError:
+    """The error for the *status* of a proxy that wants a login. The text calls the proxy "it".
+    *given*: it had a user and a password."""
+    wanted = header(headers, "proxy-authenticate") or header(headers, "www-authenticate") or ""
+    scheme = wanted.partition(" ")[0]
+    kind = f"{status}, {plain(scheme, _LONGEST_SCHEME)}" if scheme else f"{status}"
     if given:
-        return AuthenticationError(f"it refuses this user and password (407{kind})")
+        return AuthenticationError(f"it refuses this user and password ({kind})")
     return AuthenticationError(
-        f"it wants a login (407{kind}): name the proxy as http://user:password@host:port"
+        f"it wants a login ({kind}): name the proxy as http://user:password@host:port"
     )
 
 
@@ -223,7 +228,9 @@ def is_page(body: bytes) -> bool:
 
 
 def excerpt(body: bytes) -> str:
-    """The first words of a body, for the text of an error."""
+    """The first words of a body, or the title of a page, for the text of an error."""
+    if is_page(body) and (title := _TITLE.search(body[:_LONGEST_HEAD])):
+        body = title[1]
     text = plain(body.lstrip()[: 2 * _EXCERPT].decode("utf-8", "replace"), _EXCERPT)
     return repr(text) if text else "nothing"
 
