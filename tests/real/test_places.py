@@ -26,7 +26,7 @@ def trusting() -> ssl.SSLContext:
 
 def use(name: str, src: str, *, large: int = 0, **options: Any) -> list[Exception]:
     """Call the app; the error of a call with an argument of so many bytes."""
-    world, errors = WORLDS[name], []
+    world, errors = WORLDS[name], list[Exception]()
 
     async def scenario() -> None:
         async with world.client(src, **options) as client:
