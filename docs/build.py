@@ -71,6 +71,7 @@ _FEATURES = {
     Feature.UNQUEUES: "`/cancel` takes a job that waits out of the queue",
     Feature.CALL_BY_NAME: "`POST /call/v2/{api_name}`",
     Feature.CALL_ERRORS: "`/call` says what went wrong",
+    Feature.OAUTH_TOKEN: "`/info` says which endpoints take an `oauth_token` of the caller",
 }
 
 

@@ -44,6 +44,7 @@ from sansio_gradio.errors import (
     QueueFullError,
     RemoteProtocolError,
     ServerStoppedError,
+    SpaceError,
     TooManyRequestsError,
     ValidationError,
 )
@@ -103,6 +104,7 @@ __all__ = [
     "ServerSentEvent",
     "ServerStoppedError",
     "Session",
+    "SpaceError",
     "StartTLS",
     "Status",
     "StatusUpdate",

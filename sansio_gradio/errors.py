@@ -125,6 +125,17 @@ class ConnectFailed(GradioError, ConnectionError):
     default_message = "The connection could not be made."
 
 
+class SpaceError(ConnectFailed):
+    """A Hugging Face Space cannot be reached: there is none of that name, or it does not run and
+    only its owner can change that. ``stage``: its stage on the Hub, such as ``PAUSED``, or None."""
+
+    default_message = "The Space cannot be reached."
+
+    def __init__(self, message: object = None, *, stage: str | None = None, **where: Any) -> None:
+        super().__init__(message, **where)
+        self.stage = stage
+
+
 class ConnectionLost(GradioError, ConnectionError):
     """The connection or the stream ended before its time."""
 

@@ -46,6 +46,18 @@ class ConnectingFailed:
 
 
 @attrs.frozen(kw_only=True)
+class SpaceStatus:
+    """The stage of the Hugging Face Space that the session is about, as the Hub calls it:
+    ``RUNNING``, ``BUILDING``, ``SLEEPING`` and others.
+
+    It comes before ``Connected``, again for each change, and again when the app fails later.
+    """
+
+    session: int
+    stage: str
+
+
+@attrs.frozen(kw_only=True)
 class Accepted:
     """The server has taken a job (``chunk`` 0), or a chunk of its streaming input (from 1 on).
 
@@ -215,6 +227,7 @@ class SessionClosed:
 Event: TypeAlias = (
     Connected
     | ConnectingFailed
+    | SpaceStatus
     | Accepted
     | MessageReceived
     | StatusUpdated

@@ -106,6 +106,9 @@ class Timeouts:
     """Downloading a file: until the server hands it out, and then for each further 64 KiB. (For any
     byte, if the file is an output that still grows.) It does not pass while nobody reads."""
 
+    space: float | None = 300.0
+    """Waiting for a Hugging Face Space that is built, starts or wakes up."""
+
     job: float | None = None
     """A whole job, from submitting to its end."""
 

@@ -34,9 +34,12 @@ settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "fast")
 )
 
-# Tests talk to this machine only: somebody's proxy has no part in that.
+# Tests talk to this machine only: somebody's proxy has no part in that, nor somebody's token.
 for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
     del os.environ[name]
+for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING_FACE_"))]:
+    del os.environ[name]
+os.environ["HF_HUB_DISABLE_IMPLICIT_TOKEN"] = "1"
 
 
 class NotHermetic(BaseException):

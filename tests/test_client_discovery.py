@@ -289,7 +289,13 @@ def test_a_refused_login_says_so(status: int, body: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(301, RemoteProtocolError), (500, AppError), (429, TooManyRequestsError)]
+    ("status", "kind"),
+    [
+        (301, RemoteProtocolError),
+        (500, AppError),
+        (429, TooManyRequestsError),
+        (503, RemoteProtocolError),
+    ],
 )
 def test_not_every_other_answer_is_the_fault_of_the_password(
     status: int, kind: type[GradioError]
@@ -300,6 +306,14 @@ def test_not_every_other_answer_is_the_fault_of_the_password(
     error = failure(talk)
     assert type(error) is kind
     assert (error.phase, error.status) == ("login", status)
+    assert ("try again later" in error.message) is (status == 503)
+
+
+@pytest.mark.parametrize("has_token", [True, False])
+def test_a_login_that_is_not_there_may_be_that_of_a_private_space(has_token: bool) -> None:
+    talk = Talk(auth=("u", "p"), token="t" if has_token else None)
+    talk.answer(talk.request("/login"), b"<html>404</html>", status=404)
+    assert ("pass token=" in failure(talk).message) is not has_token
 
 
 def test_a_date_to_come_back_is_understood_before_the_app_is_known() -> None:

@@ -867,3 +867,125 @@ def answer_about_the_app(talk: Talk, command: Any, known: dict[str, Any]) -> Non
     if isinstance(command, SendRequest):
         asks = command.url.endswith(QUESTION)
         talk.answer(command, {"app_id": known["app_id"]} if asks else known)
+
+
+# A login that the app has forgotten
+
+
+NOT_LOGGED_IN = {"detail": "Not authenticated"}
+
+
+def logged_in(**options: Any) -> Talk:
+    """An app that has taken a login, and is known."""
+    talk = Talk(auth=("me", "secret"), **options)
+    log_in(talk, "1")
+    talk.answer(talk.request(CONFIG), config(app_id=OLD))
+    return talk
+
+
+def log_in(talk: Talk, cookie: str) -> None:
+    headers = (("set-cookie", f"access-token={cookie}; Path=/"),)
+    talk.answer(talk.request("/login"), {"success": True}, headers=headers)
+
+
+def cookie(command: SendRequest | OpenWebSocket) -> str:
+    return dict(command.headers)["cookie"]
+
+
+@pytest.mark.parametrize(("name", "path"), [("/echo", JOIN), ("/plain", "/api/predict")])
+@pytest.mark.parametrize("app_id", [OLD, NEW])
+def test_a_login_that_is_void_is_renewed_once(name: str, path: str, app_id: int) -> None:
+    talk = logged_in()
+    job = talk.conversation.submit("x", api_name=name)
+    first = talk.request(path)
+    assert cookie(first) == "access-token=1"
+    talk.answer(first, NOT_LOGGED_IN, status=401)
+    log_in(talk, "2")
+    talk.answer(talk.request(CONFIG), config(app_id=app_id, dependencies=TURNED))
+    again = talk.request(path)
+    assert cookie(again) == "access-token=2"
+    assert body(again)["fn_index"] == LAST - (ECHO if name == "/echo" else PLAIN)
+    assert talk.ends_of(job) == []
+    talk.answer(again, NOT_LOGGED_IN, status=401)
+    error = talk.failure_of(job)
+    assert type(error) is AuthenticationError
+    assert "took the login of auth=" in error.message
+    assert talk.new() == []
+
+
+def test_all_jobs_that_met_it_go_on_with_one_new_login() -> None:
+    talk = logged_in()
+    jobs = [talk.conversation.submit("x", api_name="/echo") for _ in range(3)]
+    for request in talk.requests(JOIN, JOIN, JOIN):
+        talk.answer(request, NOT_LOGGED_IN, status=401)
+    log_in(talk, "2")
+    talk.answer(talk.request(CONFIG), config(app_id=OLD))
+    joins = talk.requests(JOIN, JOIN, JOIN)
+    assert {cookie(join) for join in joins} == {"access-token=2"}
+    assert not any(talk.ends_of(job) for job in jobs)
+
+
+def test_a_websocket_that_is_refused_has_the_login_renewed() -> None:
+    talk = Talk(auth=("me", "secret"))
+    log_in(talk, "1")
+    talk.answer(talk.request(CONFIG), config(None, "3.50.2", app_id=OLD))
+    talk.conversation.submit("x", api_name="/echo")
+    talk.answer(talk.socket(), {}, status=403)
+    log_in(talk, "2")
+    talk.answer(talk.request(CONFIG), config(None, "3.50.2", app_id=NEW))
+    assert cookie(talk.socket()) == "access-token=2"
+
+
+def test_a_login_that_the_app_takes_no_more_fails_the_job() -> None:
+    talk = logged_in()
+    job = talk.conversation.submit("x", api_name="/echo")
+    talk.answer(talk.request(JOIN), NOT_LOGGED_IN, status=401)
+    talk.answer(talk.request("/login"), {"detail": "Incorrect credentials."}, status=400)
+    error = talk.failure_of(job)
+    assert type(error) is AuthenticationError
+    assert error.phase == "login"
+
+
+def test_a_job_that_the_app_began_is_not_handed_in_again() -> None:
+    talk = Talk(auth=("me", "secret"))
+    log_in(talk, "1")
+    talk.answer(talk.request(CONFIG), config(None, "3.16.2"))
+    job = talk.conversation.submit(2, api_name="/plain")
+    output = {"data": ["a"], "is_generating": True}
+    talk.answer(talk.request("/api/predict"), output)
+    talk.answer(talk.request("/api/predict"), NOT_LOGGED_IN, status=401)
+    assert type(talk.failure_of(job)) is AuthenticationError
+    assert talk.new() == []
+
+
+def test_a_job_that_is_cancelled_meanwhile_is_not_handed_in_again() -> None:
+    talk = logged_in()
+    job = talk.conversation.submit("x", api_name="/echo")
+    talk.answer(talk.request(JOIN), NOT_LOGGED_IN, status=401)
+    assert talk.conversation.cancel(job)
+    assert isinstance(talk.last_of(job), JobCancelled)
+    log_in(talk, "2")
+    talk.answer(talk.request(CONFIG), config(app_id=OLD))
+    assert talk.new() == []
+
+
+def test_without_auth_there_is_nothing_to_renew() -> None:
+    talk = talking()
+    job = talk.conversation.submit("x", api_name="/echo")
+    talk.answer(talk.request(JOIN), NOT_LOGGED_IN, status=401)
+    assert type(talk.failure_of(job)) is AuthenticationError
+    assert talk.new() == []
+
+
+def test_a_login_that_is_void_is_renewed_once_for_info() -> None:
+    talk = logged_in()
+    job = talk.conversation.submit(what="x", api_name="/echo")
+    talk.answer(talk.request(INFO), NOT_LOGGED_IN, status=401)
+    log_in(talk, "2")
+    talk.answer(talk.request(CONFIG), config(app_id=OLD))
+    again = talk.request(INFO)
+    assert cookie(again) == "access-token=2"
+    talk.answer(again, NOT_LOGGED_IN, status=401)
+    assert type(talk.failure_of(job)) is AuthenticationError
+    talk.conversation.submit(what="x", api_name="/echo")
+    talk.request(INFO)

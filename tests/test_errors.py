@@ -23,6 +23,7 @@ from sansio_gradio.errors import (
     QueueFullError,
     RemoteProtocolError,
     ServerStoppedError,
+    SpaceError,
     TooManyRequestsError,
     ValidationError,
 )
@@ -35,6 +36,7 @@ CAUGHT_AS: dict[type[GradioError], set[type[Exception]]] = {
     OptionError: {ProtocolError, ValueError},
     RemoteProtocolError: {ProtocolError, ConnectionError},
     ConnectFailed: {ConnectionError},
+    SpaceError: {ConnectFailed, ConnectionError},
     ConnectionLost: {ConnectionError},
     TooManyRequestsError: {ConnectionError},
     DeadlineExceeded: {ConnectionError, TimeoutError},
@@ -46,7 +48,7 @@ CAUGHT_AS: dict[type[GradioError], set[type[Exception]]] = {
     JobCancelledError: set(),
 }
 EVERY_ERROR = pytest.mark.parametrize("kind", CAUGHT_AS)
-KINDS = {ProtocolError, ConnectionError, TimeoutError, ValueError, AppError}
+KINDS = {ProtocolError, ConnectionError, TimeoutError, ValueError, AppError, ConnectFailed}
 
 
 def test_the_list_of_errors_is_whole() -> None:

@@ -27,6 +27,7 @@ VALUES: dict[str, Any] = {
     "data": (1, [2]),
     "stopped_on_server": True,
     "state_lost": True,
+    "stage": "RUNNING",
     "what": "a message for no job",
     "job": 7,
     "download": 8,

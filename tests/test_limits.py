@@ -15,7 +15,7 @@ TIMEOUTS = [field.name for field in attrs.fields(Timeouts)]
 
 
 def test_the_phases_are_those_of_the_contract() -> None:
-    phases = "connect, tls, request, join, send, stream_idle, download, job, close"
+    phases = "connect, tls, request, join, send, stream_idle, download, space, job, close"
     assert ", ".join(TIMEOUTS) == phases
 
 

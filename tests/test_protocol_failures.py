@@ -23,7 +23,7 @@ from sansio_gradio.errors import (
     TooManyRequestsError,
     ValidationError,
 )
-from sansio_gradio.protocol.failures import app_error, excerpt, refusal
+from sansio_gradio.protocol.failures import app_error, excerpt, missing, refusal
 from sansio_gradio.protocol.features import Version, version_numbers
 
 HIDDEN = AppError.default_message
@@ -192,6 +192,40 @@ def test_each_recorded_refusal_is_the_error_that_it_means() -> None:
 )
 def test_401_wants_a_login(body: bytes) -> None:
     assert type(refusal(401, (), body)) is AuthenticationError
+
+
+@pytest.mark.parametrize("body", [b"<html>Forbidden</html>", b"Forbidden", b"", b'{"a": 1}'])
+@pytest.mark.parametrize("has_token", [True, False])
+def test_403_says_what_to_try(body: bytes, has_token: bool) -> None:
+    error = refusal(403, (), body, has_token=has_token)
+    assert type(error) is AuthenticationError
+    assert error.status == 403
+    for hint in ("auth=(user, password)", "headers= or cookies="):
+        assert hint in error.message
+    assert ("pass token=" in error.message) is not has_token
+    assert ("token of token= may not open it" in error.message) is has_token
+
+
+@pytest.mark.parametrize("body", [b'{"detail": "File not allowed: x."}', b'{"error": null}'])
+def test_403_of_the_app_is_its_own_word(body: bytes) -> None:
+    assert type(refusal(403, (), body)) is not AuthenticationError
+
+
+@pytest.mark.parametrize("has_token", [True, False])
+def test_a_page_with_401_says_what_to_try(has_token: bool) -> None:
+    error = refusal(401, (), b"<html>Sign in</html>", has_token=has_token)
+    assert "not the app's answer" in error.message
+    assert "headers= or cookies=" in error.message
+    assert ("pass token=" in error.message) is not has_token
+
+
+@pytest.mark.parametrize("has_token", [True, False])
+def test_404_in_place_of_an_app_says_what_to_try(has_token: bool) -> None:
+    error = missing(b"<h1>Not Found</h1>", has_token=has_token)
+    assert type(error) is RemoteProtocolError
+    for hint in ("404", "Not Found", "Check the address"):
+        assert hint in error.message
+    assert ("pass token=" in error.message) is not has_token
 
 
 def test_a_page_that_wants_a_login_says_so_with_200() -> None:

@@ -22,6 +22,7 @@ SINCE = {
     Feature.UNQUEUES: ("6.13.0", "6.14.0"),
     Feature.CALL_BY_NAME: ("6.12.0", "6.13.0"),
     Feature.CALL_ERRORS: ("6.12.0", "6.13.0"),
+    Feature.OAUTH_TOKEN: ("6.20.0", "6.21.0"),
 }
 # The last version with, and the first without again.
 UNTIL = {

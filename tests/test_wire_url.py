@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
-from sansio_gradio.wire.url import URL, Address, api_base, space_url
+from sansio_gradio.wire.url import URL, Address, api_base
 
 SENDABLE = re.compile("[!-~]+")
 
@@ -410,22 +410,3 @@ def test_no_prefix_leads_away(base: URL, prefix: str) -> None:
     assert str(url).startswith(str(base))
     assert url.path.endswith("/")
     assert URL.parse(str(url)) == url
-
-
-@pytest.mark.parametrize(
-    ("space", "expected"),
-    [
-        ("gradio/hello_world", "https://gradio-hello-world.hf.space/"),
-        ("Owner-1/My.App", "https://owner-1-my-app.hf.space/"),
-    ],
-)
-def test_a_space_has_an_address(space: str, expected: str) -> None:
-    assert str(space_url(space)) == expected
-
-
-@pytest.mark.parametrize(
-    "space", ["", "a", "a/", "/b", "a/b/c", "a/b\n", "a/ä", "a b/c", "http://h"]
-)
-def test_other_names_are_no_spaces(space: str) -> None:
-    with pytest.raises(LocalProtocolError):
-        space_url(space)

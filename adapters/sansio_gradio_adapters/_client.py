@@ -15,7 +15,7 @@ import os
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from sansio_gradio.client.call import Call
 from sansio_gradio.client.commands import Observe
@@ -49,12 +49,13 @@ from sansio_gradio.given import flag, function, text
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.remote_files import RemoteFile, with_files
+from sansio_gradio.protocol.spaces import hub_base, space_name
 from sansio_gradio.wire.headers import Fields
-from sansio_gradio.wire.url import space_url
 from sansio_gradio_adapters._environment import environment_proxies
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, Signal
 from sansio_gradio_adapters._streams import Streams
+from sansio_gradio_adapters.hub import GivenToken, Token, hub_address, saved_token
 
 _log: Final = logging.getLogger(__name__)
 
@@ -66,6 +67,8 @@ class ClientCore:
         self,
         src: str,
         *,
+        token: GivenToken = None,
+        oauth_token: str | Callable[[], str | None] | None = None,
         auth: tuple[str, str] | None = None,
         headers: Fields | None = None,
         cookies: Fields | None = None,
@@ -81,6 +84,11 @@ class ClientCore:
         trust_env: bool = True,
         cancelled_error: type[JobCancelledError] = JobCancelledError,
     ) -> None:
+        hub = hub_address()
+        if token is None and space_name(text(src, "src"), hub_base(hub)) is not None:
+            token = saved_token()
+        self.token = Token(token, "token")
+        self.oauth_token = Token(oauth_token, "oauth_token")
         self.engine = Engine(
             entropy=os.urandom,
             wall_offset=time.time() - time.monotonic(),
@@ -91,11 +99,14 @@ class ClientCore:
             json_loads=json_loads,
         )
         self.session = self.engine.session(
-            _address(src),
+            src,
             session_hash=session_hash,
             headers=() if headers is None else headers,
             cookies=() if cookies is None else cookies,
             auth=auth,
+            token=self.token.now,
+            oauth_token=self.oauth_token.now,
+            hub=hub,
             protocol=protocol,
             retry=retry,
             proxy=environment_proxies()
@@ -132,6 +143,37 @@ class ClientCore:
         self._has_news = False
         self._fault: BaseException | None = None
         self._process = os.getpid()
+
+    def renew_tokens(self, do_soon: Callable[[Callable[[], object]], object]) -> None:
+        """Ask the caller's functions for the tokens of the moment.
+
+        Called in the caller's thread, before each verb: a function may wait, and may raise, and
+        neither touches the engine.
+        """
+        if self.token.function is not None and self.token.ask():
+            do_soon(self._tell_token)
+        if self.oauth_token.function is not None and self.oauth_token.ask():
+            do_soon(self._tell_oauth_token)
+
+    def set_token(
+        self, token: GivenToken, do_soon: Callable[[Callable[[], object]], object]
+    ) -> None:
+        """Send another token from now on."""
+        self.token.set(token)
+        do_soon(self._tell_token)
+
+    def set_oauth_token(
+        self, token: GivenToken, do_soon: Callable[[Callable[[], object]], object]
+    ) -> None:
+        """Give apps another token from now on."""
+        self.oauth_token.set(token)
+        do_soon(self._tell_oauth_token)
+
+    def _tell_token(self) -> None:
+        self.session.set_token(self.token.now)
+
+    def _tell_oauth_token(self) -> None:
+        self.session.set_oauth_token(self.oauth_token.now)
 
     def new_job(self, call: Call, messages: MessageQueue | None = None) -> JobRecord:
         """The record of a job that ``begin`` will ask the engine for; *messages*: see there."""
@@ -421,18 +463,6 @@ def _begun(record: JobRecord) -> int:
     return record.id
 
 
-def _address(src: str) -> str:
-    """*src* may be ``owner/space``."""
-    if "://" in text(src, "src"):
-        return src
-    try:
-        return str(space_url(src))
-    except LocalProtocolError:
-        raise LocalProtocolError(
-            f"{src!r} is neither a URL (http://...) nor a Space (owner/name).", phase="connect"
-        ) from None
-
-
 def _told_of_faults(observe: Observe) -> Observe:
     """*observe*, whose faults are logged: the engine tells it no more after the first."""
 
@@ -444,3 +474,15 @@ def _told_of_faults(observe: Observe) -> Observe:
             raise
 
     return look
+
+
+def refuse_to_duplicate() -> NoReturn:
+    """Duplicating a Space is no client's work.
+
+    Raises:
+        LocalProtocolError: always.
+    """
+    raise LocalProtocolError(
+        "This library duplicates no Spaces: use huggingface_hub.duplicate_space, and then a Client"
+        " of the new Space."
+    )

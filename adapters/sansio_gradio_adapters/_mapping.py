@@ -120,6 +120,7 @@ class Calls:
             call = attrs.evolve(call, args=args)  # copied here, in the caller's thread
         except LocalProtocolError as error:
             mistake = error
+        self._core.renew_tokens(self._do_soon)
         record = self._core.new_job(call)
         record.ended = self.changed
         self._held[next(self._numbers)] = record

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 from sansio_gradio.client.call import Call, Want
 from sansio_gradio.client.commands import Observe
@@ -16,13 +16,14 @@ from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.wire.headers import Fields
 from sansio_gradio_adapters._awaited import Job, MessageStream, Results
-from sansio_gradio_adapters._client import ClientCore
+from sansio_gradio_adapters._client import ClientCore, refuse_to_duplicate
 from sansio_gradio_adapters._driver import tls_context
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord
 from sansio_gradio_adapters._machine import TaskWorld, wait_until
 from sansio_gradio_adapters._mapping import Calls, OnError
 from sansio_gradio_adapters._streams import Sending
+from sansio_gradio_adapters.hub import GivenToken
 
 if TYPE_CHECKING:
     import ssl
@@ -31,17 +32,21 @@ if TYPE_CHECKING:
 class TaskClient:
     """A client of one Gradio app, connected when it is opened.
 
-    ``src``: the app's URL, or ``owner/space`` of a Hugging Face Space, or
+    ``src``: the app's URL, or a Hugging Face Space (``owner/name``, or the URL of its page), or
     ``http+unix://%2Frun%2Fapp.sock/`` for a Unix socket. A query in it is sent with every request.
-    ``auth``: (user, password). ``headers`` and ``cookies``: sent to the app with every request.
-    ``protocol``: speak this protocol, whatever the app announces. ``ssl_context``: for https;
-    default: the system's trust store. ``proxy``: ``http://user:password@host:port``, for every
-    address; None: with ``trust_env`` the proxies of ``HTTPS_PROXY``, ``NO_PROXY`` and the like,
-    else none. ``session_hash``: go on in a session that the server knows. ``observe(now,
-    connection, direction, what)`` is called with all bytes, commands and events. ``strict``:
-    anomalies are errors. ``retry``: which failed jobs are handed in again; None: none.
-    ``json_loads``: a faster parser of JSON for what the server sends, such as ``orjson.loads`` (the
-    extra ``speed``).
+    ``token``: a Hugging Face token, for a private Space: a text, or a function that returns the
+    token of the moment. The function is called here and at each later call, in the caller's thread.
+    None: the token that the user has saved, for a Space only; False: no token. ``oauth_token``: a
+    Hugging Face token for the app's own use, which goes only to endpoints that ask for one; a text
+    or a function, too. ``auth``: (user, password). ``headers`` and ``cookies``: sent to the app
+    with every request. ``protocol``: speak this protocol, whatever the app announces.
+    ``ssl_context``: for https; default: the system's trust store. ``proxy``:
+    ``http://user:password@host:port``, for every address; None: with ``trust_env`` the proxies of
+    ``HTTPS_PROXY``, ``NO_PROXY`` and the like, else none. ``session_hash``: go on in a session that
+    the server knows. ``observe(now, connection, direction, what)`` is called with all bytes,
+    commands and events. ``strict``: anomalies are errors. ``retry``: which failed jobs are handed
+    in again; None: none. ``json_loads``: a faster parser of JSON for what the server sends, such as
+    ``orjson.loads`` (the extra ``speed``).
 
     Raises:
         LocalProtocolError: ``src`` or a header is invalid.
@@ -54,6 +59,8 @@ class TaskClient:
         self,
         src: str,
         *,
+        token: GivenToken = None,
+        oauth_token: str | Callable[[], str | None] | None = None,
         auth: tuple[str, str] | None = None,
         headers: Fields | None = None,
         cookies: Fields | None = None,
@@ -71,6 +78,8 @@ class TaskClient:
     ) -> None:
         self._core = ClientCore(
             src,
+            token=token,
+            oauth_token=oauth_token,
             auth=auth,
             headers=headers,
             cookies=cookies,
@@ -113,6 +122,11 @@ class TaskClient:
     def session_hash(self) -> str:
         """The name of this session on the server."""
         return self._core.session.session_hash
+
+    @property
+    def cookies(self) -> Mapping[str, str]:
+        """The cookies that the app has set, by name, as they are now."""
+        return self._core.session.cookies
 
     @property
     def endpoints(self) -> Mapping[int, Endpoint]:
@@ -376,6 +390,29 @@ class TaskClient:
         if had_info:
             await self.get_endpoints()
 
+    def set_token(self, token: GivenToken) -> None:
+        """Send another token from now on: a text, a function, or None or False for none.
+
+        Raises:
+            LocalProtocolError: it is not a token, or the client is closed.
+        """
+        world = self._open_world()
+        self._core.set_token(token, world.machine.do_soon)
+
+    def set_oauth_token(self, token: GivenToken) -> None:
+        """As ``set_token``, for the ``oauth_token``."""
+        world = self._open_world()
+        self._core.set_oauth_token(token, world.machine.do_soon)
+
+    @classmethod
+    def duplicate(cls, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """Not done: use ``huggingface_hub.duplicate_space``.
+
+        Raises:
+            LocalProtocolError: always.
+        """
+        refuse_to_duplicate()
+
     async def reset_session(self) -> None:
         """Go on in a new session: State starts afresh, jobs under way are cancelled."""
         world = self._open_world()
@@ -442,4 +479,5 @@ class TaskClient:
         self._core.demand_own_process()
         if not self._is_open:
             raise LocalProtocolError("The client is closed.")
+        self._core.renew_tokens(self._world.machine.do_soon)
         return self._world

@@ -12,6 +12,7 @@ from sansio_gradio.protocol.failures import (
     Login,
     is_page,
     login_wanted,
+    missing,
     proxy_wants_login,
     refusal,
 )
@@ -41,6 +42,7 @@ class Answer:
     login: Login = Login.NOT_GIVEN  # with which it was asked
     phase: str | None = None
     proxy: Proxy | None = None
+    has_token: bool = False  # the request had one
 
     def read(self) -> JSON:
         """The JSON in it.
@@ -67,8 +69,16 @@ class Answer:
         if proxy is not None and self.status == _PROXY_WANTS_LOGIN:
             error = proxy_wants_login(self.headers, given=proxy.login is not None).about(f"{proxy}")
             return self.locate(error)
-        what = (self.status, self.headers, self.body, version, self.wall_now)
-        error = refusal(*what, loads=self.loads, login=self.login)
+        error = refusal(
+            self.status,
+            self.headers,
+            self.body,
+            version,
+            self.wall_now,
+            loads=self.loads,
+            login=self.login,
+            has_token=self.has_token,
+        )
         if proxy is not None and is_page(self.body):  # apps refuse in JSON
             error = error.about(f"{proxy}, or a server behind it")
         return self.locate(error)
@@ -76,7 +86,19 @@ class Answer:
     def login_wanted(self) -> GradioError:
         """The error for this answer, if it is known to want a login."""
         page = is_page(self.body)
-        return self.locate(login_wanted(self.headers, self.json, in_html=page, login=self.login))
+        return self.locate(
+            login_wanted(
+                self.headers,
+                self.json,
+                in_html=page,
+                login=self.login,
+                has_token=self.has_token,
+            )
+        )
+
+    def missing(self) -> GradioError:
+        """The error for this answer in place of an app."""
+        return self.locate(missing(self.body, has_token=self.has_token))
 
     def name_given(self, key: str = "event_id") -> tuple[JSON, str]:
         """The JSON of the answer to a join, and the name of the job in it.

@@ -36,6 +36,8 @@ class Attempt:
     endpoint: Endpoint
     data: list[Any]
     session_hash: str = ""
+    oauth_token: str | None = None
+    """The caller's token for the function; None: it asks for none, or there is none."""
     unfinished: UnfinishedRuns = attrs.field(factory=UnfinishedRuns)
     """The unfinished runs of the session."""
     event_id: str | None = None
@@ -64,7 +66,7 @@ class Attempt:
     @property
     def body(self) -> dict[str, Any]:
         """The body of a join (gradio data_classes.py: PredictBody)."""
-        return {
+        body = {
             "data": self.data,
             "event_data": self.call.event_data,
             "fn_index": self.endpoint.fn_index,
@@ -72,6 +74,9 @@ class Attempt:
             "trigger_id": self.call.trigger_id,
             **(self.call.extra or {}),
         }
+        if self.oauth_token is not None:
+            body["oauth_token"] = self.oauth_token
+        return body
 
     def note_place(self, kind: Msg | None) -> None:
         """Note the state of the job on the server, which may differ from its state here."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, TypedDict
 
 import attrs
@@ -31,6 +32,7 @@ from sansio_gradio.client.commands import (
     OpenWebSocket,
     SendRequest,
 )
+from sansio_gradio.client.credentials import Credentials, Place
 from sansio_gradio.client.discovery import Discovery
 from sansio_gradio.client.dispatch import Dispatch, needs_connection
 from sansio_gradio.client.downloads import Download, PlaylistDownload, Source, WholeDownload
@@ -50,16 +52,17 @@ from sansio_gradio.client.options import Options
 from sansio_gradio.client.proxies import Proxies
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.session import Session
+from sansio_gradio.client.space import Space
 from sansio_gradio.client.steps import JobChannel, Listener, Sleeper, TakesPieces, Watcher, Way
 from sansio_gradio.client.streaming_input import Piece, no_pieces
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import (
+    AuthenticationError,
     ConnectFailed,
     ConnectionLost,
     DeadlineExceeded,
     GradioError,
     LocalProtocolError,
-    OptionError,
     RemoteProtocolError,
     unforeseen,
 )
@@ -74,27 +77,26 @@ from sansio_gradio.events import (
     OutputsGrew,
     SessionClosed,
     SessionLost,
+    SpaceStatus,
 )
-from sansio_gradio.given import flag, function, is_a, one_of, text
+from sansio_gradio.given import flag, function, one_of, text
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+from sansio_gradio.protocol.failures import Login
 from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.messages import read_message
 from sansio_gradio.protocol.protocols import PROTOCOLS, Handover, Traits, detect, spoken
 from sansio_gradio.protocol.remote_files import RemoteFile
-from sansio_gradio.wire.headers import Fields, Headers, checked, overlaid, pairs
+from sansio_gradio.protocol.spaces import HUB, hub_base, space_name
+from sansio_gradio.wire.headers import Fields
 from sansio_gradio.wire.url import URL, Address, Origin, api_base
 
-_OWN_HEADERS: Final[Headers] = (
-    ("user-agent", "sansio-gradio"),
-    ("accept", "*/*"),
-    ("accept-encoding", "identity"),
-)
 _OK: Final = 200
 _FORBIDDEN: Final = 403
 # The answers of an app to a request for another app: it has no such path, takes other methods or
 # other fields there, or wants a login.
 _OF_ANOTHER_APP: Final = frozenset({401, 404, 405, 422})
+_DISCOVERY: Final = 0  # in place of the number of a job, which no job has
 _TAKEN_BACK: Final = 2  # times, at most, so that nothing goes on for ever
 
 
@@ -106,6 +108,9 @@ class SessionOptions(TypedDict, total=False):
     headers: Fields
     cookies: Fields
     auth: tuple[str, str] | None
+    token: str | None
+    oauth_token: str | None
+    hub: str
     protocol: str | None
     retry: Retry | None
     proxy: str | Proxies | None
@@ -161,17 +166,22 @@ class _CloseIsLate:
 
 
 class Conversation(Session):
-    """The client's side of one session with the app at *src*.
+    """The client's side of one session with the app at *src*: a URL, or the name of a Hugging Face
+    Space, ``owner/name`` or ``https://huggingface.co/spaces/owner/name``.
 
     ``entropy(n)`` returns n random bytes. ``app``: the app, if you know it already: then its config
     is not read before something suggests that the app was started anew. ``protocol``: speak this
     protocol, whatever the app announces. ``auth``: (user, password) for an app with a login.
-    ``headers`` and ``cookies`` go to the app's origin and nowhere else. ``retry``: which failed
-    jobs are handed in again; None: none. ``proxy``: ``http://user:password@host:port``, for every
-    address; or ``Proxies``, such as those of the environment; None: none. ``wall_offset``: POSIX
-    time minus monotonic time, in seconds (0.0 if ``now`` is POSIX time); None: not known. Then the
-    time of a status is monotonic, and dates (of cookies, of Retry-After) are ignored. ``strict``:
-    anomalies are errors. ``json_loads``: another JSON parser, as ``orjson.loads``.
+    ``token``: a Hugging Face token, for a private Space. ``oauth_token``: a Hugging Face token that
+    the app may use in your name; only endpoints whose ``/info`` asks for one get it. ``hub``: the
+    address of the Hugging Face Hub, which is asked for a Space. Credentials, which ``headers`` and
+    ``cookies`` are, too, go to the app's origin, the token also to the Hub, and nowhere else
+    (``credentials.GOES_TO``). ``retry``: which failed jobs are handed in again; None: none.
+    ``proxy``: ``http://user:password@host:port``, for every address; or ``Proxies``, such as those
+    of the environment; None: none. ``wall_offset``: POSIX time minus monotonic time, in seconds
+    (0.0 if ``now`` is POSIX time); None: not known. Then the time of a status is monotonic, and
+    dates (of cookies, of Retry-After) are ignored. ``strict``: anomalies are errors.
+    ``json_loads``: another JSON parser, as ``orjson.loads``.
 
     Raises:
         LocalProtocolError: *src* is not an address, a header cannot be sent, or an option has an
@@ -188,6 +198,9 @@ class Conversation(Session):
         headers: Fields = (),
         cookies: Fields = (),
         auth: tuple[str, str] | None = None,
+        token: str | None = None,
+        oauth_token: str | None = None,
+        hub: str = HUB,
         protocol: str | None = None,
         retry: Retry | None = None,
         proxy: str | Proxies | None = None,
@@ -202,7 +215,9 @@ class Conversation(Session):
         if protocol is not None:
             spoken(protocol)
             protocol = text(protocol, "protocol")
-        address = Address.parse(text(src, "src"))
+        home = hub_base(text(hub, "hub"))
+        name = space_name(text(src, "src"), home)
+        address = Address.parse(src) if name is None else Address(home.asking(f"spaces/{name}/"))
         page = address.page
         self.id = id
         self.app = None
@@ -223,13 +238,20 @@ class Conversation(Session):
         self._base = page  # of the app's page, then, when the app is known, of its API
         self._events: deque[Event] = deque()
         self._timers: Timers[object] = Timers(wall_offset)
-        all_headers = overlaid(_OWN_HEADERS, checked(headers))
-        self._exchanges = Exchanges(address, all_headers, self._timers, options)
+        self._credentials = credentials = Credentials(
+            headers=headers,
+            cookies=cookies,
+            auth=auth,
+            token=token,
+            oauth_token=oauth_token,
+            query=address.query,
+        )
+        credentials.add(*(Place.APP, page) if name is None else (Place.HUB, home))
+        self._exchanges = Exchanges(address, credentials, self._timers, options)
         self._exchanges.via(page)  # one that cannot be used is refused here
-        self._exchanges.give_cookies(page, pairs(cookies, "cookies"))
         self._jobs: dict[int, Job] = {}
         self._channels: dict[Attempt, JobChannel] = {}
-        self._sleeping: dict[int, tuple[Way, Attempt]] = {}
+        self._sleeping: dict[int, tuple[Way, Attempt | None]] = {}  # by their jobs
         self._downloads: dict[int, Download] = {}
         self._not_begun: dict[int, Download] = {}
         self._begins = False
@@ -244,7 +266,8 @@ class Conversation(Session):
         self._dispatch = Dispatch(
             options, None if session_hash is None else text(session_hash, "session_hash")
         )
-        self._discovery = Discovery(page, auth=_login(auth))
+        space = None if name is None else Space(name, home, options.timeouts.space)
+        self._discovery = Discovery(page, credentials, space)
         self._closing = False
         self._verbs: Mapping[type, Callable[[Any], Any]] = {
             steps.Deliver: self._deliver,
@@ -263,6 +286,8 @@ class Conversation(Session):
             steps.Same: self._same,
             steps.Know: self._connected,
             steps.NotKnown: self._not_connected,
+            steps.SpaceIs: self._space_is,
+            steps.LiveAt: self._live_at,
             steps.NoteLogin: self._note_login,
             steps.Puzzle: self._puzzled,
             steps.Render: self._rendered,
@@ -284,8 +309,19 @@ class Conversation(Session):
         return str(self._base)
 
     @property
+    def cookies(self) -> Mapping[str, str]:
+        now = self._timers.wall_now
+        return MappingProxyType(self._credentials.jar.set_by(self.origin, now))
+
+    @property
     def is_finding_out(self) -> bool:
         return self._discovery.is_finding
+
+    def set_token(self, token: str | None) -> None:
+        self._credentials.set_token(token)
+
+    def set_oauth_token(self, token: str | None) -> None:
+        self._credentials.set_oauth_token(token)
 
     @property
     def origin(self) -> Origin:
@@ -639,8 +675,9 @@ class Conversation(Session):
     def _suspend(self, way: Way, step: steps.Step, attempt: Attempt | None) -> None:
         """Carry out a step that takes time."""
         if isinstance(step, steps.Sleep):
-            self._sleeping[step.of.job] = way, step.of
-            self._timers.start(_GoesOn(step.of.job), step.seconds)
+            job = _DISCOVERY if step.of is None else step.of.job
+            self._sleeping[job] = way, step.of
+            self._timers.start(_GoesOn(job), step.seconds)
             return
         assert isinstance(step, steps.Ask)
         exchange = Exchange(
@@ -703,7 +740,7 @@ class Conversation(Session):
                     job.attempt.is_over = True
             case _GoesOn(id):
                 way, attempt = self._sleeping.pop(id)
-                self._go(way, attempt)
+                self._go(way, attempt, self._timers.now)
             case _Rings(sleeper, which):
                 self._go(sleeper.rang(which))
             case _TriesAgain(id):
@@ -820,6 +857,15 @@ class Conversation(Session):
     def _doubt(self, _step: steps.Doubt) -> None:
         self._discovery.is_in_doubt = True
 
+    def _space_is(self, step: steps.SpaceIs) -> None:
+        self._events.append(SpaceStatus(session=self.id, stage=step.stage))
+
+    def _live_at(self, step: steps.LiveAt) -> None:
+        self._exchanges.via(step.page)  # a proxy that cannot be used ends the discovery
+        self._credentials.add(Place.APP, step.page)
+        self._base = step.page
+        self.url = str(step.page)
+
     def _note_login(self, step: steps.NoteLogin) -> None:
         self._exchanges.login = step.login
 
@@ -861,6 +907,9 @@ class Conversation(Session):
             needs_info = by_name or endpoint.needs_info(call.args, call.kwargs)
             # The error for too many arguments shows the server's names of parameters.
             needs_info = needs_info or len(call.args) > len(endpoint.parameters)
+            # Only there it says whether the endpoint takes the token.
+            has_oauth_token = self._credentials.oauth_token_for(self._base) is not None
+            needs_info |= has_oauth_token and has(app.version, Feature.OAUTH_TOKEN)
             if needs_info and not app.has_info:
                 self._line.wait_for_info(job)
                 self._call_next()
@@ -884,6 +933,11 @@ class Conversation(Session):
                 base=self._base,
                 endpoint=endpoint,
                 data=data,
+                oauth_token=(
+                    None
+                    if endpoint.oauth_token is None
+                    else self._credentials.oauth_token_for(self._base)
+                ),
             )
             self._hand_in(job)
         else:
@@ -1093,6 +1147,11 @@ class Conversation(Session):
             self._events += job.cancelled(None, now)
             self._leave(job)
             return
+        if self._may_log_in_again(job, step.error):
+            job.has_logged_in_again = True
+            self._discovery.login_is_void = self._discovery.is_in_doubt = True
+            self._put_back(job)
+            return
         seconds = None if attempt.taken else self._tried_again_after(job, step.error)
         if seconds is not None:
             self._end_attempt(job)
@@ -1104,6 +1163,14 @@ class Conversation(Session):
         finally:
             self._events.append(job.failed(self._located(step.error, attempt)))
             self._leave(job)
+
+    def _may_log_in_again(self, job: Job, error: GradioError) -> bool:
+        """Whether the app has forgotten the login, before it began with a job."""
+        attempt = job.attempt
+        assert attempt is not None
+        has_begun = attempt.taken or attempt.heard or job.has_logged_in_again
+        is_login = self._exchanges.login is Login.TAKEN
+        return is_login and isinstance(error, AuthenticationError) and not has_begun
 
     def _located(self, error: GradioError, attempt: Attempt) -> GradioError:
         return error.located(phase="job", url=attempt.base.public)
@@ -1188,6 +1255,7 @@ class Conversation(Session):
 
     def _leave_all(self) -> None:
         self._timers.stop(_CloseIsLate())
+        self._timers.stop(_GoesOn(_DISCOVERY))
         downloads = [*self._downloads.values(), *self._not_begun.values()]
         self._not_begun.clear()
         for download in downloads:
@@ -1225,12 +1293,3 @@ def _is_of_another_app(exchange: Exchange) -> bool:
     """Whether this answer suggests that the app is another one by now."""
     no_socket = exchange.websocket and exchange.status == _FORBIDDEN
     return not exchange.discovering and (exchange.status in _OF_ANOTHER_APP or no_socket)
-
-
-def _login(auth: tuple[str, str] | None) -> tuple[str, str] | None:
-    if auth is None:
-        return None
-    if not is_a(auth, tuple, list) or len(auth) != 2:
-        raise OptionError("auth is (user, password), and not something else.")  # it is a secret
-    user, password = auth
-    return text(user, "auth: the user"), text(password, "auth: the password")

@@ -14,11 +14,14 @@ from urllib.parse import unquote_plus, urlencode
 import attrs
 
 from sansio_gradio.client.answer import Answer
+from sansio_gradio.client.credentials import Credentials
 from sansio_gradio.client.renders import Renders
+from sansio_gradio.client.space import Space
 from sansio_gradio.client.steps import (
     Ask,
     Begin,
     Know,
+    LiveAt,
     NoteLogin,
     NotKnown,
     Puzzle,
@@ -40,6 +43,7 @@ from sansio_gradio.wire.url import URL, api_base
 _OK: Final = 200
 _REFUSED: Final = frozenset({400, 403, 422})  # 422: an empty field
 _UNAUTHORIZED: Final = 401
+_NOT_READY: Final = frozenset({502, 503, 504})  # says a proxy
 _NO_LOGIN: Final = frozenset({404, 405})
 _FOUND: Final = 302
 _NOT_FOUND: Final = 404
@@ -53,11 +57,18 @@ class Discovery:
     It yields ``Know`` when the app is known, when more of it is known, and when it is another one.
     """
 
-    def __init__(self, page: URL, *, auth: tuple[str, str] | None) -> None:
+    def __init__(self, page: URL, credentials: Credentials, space: Space | None = None) -> None:
+        """*page*: the address of the app, or of the page about *space* on the Hub."""
         self.is_in_doubt = False
         """Something suggests that the app was started anew after its config was read."""
+        self.login_is_void = False
+        """The app has forgotten the login, as after a restart: it is asked for again."""
         self._page = page
-        self._auth = auth
+        self._auth = credentials.auth
+        self._credentials = credentials
+        self._space = space
+        self._is_located = space is None
+        self._given: AppInfo | None = None  # and not told yet
         self._app: AppInfo | None = None  # without renders
         self._told: AppInfo | None = None  # with them
         self._renders = Renders()  # of this session
@@ -65,6 +76,7 @@ class Discovery:
         self._wants_all = False  # whether or not it has changed
         self._wants_info = False  # as soon as there is a config
         self._asks_for_info = False
+        self._has_renewed = False  # the login, for ``/info``
         self._answer: Answer | None = None  # the last one
 
     @property
@@ -87,7 +99,7 @@ class Discovery:
         self.is_in_doubt = True  # whatever ends this before it is known
         self._is_finding = True
         try:
-            app = yield from self._look()
+            app = yield from (self._look() if self._space is None else self._visit(self._space))
             self._is_finding = False
             self.is_in_doubt = False  # its answer is newer than any doubt
             if app is None:
@@ -125,6 +137,10 @@ class Discovery:
 
     def know(self, app: AppInfo) -> Way:
         """Take an app that the caller knows already."""
+        if not self._is_located:
+            self._given = app
+            yield from self.find()
+            return
         yield from self._know(app)
         yield from self._settle()
 
@@ -176,12 +192,34 @@ class Discovery:
         self._answer = answer
         return answer
 
+    def _visit(self, space: Space) -> Generator[Step, Any, AppInfo | None]:
+        """As ``_look``, for a Space: its app may not run."""
+        self._answer = None
+        if not self._is_located:
+            self._page = yield from space.locate(has_token=self._credentials.has_token)
+            self._is_located = True
+            yield LiveAt(self._page)
+            yield from space.wait(self._page)
+        given, self._given = self._given, None
+        if given is not None:
+            return given
+        try:
+            return (yield from self._look())
+        except GradioError as error:
+            answer = self._answer
+            if not (yield from space.wait(self._page)):
+                self._answer = answer
+                raise error from error.__cause__
+        return (yield from self._look())
+
     def _look(self) -> Generator[Step, Any, AppInfo | None]:
         """Find out what app it is; None: it is the same."""
         app = self._app
         if app is None or self._wants_all:
             self._wants_all = False
             return (yield from self._read_all(None))
+        if self.login_is_void:
+            return (yield from self._read_all(app))
         if app.app_id is not None and has(app.version, Feature.APP_ID):
             base = api_base(self._page, app.api_prefix)
             answer = yield from self._ask(requests.app_id(), "config", base)
@@ -227,13 +265,19 @@ class Discovery:
         return app
 
     def _log_in(self, user: str, password: str) -> Way:
+        self.login_is_void = False
         form = urlencode({"username": user, "password": password}).encode()
         answer = yield from self._ask(HTTPRequest("POST", "login", _FORM, form), "login")
         # 302 up to 3.16; later 200, and 400 for a wrong password (gradio routes.py: login).
         status = answer.status
         if status in _NO_LOGIN:
             what = "This app has no login: leave out auth=, or correct the address."
+            if is_page(answer.body) and not answer.has_token:
+                what += " If it is a private Space, pass token=, too."
             raise answer.locate(AuthenticationError(what))
+        if status in _NOT_READY:
+            what = f"the login was answered {status}: the app is not ready, try again later"
+            raise answer.locate(RemoteProtocolError(what))
         by_a_proxy = header(answer.headers, "www-authenticate") or is_page(answer.body)
         if status in _REFUSED or (status == _UNAUTHORIZED and not by_a_proxy):
             what = f"The app refused the login of auth={_words_of(answer, password)}"
@@ -257,7 +301,10 @@ class Discovery:
         found, failed = None, None
         try:
             answer: Answer = yield Ask(base, request, "info", "request", discovering=True)
-            found = _with_info(app, answer)
+            if answer.status == _UNAUTHORIZED and self._auth and not self._has_renewed:
+                self.login_is_void = self.is_in_doubt = self._has_renewed = True
+            else:
+                found = _with_info(app, answer)
         except GradioError as error:
             failed = error
         finally:
@@ -265,6 +312,10 @@ class Discovery:
         if app is not self._app:  # it has changed meanwhile
             yield from self._settle()
             return
+        if found is None and failed is None:
+            yield from self.find()  # and for this again
+            return
+        self._has_renewed = False
         self._wants_info = False
         if found is not None:
             self._app = found
@@ -294,6 +345,8 @@ def _words_of(answer: Answer, password: str) -> str:
 
 
 def _json(answer: Answer) -> JSON:
+    if answer.status == _NOT_FOUND:
+        raise answer.missing()
     if answer.status != _OK:
         raise answer.refusal()
     try:

@@ -1,7 +1,7 @@
 """Requests and their answers.
 
 The transport tells of an exchange by its number, and each verb returns a value (``Came``).
-Redirects, cookies, deadlines and limits are handled here, and nowhere above.
+Redirects, deadlines and limits are handled here, and nowhere above.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from sansio_gradio.client.commands import (
     SendRequest,
     SendText,
 )
+from sansio_gradio.client.credentials import Credentials
 from sansio_gradio.client.options import Options
-from sansio_gradio.client.redirects import is_secured, redirected
+from sansio_gradio.client.redirects import redirected
 from sansio_gradio.client.steps import Listener, Way
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.client.via import Proxy, UnixSocket, Via
@@ -37,8 +38,7 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.protocol.failures import Login
 from sansio_gradio.protocol.requests import HTTPRequest
-from sansio_gradio.wire.cookies import CookieJar
-from sansio_gradio.wire.headers import Headers, header, overlaid
+from sansio_gradio.wire.headers import Headers, header
 from sansio_gradio.wire.url import URL, Address, Origin
 
 _SWITCHING: Final = 101
@@ -127,17 +127,18 @@ class Exchanges:
     """All exchanges of one conversation that are under way."""
 
     def __init__(
-        self, address: Address, headers: Headers, timers: Timers[object], options: Options
+        self,
+        address: Address,
+        credentials: Credentials,
+        timers: Timers[object],
+        options: Options,
     ) -> None:
         self._address = address
         self._vias: dict[Origin, Via | None] = {}
         self.commands: deque[ConversationCommand] = deque()
-        self.cookies = CookieJar()
-        self.headers = headers
-        self._header_cookies = _cookies(headers)
         self.login = Login.NOT_GIVEN
         """Found out while the app is discovered."""
-        self._own_cookies: list[tuple[str, str]] = []
+        self._credentials = credentials
         self._timers = timers
         self._options = options
         self.running: dict[int, Exchange] = {}
@@ -151,9 +152,8 @@ class Exchanges:
         Raises:
             OptionError: the proxy for its address cannot be used.
         """
-        base, query = exchange.url, self._address.query
-        if query and not self._is_the_apps(base):
-            query = ""  # it may hold a token
+        base = exchange.url
+        query = self._credentials.query_for(base)
         exchange.url = base.asking(exchange.request.target, query)
         exchange.via = self.via(exchange.url)
         if exchange.deadline is not None:
@@ -201,16 +201,6 @@ class Exchanges:
         for exchange in list(self.running.values()):
             self.abort(exchange.given)
 
-    def give_cookies(self, url: URL, cookies: list[tuple[str, str]]) -> None:
-        """Send the user's own *cookies* to the app at *url*.
-
-        Raises:
-            LocalProtocolError: one cannot be sent.
-        """
-        self._own_cookies = cookies
-        for name, value in cookies:
-            self.cookies.set(url, name, value)
-
     def via(self, url: URL) -> Via | None:
         """How to reach *url*: through a proxy, or through a Unix socket; None: directly.
 
@@ -233,7 +223,7 @@ class Exchanges:
         exchange.headers = tuple([(name.lower(), value) for name, value in headers])
         set_cookies = [value for name, value in exchange.headers if name == "set-cookie"]
         if set_cookies:
-            self.cookies.receive(exchange.url, set_cookies, self._timers.wall_now)
+            self._credentials.receive_cookies(exchange.url, set_cookies, self._timers.wall_now)
         coding = header(exchange.headers, "content-encoding")
         if coding is not None and coding.lower() != "identity":
             return self.give_up(
@@ -284,6 +274,7 @@ class Exchanges:
             exchange.via
             if isinstance(exchange.via, Proxy) and exchange.url.scheme == "http"
             else None,
+            self._credentials.has_token,
         )
         return Answered(exchange, answer)
 
@@ -319,11 +310,7 @@ class Exchanges:
         exchange.given = exchange.given or id
         self.running[id] = exchange
         request = exchange.request
-        headers = overlaid(self.headers, request.headers)
-        own, over = self._header_cookies, _cookies(request.headers)
-        cookie = self.cookies.header(exchange.url, self._timers.wall_now, own, over)
-        if cookie is not None:
-            headers = overlaid(headers, (("cookie", cookie),))
+        headers = self._credentials.fields(exchange.url, request.headers, self._timers.wall_now)
         if exchange.websocket:
             self.commands.append(
                 OpenWebSocket(id, str(exchange.url.websocket), headers, exchange.via)
@@ -353,18 +340,13 @@ class Exchanges:
             raise RemoteProtocolError("too many redirects")
         exchange.url, exchange.via = new, self.via(new)
         if new.origin != old.origin:
-            self.give_cookies(new, self._own_cookies)
+            self._credentials.follow(old, new)
         del self.running[exchange.id]
         exchange.parts.clear()
         exchange.size = 0
         self._send(exchange)
         self._redirected[exchange.given] = exchange.id
         return True
-
-    def _is_the_apps(self, url: URL) -> bool:
-        """Whether *url* is at the origin of the app, or at the https of it."""
-        page = self._address.page
-        return url.origin == page.origin or is_secured(page, url)
 
     def _watch(self, exchange: Exchange) -> None:
         exchange.last_heard = None
@@ -384,7 +366,3 @@ class Exchanges:
         self.running.pop(exchange.id, None)
         self._redirected.pop(exchange.given, None)
         self._timers.stop(exchange)
-
-
-def _cookies(headers: Headers) -> list[str]:
-    return [value for name, value in headers if name == "cookie"]

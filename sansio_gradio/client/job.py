@@ -63,6 +63,8 @@ class Job:
         self.taken_back = 0
         """How often the job waited and started again, since the app might have been started
         anew."""
+        self.has_logged_in_again = False
+        """The app had forgotten the login, and the job waited for a new one."""
         self.no_socket: GradioError | None = None
         """Why the job does not use a WebSocket, though its protocol does."""
         self.is_cancelling = False

@@ -21,7 +21,8 @@ class Session(ABC):
     id: int
     """The number that this session's events carry."""
     url: str
-    """The address of the app's page."""
+    """The address of the app's page; of a Space whose address is not known yet: its page on the
+    Hub."""
     app: AppInfo | None
     """The app as far as it is known; None until ``Connected``. Another value follows each
     change."""
@@ -38,6 +39,23 @@ class Session(ABC):
     def api_url(self) -> str:
         """The address of the app's API, below which its files lie. Until ``Connected`` it is the
         page's."""
+
+    @property
+    @abstractmethod
+    def cookies(self) -> Mapping[str, str]:
+        """The cookies that the app has set, by name, as they are now. Any thread may ask."""
+
+    @abstractmethod
+    def set_token(self, token: str | None) -> None:
+        """Send another ``token`` with each request from now on; None: none.
+
+        Raises:
+            LocalProtocolError: it cannot be sent.
+        """
+
+    @abstractmethod
+    def set_oauth_token(self, token: str | None) -> None:
+        """As ``set_token``, for the ``oauth_token``."""
 
     def submit(
         self,

@@ -93,10 +93,14 @@ class Alarm(NamedTuple):
 
 
 class Sleep(NamedTuple):
-    """Go on after so many seconds. If the attempt ends before, the way is dropped."""
+    """Go on after so many seconds; gives the time (monotonic seconds).
+
+    ``of``: if this attempt ends before, the way is dropped. None: the way of the discovery, which
+    ends with the session.
+    """
 
     seconds: float
-    of: Attempt
+    of: Attempt | None = None
 
 
 class Begin(NamedTuple):
@@ -187,6 +191,18 @@ class NotKnown(NamedTuple):
     info: bool
 
 
+class SpaceIs(NamedTuple):
+    """The stage of the Space that the session is about."""
+
+    stage: str
+
+
+class LiveAt(NamedTuple):
+    """The app is at this address. The user's credentials may go there."""
+
+    page: URL
+
+
 class NoteLogin(NamedTuple):
     """The outcome of the login, for later errors."""
 
@@ -233,6 +249,8 @@ Step: TypeAlias = (
     | Know
     | Same
     | NotKnown
+    | SpaceIs
+    | LiveAt
     | NoteLogin
     | Puzzle
     | Render

@@ -28,11 +28,11 @@ class Timers(Generic[Name]):
     """
 
     def __init__(self, wall_offset: float | None = None) -> None:
-        self.now = -math.inf
+        self.now: float = -math.inf
         """The last time told, in monotonic seconds."""
         self._deadlines = Deadlines[Name](self.now)
         self._wall_offset = None if wall_offset is None else number(wall_offset, "wall_offset")
-        self.wall_now = self._wall_offset or 0.0  # a job may end before any time is told
+        self.wall_now: float = self._wall_offset or 0.0  # a job may end before any time is told
         """The last time told in POSIX seconds, or unchanged if the offset is not known."""
         self.has_changed = False
         """``next_deadline`` may give another time than it did before."""

@@ -226,6 +226,9 @@ class AppInfo:
         lines = [f"Gradio {plain(self.version_text or 'of unknown version', _WIDTH)}"]
         for endpoint in self._shown(all_endpoints):
             rows = [plain(row, _WIDTH) for row in endpoint.description.splitlines()]
+            if endpoint.oauth_token is not None:
+                asks = plain(endpoint.oauth_token, _WIDTH)
+                rows.append(f"It acts with your Hugging Face token ({asks}): oauth_token=.")
             lines += ["", "\n    ".join([str(endpoint), *rows])]
         return "\n".join(lines)
 

@@ -74,6 +74,12 @@ class Endpoint:
         """One for each output that callers get."""
         return read_returns(_visible(self.outputs), self.told.get("returns"))
 
+    @property
+    def oauth_token(self) -> str | None:
+        """Whether its function acts with a Hugging Face token of the caller: ``required``,
+        ``optional``, or None (6.21; only ``/info`` tells)."""
+        return said(dict(self.told), "oauth_token", str)
+
     def __str__(self) -> str:
         """How it is called and what it returns, in one line of Python."""
         target = (

@@ -53,6 +53,9 @@ _LONGEST_MESSAGE: Final = 300
 _LONGEST_SCHEME: Final = 20
 _LONGEST_HEAD: Final = 4096  # bytes of a page in which its title is looked for
 _TITLE: Final = re.compile(rb"<title[^<>]*>\s*([^<\s][^<]*)<", re.IGNORECASE)
+_PROXY_HINT: Final = (
+    "If a proxy or a gateway in front of the app asks, pass what it wants in headers= or cookies=."
+)
 _NOT_LOGGED_IN: Final = "Not authenticated"  # Gradio's standard text, which tells nothing more
 
 
@@ -117,10 +120,12 @@ def refusal(
     *,
     loads: Loads = loads,
     login: Login = Login.NOT_GIVEN,
+    has_token: bool = False,
 ) -> GradioError:
     """The error for an unexpected HTTP answer.
 
-    ``wall_now`` (POSIX seconds) turns a Retry-After date into seconds.
+    ``wall_now`` (POSIX seconds) turns a Retry-After date into seconds. ``login`` and ``has_token``:
+    what the request had tried, so that the error says what else to try.
     """
     answer = _read(body, loads)
     detail = said(answer, "detail", str)
@@ -128,7 +133,13 @@ def refusal(
     if status == 407:
         error = proxy_wants_login(headers).about("a proxy")
     elif status == 401 or "auth_required" in answer:
-        error = login_wanted(headers, answer, in_html=is_page(body), login=login)
+        page = is_page(body)
+        error = login_wanted(headers, answer, in_html=page, login=login, has_token=has_token)
+    elif status == 403 and detail is None and "error" not in answer:
+        error = AuthenticationError(
+            f"The server forbids it: {excerpt(body)}. {_token_hint(has_token=has_token)} If the app"
+            f" has a login, pass auth=(user, password). {_PROXY_HINT}"
+        )
     elif status == 429:
         error = TooManyRequestsError(retry_after=_retry_after(headers, wall_now))
     elif status == 422 and (invalid := _invalid(said(answer, "detail", list) or [])):
@@ -148,8 +159,28 @@ def refusal(
     return error
 
 
+def missing(body: bytes, *, has_token: bool) -> RemoteProtocolError:
+    """The error for a 404 in place of an app."""
+    return RemoteProtocolError(
+        f"the server answered 404: {excerpt(body)}. Check the address."
+        f" {_token_hint(has_token=has_token)}"
+    )
+
+
+def _token_hint(*, has_token: bool) -> str:
+    # The proxy of Spaces answers like this, with 404 too, to a request that may not see the Space.
+    if has_token:
+        return "If it is a private Space, the token of token= may not open it."
+    return "If it is a private Space, pass token=."
+
+
 def login_wanted(
-    headers: Headers, answer: JSON, *, in_html: bool = False, login: Login = Login.NOT_GIVEN
+    headers: Headers,
+    answer: JSON,
+    *,
+    in_html: bool = False,
+    login: Login = Login.NOT_GIVEN,
+    has_token: bool = False,
 ) -> AuthenticationError:
     """The error for an *answer* that wants a login. It says which login, and which option to pass.
 
@@ -166,13 +197,14 @@ def login_wanted(
         )
     elif in_html:
         text = (
-            "A page in HTML wants a login, so it is not the app's answer: pass what the proxy or"
-            " the gateway there wants in headers= or cookies=."
+            "A page in HTML wants a login, so it is not the app's answer."
+            f" {_token_hint(has_token=has_token)} {_PROXY_HINT}"
         )
     elif reason and reason != _NOT_LOGGED_IN:
         text = (
             f"The server says: {plain(reason, _LONGEST_MESSAGE)}. If it wants a login, pass"
             " auth=(user, password), or what else it wants in headers= or cookies=."
+            f" {_token_hint(has_token=has_token)}"
         )
     elif login is Login.NO_USE:
         text = (

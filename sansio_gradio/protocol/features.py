@@ -29,6 +29,7 @@ class Feature(enum.Enum):
     UNQUEUES = enum.auto()  # /cancel also removes a job that waits in the queue
     CALL_BY_NAME = enum.auto()  # POST /call/v2/{api_name}
     CALL_ERRORS = enum.auto()  # /call tells why a job failed
+    OAUTH_TOKEN = enum.auto()  # /info tells which endpoints take an oauth_token of the caller
 
 
 _NEVER: Final[Version] = (999,)
@@ -50,6 +51,7 @@ RELEASES: Final[Mapping[Feature, tuple[Version, Version]]] = {
     Feature.UNQUEUES: ((6, 14), _NEVER),
     Feature.CALL_BY_NAME: ((6, 13), _NEVER),
     Feature.CALL_ERRORS: ((6, 13), _NEVER),
+    Feature.OAUTH_TOKEN: ((6, 21), _NEVER),
 }
 
 

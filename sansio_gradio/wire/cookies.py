@@ -19,10 +19,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from math import inf
+from typing import NamedTuple
 
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.wire.headers import SENDABLE, TOKEN, date
-from sansio_gradio.wire.url import URL
+from sansio_gradio.wire.url import URL, Origin
 
 MAX_COOKIES = 100  # in a jar, the oldest go first. Precedent: 50 a host in RFC 6265 section 6.1
 MAX_COOKIE = 4096  # bytes of name and value together, as in RFC 6265bis section 5.6
@@ -32,23 +33,53 @@ _OWN_VALUE = re.compile(r"[\x21-\x3a\x3c-\x7e]*")
 _MAX_AGE = re.compile(r"-?[0-9]+")
 
 
+class Cookie(NamedTuple):
+    """A cookie in a jar. ``expires``: POSIX seconds, or infinity."""
+
+    value: str
+    expires: float
+    is_set: bool
+    """A server has set it; if not, it is the user's own."""
+
+
+def demand_cookie(name: str, value: str) -> None:
+    """Check a cookie of the user's own.
+
+    Raises:
+        LocalProtocolError: name or value cannot be sent. The message does not repeat them.
+    """
+    if not TOKEN.fullmatch(name) or not _OWN_VALUE.fullmatch(value):
+        raise LocalProtocolError("This name or value cannot be that of a cookie.")
+
+
 class CookieJar:
     """The cookies of one user: those that servers set, and those that the user gives."""
 
     def __init__(self) -> None:
-        # By origin, path and name: the value, and when it runs out. Oldest first; a cookie set
-        # again keeps its place (RFC 6265 section 5.3, step 11).
-        self._cookies: dict[tuple[tuple[str, str, int], str, str], tuple[str, float]] = {}
+        self.cookies: dict[tuple[Origin, str, str], Cookie] = {}
+        """By origin, path and name. Oldest first; a cookie set again keeps its place (RFC 6265
+        section 5.3, step 11)."""
 
     def set(self, url: URL, name: str, value: str) -> None:
         """Keep a cookie of the user's own, for all paths of the origin of *url*.
 
         Raises:
-            LocalProtocolError: name or value cannot be sent. The message does not repeat them.
+            LocalProtocolError: as ``demand_cookie``.
         """
-        if not TOKEN.fullmatch(name) or not _OWN_VALUE.fullmatch(value):
-            raise LocalProtocolError("This name or value cannot be that of a cookie.")
-        self._keep(url, "/", name, value, inf)
+        demand_cookie(name, value)
+        self._keep(url, "/", name, Cookie(value, inf, is_set=False))
+
+    def set_by(self, origin: Origin, now: float) -> dict[str, str]:
+        """The cookies that the server at *origin* has set, by name.
+
+        If two paths have a cookie of the same name: that of the longer path.
+        """
+        fitting = [  # from a copy: other threads may ask
+            (len(path), name, cookie.value)
+            for (home, path, name), cookie in tuple(self.cookies.items())
+            if home == origin and cookie.is_set and cookie.expires > now
+        ]
+        return {name: value for _, name, value in sorted(fitting, key=lambda item: item[0])}
 
     def receive(self, url: URL, set_cookie_values: Iterable[str], now: float) -> None:
         """Keep what the Set-Cookie fields of an answer from *url* say (RFC 6265bis section 5.6)."""
@@ -68,9 +99,9 @@ class CookieJar:
                 path = url.path[: url.path.rindex("/")] or "/"
             expires = _expiry(said, now)
             if expires <= now:
-                self._cookies.pop((url.origin, path, name), None)
+                self.cookies.pop((url.origin, path, name), None)
             else:
-                self._keep(url, path, name, value, expires)
+                self._keep(url, path, name, Cookie(value, expires, is_set=True))
 
     def header(
         self, url: URL, now: float, own: Sequence[str] = (), over: Sequence[str] = ()
@@ -81,12 +112,10 @@ class CookieJar:
         header fields are merged into it: *own* are the fields of all requests, *over* those of this
         request. For the same name, *over* wins over the jar, and the jar wins over *own*.
         """
-        if not (self._cookies or own or over):
-            return None
         fitting = [
-            (path, (name, f"{name}={value}"))
-            for (origin, path, name), (value, expires) in self._cookies.items()
-            if origin == url.origin and _is_below(path, url.path) and expires > now
+            (path, (name, f"{name}={cookie.value}"))
+            for (origin, path, name), cookie in self.cookies.items()
+            if origin == url.origin and _is_below(path, url.path) and cookie.expires > now
         ]
         fitting.sort(key=lambda item: -len(item[0]))
         cookies = _written(over)
@@ -95,10 +124,10 @@ class CookieJar:
             cookies = [*(pair for pair in below if pair[0] not in names), *cookies]
         return "; ".join(pair for _, pair in cookies) or None
 
-    def _keep(self, url: URL, path: str, name: str, value: str, expires: float) -> None:
-        self._cookies[url.origin, path, name] = value, expires
-        if len(self._cookies) > MAX_COOKIES:
-            del self._cookies[next(iter(self._cookies))]
+    def _keep(self, url: URL, path: str, name: str, cookie: Cookie) -> None:
+        self.cookies[url.origin, path, name] = cookie
+        if len(self.cookies) > MAX_COOKIES:
+            del self.cookies[next(iter(self.cookies))]
 
 
 def _written(fields: Iterable[str]) -> list[tuple[str, str]]:

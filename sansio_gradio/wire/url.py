@@ -40,7 +40,6 @@ _TARGET = re.compile(r"/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2})*")
 _SAFE = "!$&'()*+,;=:@/?%"
 # No segment starts with a dot, and nothing is percent-encoded: none can mean ``..``.
 _PREFIX = re.compile(r"/?(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?:/|\Z))*")
-_SPACE = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
 _UNIX = re.compile(r"(https?)\+unix://([^/?#]*)(.*)", re.IGNORECASE)
 
 _PARSED = 64  # addresses that are read once only: a client asks few, and often
@@ -226,17 +225,6 @@ def api_base(base: URL, api_prefix: str) -> URL:
         raise RemoteProtocolError(f"The app's api_prefix is not a path: {api_prefix[:80]!r}")
     path = f"{base.path.rstrip('/')}/{api_prefix.strip('/')}"
     return attrs.evolve(base, target=path.rstrip("/") + "/")
-
-
-def space_url(space: str) -> URL:
-    """The address of a Hugging Face Space, given as ``owner/name``.
-
-    Raises:
-        LocalProtocolError: it has another form.
-    """
-    if not _SPACE.fullmatch(space):
-        raise LocalProtocolError("A Space is named owner/name.")
-    return URL.parse(f"https://{re.sub('[^a-z0-9]', '-', space.lower())}.hf.space/")
 
 
 def _socket_path(quoted: str) -> str:
