@@ -64,13 +64,7 @@ class ComponentKind:
     description: str = ""
     example: Any = None
     serializer: str = "SimpleSerializable"  # 3.x's name for how values travel
-    props: Mapping[str, Any] = attrs.field(factory=dict[str, Any])  # in the config
-    label: str = ""  # as in /info; default: the kind with a capital
-
-    @property
-    def name(self) -> str:
-        """The name of the component in ``/info``."""
-        return self.label or self.kind.capitalize()
+    props: Mapping[str, Any] = attrs.field(factory=dict[str, Any])  # of its own, in the config
 
 
 TEXTBOX: Final = ComponentKind(
@@ -102,34 +96,114 @@ JSON: Final = ComponentKind(
     example={"foo": "bar"},
     serializer="JSONSerializable",
 )
-_FILE: Final = "filepath"
+_NULL: Final = {"type": "null"}
+_TEXT: Final = {"type": "string"}
+_FILE_DATA: Final = {
+    "properties": {
+        "path": _TEXT,
+        "url": {"anyOf": [_TEXT, _NULL], "default": None},
+        "size": {"anyOf": [{"type": "integer"}, _NULL], "default": None},
+        "orig_name": {"anyOf": [_TEXT, _NULL], "default": None},
+        "mime_type": {"anyOf": [_TEXT, _NULL], "default": None},
+        "is_stream": {"type": "boolean", "default": False},
+        "meta": {"type": "object", "default": {"_type": "gradio.FileData"}},
+    },
+    "required": ["path"],
+    "title": "FileData",
+    "type": "object",
+}
+_OR_NONE: Final = {"anyOf": [_FILE_DATA, _NULL], "default": None}
 
 
-def _of_files(kind: str, label: str = "", python_type: str = _FILE, **props: Any) -> ComponentKind:
+def _list(title: str, items: Mapping[str, Any]) -> dict[str, Any]:
+    return {"items": items, "title": title, "type": "array"}
+
+
+def _object(title: str, /, *required: str, **properties: Any) -> dict[str, Any]:
+    return {
+        "properties": properties,
+        "required": list(required),
+        "title": title,
+        "type": "object",
+    }
+
+
+def _of_files(
+    kind: str,
+    schema: Mapping[str, Any] = _FILE_DATA,
+    python_type: str = "filepath",
+    serializer: str = "FileSerializable",
+    **props: Any,
+) -> ComponentKind:
     return ComponentKind(
-        kind=kind,
-        label=label,
-        schema={"title": "FileData", "type": "object"},
-        python_type=python_type,
-        serializer="ImgSerializable" if kind == "image" else "FileSerializable",
-        props=props,
+        kind=kind, schema=schema, python_type=python_type, serializer=serializer, props=props
     )
 
 
 FILE: Final = _of_files("file", file_count="single")
-FILES: Final = _of_files("file", python_type=f"list[{_FILE}]", file_count="multiple")
-IMAGE: Final = _of_files("image")
+FILES: Final = _of_files(
+    "file", _list("ListFiles", _FILE_DATA), "list[filepath]", file_count="multiple"
+)
+IMAGE: Final = _of_files("image", serializer="ImgSerializable")
 AUDIO: Final = _of_files("audio")
 VIDEO: Final = _of_files("video")
 MODEL3D: Final = _of_files("model3d")
-UPLOAD_BUTTON: Final = _of_files("uploadbutton", "UploadButton", file_count="single")
-DOWNLOAD_BUTTON: Final = _of_files("downloadbutton", "DownloadButton")
-GALLERY: Final = _of_files("gallery", python_type="list[dict]")
-IMAGE_EDITOR: Final = _of_files("imageeditor", "ImageEditor", "dict")
-IMAGE_SLIDER: Final = _of_files("imageslider", "ImageSlider", f"tuple[{_FILE}, {_FILE}]")
-ANNOTATED_IMAGE: Final = _of_files("annotatedimage", "AnnotatedImage", "dict")
-MULTIMODAL_TEXTBOX: Final = _of_files("multimodaltextbox", "MultimodalTextbox", "dict")
-CHATBOT: Final = _of_files("chatbot", python_type="list[dict]")
+UPLOAD_BUTTON: Final = _of_files("uploadbutton", file_count="single")
+DOWNLOAD_BUTTON: Final = _of_files("downloadbutton")
+GALLERY: Final = _of_files(
+    "gallery",
+    _list(
+        "GalleryData",
+        {
+            "anyOf": [
+                _object("GalleryImage", "image", image=_FILE_DATA, caption=_TEXT),
+                _object("GalleryVideo", "video", video=_FILE_DATA, caption=_TEXT),
+            ]
+        },
+    ),
+    "list[dict(image: filepath, caption: str | None) | dict(video: filepath, caption: str | None)]",
+    "GallerySerializable",
+)
+IMAGE_EDITOR: Final = _of_files(
+    "imageeditor",
+    _object(
+        "EditorData",
+        background=_OR_NONE,
+        layers=_list("Layers", _FILE_DATA),
+        composite=_OR_NONE,
+        id={"anyOf": [_TEXT, _NULL], "default": None},
+    ),
+    "dict(background: filepath | None, layers: list[filepath], composite: filepath | None,"
+    " id: str | None)",
+)
+IMAGE_SLIDER: Final = _of_files(
+    "imageslider",
+    {"title": "SliderData", "type": "array", "prefixItems": [_OR_NONE, _OR_NONE]},
+    "tuple[filepath | None, filepath | None] | None",
+)
+ANNOTATED_IMAGE: Final = _of_files(
+    "annotatedimage",
+    _object(
+        "AnnotatedImageData",
+        "image",
+        "annotations",
+        image=_FILE_DATA,
+        annotations=_list(
+            "Annotations",
+            _object("Annotation", "image", "label", image=_FILE_DATA, label=_TEXT),
+        ),
+    ),
+    "dict(image: filepath, annotations: list[dict(image: filepath, label: str)])",
+    "JSONSerializable",
+)
+MULTIMODAL_TEXTBOX: Final = _of_files(
+    "multimodaltextbox",
+    _object("MultimodalData", "text", text=_TEXT, files=_list("Files", _FILE_DATA)),
+    "dict(text: str, files: list[filepath])",
+)
+CHATBOT: Final = _of_files(
+    "chatbot", {"title": "ChatbotData", "type": "array"}, "list", "JSONSerializable"
+)
 
 STATE: Final = ComponentKind(kind="state", schema={"type": {}}, python_type="Any")
 

@@ -268,7 +268,7 @@ def _said_of(slot: Slot, keys: Document) -> Document:
         "parameter_default": plain(slot.default),
         "type": dict(component.schema),
         "python_type": {"type": component.python_type, "description": component.description},
-        "component": component.name,
+        "component": component.kind.capitalize(),
         "example_input": component.example,
         "serializer": component.serializer,
     }

@@ -1,14 +1,16 @@
 """What is not in every app, on Gradio 3.1 to 6: ``python special.py PORT``.
 
 Functions past the queue, of several visibilities, told of an event, rendered at run time, on a
-second page, and of a component. Where a version cannot, the endpoint is not there. From 3.16 on it
-wants a login: user "user" with password "secret" (older ones have no queue beside one).
+second page, of a component, and those with files (``files.py``). Where a version cannot, the
+endpoint is not there. From 3.16 on it wants a login: user "user" with password "secret" (older ones
+have no queue beside one).
 """
 
 import inspect
 import os
 import sys
 
+import files
 import gradio as gr
 
 VERSION = tuple(int(part) for part in gr.__version__.split(".")[:2])
@@ -92,6 +94,7 @@ with gr.Blocks() as demo:
                     lambda said, place=place: f"{place}: {said}", box, box, api_name=f"box_{place}"
                 )
 
+    files.offer(endpoint)
 
 if hasattr(demo, "route"):  # 5.20
     with demo.route("Second", "second"):
