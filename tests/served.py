@@ -31,6 +31,7 @@ from sansio_gradio.server.events import (
     JobSubmitted,
     OpenChannel,
     SendAlive,
+    SendBytes,
     SendEvent,
     SendFile,
     SendMessage,
@@ -292,6 +293,8 @@ def in_a_word(command: ServerCommand) -> str:
             return "open"
         case SendAlive():
             return "alive"
+        case SendBytes():
+            return "bytes"
         case SendEvent():
             return command.name
         case EndChannel():

@@ -22,6 +22,8 @@ from sansio_gradio.server.components import (
     IMAGE_EDITOR,
     JSON,
     MULTIMODAL_TEXTBOX,
+    STREAMED_AUDIO,
+    STREAMED_VIDEO,
     TEXTBOX,
     VIDEO,
     ComponentKind,
@@ -584,6 +586,88 @@ def test_older_servers_send_elsewhere() -> None:
     conn = wire.ask("GET", "/file=http://a.example/b%0d%0aX-Evil:%201")
     assert b"location: http://a.example/b%0D%0AX-Evil:%201\r\n" in wire.received[conn]
     assert wire_to("6.31.0").get("/gradio_api/file=http://a.example/b").status == 403
+
+
+# Streams
+
+
+def streamed(wire: Wire) -> tuple[int, Any]:
+    """A job that has yielded once: its number, and what its client got."""
+    prefix = wire.engine.app.api_prefix
+    joined = {"data": [None], "fn_index": 0, "session_hash": "s"}
+    wire.post(f"{prefix}/queue/join", joined)
+    conn = wire.ask("GET", f"{prefix}/queue/data?session_hash=s")
+    event = wire.event()
+    assert isinstance(event, JobSubmitted)
+    wire.engine.start(event.job, wire.now)
+    wire.engine.generate(event.job, [File("1", b"one ")], wire.now)
+    wire.settle()
+    (value,) = wire.seen(conn).messages[-1]["output"]["data"]
+    return event.job, value
+
+
+def test_a_streamed_output_has_a_playlist() -> None:
+    wire = wire_to(kind=STREAMED_AUDIO)
+    job, value = streamed(wire)
+    assert (value["is_stream"], value["orig_name"]) == (True, "audio-stream.mp3")
+    target = value["url"].removeprefix("http://app.example")
+    assert target == f"/gradio_api/stream/{value['path']}"
+    folder = target.removesuffix("playlist.m3u8")
+    seen = wire.get(target)
+    assert seen.content_type == "application/vnd.apple.mpegurl"
+    assert [line for line in seen.body.split() if not line.startswith("#")] == ["0.aac"]
+    assert "ENDLIST" not in seen.body
+    wire.engine.generate(job, [File("2", b"two")], wire.now)
+    wire.engine.complete(job, now=wire.now)
+    wire.settle()
+    assert wire.get(target).body.endswith("1.aac\n#EXT-X-ENDLIST\n")
+    assert [wire.get(folder + name).body for name in ("0.aac", "1.aac")] == ["one ", "two"]
+    whole = wire.get(folder + "playlist-file")
+    assert (whole.body, whole.content_type) == ("one two", "audio/mpeg")
+    for nothing in ("2.aac", "0.ts"):
+        assert wire.get(folder + nothing).status == 404
+    assert wire.get("/gradio_api/stream/s/x/0/playlist.m3u8").status == 404
+
+
+def test_older_releases_stream_bytes_up_to_the_end_of_the_job() -> None:
+    wire = wire_to("4.44.1", STREAMED_VIDEO)
+    job, value = streamed(wire)
+    assert value["url"].startswith("http://app.example/stream/s/")
+    listening = [wire.ask("GET", f"/stream/{value['path']}") for _ in range(3)]
+    wire.engine.generate(job, [File("2", b"two")], wire.now)
+    wire.settle()
+    wire.send(listening[1], b"")
+    assert not wire.seen(listening[0]).complete
+    wire.engine.complete(job, now=wire.now)
+    wire.settle()
+    seen = wire.seen(listening[0])
+    assert (seen.body, seen.complete, seen.content_type) == ("one two", True, "video/mp4")
+    late = wire.seen(wire.ask("GET", f"/stream/{value['path']}"))
+    assert (late.body, late.complete) == ("one two", True)
+    assert wire.get("/stream/s/x/0").body == {"detail": "Stream not found."}
+
+
+def test_streams_are_bounded() -> None:
+    for limits in (ServerLimits(sessions=1), ServerLimits(files=4)):
+        wire = wire_to("4.44.1", STREAMED_AUDIO, limits)
+        job, first = streamed(wire)
+        listening = wire.ask("GET", f"/stream/{first['path']}")
+        assert wire.seen(listening).body == "one "
+        if limits.files == 4:
+            wire.engine.generate(job, [File("2", b"more")], wire.now)
+            wire.settle()
+        else:
+            wire.engine.complete(job, now=wire.now)
+            wire.settle()
+            streamed(wire)
+        assert wire.get(f"/stream/{first['path']}").status == 404
+        assert listening in wire.closed or wire.seen(listening).complete
+
+
+def test_a_release_without_streams_sends_files() -> None:
+    wire = wire_to("3.16.2", STREAMED_AUDIO)
+    _, value = echo(wire, None, back=File("a", b"1"))
+    assert value["is_file"] is True
 
 
 # Storage

@@ -19,9 +19,11 @@ from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Traits
 from sansio_gradio.protocol.states import CLOSE_STREAM, HEARTBEAT, Msg
 from sansio_gradio.server.events import (
+    EVENTS,
     EndChannel,
     OpenChannel,
     SendAlive,
+    SendBytes,
     SendEvent,
     SendFile,
     SendMessage,
@@ -108,9 +110,13 @@ class Channels:
         self._headers.pop(exchange, None)
         return self._owners.pop(exchange, None)
 
-    def open_bare(self, exchange: int) -> None:
-        """Open an event stream that has no owner, and no heartbeats."""
-        self._open(exchange)
+    def open_bare(self, exchange: int, content_type: str = EVENTS) -> None:
+        """Open a stream that has no owner, and no heartbeats."""
+        self._open(exchange, content_type)
+
+    def send_bytes(self, exchange: int, data: bytes) -> None:
+        """Send bytes on a stream that is not one of events."""
+        self._commands.append(SendBytes(exchange, data))
 
     def open_socket(self, exchange: int) -> None:
         """Accept a WebSocket."""
@@ -295,8 +301,9 @@ class Channels:
             session.is_full or not self._behind.isdisjoint(session.streams)
         )
 
-    def _open(self, exchange: int) -> None:
-        self._commands.append(OpenChannel(exchange, self._headers.pop(exchange, ())))
+    def _open(self, exchange: int, content_type: str = EVENTS) -> None:
+        headers = self._headers.pop(exchange, ())
+        self._commands.append(OpenChannel(exchange, headers, content_type))
 
     def _turn_away(self, exchange: int) -> None:
         self.tell_channel(exchange, self._messages.session_not_found())

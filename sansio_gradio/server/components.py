@@ -34,6 +34,8 @@ __all__ = [
     "MULTIMODAL_TEXTBOX",
     "NUMBER",
     "STATE",
+    "STREAMED_AUDIO",
+    "STREAMED_VIDEO",
     "TEXTBOX",
     "UPLOAD_BUTTON",
     "VIDEO",
@@ -147,6 +149,8 @@ FILES: Final = _of_files(
 IMAGE: Final = _of_files("image", serializer="ImgSerializable")
 AUDIO: Final = _of_files("audio")
 VIDEO: Final = _of_files("video")
+STREAMED_AUDIO: Final = _of_files("audio", streaming=True)
+STREAMED_VIDEO: Final = _of_files("video", streaming=True)
 MODEL3D: Final = _of_files("model3d")
 UPLOAD_BUTTON: Final = _of_files("uploadbutton", file_count="single")
 DOWNLOAD_BUTTON: Final = _of_files("downloadbutton")

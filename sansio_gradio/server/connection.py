@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from sansio_gradio.errors import RemoteProtocolError
-from sansio_gradio.server.events import TEXT, SendFile
+from sansio_gradio.server.events import EVENTS, TEXT, SendFile
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.requests import Request
 from sansio_gradio.wire.form import is_form
@@ -28,7 +28,6 @@ _BAD_REQUEST: Final = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"connection: close\r\ncontent-length: 30\r\n\r\nInvalid HTTP request received."
 )
-_STREAM: Final = ("content-type", "text/event-stream; charset=utf-8")
 _TOO_LARGE: Final = (("content-type", TEXT), ("connection", "close"))
 
 
@@ -205,10 +204,11 @@ class ServerConnection:
             self._put(self._http.end_body())
         return True
 
-    def open(self, headers: Headers) -> None:
-        """Begin an event stream, or accept a WebSocket."""
+    def open(self, headers: Headers, content_type: str = EVENTS) -> None:
+        """Begin a stream of that type, or accept a WebSocket."""
         if self._socket is None:
-            self.out.put(self._http.send_response(200, (*headers, _STREAM)))
+            headers = (*headers, ("content-type", content_type))
+            self.out.put(self._http.send_response(200, headers))
         else:
             self.out.put(self._socket.accept(headers))
 
@@ -219,6 +219,10 @@ class ServerConnection:
             self._put(self._http.send_body(b"%bdata: %b\n\n" % (named, data)))
         else:
             self._put(self._socket.send_text(data.decode()))
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send a piece of a stream that is not one of events."""
+        self._put(self._http.send_body(data))
 
     def end(self) -> None:
         """End an event stream, or send a Close on a WebSocket."""

@@ -39,6 +39,7 @@ from sansio_gradio.server.files import Files
 from sansio_gradio.server.jobs import ServerJob, ServerSession, Stage
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.logins import Logins
+from sansio_gradio.server.media_streams import MediaStreams
 from sansio_gradio.server.messages import Messages
 from sansio_gradio.server.queue import Queue
 from sansio_gradio.server.requests import Request
@@ -80,7 +81,8 @@ class ServerConversation:
         channels = self._channels = Channels(app.traits, messages, deadlines, limits)
         queue = self._queue = Queue(app, channels, deadlines, limits, entropy)
         files = Files(app, limits, entropy, deadlines, storage)
-        self._values = FileValues(app, files)
+        self._streams = MediaStreams(app, queue, channels, files, limits)
+        self._values = FileValues(app, files, self._streams)
         results = self._results = RunResults(app, messages, deadlines, self._values)
         self._calls = PlainCalls(
             app,
@@ -108,6 +110,7 @@ class ServerConversation:
             uploads=self._uploads,
             progress=self._progress,
             downloads=Downloads(app, files),
+            streams=self._streams,
             app_id=int.from_bytes(entropy(8)),
         )
 
@@ -115,6 +118,7 @@ class ServerConversation:
 
     def next_command(self) -> ServerCommand | None:
         """What to send next; None for now."""
+        self._streams.settle()
         return self._channels.next_command()
 
     def next_event(self) -> ServerEvent | None:
@@ -209,6 +213,7 @@ class ServerConversation:
         self._uploads.drop(exchange)
         self._bodies.drop(exchange)
         self._progress.leave(exchange)
+        self._streams.leave(exchange)
         owner = self._channels.leave(exchange)
         if isinstance(owner, ServerJob):
             self._queue.kill(owner)

@@ -36,6 +36,7 @@ from sansio_gradio.server.conversation import ServerConversation
 from sansio_gradio.server.events import (
     EndChannel,
     OpenChannel,
+    SendBytes,
     SendEvent,
     SendFile,
     SendMessage,
@@ -305,11 +306,13 @@ class ServerEngine:
                 connection.begin_file(command, heads)
                 self._fill(connection)
             case OpenChannel():
-                connection.open((*self._heads(), *command.headers))
+                connection.open((*self._heads(), *command.headers), command.content_type)
             case SendMessage():
                 connection.send(json.dumps(command.message))
             case SendEvent():
                 connection.send(json.dumps(command.data), command.name.encode())
+            case SendBytes():
+                connection.send_bytes(command.data)
             case EndChannel(clean=True):
                 connection.end()
                 self._end(connection)

@@ -19,6 +19,7 @@ from sansio_gradio.wire.headers import Headers
 
 __all__ = [
     "CSS",
+    "EVENTS",
     "HTML",
     "JSON",
     "TEXT",
@@ -33,6 +34,7 @@ __all__ = [
     "LoginRaised",
     "OpenChannel",
     "SendAlive",
+    "SendBytes",
     "SendEvent",
     "SendFile",
     "SendMessage",
@@ -42,6 +44,7 @@ __all__ = [
 ]
 
 JSON: Final = "application/json"
+EVENTS: Final = "text/event-stream; charset=utf-8"
 TEXT: Final = "text/plain; charset=utf-8"
 HTML: Final = "text/html; charset=utf-8"
 CSS: Final = "text/css; charset=utf-8"
@@ -156,10 +159,22 @@ class SendFile:
 
 @attrs.frozen
 class OpenChannel:
-    """Answer a request with an event stream, or accept a WebSocket. ``headers``: further ones."""
+    """Answer a request with an event stream, or accept a WebSocket. ``headers``: further ones.
+
+    ``content_type``: what is streamed; a WebSocket has none.
+    """
 
     exchange: int
     headers: Headers = ()
+    content_type: str = EVENTS
+
+
+@attrs.define
+class SendBytes:
+    """Send some bytes on an open stream that is not one of events."""
+
+    exchange: int
+    data: bytes
 
 
 @attrs.define
@@ -196,5 +211,12 @@ class EndChannel:
 
 
 ServerCommand: TypeAlias = (
-    SendResponse | SendFile | OpenChannel | SendMessage | SendEvent | SendAlive | EndChannel
+    SendResponse
+    | SendFile
+    | OpenChannel
+    | SendMessage
+    | SendEvent
+    | SendAlive
+    | SendBytes
+    | EndChannel
 )

@@ -21,12 +21,13 @@ import binascii
 from collections.abc import Sequence
 from typing import Any, Final, TypeGuard
 
-from sansio_gradio.protocol.files import META, ChatShape, Shape, VideoShape, rules_of
+from sansio_gradio.protocol.files import META, ChatShape, Shape, Streams, VideoShape, rules_of
 from sansio_gradio.protocol.given_file import handle_file, is_url, type_of
 from sansio_gradio.server.app import App, Function
 from sansio_gradio.server.components import ComponentKind
 from sansio_gradio.server.contents import File
 from sansio_gradio.server.files import FOLDER, Files
+from sansio_gradio.server.media_streams import MediaStreams, is_streamed
 from sansio_gradio.server.values import plain
 from sansio_gradio.server.versions import Manner
 
@@ -49,9 +50,10 @@ _NO_META: Final = (
 class FileValues:
     """Reads the files in arguments, and writes those in results."""
 
-    def __init__(self, app: App, files: Files) -> None:
+    def __init__(self, app: App, files: Files, streams: MediaStreams) -> None:
         self._app = app
         self._files = files
+        self._streams = streams
         self._rules = rules_of(app.version)
 
     # Arguments
@@ -136,8 +138,9 @@ class FileValues:
 
     # Results
 
-    def given(self, component: ComponentKind, value: Any, root: str) -> Any:
+    def given(self, component: ComponentKind, value: Any, root: str, stream: str) -> Any:
         """A result as it is sent, in lists, dicts and scalars. *root*: the client's address.
+        *stream*: the path of the output, if it is streamed.
 
         Raises:
             LocalProtocolError: JSON has no such value.
@@ -145,7 +148,14 @@ class FileValues:
         kind = component.kind
         if kind not in _WITH_FILES:
             return plain(value)
+        if isinstance(value, File) and self._is_streamed(component):
+            path, name = self._streams.add(stream, component, value)
+            address = f"{root}{self._app.api_prefix}/stream/{path}"
+            return self._rules.result(path, url=address, orig_name=name, is_stream=True)
         return plain(self._shaped(kind, value), lambda file: self._written(kind, file, root))
+
+    def _is_streamed(self, component: ComponentKind) -> bool:
+        return is_streamed(component) and self._rules.streams is not Streams.NONE
 
     def _written(self, kind: str, file: File, root: str) -> Any:
         if kind == "image" and self._rules.image is Shape.DATA_URL:

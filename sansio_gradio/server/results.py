@@ -46,9 +46,13 @@ class RunResults:
             if slot.is_state:
                 states[slot.name], values[place] = values[place], None
         root = root_of(job.headers)
+        session = "none" if job.session is None else job.session.session_hash
+        slots = zip_longest(function.returns[: len(values)], values)
         sent = [
-            self._files.given(slot.component, value, root) if slot else plain(value)
-            for slot, value in zip_longest(function.returns[: len(values)], values)
+            plain(value)
+            if slot is None
+            else self._files.given(slot.component, value, root, f"{session}/{job.event_id}/{place}")
+            for place, (slot, value) in enumerate(slots)
         ]
         if job.session is not None:
             job.session.states.update(states)

@@ -33,6 +33,7 @@ from sansio_gradio.server.events import (
 )
 from sansio_gradio.server.jobs import ServerJob, Stage
 from sansio_gradio.server.logins import Logins
+from sansio_gradio.server.media_streams import MediaStreams
 from sansio_gradio.server.messages import Messages
 from sansio_gradio.server.queue import Queue
 from sansio_gradio.server.requests import (
@@ -121,6 +122,7 @@ class Routes:
         uploads: Uploads,
         progress: UploadProgress,
         downloads: Downloads,
+        streams: MediaStreams,
         app_id: int,
     ) -> None:
         self._app = app
@@ -136,6 +138,7 @@ class Routes:
         self._uploads = uploads
         self._progress = progress
         self._downloads = downloads
+        self._streams = streams
         self._documents = Documents(app, app_id=app_id)
 
     def reads_pieces(self, request: Request) -> bool:
@@ -356,6 +359,18 @@ class Routes:
     def _file(self, request: Request, parts: tuple[str, ...]) -> Answer:
         return self._downloads.answer(request, parts[0])
 
+    def _media(self, request: Request, parts: tuple[str, ...]) -> None:
+        self._streams.listen(request, "/".join(parts))
+
+    def _playlist(self, request: Request, parts: tuple[str, ...]) -> SendResponse:
+        return self._streams.playlist(request, "/".join(parts))
+
+    def _whole_media(self, request: Request, parts: tuple[str, ...]) -> SendFile:
+        return self._streams.whole(request, "/".join(parts))
+
+    def _segment(self, request: Request, parts: tuple[str, ...]) -> SendFile:
+        return self._streams.segment(request, "/".join(parts[:-1]), parts[-1])
+
     # Plain calls and streaming input
 
     def _call(self, request: Request, parts: tuple[str, ...]) -> SendResponse | None:
@@ -451,6 +466,10 @@ class Routes:
         Route("GET", "/file={*}", _file, ">=3.2"),
         Route("HEAD", "/file={*}", _file, ">=3.20"),
         Route("GET", "/file/{*}", _file),
+        Route("GET", "/stream/{}/{}/{}", _media, ">=3.33<5.0", is_open=True),
+        Route("GET", "/stream/{}/{}/{}/playlist.m3u8", _playlist, ">=5.0", is_open=True),
+        Route("GET", "/stream/{}/{}/{}/playlist-file", _whole_media, ">=5.0", is_open=True),
+        Route("GET", "/stream/{}/{}/{}/{}", _segment, ">=5.0", is_open=True),
         Route("POST", "/api/{}", _call),
         Route("POST", "/run/{}", _call, ">=3.9"),
         Route("POST", "/stream/{}", _feed, ">=5.0", is_open=True),
