@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sansio_gradio.errors import LocalProtocolError
-from sansio_gradio_adapters.hub import Token, hub_address, saved_token
+from sansio_gradio_adapters import hub_address, saved_token
+from sansio_gradio_adapters._tokens import Token
 
 NAMES = (
     "HF_TOKEN",
@@ -48,6 +49,8 @@ def test_each_place_wins_over_those_after_it(home: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "xdg"))
     assert saved_token() == "of-xdg"
     write(home / "hf" / "token", "of-hf-home")
+    monkeypatch.setenv("HF_HOME", "${HOME}/hf")
+    assert saved_token() == "of-hf-home"
     monkeypatch.setenv("HF_HOME", "~/hf")
     assert saved_token() == "of-hf-home"
     write(home / "file", " of-path\r\n")

@@ -138,7 +138,7 @@ def test_the_token_is_on_every_request_of_a_session() -> None:
     assert len(sent) == 7
     for command in sent:
         assert fields_of(command)["x-hf-authorization"] == "Bearer t0ken"
-        assert "0auth" not in repr(command)
+        assert "0auth" not in f"{command.headers}{command.body!r}{command.url}"
 
 
 @pytest.mark.parametrize(
@@ -198,6 +198,25 @@ def test_no_value_of_the_caller_changes_and_changes_of_it_have_no_effect() -> No
     talk.conversation.submit("x", api_name="/echo", headers={"y": "1"})
     talk.request("/queue/join")
     assert (headers, cookies) == ({"X-A": "2", "more": "3"}, {"a": "2"})
+
+
+@pytest.mark.parametrize("version", ["6.31.0", "3.50.2"])
+def test_a_command_that_is_printed_shows_no_secret(version: str) -> None:
+    talk = Talk(
+        src="http://app.example/?key=s-query",
+        token="s-token",
+        headers={"x-key": "s-header"},
+        auth=("me", "s-password"),
+    )
+    talk.answer(talk.request("/login"), {"success": True})
+    protocol = "sse_v3" if version == "6.31.0" else None
+    talk.answer(talk.request("/config"), config(protocol, version))
+    talk.conversation.submit("s-argument", api_name="/echo")
+    talk.look()
+    assert len(talk.asked) == 3
+    shown = repr(talk.asked)
+    assert "s-" not in shown
+    assert shown.count("://app.example/") == 3
 
 
 # Tokens that rotate

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from sansio_gradio.client.credentials import GOES_TO, Credential, Place
+from sansio_gradio.client.proxies import Proxies
 from sansio_gradio.protocol.spaces import STAGES, Do
+from sansio_gradio_adapters import hub_address, saved_token
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "credentials.md").read_text("utf-8")
@@ -50,12 +56,35 @@ def test_each_stage_is_on_the_page() -> None:
 
 
 def test_each_variable_that_is_read_is_on_the_page_and_no_other() -> None:
-    shown = {named(name) for name in table("Environment variables")} - {"variable"}
-    text = "".join(path.read_text("utf-8") for path in ADAPTERS.rglob("*.py"))
-    read = set(re.findall(r'"([A-Z][A-Z_]{4,})"', text))
-    assert shown - OF_OPENSSL <= {*read}
-    core = "".join(p.read_text("utf-8") for p in (ROOT / "sansio_gradio").rglob("*.py"))
-    assert "os.environ" not in core
-    hub = (ADAPTERS / "hub.py").read_text("utf-8")
-    of_hub = set(re.findall(r'"((?:HF|HUGGING|XDG)_[A-Z_]+)"', hub))
-    assert of_hub <= shown
+    section = PAGE.partition("## Environment variables\n")[2]
+    rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
+    shown = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)}
+    assert names_read() == shown - OF_OPENSSL
+
+
+def names_read() -> set[str]:
+    """The variables that the functions of ``_environment`` look at."""
+    asked: set[str] = set()
+
+    class Environment(dict[str, str]):
+        def get(self, name: str, default: Any = None) -> Any:
+            asked.add(name)
+            return super().get(name, default)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.environ", Environment(HF_TOKEN_PATH="/nowhere/at/all"))
+        assert saved_token() is None
+        hub_address()
+    # Of the proxies, which are looked for in a copy of the environment.
+    text = inspect.getsource(Proxies.from_environment)
+    return asked | {name.upper() for name in re.findall(r'"([A-Z]+_[A-Z]+|[a-z]+_proxy)"', text)}
+
+
+def test_only_one_module_reads_the_environment() -> None:
+    readers = {
+        path.name
+        for folder in (ADAPTERS, ROOT / "sansio_gradio")
+        for path in folder.rglob("*.py")
+        if re.search(r"\benviron\b|\bgetenv\b", path.read_text("utf-8"))
+    }
+    assert readers == {"_environment.py"}

@@ -167,6 +167,18 @@ def test_links_within_the_pages_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(there.read_text("utf-8")), target
 
 
+def test_each_promise_of_the_threat_model_names_tests_that_exist() -> None:
+    text = (build.PAGE.parent / "threat_model.md").read_text("utf-8")
+    rows = text.partition("## What is guarded")[2].partition("\n## ")[0].splitlines()
+    promises = [row for row in rows if row.startswith("| ")][1:]
+    assert len(promises) > 10
+    for promise in promises:
+        tests = re.findall(r"`(test_\w+\.py)`", promise)
+        assert tests, promise
+        for test in tests:
+            assert (ROOT / "tests" / test).exists(), test
+
+
 def test_documents_that_the_code_cites_can_be_opened() -> None:
     cited = 0
     for path in SOURCES:

@@ -51,11 +51,11 @@ from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.remote_files import RemoteFile, with_files
 from sansio_gradio.protocol.spaces import hub_base, space_name
 from sansio_gradio.wire.headers import Fields
-from sansio_gradio_adapters._environment import environment_proxies
+from sansio_gradio_adapters._environment import environment_proxies, hub_address, saved_token
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, Signal
 from sansio_gradio_adapters._streams import Streams
-from sansio_gradio_adapters.hub import GivenToken, Token, hub_address, saved_token
+from sansio_gradio_adapters._tokens import GivenToken, Token
 
 _log: Final = logging.getLogger(__name__)
 

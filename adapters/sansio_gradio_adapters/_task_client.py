@@ -23,7 +23,7 @@ from sansio_gradio_adapters._jobs import JobRecord
 from sansio_gradio_adapters._machine import TaskWorld, wait_until
 from sansio_gradio_adapters._mapping import Calls, OnError
 from sansio_gradio_adapters._streams import Sending
-from sansio_gradio_adapters.hub import GivenToken
+from sansio_gradio_adapters._tokens import GivenToken
 
 if TYPE_CHECKING:
     import ssl

@@ -30,8 +30,8 @@ from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, OutputUpdate
 from sansio_gradio_adapters._mapping import Calls, OnError
 from sansio_gradio_adapters._streams import Sending
+from sansio_gradio_adapters._tokens import GivenToken
 from sansio_gradio_adapters._worker import Worker, wait_until
-from sansio_gradio_adapters.hub import GivenToken
 from sansio_gradio_adapters.loop import Loop
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ class Attempt:
     endpoint: Endpoint
     data: list[Any]
     session_hash: str = ""
-    oauth_token: str | None = None
+    oauth_token: str | None = attrs.field(default=None, repr=False)
     """The caller's token for the function; None: it asks for none, or there is none."""
     unfinished: UnfinishedRuns = attrs.field(factory=UnfinishedRuns)
     """The unfinished runs of the session."""

@@ -27,18 +27,24 @@ class Expect(enum.Enum):
     """One that stays open and arrives bit by bit: it needs a connection of its own."""
 
 
+def _public(url: str) -> str:
+    """How a command shows its URL, and what it carries: without anything that may be a secret."""
+    return repr(url.partition("?")[0])
+
+
 @attrs.frozen
 class SendRequest:
     """Send this request, without following redirects. Call ``response``, ``data``, ``ended``.
 
-    ``via``: send it through this proxy or Unix socket; None: to the host of ``url``.
+    Its ``repr`` shows neither the header fields nor the body nor the query, since they may hold
+    secrets. ``via``: send it through this proxy or Unix socket; None: to the host of ``url``.
     """
 
     id: int
     method: str
-    url: str
-    headers: Headers
-    body: bytes | None
+    url: str = attrs.field(repr=_public)
+    headers: Headers = attrs.field(repr=False)
+    body: bytes | None = attrs.field(repr=False)
     expect: Expect
     via: Via | None = None
 
@@ -49,8 +55,8 @@ class OpenWebSocket:
     ``ended``. For ``via`` see ``SendRequest``."""
 
     id: int
-    url: str
-    headers: Headers
+    url: str = attrs.field(repr=_public)
+    headers: Headers = attrs.field(repr=False)
     via: Via | None = None
 
 
