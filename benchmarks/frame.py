@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from sansio_gradio.client.call import Want
+from sansio_gradio.client.commands import OpenConnection
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.events import JobCompleted, Output, OutputsGrew
 from sansio_gradio.protocol.app_info import AppInfo
@@ -91,8 +92,9 @@ class Timed:
             if due is not None and due <= self.now:
                 self.call(engine.handle_timer, self.now)
             while (command := self.call(engine.next_command)) is not None:
+                assert isinstance(command, OpenConnection)
                 self.call(engine.connection_made, command.conn, self.now)
-            data = [
+            data: list[tuple[int, Any]] = [
                 (conn, self.call(engine.data_to_send, conn))
                 for conn in self.call(engine.connections_with_data)
             ]

@@ -16,7 +16,7 @@ from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio.server.app import App
 from sansio_gradio.server.run import Run
 from sansio_gradio_adapters.server import serve_in_thread
-from sansio_gradio_adapters.sockets import Client
+from sansio_gradio_adapters.sockets import Client, OutputUpdate
 
 # The app. One job of each function runs at a time; the others wait in its queue.
 
@@ -59,8 +59,10 @@ def talk_to(url: str, screen: Screen) -> None:
         screen.title("A job that waits for two others, then shows how far it is")
         jobs = [client.submit(loaves, api_name="/bake") for loaves in (5, 5, 15)]
         for update in jobs[-1].updates():
-            if not isinstance(update, StatusUpdate):
+            if isinstance(update, OutputUpdate):
                 screen.line(f"result: {update.outputs}")
+            elif not isinstance(update, StatusUpdate):
+                screen.live(f"uploaded {update.sent} bytes")
             elif update.code is Status.IN_QUEUE:
                 screen.live(f"number {update.rank + 1} of {update.queue_size} in the queue")
             elif update.code is Status.PROGRESS:

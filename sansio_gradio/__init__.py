@@ -20,6 +20,7 @@ from sansio_gradio.client.commands import (
     OpenWebSocket,
     Pause,
     PauseReading,
+    ReadFile,
     Resume,
     ResumeReading,
     SendRequest,
@@ -59,6 +60,7 @@ from sansio_gradio.protocol.remote_files import RemoteFile
 from sansio_gradio.protocol.requests import HTTPRequest, TextFrame, send_data_frame
 from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio.protocol.updates import apply_update
+from sansio_gradio.wire.body import Body, FileSlice
 from sansio_gradio.wire.sse import ServerSentEvent, SSEDecoder
 
 __version__ = "0.1.0"
@@ -68,6 +70,7 @@ __all__ = [
     "AppError",
     "AppInfo",
     "AuthenticationError",
+    "Body",
     "CloseConnection",
     "Component",
     "ConnectFailed",
@@ -77,6 +80,7 @@ __all__ = [
     "Endpoint",
     "Engine",
     "Expect",
+    "FileSlice",
     "GivenFile",
     "GradioError",
     "HTTPRequest",
@@ -93,6 +97,7 @@ __all__ = [
     "Protocol",
     "ProtocolError",
     "QueueFullError",
+    "ReadFile",
     "RemoteFile",
     "RemoteProtocolError",
     "Resume",

@@ -74,6 +74,21 @@ class Accepted:
 
 
 @attrs.frozen(kw_only=True)
+class UploadProgress:
+    """A part of a file of a job was sent: ``sent`` bytes of ``total`` by now.
+
+    ``total`` is None if the size of the file is not known. ``name`` is the name of the file. The
+    files of a job are sent side by side. It comes with ``Want.STATUS``.
+    """
+
+    session: int
+    job: int
+    sent: int
+    total: int | None
+    name: str
+
+
+@attrs.frozen(kw_only=True)
 class MessageReceived:
     """A message of the queue that belongs to a job, as the server sent it."""
 
@@ -243,6 +258,7 @@ Event: TypeAlias = (
     | Anomaly
     | SessionLost
     | SessionClosed
+    | UploadProgress
 )
 JobEnd: TypeAlias = JobCompleted | JobFailed | JobCancelled
 DownloadEvent: TypeAlias = DownloadStarted | DownloadReceived | DownloadCompleted | DownloadFailed

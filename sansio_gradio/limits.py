@@ -62,6 +62,10 @@ class Limits:
     One that is not read meanwhile does not count. Precedent: browsers open 6 connections to a
     host."""
 
+    uploads: int = 4
+    """Files (a count) of one call that are uploaded at once. Precedent: browsers open 6 connections
+    to one host for everything."""
+
     job_connections: int = 40
     """Jobs (a count) of one session under way that need a connection each: WebSockets of Gradio 3,
     streams of Gradio 4.0 to 4.8 and of ``/call``, isolated jobs. More wait their turn, in order.
@@ -95,7 +99,8 @@ class Timeouts:
     """Handing a job in: servers validate and store large inputs before they answer."""
 
     send: float | None = 30.0
-    """Sending data that the server asked for, or waiting for a stream to send it to."""
+    """Sending data that the server asked for, or waiting for a stream to send it to. Uploading a
+    file: without any progress, and, behind its last byte, until the server has answered."""
 
     stream_idle: float | None = 60.0
     """Silence on the stream of a session, or of ``/call``, while jobs are under way and the stream

@@ -21,6 +21,8 @@ from sansio_gradio.client.commands import (
 from sansio_gradio.client.conversation import Conversation
 from sansio_gradio.events import Event, JobCancelled, JobCompleted, JobEnd, JobFailed, Output
 from sansio_gradio.protocol.app_info import AppInfo
+from sansio_gradio.protocol.requests import HTTPRequest
+from sansio_gradio.wire.body import Body
 
 SRC = "http://app.example/"
 STREAM = (("content-type", "text/event-stream; charset=utf-8"),)
@@ -144,8 +146,9 @@ class Talk:
     def aborted(self) -> list[int]:
         """What is asked now: to drop these."""
         new = self.new()
-        assert all(isinstance(command, Abort) for command in new)
-        return [command.id for command in new]
+        aborts = [command for command in new if isinstance(command, Abort)]
+        assert aborts == new
+        return [command.id for command in aborts]
 
     # What it is told
 
@@ -228,6 +231,12 @@ class Talk:
         """The events of this kind, in order."""
         self.look()
         return [event for event in self.said if isinstance(event, kind)]
+
+
+def body_of(request: SendRequest | HTTPRequest) -> bytes:
+    """The body of a request that has no files."""
+    assert not isinstance(request.body, Body)
+    return request.body or b""
 
 
 def compact(message: dict[str, Any]) -> str:

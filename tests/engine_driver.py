@@ -19,13 +19,25 @@ from sansio_gradio.client.commands import (
     CloseConnection,
     OpenConnection,
     PauseReading,
+    ReadFile,
     ResumeReading,
     StartTLS,
 )
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.events import Event, JobCancelled, JobCompleted, JobEnd, JobFailed, Output
+from sansio_gradio.wire.body import FileSlice
 
 MANY = 100_000  # steps without time passing: by then something runs in circles
+
+
+def bytes_of(piece: bytes | FileSlice) -> bytes:
+    """What is sent for a piece; files are given as bytes, or as objects that are read on."""
+    if not isinstance(piece, FileSlice):
+        return piece
+    source = piece.upload.source
+    if not isinstance(source, bytes):
+        return bytes(source.read(piece.length))
+    return source[piece.offset : piece.offset + len(piece)]
 
 
 class Peer(Protocol):
@@ -167,6 +179,11 @@ class Driver:
         moved = False
         while (command := self.engine.next_command()) is not None:
             moved = True
+            if isinstance(command, ReadFile):
+                content = command.upload.source
+                assert isinstance(content, bytes)
+                self.engine.body_read(command.upload, content)
+                continue
             assert command.conn not in self.closed, f"{command} is about a closed connection"
             match command:
                 case OpenConnection():
@@ -203,7 +220,7 @@ class Driver:
     def _close(self, conn: int) -> None:
         rest = b""
         while data := self.engine.data_to_send(conn, self._piece):
-            rest += data
+            rest += bytes_of(data)
         self.closed.add(conn)
         link = self.links.pop(conn, None)
         if link is None:
@@ -222,8 +239,11 @@ class Driver:
             assert link.secured or is_plain, "bytes before TLS"
             while data := self.engine.data_to_send(conn, self._piece):
                 assert len(data) <= self._piece
-                link.up.append(data)
                 moved = True
+                if isinstance(data, FileSlice) and data.upload.size is None:
+                    self.engine.body_read(data.upload, bytes_of(data))
+                else:
+                    link.up.append(bytes_of(data))
         return moved
 
     def _events(self) -> bool:

@@ -88,6 +88,8 @@ class Notebook:
         self.sent = b""
         self.full = False
         self.quiet = True
+        self.reads: list[Any] | None = None
+        """What is to be read elsewhere, and who is to be told; None: it is read here."""
         self.driver: Driver
 
     def open(self, conn: int, host: str, port: int) -> None:
@@ -105,6 +107,12 @@ class Notebook:
     def is_quiet(self, conn: int) -> bool:
         self.done.append(("quiet", conn))
         return self.quiet
+
+    def read_elsewhere(self, read: Callable[[], Any], then: Callable[[Any], object]) -> bool:
+        if self.reads is None:
+            return False
+        self.reads.append((read, then))
+        return True
 
     def wake_writer(self, conn: int) -> None:
         while not self.full and (data := self.driver.data_to_send(conn)):

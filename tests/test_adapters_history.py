@@ -60,9 +60,9 @@ def test_statuses_are_found_by_their_place() -> None:
     assert history.at(2) is None
 
 
-def everything_in(history: StatusHistory) -> list[tuple[int, int, StatusUpdate]]:
+def everything_in(history: StatusHistory) -> list[tuple[int, int, Any]]:
     """What somebody reads who comes late."""
-    found: list[tuple[int, int, StatusUpdate]] = []
+    found: list[tuple[int, int, Any]] = []
     while (entry := history.at(found[-1][0] + 1 if found else 0)) is not None:
         found.append(entry)
     return found

@@ -14,7 +14,7 @@ from lively_app import Lively
 from patience import PATIENCE
 
 from sansio_gradio_adapters.server import serve_in_thread
-from sansio_gradio_adapters.sockets import Client, Job
+from sansio_gradio_adapters.sockets import Client, Job, OutputUpdate
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +142,8 @@ def updates(scene: Scene) -> Verb:
     reader = job.updates()
     yield lambda: list(reader)
     *_, last = [None, *reader]
-    assert last is None or last.final
-    assert [update.outputs for update in job.updates() if not isinstance(update, dict)] == [
+    assert last is None or (isinstance(last, OutputUpdate) and last.final)
+    assert [update.outputs for update in job.updates() if isinstance(update, OutputUpdate)] == [
         "a",
         "ab",
         "abc",

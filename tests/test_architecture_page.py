@@ -19,6 +19,7 @@ from typing import Any
 
 import attrs
 import pytest
+from engine_driver import bytes_of
 from listings import ROOT, listings, printed_by
 
 import sansio_gradio
@@ -120,7 +121,7 @@ class Network:
                 if isinstance(command, OpenConnection):
                     engine.connection_made(command.conn, 1.0)
             for conn in engine.connections_with_data():
-                while data := engine.data_to_send(conn):
+                while data := bytes_of(engine.data_to_send(conn)):
                     moved = True
                     self.asked[conn] = self.asked.get(conn, b"") + data
             while (event := engine.next_event()) is not None:

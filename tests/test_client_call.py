@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
+from sansio_gradio import GivenFile, handle_file
 from sansio_gradio.client.call import Call, Want
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.protocol.app_info import AppInfo
@@ -53,3 +56,32 @@ def test_what_is_called_is_an_endpoint_or_a_component_s_function() -> None:
     assert Call(component=1, function="ls").endpoint_of(app).function == "ls"
     with pytest.raises(LocalProtocolError):
         Call(component=0, function="ls").endpoint_of(app)
+
+
+def test_the_files_of_a_call_are_known_and_can_be_replaced_each_once() -> None:
+    file, other = handle_file("a.txt"), handle_file(b"x")
+    twin = handle_file("a.txt")
+    call = Call(args=([file, 1], twin), kwargs={"x": {"y": other}})
+    assert call.files == (file, twin, other)
+    looked_at: list[GivenFile] = []
+
+    def noted(given: GivenFile) -> GivenFile:
+        looked_at.append(given)
+        return attrs.evolve(given, size=7)
+
+    changed = call.with_files(noted)
+    assert looked_at == [file, other]
+    (first, _), second = changed.args
+    assert first is second
+    assert [given.size for given in changed.files] == [7, 7, 7]
+    assert call.files[0].size is None
+    plain = Call(args=(1,))
+    assert plain.with_files(noted) is plain
+
+
+def test_a_file_may_stand_only_among_the_arguments() -> None:
+    for other in ({"event_data": handle_file("a")}, {"extra": {"a": handle_file("a")}}):
+        with pytest.raises(LocalProtocolError, match=r"predict\(handle_file"):
+            Call(**other)
+    with pytest.raises(LocalProtocolError, match=r"use handle_file\(\.\.\.\)"):
+        Call(args=(Path("a"),))

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from conversation_driver import COUNT, ECHO, PLAIN, STATE, TEXT, Talk, app, config
+from conversation_driver import COUNT, ECHO, PLAIN, STATE, TEXT, Talk, app, body_of, config
 
 from sansio_gradio.client.call import Call
 from sansio_gradio.client.commands import Abort, Pause, Resume, SendRequest
@@ -90,7 +90,7 @@ def test_a_job_is_joined_by_its_name_and_heard_on_its_own_stream() -> None:
     request = talk.request(f"{BASE}/call/echo")
     assert request.method == "POST"
     assert ("x-mine", "1") in request.headers
-    assert json.loads(request.body or b"") == {"data": ["hello"]}
+    assert json.loads(body_of(request)) == {"data": ["hello"]}
     talk.answer(request, {"event_id": "e/1"})
     stream = talk.request(f"{BASE}/call/echo/e%2F1")
     assert stream.method == "GET"
@@ -134,7 +134,7 @@ def test_state_is_null_and_what_is_sent_beside_the_arguments_is_sent() -> None:
     talk = Talk(AppInfo.from_config(functions), protocol="call")
     talk.conversation.submit("x", fn_index=ECHO, extra={"oauth_token": "t"})
     request = talk.request(f"{BASE}/call/echo")
-    assert json.loads(request.body or b"") == {"data": ["x", None], "oauth_token": "t"}
+    assert json.loads(body_of(request)) == {"data": ["x", None], "oauth_token": "t"}
 
 
 def test_arguments_may_go_under_their_names() -> None:
@@ -142,7 +142,7 @@ def test_arguments_may_go_under_their_names() -> None:
     job = talk.conversation.submit("x", fn_index=ECHO, extra={"oauth_token": "t"})
     talk.answer(talk.request(f"{BASE}/info"), INFO)
     request = talk.request(f"{BASE}/call/v2/echo")
-    assert json.loads(request.body or b"") == {"class": "x", "oauth_token": "t"}
+    assert json.loads(body_of(request)) == {"class": "x", "oauth_token": "t"}
     talk.answer(request, {"event_id": "e"})
     stream = talk.request(f"{BASE}/call/echo/e")
     talk.open(stream)
@@ -298,7 +298,7 @@ def test_a_cancel_is_exact(version: str, path: str, body: Any) -> None:
     events(talk, stream, ("generating", [1]))
     assert talk.conversation.cancel(job)
     request = talk.request(f"{BASE}/{path}")
-    assert json.loads(request.body or b"") == body
+    assert json.loads(body_of(request)) == body
     talk.answer(request, {"success": True})
     end = talk.last_of(job)
     assert isinstance(end, JobCancelled)
@@ -367,7 +367,7 @@ def test_a_streaming_input_is_handed_over_in_pieces() -> None:
     events(talk, stream, ("generating", [1]))
     piece = talk.request(f"{BASE}/stream/e")
     assert ("x-mine", "1") in piece.headers
-    sent = json.loads(piece.body or b"")
+    sent = json.loads(body_of(piece))
     assert (sent["data"], sent["session_hash"], sent["simple_format"]) == (["more"], "e", True)
     talk.answer(piece, {"msg": "success"})
     answers = [(receipt.chunk, receipt.answer) for receipt in talk.of(Accepted)]

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import attrs
 import pytest
 
+from sansio_gradio import handle_file
 from sansio_gradio.client import commands
 from sansio_gradio.client.commands import (
     Abort,
@@ -19,6 +20,7 @@ from sansio_gradio.client.commands import (
     OpenWebSocket,
     Pause,
     PauseReading,
+    ReadFile,
     Resume,
     ResumeReading,
     SendRequest,
@@ -38,6 +40,7 @@ EXAMPLES = [
     CloseConnection(1),
     PauseReading(1),
     ResumeReading(1),
+    ReadFile(4, handle_file("a"), 100),
 ]
 
 
@@ -49,7 +52,7 @@ def test_every_command_is_of_the_conversation_or_of_the_engine() -> None:
     }
     requests, connections = set(get_args(ConversationCommand)), set(get_args(EngineCommand))
     assert requests | connections == defined == {type(example) for example in EXAMPLES}
-    assert not requests & connections
+    assert requests & connections == {ReadFile}  # a file is no matter of a connection
 
 
 @pytest.mark.parametrize("kind", get_args(ConversationCommand))
@@ -59,7 +62,7 @@ def test_a_command_of_the_conversation_says_which_exchange(kind: type[Any]) -> N
 
 @pytest.mark.parametrize("kind", get_args(EngineCommand))
 def test_a_command_of_the_engine_says_which_connection(kind: type[Any]) -> None:
-    assert attrs.fields(kind)[0].name == "conn"
+    assert attrs.fields(kind)[0].name == ("id" if kind is ReadFile else "conn")
 
 
 @pytest.mark.parametrize("command", EXAMPLES)

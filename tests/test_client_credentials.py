@@ -7,8 +7,14 @@ from typing import Any
 
 import pytest
 from conversation_driver import Talk, app, completed, config, starts
+from engine_driver import bytes_of
 
-from sansio_gradio.client.commands import ConversationCommand, OpenWebSocket, SendRequest
+from sansio_gradio.client.commands import (
+    ConversationCommand,
+    OpenConnection,
+    OpenWebSocket,
+    SendRequest,
+)
 from sansio_gradio.client.conversation import Conversation
 from sansio_gradio.client.credentials import GOES_TO, Credential, Credentials, Place
 from sansio_gradio.client.engine import Engine
@@ -256,9 +262,9 @@ def test_a_session_of_an_engine_takes_a_token_too() -> None:
     session = engine.session("http://127.0.0.1:7860/", token="t0ken")
     engine.handle_timer(0.0)
     opened = engine.next_command()
-    assert opened is not None
+    assert isinstance(opened, OpenConnection)
     engine.connection_made(opened.conn, 0.0)
-    assert b"x-hf-authorization: Bearer t0ken\r\n" in engine.data_to_send(opened.conn)
+    assert b"x-hf-authorization: Bearer t0ken\r\n" in bytes_of(engine.data_to_send(opened.conn))
     assert dict(session.cookies) == {}
 
 
@@ -276,7 +282,8 @@ INFO: dict[str, Any] = {
 
 
 def body_of(command: SendRequest) -> Any:
-    return json.loads(command.body or b"")
+    assert isinstance(command.body, bytes)
+    return json.loads(command.body)
 
 
 @pytest.mark.parametrize(

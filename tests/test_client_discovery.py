@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from conversation_driver import ECHO, PLAIN, SRC, Talk, app, compact, config
+from conversation_driver import ECHO, PLAIN, SRC, Talk, app, body_of, compact, config
 
 from sansio_gradio.client.commands import Abort, SendRequest
 from sansio_gradio.errors import (
@@ -256,7 +256,7 @@ def test_a_login_comes_first() -> None:
     request = talk.request("/login")
     assert request.method == "POST"
     assert ("content-type", "application/x-www-form-urlencoded") in request.headers
-    assert parse_qs((request.body or b"").decode()) == {
+    assert parse_qs(body_of(request).decode()) == {
         "username": ["me & you"],
         "password": ["pässword=1"],
     }
@@ -390,8 +390,8 @@ def test_info_is_asked_for_when_it_is_needed() -> None:
     talk.answer(request, INFO)
     assert [event.app.has_info for event in talk.of(Connected)] == [False, True]
     joins = talk.requests("/gradio_api/queue/join", "/gradio_api/queue/join")
-    assert b'"hello"' in (joins[0].body or b"")
-    assert b'"too"' in (joins[1].body or b"")
+    assert b'"hello"' in body_of(joins[0])
+    assert b'"too"' in body_of(joins[1])
     assert [talk.ends_of(number) for number in (job, waiting, at_once)] == [[], [], []]
     talk.conversation.submit(what="three", api_name="/echo")
     talk.request("/gradio_api/queue/join")  # what is known is not asked again
@@ -531,7 +531,7 @@ def test_what_is_rendered_can_be_called() -> None:
     talk.conversation.submit("y", api_name="/box_1")
     (request,) = talk.new()[:1]
     assert isinstance(request, SendRequest)
-    asked = json.loads(request.body or b"")
+    asked = json.loads(body_of(request))
     assert (asked["fn_index"], asked["data"]) == (51, ["y"])
     assert asked["session_hash"] == talk.conversation.session_hash
 

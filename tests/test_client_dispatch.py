@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
-from conversation_driver import COUNT, ECHO, PLAIN, Talk, app, completed, config
+from conversation_driver import COUNT, ECHO, PLAIN, Talk, app, body_of, completed, config
 
 from sansio_gradio.client.commands import OpenWebSocket, SendRequest
 from sansio_gradio.errors import AppError
@@ -135,7 +135,7 @@ def test_an_isolated_job_has_a_session_of_its_own(protocol: str) -> None:
             hashes.add(hash_of(talk, command))
         else:
             assert isinstance(command, SendRequest)
-            hashes.add(json.loads(command.body or b"")["session_hash"])
+            hashes.add(json.loads(body_of(command))["session_hash"])
     assert len(hashes) == 2
     assert talk.conversation.session_hash not in hashes
 

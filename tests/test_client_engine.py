@@ -17,6 +17,7 @@ from engine_driver import (
     Asked,
     ByHand,
     Driver,
+    bytes_of,
     chunk,
     counted_entropy,
     reply,
@@ -184,7 +185,9 @@ def test_tls_comes_before_the_first_byte() -> None:
     assert engine.next_command() is None
     engine.tls_made(1, 0.0)
     assert engine.connections_with_data() == [1]
-    assert engine.data_to_send(1).startswith(b"GET /config HTTP/1.1\r\nhost: app.example:8443\r\n")
+    assert bytes_of(engine.data_to_send(1)).startswith(
+        b"GET /config HTTP/1.1\r\nhost: app.example:8443\r\n"
+    )
     engine.tls_made(1, 0.0)
     assert engine.next_command() is None
 
@@ -422,13 +425,13 @@ def test_a_job_may_be_paused_before_its_stream_has_a_connection() -> None:
     engine.connection_made(1, 0.0)
     engine.data_to_send(1)
     engine.receive_data(1, reply({"event_id": "a"}), 0.0)
-    assert b"/queue/data" in engine.data_to_send(1)
+    assert b"/queue/data" in bytes_of(engine.data_to_send(1))
     assert session.pause(job)
     engine.connection_lost(1, None, 0.0)  # it is asked once more, on a new connection
     assert engine.next_command() == OpenConnection(2, "app.example", 80)
     engine.connection_made(2, 0.0)
     assert engine.next_command() == PauseReading(2)
-    assert b"/queue/data" in engine.data_to_send(2)
+    assert b"/queue/data" in bytes_of(engine.data_to_send(2))
 
 
 def test_the_connection_of_a_paused_job_may_break() -> None:
@@ -700,7 +703,7 @@ def test_a_post_of_which_a_byte_is_missing_is() -> None:
     engine.next_command()
     engine.connection_made(1, 0.0)
     whole = b""
-    while data := engine.data_to_send(1, 1):
+    while data := bytes_of(engine.data_to_send(1, 1)):
         whole += data
     assert len(whole) > 100
     for handed_out, again in ((len(whole) - 1, True), (len(whole), False)):
@@ -716,7 +719,7 @@ def test_a_post_of_which_a_byte_is_missing_is() -> None:
         if again:
             assert command == OpenConnection(2, "app.example", 80)
             engine.connection_made(2, 0.0)
-            assert engine.data_to_send(2, 10**6).startswith(b"GET /config ")
+            assert bytes_of(engine.data_to_send(2, 10**6)).startswith(b"GET /config ")
             engine.receive_data(2, reply(config()), 0.0)
             assert engine.data_to_send(2, 10**6) == whole
         else:
@@ -783,7 +786,7 @@ def test_the_failure_of_one_connection_fails_one_that_waits() -> None:
     engine.next_command()
     engine.connection_lost(1, ConnectionRefusedError(), 0.0)
     engine.connection_made(2, 0.0)
-    assert engine.data_to_send(2).startswith(b"POST")
+    assert bytes_of(engine.data_to_send(2)).startswith(b"POST")
     engine.receive_data(2, reply(DONE), 0.0)
     ends = [event for event in iter(engine.next_event, None) if isinstance(event, JobFailed)]
     assert [end.job for end in ends] == jobs[:1]
@@ -1123,7 +1126,7 @@ def test_a_websocket_may_be_dropped_at_any_time(phase: str) -> None:
         assert world.session.cancel(job)
         world.engine.handle_timer(world.driver.now)
         assert world.engine.next_command() == commands.CloseConnection(conn)
-        close = world.engine.data_to_send(conn)
+        close = bytes_of(world.engine.data_to_send(conn))
         world.ws.receive_data(close)
         (said,) = world.ws.events()
         assert isinstance(said, CloseConnection)
@@ -1424,10 +1427,10 @@ def test_who_pings_and_does_not_read_is_answered_the_latest_only() -> None:
     for number in range(1000):
         engine.receive_data(conn, ws.send(Ping(payload=b"%d" % number)), now)
     assert engine.connections_with_data() == [conn]
-    ws.receive_data(engine.data_to_send(conn))
+    ws.receive_data(bytes_of(engine.data_to_send(conn)))
     assert [event.payload for event in ws.events() if isinstance(event, Pong)] == [b"999"]
     assert engine.connections_with_data() == []
     engine.receive_data(conn, ws.send(Ping(payload=b"again")), now)
     engine.receive_data(conn, ws.send(CloseConnection(code=1000)), now)
-    ws.receive_data(engine.data_to_send(conn))
+    ws.receive_data(bytes_of(engine.data_to_send(conn)))
     assert [type(event) for event in ws.events()] == [CloseConnection]

@@ -13,6 +13,7 @@ from conversation_driver import (
     ECHO,
     Talk,
     app,
+    body_of,
     completed,
     estimation,
     failed,
@@ -223,7 +224,7 @@ def refused(status: int = 400, body: bytes = b"no upgrade here") -> tuple[Talk, 
 def test_where_no_websocket_passes_the_job_goes_past_the_queue(status: int, body: bytes) -> None:
     talk, job, request = refused(status, body)
     assert ("x-mine", "1") in request.headers
-    asked = json.loads(request.body or b"")
+    asked = json.loads(body_of(request))
     assert (asked["data"], asked["fn_index"]) == (["x"], COUNT)
     talk.answer(request, {"data": [1], "is_generating": True})
     talk.answer(talk.request("/api/predict"), {"data": [None], "is_generating": False})
@@ -431,7 +432,7 @@ def test_the_stream_is_the_join_and_the_data_is_asked_for() -> None:
     talk.open(stream)
     talk.send(stream, estimation(), {**ASK, "event_id": "e"})
     request = talk.request("/queue/data")
-    body = json.loads(request.body or b"")
+    body = json.loads(body_of(request))
     assert (body["data"], body["event_id"]) == (["hello"], "e")
     assert ("x-mine", "1") in request.headers
     talk.answer(request, None)
@@ -483,7 +484,7 @@ def test_a_named_job_is_stopped_by_its_name() -> None:
     talk.answer(talk.request("/queue/data"), None)
     talk.conversation.cancel(job)
     request = talk.request("/reset")
-    assert json.loads(request.body or b"") == {"event_id": "e"}
+    assert json.loads(body_of(request)) == {"event_id": "e"}
     talk.answer(request, {"success": True})
     end = talk.last_of(job)
     assert isinstance(end, JobCancelled)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from conversation_driver import COUNT, PLAIN, Talk, app, config
+from conversation_driver import COUNT, PLAIN, Talk, app, body_of, config
 
 from sansio_gradio.client.call import Want
 from sansio_gradio.client.commands import Abort, Expect
@@ -38,7 +38,7 @@ def test_an_unqueued_endpoint_is_called_by_one_post() -> None:
     request = talk.request(CALL)
     assert (request.method, request.expect) == ("POST", Expect.CALL)
     assert ("x-mine", "1") in request.headers
-    assert json.loads(request.body or b"") == {
+    assert json.loads(body_of(request)) == {
         "data": ["hello"],
         "event_data": None,
         "fn_index": PLAIN,
@@ -184,7 +184,7 @@ def stepping(version: str = "3.50.2") -> tuple[Talk, int]:
 def step(talk: Talk, *data: Any, more: bool = True) -> Any:
     request = talk.request("/api/predict")
     talk.answer(request, {"data": list(data), "is_generating": more})
-    return json.loads(request.body or b"")
+    return json.loads(body_of(request))
 
 
 def test_each_post_gets_the_next_output_of_a_generator() -> None:
@@ -238,7 +238,7 @@ def test_from_4_0_on_generators_go_through_the_queue_in_any_case(version: str) -
     functions["dependencies"][COUNT]["queue"] = False
     talk = Talk(AppInfo.from_config(functions))
     job = talk.conversation.submit(3, fn_index=COUNT)
-    assert json.loads(talk.request("/queue/join").body or b"")["fn_index"] == COUNT
+    assert json.loads(body_of(talk.request("/queue/join")))["fn_index"] == COUNT
     assert talk.ends_of(job) == []
 
 
@@ -260,7 +260,7 @@ def test_a_component_s_function_is_called_by_one_post() -> None:
     job = conversation.call_component(EXPLORER, "ls", ["docs"], headers={"X-Mine": "1"})
     request = talk.request("/gradio_api/component_server")
     assert ("x-mine", "1") in request.headers
-    assert json.loads(request.body or b"") == {
+    assert json.loads(body_of(request)) == {
         "session_hash": conversation.session_hash,
         "component_id": EXPLORER,
         "fn_name": "ls",

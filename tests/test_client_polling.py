@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from conversation_driver import ECHO, Talk, app
+from conversation_driver import ECHO, Talk, app, body_of
 
 from sansio_gradio.client.channels.polling import INTERVAL
 from sansio_gradio.client.commands import Abort, SendRequest
@@ -31,7 +31,7 @@ def pushed(**options: Any) -> tuple[Talk, int]:
     job = talk.conversation.submit("x", fn_index=ECHO, headers={"X-Mine": "1"})
     request = talk.request(PUSH)
     assert ("x-mine", "1") in request.headers
-    assert json.loads(request.body or b"") == {
+    assert json.loads(body_of(request)) == {
         "action": "predict",
         "data": ["x"],
         "event_data": None,
@@ -50,7 +50,7 @@ def asked(talk: Talk) -> SendRequest:
     (request,) = talk.sleep(INTERVAL * 0.2)
     assert isinstance(request, SendRequest)
     assert request.url.endswith(STATUS)
-    assert json.loads(request.body or b"") == {"hash": "h"}
+    assert json.loads(body_of(request)) == {"hash": "h"}
     return request
 
 

@@ -10,6 +10,7 @@ from conversation_driver import (
     ECHO,
     Talk,
     app,
+    body_of,
     estimation,
     failed,
     generating,
@@ -127,7 +128,7 @@ def test_what_is_sent_beside_the_arguments(version: str) -> None:
     talk = Talk(app("sse_v3" if version == "6.31.0" else None, version))
     submitted(talk, extra={"counter": "1"})
     if version == "6.31.0":
-        body = json.loads(talk.request(JOIN).body or b"")
+        body = json.loads(body_of(talk.request(JOIN)))
     else:
         socket = talk.socket()
         talk.open(socket)

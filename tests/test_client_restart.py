@@ -15,6 +15,7 @@ from conversation_driver import (
     TEXT,
     Talk,
     app,
+    body_of,
     completed,
     config,
     starts,
@@ -69,7 +70,7 @@ def changed(talk: Talk, *args: Any, **more: Any) -> None:
 
 
 def body(command: SendRequest) -> Any:
-    return json.loads(command.body or b"")
+    return json.loads(body_of(command))
 
 
 def streaming(talk: Talk, **options: Any) -> tuple[int, SendRequest]:

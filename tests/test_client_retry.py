@@ -16,6 +16,7 @@ from conversation_driver import (
     TEXT,
     Talk,
     app,
+    body_of,
     completed,
     config,
     estimation,
@@ -275,7 +276,7 @@ def test_an_isolated_job_comes_in_a_session_of_its_own_again() -> None:
     talk.answer(first, FULL, status=503)
     (again,) = talk.sleep(1.0)
     assert isinstance(again, SendRequest)
-    names = [json.loads(join.body or b"")["session_hash"] for join in (first, again)]
+    names = [json.loads(body_of(join))["session_hash"] for join in (first, again)]
     assert len({*names, talk.conversation.session_hash}) == 3
     take(talk, again)
     assert talk.data_of(job) == ("done",)
@@ -388,7 +389,7 @@ def test_pieces_of_an_input_wait_as_well() -> None:
     for piece in ("y", "z"):
         talk.send(stream, {"msg": "process_streaming", "event_id": "e", "output": {"data": ["."]}})
         asked = talk.request("/stream/e")
-        assert json.loads(asked.body or b"")["data"] == [piece, None]
+        assert json.loads(body_of(asked))["data"] == [piece, None]
 
 
 # Over connections

@@ -15,6 +15,7 @@ from conversation_driver import (
     TOTAL,
     Talk,
     app,
+    body_of,
     completed,
     config,
     starts,
@@ -155,7 +156,7 @@ def test_jobs_wait_until_the_app_is_known() -> None:
         endpoint = talk.conversation.endpoint_of(job)
         assert endpoint is not None
         assert endpoint.fn_index == PLAIN
-        talk.answer(call, {"data": json.loads(call.body or b"")["data"]})
+        talk.answer(call, {"data": json.loads(body_of(call))["data"]})
     assert [talk.data_of(job) for job in jobs] == [("0",), ("1",), ("2",)]
     assert talk.conversation.endpoint_of(jobs[0]) is None
 
@@ -201,7 +202,7 @@ def test_a_job_may_have_to_wait_for_more_than_the_config() -> None:
     job = talk.conversation.submit(what="x", api_name="/echo")
     other = talk.conversation.submit("x", api_name="/echo")
     info, join = talk.requests("/info", JOIN)
-    assert json.loads(join.body or b"")["data"] == ["x"]
+    assert json.loads(body_of(join))["data"] == ["x"]
     assert talk.conversation.cancel(job)
     talk.answer(info, {"named_endpoints": {}, "unnamed_endpoints": {}})
     assert talk.new() == []
@@ -260,7 +261,7 @@ def test_queued_jobs_of_all_kinds_know_their_session() -> None:
     sent: list[str] = []
     for isolated in (False, True, False, True):
         talk.conversation.submit("x", fn_index=COUNT, isolated=isolated)
-        sent.append(json.loads(talk.request(JOIN).body or b"")["session_hash"])
+        sent.append(json.loads(body_of(talk.request(JOIN)))["session_hash"])
     mine = talk.conversation.session_hash
     assert sent[0] == sent[2] == mine
     assert len({mine, sent[1], sent[3]}) == 3
@@ -269,7 +270,7 @@ def test_queued_jobs_of_all_kinds_know_their_session() -> None:
 def test_an_unqueued_job_may_be_isolated_too() -> None:
     talk = Talk(app())
     talk.conversation.submit("x", fn_index=PLAIN, isolated=True)
-    body = json.loads(talk.request("/api/predict").body or b"")
+    body = json.loads(body_of(talk.request("/api/predict")))
     assert body["session_hash"] != talk.conversation.session_hash
 
 
@@ -452,7 +453,7 @@ def test_input_may_be_given_before_the_app_is_known() -> None:
     talk.open(stream)
     message = {"msg": "process_streaming", "event_id": "a", "output": {"data": [1]}}
     talk.send(stream, starts("a"), message)
-    assert json.loads(talk.request("/stream/a").body or b"")["data"] == ["two"]
+    assert json.loads(body_of(talk.request("/stream/a")))["data"] == ["two"]
 
 
 def test_a_piece_of_the_input_is_bound_as_arguments_are() -> None:
@@ -470,7 +471,7 @@ def test_a_piece_of_the_input_is_bound_as_arguments_are() -> None:
     message = {"msg": "process_streaming", "event_id": "a", "output": {"data": [None, 1]}}
     talk.send(stream, starts("a"), message, message)
     sent = talk.requests("/stream/a", "/stream/a")
-    assert [json.loads(one.body or b"")["data"] for one in sent] == [[None, 2], [None, 3]]
+    assert [json.loads(body_of(one))["data"] for one in sent] == [[None, 2], [None, 3]]
 
 
 def test_an_endpoint_that_takes_its_input_all_at_once_takes_no_pieces() -> None:
@@ -497,7 +498,7 @@ def test_a_piece_is_copied_and_what_is_no_json_counts_for_nothing() -> None:
     talk.open(stream)
     message = {"msg": "process_streaming", "event_id": "a", "output": {"data": [1]}}
     talk.send(stream, starts("a"), message)
-    sent = json.loads(talk.request("/stream/a").body or b"")
+    sent = json.loads(body_of(talk.request("/stream/a")))
     assert sent["data"] == [{"a": ["as it was"]}]
 
 
@@ -561,10 +562,10 @@ def test_a_reset_cancels_what_is_under_way_and_renews_the_session() -> None:
     talk.conversation.reset()
     assert talk.conversation.session_hash != old
     cancel = talk.request(CANCEL)
-    assert json.loads(cancel.body or b"")["session_hash"] == old
+    assert json.loads(body_of(cancel))["session_hash"] == old
     new = talk.conversation.submit("x", fn_index=ECHO)
     join = talk.request(JOIN)
-    assert json.loads(join.body or b"")["session_hash"] == talk.conversation.session_hash
+    assert json.loads(body_of(join))["session_hash"] == talk.conversation.session_hash
     talk.answer(cancel, {"success": True})
     assert talk.last_of(job) == JobCancelled(session=0, job=job, stopped_on_server=True)
     assert set(talk.aborted()) == {stream.id, beat.id}  # nobody needs them any more
@@ -591,7 +592,7 @@ def test_a_reset_does_not_touch_jobs_that_wait_for_the_app() -> None:
     job = talk.conversation.submit("x", fn_index=ECHO)
     talk.conversation.reset()
     talk.answer(request, config())
-    body = json.loads(talk.request(JOIN).body or b"")
+    body = json.loads(body_of(talk.request(JOIN)))
     assert body["session_hash"] == talk.conversation.session_hash
     assert talk.ends_of(job) == []
 

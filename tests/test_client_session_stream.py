@@ -11,6 +11,7 @@ from conversation_driver import (
     ECHO,
     Talk,
     app,
+    body_of,
     compact,
     completed,
     estimation,
@@ -84,7 +85,7 @@ def test_the_first_join_precedes_the_first_stream() -> None:
     join = talk.request(JOIN)
     assert join.method == "POST"
     assert join.expect is Expect.ANSWER
-    assert json.loads(join.body or b"") == {
+    assert json.loads(body_of(join)) == {
         "data": ["hello"],
         "event_data": [1],
         "fn_index": ECHO,
@@ -489,7 +490,7 @@ def test_nonsense_on_the_stream_loses_all_and_the_session(text: str) -> None:
     # Rule 3: what was cut is never asked for again.
     three = talk.conversation.submit("x", fn_index=ECHO)
     join = talk.request(JOIN)
-    assert json.loads(join.body or b"")["session_hash"] == talk.conversation.session_hash
+    assert json.loads(body_of(join))["session_hash"] == talk.conversation.session_hash
     talk.answer(join, {"event_id": "c"})
     stream = talk.request(DATA)
     assert old not in stream.url
@@ -724,7 +725,7 @@ def test_a_cancel_is_asked_for_by_name() -> None:
     talk.send(stream, starts("a"), generating([1], "a"))
     assert talk.conversation.cancel(job)
     request = talk.request(CANCEL)
-    assert json.loads(request.body or b"") == {
+    assert json.loads(body_of(request)) == {
         "session_hash": talk.conversation.session_hash,
         "fn_index": ECHO,
         "event_id": "a",
@@ -832,7 +833,7 @@ def test_a_cancel_under_way_takes_no_later_job_along() -> None:
     assert talk.last_of(three) == JobCancelled(session=0, job=three, stopped_on_server=False)
     talk.answer(cancel, {"success": True})
     join = talk.request(JOIN)
-    assert json.loads(join.body or b"")["data"] == [2]
+    assert json.loads(body_of(join))["data"] == [2]
     talk.answer(join, {"event_id": "b"})
     talk.answer(other, {"event_id": "c"})
     talk.send(stream, starts("b"), completed(2, event_id="b"))
@@ -887,7 +888,7 @@ def test_older_servers_are_asked_their_way(version: str, path: str, body: Any) -
     job, _ = streaming(talk, "a")
     talk.conversation.cancel(job)
     request = talk.request(path)
-    assert json.loads(request.body or b"") == body
+    assert json.loads(body_of(request)) == body
     talk.answer(request, {"success": True})
     end = talk.last_of(job)
     assert isinstance(end, JobCancelled)
@@ -1031,7 +1032,7 @@ def test_pieces_of_an_input_go_one_by_one_as_the_server_asks() -> None:
     assert talk.new() == []
     talk.send(stream, starts("a/b"), streaming_message(["one"], "a/b"))
     request = talk.request("/stream/a%2Fb")
-    assert json.loads(request.body or b"")["data"] == [1]
+    assert json.loads(body_of(request))["data"] == [1]
     talk.answer(request, {"msg": "success"})
     talk.send(stream, streaming_message(["two"], "a/b"))
     talk.answer(talk.request("/stream/a%2Fb"), {"msg": "success"})
@@ -1064,7 +1065,7 @@ def test_an_isolated_job_has_a_session_of_its_own() -> None:
     talk = Talk(app(connect_heartbeat=True))
     job = talk.conversation.submit("x", fn_index=ECHO, isolated=True)
     join = talk.request(JOIN)
-    own = json.loads(join.body or b"")["session_hash"]
+    own = json.loads(body_of(join))["session_hash"]
     assert own != talk.conversation.session_hash
     talk.answer(join, {"event_id": "a"})
     stream = talk.request(DATA)  # and no heartbeat: there is no State to keep
@@ -1185,21 +1186,21 @@ def test_data_may_be_handed_over_when_it_is_asked_for(monkeypatch: pytest.Monkey
     talk = Talk(app(), protocol="made up")
     job = talk.conversation.submit("secret", fn_index=ECHO)
     join = talk.request(JOIN)
-    assert json.loads(join.body or b"")["data"] == []
+    assert json.loads(body_of(join))["data"] == []
     talk.answer(join, {"event_id": "a"})
     stream = talk.request(DATA)
     talk.open(stream)
     talk.send(stream, {"msg": "send_data", "event_id": "a"})
     request = talk.request(DATA)
-    assert json.loads(request.body or b"")["data"] == ["secret"]
-    assert json.loads(request.body or b"")["event_id"] == "a"
+    assert json.loads(body_of(request))["data"] == ["secret"]
+    assert json.loads(body_of(request))["event_id"] == "a"
     talk.answer(request, None)
     # It may be asked for before the answer to the join has come,
     early = talk.conversation.submit("early", fn_index=ECHO)
     join = talk.request(JOIN)
     talk.send(stream, {"msg": "send_data", "event_id": "b"})
     talk.answer(join, {"event_id": "b"})
-    assert json.loads(talk.request(DATA).body or b"")["data"] == ["early"]
+    assert json.loads(body_of(talk.request(DATA)))["data"] == ["early"]
     # and when it is too late.
     late = more(talk, "c", timeout=5.0)
     talk.sleep(5.1)
@@ -1234,7 +1235,7 @@ def stopped(talk: Talk, *, path: str = CANCEL) -> str:
     """The one job that the server is asked to stop now; it says that it does."""
     request = talk.request(path)
     talk.answer(request, {"success": True})
-    name = json.loads(request.body or b"")["event_id"]
+    name = json.loads(body_of(request))["event_id"]
     assert isinstance(name, str)
     return name
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conversation_driver import Talk, app, config
+from conversation_driver import Talk, app, body_of, config
+from engine_driver import bytes_of
 
 from sansio_gradio.client.commands import SendRequest
 from sansio_gradio.client.engine import Engine
@@ -311,11 +312,11 @@ def test_a_login_is_given_to_the_app_and_not_to_the_hub() -> None:
     locate(talk)
     stage(talk, "RUNNING")
     sent = [command for command in talk.asked if isinstance(command, SendRequest)]
-    assert not any(b"s-password" in (command.body or b"") for command in sent)
+    assert not any(b"s-password" in body_of(command) for command in sent)
     (login,) = talk.new()
     assert isinstance(login, SendRequest)
     assert login.url == f"{PAGE}login"
-    assert b"s-password" in (login.body or b"")
+    assert b"s-password" in body_of(login)
 
 
 @pytest.mark.parametrize("when", ["locating", "waiting"])
@@ -340,12 +341,16 @@ def test_an_engine_connects_to_the_hub_and_then_to_the_app() -> None:
     opened: Any = engine.next_command()
     assert (opened.host, opened.port) == ("127.0.0.1", 5000)
     engine.connection_made(opened.conn, 0.0)
-    assert engine.data_to_send(opened.conn).startswith(b"GET /api/spaces/owner/name/host ")
+    assert bytes_of(engine.data_to_send(opened.conn)).startswith(
+        b"GET /api/spaces/owner/name/host "
+    )
     body = b'{"host": "http://127.0.0.1:5001"}'
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
     engine.receive_data(opened.conn, answer, 0.0)
     engine.handle_timer(0.0)
-    assert engine.data_to_send(opened.conn).startswith(b"GET /api/spaces/owner/name/runtime ")
+    assert bytes_of(engine.data_to_send(opened.conn)).startswith(
+        b"GET /api/spaces/owner/name/runtime "
+    )
     body = b'{"stage": "RUNNING"}'
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
     engine.receive_data(opened.conn, answer, 0.0)

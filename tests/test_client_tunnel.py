@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conversation_driver import COUNT, ECHO, PLAIN, app, config
-from engine_driver import Asked, ByHand, Driver, counted_entropy, reply
+from engine_driver import Asked, ByHand, Driver, bytes_of, counted_entropy, reply
 
 from sansio_gradio.client.attempt import Attempt
 from sansio_gradio.client.channels import PlainCall
@@ -123,7 +123,7 @@ def test_tls_begins_behind_the_answer_of_the_proxy() -> None:
     engine.connection_made(1, 0.0)
     assert engine.next_command() is None
     assert engine.connections_with_data() == [1]
-    assert engine.data_to_send(1).startswith(b"CONNECT app.example:443 HTTP/1.1\r\n")
+    assert bytes_of(engine.data_to_send(1)).startswith(b"CONNECT app.example:443 HTTP/1.1\r\n")
     assert engine.connections_with_data() == []
     with pytest.raises(LocalProtocolError, match="StartTLS"):
         engine.tls_made(1, 0.0)
@@ -132,7 +132,9 @@ def test_tls_begins_behind_the_answer_of_the_proxy() -> None:
         engine.receive_data(1, bytes([byte]), 0.0)
     assert engine.next_command() == StartTLS(1, "app.example")
     engine.tls_made(1, 0.0)
-    assert engine.data_to_send(1).startswith(b"GET /config HTTP/1.1\r\nhost: app.example\r\n")
+    assert bytes_of(engine.data_to_send(1)).startswith(
+        b"GET /config HTTP/1.1\r\nhost: app.example\r\n"
+    )
 
 
 @pytest.mark.parametrize(

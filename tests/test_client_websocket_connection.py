@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 import pytest
+from engine_driver import bytes_of
 from wsproto import ConnectionType, WSConnection
 from wsproto import events as ws
 
@@ -32,7 +33,7 @@ class Peers:
 
     def serve(self) -> list[ws.Event]:
         """What the server understands of all that the connection has to say."""
-        self.server.receive_data(self.connection.take(1 << 20))
+        self.server.receive_data(bytes_of(self.connection.take(1 << 20)))
         return list(self.server.events())
 
     def say(self, event: ws.Event, *, more: bytes = b"") -> list[News]:

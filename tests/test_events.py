@@ -33,6 +33,9 @@ VALUES: dict[str, Any] = {
     "download": 8,
     "size": None,
     "mime_type": "text/plain",
+    "sent": 3,
+    "total": 10,
+    "name": "a.png",
 }
 KINDS: tuple[type[Any], ...] = get_args(Event)
 PLAIN = [kind for kind in KINDS if kind not in (Output, OutputsGrew)]

@@ -28,7 +28,11 @@ from sansio_gradio.protocol.given_file import handle_file
 PNG = handle_file("a.png")
 MP4 = handle_file("b.mp4")
 SRT = handle_file("c.srt")
-STORED = {PNG.key: "/tmp/1/a.png", MP4.key: "/tmp/2/b.mp4", SRT.key: "/tmp/3/c.srt"}
+STORED: dict[object, str] = {
+    (PNG.key, False): "/tmp/1/a.png",
+    (MP4.key, False): "/tmp/2/b.mp4",
+    (SRT.key, False): "/tmp/3/c.srt",
+}
 
 
 def rules(version: str) -> FileRules:
@@ -137,7 +141,7 @@ ARGUMENTS: list[tuple[Any, str, dict[str, Any]]] = [
         "6.31.0": [
             {
                 "role": "user",
-                "content": {"type": "file", "file": path("a.png"), "alt_text": None},
+                "content": [{"type": "file", "file": path("a.png"), "alt_text": None}],
             }
         ],
     }),
@@ -175,14 +179,14 @@ def test_one_file_is_a_list_where_the_component_takes_several() -> None:
 
 
 def test_before_there_was_an_upload_the_content_is_written() -> None:
-    url = {PNG.key: "data:image/png;base64,AA=="}
+    url: dict[object, str] = {(PNG.key, True): "data:image/png;base64,AA=="}
     image, file = component("image"), component("file")
-    assert argument(PNG, image, rules("3.50.2"), url) == url[PNG.key]
+    assert argument(PNG, image, rules("3.50.2"), url) == url[PNG.key, True]
     assert argument({"image": PNG, "mask": PNG}, image, rules("3.50.2"), url) == {
-        "image": url[PNG.key],
-        "mask": url[PNG.key],
+        "image": url[PNG.key, True],
+        "mask": url[PNG.key, True],
     }
-    payload = {"name": "a.png", "data": url[PNG.key], "is_file": False}
+    payload = {"name": "a.png", "data": url[PNG.key, True], "is_file": False}
     assert argument([PNG], file, rules("3.16.2"), url) == [payload]
 
 

@@ -290,7 +290,7 @@ class Mark(dict[str, Any]):
 
 def test_marks_stay_what_they_are() -> None:
     mark = Mark(a={1, 2})
-    found = snapshot([{"x": mark}, [mark]], "args", marks=(Mark,))
+    found = snapshot([{"x": mark}, [mark]], "args", mark=Mark)
     assert found[0]["x"] is found[1][0] is mark
 
 

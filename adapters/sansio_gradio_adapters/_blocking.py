@@ -359,9 +359,11 @@ class Job(Future[Any]):
         return self._reader(self._record.read_outputs())
 
     def updates(self) -> Reader[Update]:
-        """Status updates and outputs as they arrive, from the first one on.
+        """Status updates and outputs as they arrive, from the first one on; before them, if files
+        are uploaded, an ``UploadProgress`` for each part that was sent.
 
-        A late reader gets only the newest places in the queue, and everything else that is kept.
+        A late reader gets only the newest places in the queue and the newest progress, and
+        everything else that is kept.
         The last is an ``OutputUpdate`` with ``final``; then comes the job's error, if any.
         """
         return self._reader(self._record.read_updates())

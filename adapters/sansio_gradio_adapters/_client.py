@@ -44,6 +44,7 @@ from sansio_gradio.events import (
     SessionClosed,
     SessionLost,
     StatusUpdated,
+    UploadProgress,
 )
 from sansio_gradio.given import flag, function, text
 from sansio_gradio.limits import Limits, Timeouts
@@ -52,6 +53,7 @@ from sansio_gradio.protocol.remote_files import RemoteFile, with_files
 from sansio_gradio.protocol.spaces import hub_base, space_name
 from sansio_gradio.wire.headers import Fields
 from sansio_gradio_adapters._environment import environment_proxies, hub_address, saved_token
+from sansio_gradio_adapters._files import noted
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, Signal
 from sansio_gradio_adapters._streams import Streams
@@ -176,7 +178,12 @@ class ClientCore:
         self.session.set_oauth_token(self.oauth_token.now)
 
     def new_job(self, call: Call, messages: MessageQueue | None = None) -> JobRecord:
-        """The record of a job that ``begin`` will ask the engine for; *messages*: see there."""
+        """The record of a job that ``begin`` will ask the engine for; *messages*: see there.
+
+        Raises:
+            LocalProtocolError: a file among the arguments cannot be read.
+        """
+        call = call.with_files(noted)
         return JobRecord(
             call=call,
             shape=partial(self._shape, call),
@@ -340,6 +347,8 @@ class ClientCore:
                 self._record(event.job).add_message(event.message)
             case StatusUpdated():
                 self._record(event.job).add_status(event.status)
+            case UploadProgress():
+                self._record(event.job).add_progress(event)
             case Output():
                 self._record(event.job).add_output(event)
             case OutputsGrew():

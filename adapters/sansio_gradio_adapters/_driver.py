@@ -18,19 +18,24 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
 
 from sansio_gradio.client.commands import (
     CloseConnection,
     EngineCommand,
     OpenConnection,
     PauseReading,
+    ReadFile,
     ResumeReading,
     StartTLS,
 )
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError
 from sansio_gradio.events import Event
 from sansio_gradio.given import refused
+from sansio_gradio.protocol.given_file import GivenFile
+from sansio_gradio.wire.body import FileSlice
+from sansio_gradio_adapters import _files
 
 if TYPE_CHECKING:
     import ssl
@@ -38,7 +43,11 @@ if TYPE_CHECKING:
     from sansio_gradio.client.engine import Engine
     from sansio_gradio_adapters.tls import TLSWrapper
 
-WRITE_SIZE: Final = 64 * 1024  # bytes taken from the engine at a time
+WRITE_SIZE: Final = 256 * 1024  # bytes taken from the engine, or read from a file, at a time
+
+T = TypeVar("T")
+
+_Read: TypeAlias = bytes | Exception
 
 Sink: TypeAlias = Callable[[Event], None]
 """Takes the events of one session. It must read the value of an ``Output`` before it returns."""
@@ -79,6 +88,15 @@ class World(Protocol):
         """
         return True
 
+    def read_elsewhere(
+        self,
+        read: Callable[[], T],  # noqa: ARG002
+        then: Callable[[T], object],  # noqa: ARG002
+    ) -> bool:
+        """Call *read*, which may take a while, in another thread, and later *then* with its result,
+        where events are told. False: this world may wait for it."""
+        return False
+
 
 def tls_context(given: ssl.SSLContext | None) -> ssl.SSLContext | None:
     """Check the option ``ssl_context``.
@@ -115,6 +133,10 @@ class Driver:
         self._took_data = False
         self._broken: dict[int, Exception] = {}
         """Connections that cannot be written to any more; the next step gives them up."""
+        self._from_files: dict[int, bytes | None] = {}
+        """By connection, what was read of a file for it; None: it is being read."""
+        self._unreadable: list[tuple[GivenFile, Exception]] = []
+        """Files that could not be read; the next step tells the engine."""
 
     def is_late(self, now: float) -> bool:
         """Whether a deadline has passed since the last step."""
@@ -145,6 +167,9 @@ class Driver:
                 conn, fault = self._broken.popitem()
                 self._give_up(conn, _lost(fault), b"", now)
             told = False
+            while self._unreadable:
+                busy = True
+                engine.body_failed(*self._unreadable.pop())
             while (event := engine.next_event()) is not None:
                 told = delivered = True
                 if (sink := self.sinks.get(event.session)) is not None:
@@ -186,8 +211,7 @@ class Driver:
 
     def lost(self, conn: int, error: GradioError, now: float) -> None:
         """The connection could not be made, or broke; the world has forgotten it."""
-        self._tls.pop(conn, None)
-        self._broken.pop(conn, None)
+        self._forget(conn)
         self._engine.connection_lost(conn, error, now)
 
     def writable(self, conn: int, _now: float) -> None:
@@ -204,7 +228,7 @@ class Driver:
             if not self._world.is_quiet(conn):
                 return b""  # it will be told, and this is asked again
             now = self._clock()
-        data = self._engine.data_to_send(conn, WRITE_SIZE, now)
+        data = self._next_data(conn, now)
         self._took_data |= bool(data)
         if tls is None:
             return data
@@ -213,6 +237,42 @@ class Driver:
         except Exception as error:  # see rule 4; not told at once: see rule 3
             self._broken[conn] = error
             return b""
+
+    def _next_data(self, conn: int, now: float | None) -> bytes:
+        """The next bytes, read from a file where the engine asks for that."""
+        while conn not in self._from_files:
+            piece = self._engine.data_to_send(conn, WRITE_SIZE, now)
+            if not isinstance(piece, FileSlice):
+                return piece
+            self._from_files[conn] = None
+            self._read(partial(_files.read, piece), partial(self._has_read, conn, piece))
+        if (data := self._from_files[conn]) is None:
+            return b""
+        del self._from_files[conn]
+        return data
+
+    def _read(self, read: Callable[[], bytes], then: Callable[[_Read], object]) -> None:
+        """Read from a file, here or elsewhere, and hand *then* the bytes or the error."""
+        safely = partial(_safely, read)
+        if not self._world.read_elsewhere(safely, then):
+            then(safely())
+
+    def _has_read(self, conn: int, piece: FileSlice, found: _Read) -> None:
+        if conn not in self._from_files:
+            return  # it is gone
+        if isinstance(found, Exception):
+            self._unreadable.append((piece.upload, found))
+        elif piece.upload.size is None:
+            del self._from_files[conn]
+            self._engine.body_read(piece.upload, found)
+        else:
+            self._from_files[conn] = found
+
+    def _has_read_all(self, upload: GivenFile, found: _Read) -> None:
+        if isinstance(found, Exception):
+            self._unreadable.append((upload, found))
+        else:
+            self._engine.body_read(upload, found)
 
     def _write(self, conn: int) -> None:
         try:
@@ -227,6 +287,7 @@ class Driver:
             try:
                 self._do(command)
             except Exception as error:  # see rule 4
+                assert not isinstance(command, ReadFile)
                 is_new = isinstance(command, OpenConnection | StartTLS)
                 self._give_up(command.conn, (_refused if is_new else _lost)(error), b"", now)
         return done
@@ -244,6 +305,10 @@ class Driver:
                 self._world.pause(command.conn)
             case ResumeReading():
                 self._world.resume(command.conn)
+            case ReadFile():
+                self._read(
+                    partial(_files.read_all, command), partial(self._has_read_all, command.upload)
+                )
 
     def _start_tls(self, conn: int, server_name: str) -> None:
         # Not above: the ssl module takes as long to import as all the rest.
@@ -258,15 +323,26 @@ class Driver:
             parts.append(data)
         if (tls := self._tls.pop(conn, None)) is not None:
             parts.append(tls.close())
-        self._broken.pop(conn, None)  # it is over in any case
+        self._forget(conn)
         self._world.close(conn, b"".join(parts))
 
     def _give_up(self, conn: int, error: GradioError, last: bytes, now: float) -> None:
-        self._tls.pop(conn, None)
-        self._broken.pop(conn, None)
+        self._forget(conn)
         with suppress(Exception):  # if one verb of the world is broken, this one may be, too
             self._world.close(conn, last)
         self._engine.connection_lost(conn, error, now)
+
+    def _forget(self, conn: int) -> None:
+        self._tls.pop(conn, None)
+        self._broken.pop(conn, None)
+        self._from_files.pop(conn, None)
+
+
+def _safely(read: Callable[[], bytes]) -> _Read:
+    try:
+        return read()
+    except Exception as error:  # it ends this upload only
+        return error
 
 
 def _refused(error: Exception) -> GradioError:

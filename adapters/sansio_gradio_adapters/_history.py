@@ -19,6 +19,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
+from sansio_gradio.events import UploadProgress
 from sansio_gradio.protocol.diff import weigh
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.outputs import Change, Slots
@@ -41,32 +42,35 @@ class Nothing(enum.Enum):
     YET = enum.auto()
 
 
-_Entry: TypeAlias = tuple[int, int, StatusUpdate]
+_Entry: TypeAlias = tuple[int, int, StatusUpdate | UploadProgress]
 
 
 class StatusHistory:
-    """The status updates of a job, each with the number of outputs that came before it.
+    """The status updates of a job and the progress of its uploads, each with the number of outputs
+    that came before it.
 
-    Stale places in the queue are dropped. Beyond *limit* bytes the oldest updates are dropped,
-    about half of them at once; the newest stays.
+    Stale places in the queue are dropped, and stale progress. Beyond *limit* bytes the oldest
+    updates are dropped, about half of them at once; the newest stays.
     """
 
-    __slots__ = ("_count", "_kept", "_limit", "_size", "_sizes", "_waiting")
+    __slots__ = ("_count", "_kept", "_kind", "_limit", "_size", "_sizes", "_waiting")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._count = 0
         self._size = 0
         self._sizes: list[int] = []
-        self._waiting = 0  # how many of the last are in a row
+        self._waiting = 0  # how many of the last are in a row, of one kind that grows stale
+        self._kind: str | None = None
         self._kept: list[_Entry] = []
 
-    def add(self, outputs_before: int, status: StatusUpdate) -> None:
+    def add(self, outputs_before: int, status: StatusUpdate | UploadProgress) -> None:
         self._kept.append((self._count, outputs_before, status))
         self._count += 1
         self._size += (size := weigh(status))
         self._sizes.append(size)
-        self._waiting = self._waiting + 1 if status["code"] is Status.IN_QUEUE else 0
+        kind, self._kind = self._kind, _stale_kind(status)
+        self._waiting = 0 if self._kind is None else self._waiting * (kind == self._kind) + 1
         if self._waiting == 2 * KEPT_WAITING:
             self._waiting = KEPT_WAITING
             self._drop(len(self._kept) - 2 * KEPT_WAITING, len(self._kept) - KEPT_WAITING)
@@ -89,6 +93,13 @@ class StatusHistory:
         kept = self._kept
         index = bisect_left(kept, (place,))
         return kept[index] if index < len(kept) else None
+
+
+def _stale_kind(update: StatusUpdate | UploadProgress) -> str | None:
+    """Updates of the same kind make each other stale; None: this one stays."""
+    if isinstance(update, UploadProgress):
+        return "progress"
+    return "place" if update["code"] is Status.IN_QUEUE else None
 
 
 class _Yields:

@@ -23,7 +23,14 @@ import attrs
 
 from sansio_gradio.client.call import Call
 from sansio_gradio.errors import JobCancelledError
-from sansio_gradio.events import JobCancelled, JobCompleted, JobEnd, JobFailed, Output
+from sansio_gradio.events import (
+    JobCancelled,
+    JobCompleted,
+    JobEnd,
+    JobFailed,
+    Output,
+    UploadProgress,
+)
 from sansio_gradio.limits import Limits
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.outputs import Outputs
@@ -96,7 +103,7 @@ class OutputUpdate:
         return self.outputs
 
 
-Update: TypeAlias = StatusUpdate | OutputUpdate
+Update: TypeAlias = StatusUpdate | OutputUpdate | UploadProgress
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -177,6 +184,10 @@ class JobRecord:
         if not self.fate:
             self._status = status
             self.statuses.add(self._received, status)
+
+    def add_progress(self, progress: UploadProgress) -> None:
+        if not self.fate:
+            self.statuses.add(self._received, progress)
 
     def add_message(self, message: Message) -> None:
         if self._messages is not None:

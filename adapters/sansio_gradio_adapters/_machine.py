@@ -142,6 +142,14 @@ class Machine:
         """The next bytes to send on a connection; empty: nothing, or it is closed."""
         return self.driver.data_to_send(conn)
 
+    def has_read(self, note: Callable[[], object]) -> None:
+        """A file was read elsewhere: *note* takes what was read."""
+
+        def take(_now: float) -> None:
+            note()
+
+        self._tell(take)
+
     def step(self, first: Callable[[float], object] = _nothing) -> None:
         """Take one step; *first* is called with the time before it.
 

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from sansio_gradio.errors import JobCancelledError
 from sansio_gradio.protocol.given_file import handle_file
@@ -39,6 +39,9 @@ __all__ = [
     "Results",
     "handle_file",
 ]
+
+
+T = TypeVar("T")
 
 
 class Client(TaskClient):
@@ -160,6 +163,16 @@ class _World:
                 # Not at once: uvloop has not even tried yet to send what it was given just now.
                 self._loop.call_soon(left.transport.abort)
 
+    # Files.
+
+    def read_elsewhere(self, read: Callable[[], T], then: Callable[[T], object]) -> bool:
+        self._start(self._read(read, then))
+        return True
+
+    async def _read(self, read: Callable[[], T], then: Callable[[T], object]) -> None:
+        found = await self._loop.run_in_executor(None, read)
+        self.machine.has_read(partial(then, found))
+
     # Time and tasks.
 
     def step_soon(self) -> None:
@@ -243,11 +256,20 @@ class _Wire(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self.linger is not None:
             self.linger.cancel()
+        if exc is not None:
+            self._read_the_rest()
         if self._is_known:
             del self._world.wires[self._conn]
             cut = exc or ConnectionAbortedError("closed")
             self._world.machine.lost(self._conn, connection_lost(cut))
         self._world.rest.gone(self)
+
+    def _read_the_rest(self) -> None:
+        """Read what came before the connection broke: an answer, of which a failed write knows
+        nothing."""
+        with suppress(Exception), self.transport.get_extra_info("socket").dup() as sock:
+            while self._is_known and (data := sock.recv(READ_SIZE)):
+                self._world.machine.received(self._conn, data)
 
     @property
     def _is_known(self) -> bool:

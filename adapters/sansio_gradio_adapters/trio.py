@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from inspect import isfunction
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import attrs
 import trio
@@ -44,6 +44,8 @@ __all__ = [
     "Results",
     "handle_file",
 ]
+
+T = TypeVar("T")
 
 whole: Final = trio.lowlevel.enable_ki_protection
 
@@ -255,6 +257,16 @@ class _World:
     def shut_down(self) -> None:
         for scope in self.rest:
             scope.cancel()
+
+    # Files.
+
+    def read_elsewhere(self, read: Callable[[], T], then: Callable[[T], object]) -> bool:
+        self._start(self._read_file, read, then)
+        return True
+
+    async def _read_file(self, read: Callable[[], T], then: Callable[[T], object]) -> None:
+        found = await trio.to_thread.run_sync(read, abandon_on_cancel=True)
+        self.machine.has_read(partial(then, found))
 
     # Time and tasks.
 

@@ -24,7 +24,8 @@ class Attempt:
     server.
 
     ``job`` is the job's number, ``app`` and ``traits`` describe the server, ``base`` is the address
-    of its API, ``data`` has the arguments as on the wire.
+    of its API, ``data`` has the arguments as on the wire; files are still marks in it until they
+    are stored.
     """
 
     job: int
@@ -42,8 +43,8 @@ class Attempt:
     """The unfinished runs of the session."""
     event_id: str | None = None
     """The server's name for the job."""
-    asked: int | None = None
-    """The exchange to drop when the attempt ends."""
+    asked: list[int] = attrs.field(factory=list[int])
+    """The exchanges to drop when the attempt ends."""
     stream: int | None = None
     """The exchange that brings this job's messages and no others."""
     heard: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,8 @@ import attrs
 
 from sansio_gradio.given import flag, index, one_of, seconds, text
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+from sansio_gradio.protocol.files import mapped
+from sansio_gradio.protocol.given_file import GivenFile
 from sansio_gradio.wire.headers import Fields, checked
 from sansio_gradio.wire.snapshot import mapping, snapshot
 
@@ -40,7 +42,8 @@ class Want(enum.Flag):
 class Call:
     """The arguments and options of a call; see ``Session.submit``.
 
-    The arguments are copied: later changes of the originals have no effect.
+    The arguments are copied: later changes of the originals have no effect. Files that
+    ``handle_file`` has marked may stand anywhere in them.
 
     Raises:
         LocalProtocolError: an argument is not JSON, or an option has an invalid value.
@@ -62,11 +65,15 @@ class Call:
     want: Want = Want.ALL
     whole_input: bool = False
     """A streaming input ends behind the arguments."""
+    files: tuple[GivenFile, ...] = attrs.field(init=False, default=())
+    """The files among the arguments, in order."""
 
     def __attrs_post_init__(self) -> None:
         give = partial(object.__setattr__, self)
-        give("args", tuple(snapshot(self.args, "args")))
-        give("kwargs", mapping(self.kwargs, "kwargs"))
+        files: list[GivenFile] = []
+        give("args", tuple(snapshot(self.args, "args", mark=GivenFile, marks=files)))
+        give("kwargs", mapping(self.kwargs, "kwargs", mark=GivenFile, marks=files))
+        give("files", tuple(files))
         give("api_name", None if self.api_name is None else text(self.api_name, "api_name"))
         give("fn_index", index(self.fn_index, "fn_index"))
         give("component", index(self.component, "component"))
@@ -78,6 +85,20 @@ class Call:
         give("event_data", snapshot(self.event_data, "event_data"))
         give("trigger_id", index(self.trigger_id, "trigger_id"))
         give("extra", None if self.extra is None else mapping(self.extra, "extra"))
+
+    def with_files(self, change: Callable[[GivenFile], GivenFile]) -> Call:
+        """The same call, its files replaced by what *change* makes of them; equal ones once."""
+        if not self.files:
+            return self
+        changed: dict[object, GivenFile] = {}
+
+        def replace(file: GivenFile) -> GivenFile:
+            if file.key not in changed:
+                changed[file.key] = change(file)
+            return changed[file.key]
+
+        args, kwargs = mapped(list(self.args), replace), mapped(self.kwargs, replace)
+        return attrs.evolve(self, args=tuple(args), kwargs=kwargs)
 
     @property
     def options(self) -> list[str]:

@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 import attrs
 
 from sansio_gradio.client.via import Via
+from sansio_gradio.protocol.given_file import GivenFile
+from sansio_gradio.wire.body import Body
 from sansio_gradio.wire.headers import Headers
 
 
@@ -38,13 +40,17 @@ class SendRequest:
 
     Its ``repr`` shows neither the header fields nor the body nor the query, since they may hold
     secrets. ``via``: send it through this proxy or Unix socket; None: to the host of ``url``.
+
+    ``body``: bytes, or a ``Body`` with files in it. Then read each ``FileSlice`` and send it, and
+    call ``sent`` after each piece that you have sent; without that, ``Timeouts.send`` counts from
+    the start. If a file cannot be read, or not as many bytes as were promised, call ``failed``.
     """
 
     id: int
     method: str
     url: str = attrs.field(repr=_public)
     headers: Headers = attrs.field(repr=False)
-    body: bytes | None = attrs.field(repr=False)
+    body: bytes | Body | None = attrs.field(repr=False)
     expect: Expect
     via: Via | None = None
 
@@ -89,7 +95,23 @@ class Resume:
     id: int
 
 
-ConversationCommand: TypeAlias = SendRequest | OpenWebSocket | SendText | Abort | Pause | Resume
+@attrs.frozen
+class ReadFile:
+    """Read a whole file. To a ``Conversation`` tell ``data`` and ``ended``, or ``failed``, as of an
+    answer; to an ``Engine`` ``body_read`` or ``body_failed``.
+
+    Servers before 3.19, and before 4.0 for an Image, get the content among the arguments. If there
+    are more than ``limit`` bytes, you need not read all of them.
+    """
+
+    id: int
+    upload: GivenFile
+    limit: int
+
+
+ConversationCommand: TypeAlias = (
+    SendRequest | OpenWebSocket | SendText | Abort | Pause | Resume | ReadFile
+)
 
 
 @attrs.frozen
@@ -138,9 +160,10 @@ class ResumeReading:
 
 
 EngineCommand: TypeAlias = (
-    OpenConnection | StartTLS | CloseConnection | PauseReading | ResumeReading
+    OpenConnection | StartTLS | CloseConnection | PauseReading | ResumeReading | ReadFile
 )
 
 Observe: TypeAlias = Callable[[float, int | None, str, Any], None]
 """Called with (now, connection or None, direction, what). The directions are ``sent`` and
-``received`` for bytes, ``command`` and ``event`` for objects."""
+``received`` for bytes, ``command`` and ``event`` for objects. For a part of a file that is sent,
+*what* is the ``FileSlice``."""

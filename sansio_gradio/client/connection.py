@@ -14,6 +14,7 @@ from sansio_gradio.client.tunnel import Tunnel
 from sansio_gradio.client.via import Proxy, Via
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError, RemoteProtocolError
 from sansio_gradio.limits import Limits
+from sansio_gradio.wire.body import Body, FileSlice
 from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.http import (
     Event,
@@ -50,10 +51,17 @@ class Transfer:
     answered: bool = False  # with at least one byte
     aborted: bool = False
     is_read: bool = True  # it is not paused
+    is_spent: bool = False  # a part of its body cannot be read again
     destination: Destination = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.destination = Destination(self.url.origin, self.command.via)
+
+    @property
+    def body(self) -> Body | None:
+        """The body, if there are files in it."""
+        body = getattr(self.command, "body", None)
+        return body if isinstance(body, Body) else None
 
     @property
     def expect(self) -> Expect:
@@ -73,7 +81,7 @@ class Transfer:
         return (
             isinstance(self.command, SendRequest)
             and self.attempts <= 1
-            and not self.answered
+            and not (self.answered or self.is_spent)
             and (self.is_safe or not self.handed_out)
         )
 
@@ -167,8 +175,8 @@ class Connection(ABC):
         """Drop the bytes that wait, and end the connection politely where the protocol has a word
         for it."""
 
-    def write(self, data: bytes) -> None:
-        """Queue bytes to be sent."""
+    def write(self, data: bytes | FileSlice) -> None:
+        """Queue bytes, or a slice of a file, to be sent."""
         self._out.put(data)
 
     def discard(self) -> None:
@@ -179,14 +187,19 @@ class Connection(ABC):
     def has_data(self) -> bool:
         return self._out.size > 0
 
-    def take(self, max_bytes: int) -> bytes:
-        """Hand out the next bytes, at most *max_bytes*."""
-        data = self._out.take(max_bytes)
+    def take(self, max_bytes: int) -> bytes | FileSlice:
+        """Hand out the next bytes, or the next slice of a file, at most *max_bytes*."""
+        data = self._out.take(max_bytes) or self._out.take_slice(max_bytes) or b""
         self.has_begun |= bool(data)
-        is_all = not self._out and self.state is not ConnectionState.TUNNELLING
+        is_all = self._is_all_out and self.state is not ConnectionState.TUNNELLING
         if is_all and self.transfer is not None:
             self.transfer.handed_out = True
         return data
+
+    @property
+    def _is_all_out(self) -> bool:
+        """Whether all of the transfer was handed out."""
+        return not self._out
 
     @property
     def is_waking(self) -> bool:
@@ -219,6 +232,9 @@ class RequestConnection(Connection):
 
     wire: HTTPConnection = attrs.field(kw_only=True)
     _is_left: bool = attrs.field(default=False, init=False)
+    _open: FileSlice | None = attrs.field(default=None, init=False)
+    """What is to be sent of a file of unknown size."""
+    _is_reading: bool = attrs.field(default=False, init=False)  # the next bytes of it
 
     @classmethod
     def make(cls, id: int, transfer: Transfer, limits: Limits) -> RequestConnection:
@@ -227,7 +243,8 @@ class RequestConnection(Connection):
 
     @property
     def is_reusable(self) -> bool:
-        return self.wire.is_reusable and not self._is_left
+        # If a file is answered before it was sent whole, it is not sent any further.
+        return self.wire.is_reusable and not (self._is_left or self._out.has_files)
 
     def begin(self, transfer: Transfer) -> None:
         command, url = transfer.command, transfer.url
@@ -241,7 +258,45 @@ class RequestConnection(Connection):
         ):  # which forwards it
             target, own = str(url), (*own, *via.authorization)
         headers = (*own, *command.headers)
-        self.write(self.wire.send_request(command.method, target, headers, command.body))
+        if isinstance(command.body, Body):
+            for piece in self.wire.send_pieces(command.method, target, headers, command.body):
+                self.write(piece)
+            self._open = command.body.open_slice
+        else:
+            self.write(self.wire.send_request(command.method, target, headers, command.body))
+
+    @property
+    def has_data(self) -> bool:
+        return self._out.size > 0 or (self._open is not None and not self._is_reading)
+
+    def take(self, max_bytes: int) -> bytes | FileSlice:
+        data = super().take(max_bytes)
+        if data or self._open is None or self._is_reading:
+            return data
+        assert self.transfer is not None
+        self._is_reading = self.transfer.is_spent = True
+        return FileSlice(self._open.upload, self._open.offset, max_bytes)
+
+    @property
+    def _is_all_out(self) -> bool:
+        return not self._out and self._open is None
+
+    def send_read(self, data: bytes) -> None:
+        """Send the next bytes of the file of unknown size; none: that was all of it."""
+        assert self._open is not None
+        assert self.transfer is not None
+        self._is_reading = False
+        upload, offset = self._open.upload, self._open.offset
+        if data:
+            self.write(self.wire.send_body(data))
+            self._open = FileSlice(upload, offset + len(data), None)
+            return
+        self._open = None
+        body = self.transfer.body
+        assert body is not None
+        for piece in body.behind_open_slice:
+            self.write(self.wire.send_body(piece))
+        self.write(self.wire.end_body())
 
     def receive(self, data: bytes) -> Sequence[News]:
         if not data:
@@ -266,3 +321,4 @@ class RequestConnection(Connection):
 
     def end(self) -> None:
         self.discard()  # half a request is of no use
+        self._open = None

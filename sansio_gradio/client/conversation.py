@@ -56,6 +56,7 @@ from sansio_gradio.client.space import Space
 from sansio_gradio.client.steps import JobChannel, Listener, Sleeper, TakesPieces, Watcher, Way
 from sansio_gradio.client.streaming_input import Piece, no_pieces
 from sansio_gradio.client.timers import Timers
+from sansio_gradio.client.uploads import CallFiles
 from sansio_gradio.errors import (
     AuthenticationError,
     ConnectFailed,
@@ -276,6 +277,7 @@ class Conversation(Session):
             steps.Drop: self._drop,
             steps.Watch: self._watch,
             steps.Begin: self._begin,
+            steps.Stored: self._stored,
             steps.Take: self._taken,
             steps.Fail: self._fail,
             steps.Stopped: self._stopped,
@@ -480,8 +482,9 @@ class Conversation(Session):
         commands = self._exchanges.commands
         while commands:
             command = commands.popleft()
-            is_request = isinstance(command, SendRequest | OpenWebSocket)
-            if not (is_request and self._keeps_back(command.id)):
+            if not isinstance(command, SendRequest | OpenWebSocket):
+                return command
+            if not self._keeps_back(command.id):
                 return command
         return None
 
@@ -573,6 +576,16 @@ class Conversation(Session):
             refused.__cause__ = error
             error = refused
         self._hear(exchange, self._exchanges.failed, error)
+
+    def sent(self, id: int, size: int, now: float | None = None) -> None:
+        """So many bytes of a file were sent, in the body of a request."""
+        self._timers.tell(now)
+        exchange = self._exchanges.running.get(id)
+        if exchange is None or exchange.upload is None:
+            return
+        self._exchanges.sent(exchange, size)
+        if (attempt := exchange.attempt) is not None and not attempt.is_over:
+            self._events += self._jobs[attempt.job].uploading(exchange.upload, exchange.sent)
 
     def fault(self, id: int | None, error: Exception) -> None:
         """End an exchange because of an unexpected exception; an ``Anomaly`` tells.
@@ -690,14 +703,17 @@ class Conversation(Session):
             attempt=attempt,
             hands_in=step.hands_in,
             discovering=step.discovering,
+            bare=step.bare,
+            upload=step.upload,
+            is_read=step.is_read,
         )
         try:
             number = self._exchanges.begin(exchange)
         except GradioError as refused:
             self._go(way, attempt, error=refused)
             return
-        if step.of is not None:
-            step.of.asked = number
+        if (of := step.of) is not None:
+            of.asked = [number, *(id for id in of.asked if self._exchanges.find(id) is not None)]
 
     def _listen(self, step: steps.Listen) -> int:
         return self._exchanges.begin(
@@ -915,7 +931,7 @@ class Conversation(Session):
                 self._call_next()
                 self._go(self._discovery.ask_for_info())
                 return
-            data = endpoint.bind(call.args, call.kwargs, call.options)
+            data = endpoint.bind(call.args, call.kwargs, call.options, app.files)
         except LocalProtocolError as error:
             self._fail_unstarted(job, error)
             return
@@ -939,7 +955,7 @@ class Conversation(Session):
                     else self._credentials.oauth_token_for(self._base)
                 ),
             )
-            self._hand_in(job)
+            self._bring(job)
         else:
             self._call_next()
 
@@ -1055,8 +1071,19 @@ class Conversation(Session):
 
     # Attempts.
 
+    def _bring(self, job: Job) -> None:
+        """Take a job to the server, for the first time or again: first its files."""
+        attempt = job.attempt
+        assert attempt is not None
+        if job.call.files or attempt.endpoint.takes_files:
+            self._go(CallFiles(self._options, attempt, job.stored).start(), attempt)
+        else:
+            self._hand_in(job)
+
+    def _stored(self, step: steps.Stored) -> None:
+        self._hand_in(self._jobs[step.attempt.job])
+
     def _hand_in(self, job: Job) -> None:
-        """Take a job to the server, for the first time or again."""
         attempt = job.attempt
         assert attempt is not None
         others = (other.attempt for other in self._jobs.values() if other.attempt is not None)
@@ -1226,7 +1253,8 @@ class Conversation(Session):
         attempt = job.attempt
         assert attempt is not None
         attempt.is_over = True
-        self._exchanges.abort(attempt.asked)
+        for number in attempt.asked:
+            self._exchanges.abort(number)
         if self._sleeping.pop(job.id, None) is not None:
             self._timers.stop(_GoesOn(job.id))
         channel = self._channels.pop(attempt, None)

@@ -43,6 +43,8 @@ from sansio_gradio.errors import (
 from sansio_gradio.events import Event, SessionClosed
 from sansio_gradio.given import function, one_of
 from sansio_gradio.limits import Limits, Timeouts
+from sansio_gradio.protocol.given_file import GivenFile, not_read
+from sansio_gradio.wire.body import FileSlice
 from sansio_gradio.wire.http import BodyReceived, ResponseStarted
 from sansio_gradio.wire.url import URL, Origin
 
@@ -65,7 +67,9 @@ class Engine:
       (you look up the host's address, too), ``StartTLS`` by ``tls_made`` or ``connection_lost``;
       before ``CloseConnection`` send the bytes that are left;
     * for each of ``connections_with_data``: send ``data_to_send``, all of it. If ``read_first`` is
-      true, read from the socket first, until it would block, and call ``receive_data``;
+      true, read from the socket first, until it would block, and call ``receive_data``. A
+      ``FileSlice`` is a part of a file: read it and send it. If the size of the file is not known
+      (``upload.size`` is None), call ``body_read`` instead of sending;
     * handle each ``next_event``. It has the number of its session, and of the job in that session.
 
     Call ``receive_data`` without bytes when the peer has ended the connection; ``CloseConnection``
@@ -109,6 +113,7 @@ class Engine:
         self._writable: dict[int, Connection] = {}
         self._transfers: dict[tuple[int, int], Transfer] = {}
         self._carriers: dict[Transfer, Connection] = {}
+        self._reading: dict[GivenFile, tuple[int, int]] = {}  # whole files
         self._open_to: Counter[Origin] = Counter()  # connections
         self._last_connection = 0
         self._last_session = 0
@@ -150,7 +155,8 @@ class Engine:
         if not self._commands:
             return None
         command = self._commands.popleft()
-        self._tell_observer(command.conn, "command", command)
+        conn = None if isinstance(command, commands.ReadFile) else command.conn
+        self._tell_observer(conn, "command", command)
         return command
 
     def connections_with_data(self) -> list[int]:
@@ -168,8 +174,13 @@ class Engine:
         connection = self._connections.get(conn)
         return connection is not None and connection.is_waking
 
-    def data_to_send(self, conn: int, max_bytes: int = 65536, now: float | None = None) -> bytes:
+    def data_to_send(
+        self, conn: int, max_bytes: int = 65536, now: float | None = None
+    ) -> bytes | FileSlice:
         """The next bytes to send on a connection; empty: nothing for now.
+
+        A ``FileSlice`` stands for bytes of a file, which you read. If you cannot, call
+        ``body_failed``.
 
         With *now*, the engine checks once more whether the connection was idle for too long for a
         request that must not be sent twice.
@@ -189,8 +200,32 @@ class Engine:
             self._writable.pop(conn, None)
             if connection.state is ConnectionState.CLOSED:
                 del self._connections[conn]
+        if isinstance(data, FileSlice) and data.upload.size is not None:
+            self._sent(connection, len(data))
         self._tell_observer(conn, "sent", data)
         return data
+
+    def body_read(self, upload: GivenFile, data: bytes) -> None:
+        """The bytes of a file: all that ``ReadFile`` asked for, or the next of a ``FileSlice`` of a
+        file of unknown size; then none mean its end."""
+        if upload in self._reading:
+            self._tell_read(upload, data)
+        elif (connection := self._sending(upload)) is not None:
+            connection.send_read(data)
+            self._note_data(connection)
+            self._sent(connection, len(data))
+        self._work()
+
+    def body_failed(self, upload: GivenFile, error: Exception) -> None:
+        """A file cannot be read, or is not as it was. Its upload fails."""
+        if upload in self._reading:
+            self._tell_read(upload, not_read(upload, error))
+        elif (connection := self._sending(upload)) is not None:
+            transfer = connection.transfer
+            assert transfer is not None
+            self._fail(transfer, not_read(upload, error))
+            self._release(connection)
+        self._work()
 
     def next_event(self) -> Event | None:
         """The next event for the application; None: nothing for now."""
@@ -462,6 +497,34 @@ class Engine:
 
     # Exchanges.
 
+    def _tell_read(self, upload: GivenFile, read: bytes | GradioError) -> None:
+        """Hand the content of a file to the conversation that has asked for it."""
+        session, id = self._reading.pop(upload)
+        if (conversation := self._sessions.get(session)) is None:
+            return
+        if isinstance(read, GradioError):
+            conversation.failed(id, read)
+        else:
+            conversation.data(id, read)
+            conversation.ended(id)
+        self._touch(conversation)
+
+    def _sending(self, upload: GivenFile) -> RequestConnection | None:
+        """The connection on which a file is being sent."""
+        for transfer, connection in self._carriers.items():
+            if transfer.body is not None and transfer.body.has(upload):
+                assert isinstance(connection, RequestConnection)
+                return connection
+        return None
+
+    def _sent(self, connection: Connection, size: int) -> None:
+        """Some bytes of a file were handed out."""
+        transfer = connection.transfer
+        assert transfer is not None
+        session, id = transfer.key
+        self._sessions[session].sent(id, size)
+        self._touch(self._sessions[session])
+
     def _work(self) -> None:
         """Carry out the commands of conversations, and the plans of the pool."""
         if self._touched:
@@ -499,7 +562,10 @@ class Engine:
 
     def _carry_out(self, conversation: Conversation, command: ConversationCommand) -> None:
         key = conversation.id, command.id
-        if isinstance(command, commands.SendRequest | commands.OpenWebSocket):
+        if isinstance(command, commands.ReadFile):
+            self._reading[command.upload] = key
+            self._commands.append(command)
+        elif isinstance(command, commands.SendRequest | commands.OpenWebSocket):
             url = URL.parse(command.url)
             transfer = self._transfers[key] = Transfer(key, command, url)
             is_request = isinstance(command, commands.SendRequest)

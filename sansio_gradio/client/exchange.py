@@ -19,6 +19,7 @@ from sansio_gradio.client.commands import (
     Expect,
     OpenWebSocket,
     Pause,
+    ReadFile,
     Resume,
     SendRequest,
     SendText,
@@ -37,10 +38,14 @@ from sansio_gradio.errors import (
     RemoteProtocolError,
 )
 from sansio_gradio.protocol.failures import Login
+from sansio_gradio.protocol.given_file import GivenFile, too_large
 from sansio_gradio.protocol.requests import HTTPRequest
+from sansio_gradio.wire.body import is_sent_once
 from sansio_gradio.wire.headers import Headers, header
 from sansio_gradio.wire.url import URL, Address, Origin
 
+_OK: Final = 200
+_NOBODYS: Final = Credentials()
 _SWITCHING: Final = 101
 
 
@@ -50,7 +55,8 @@ class Exchange:
 
     ``url``: at first the base, the app or its API; then the address of the request, after
     redirects. ``way``: the way that waits for the answer, for ``attempt``. ``listener``: the part
-    that reads the stream or the WebSocket. ``hands_in`` and ``discovering``: as in ``Ask``.
+    that reads the stream or the WebSocket. ``hands_in``, ``discovering``, ``bare``, ``upload`` and
+    ``is_read``: as in ``Ask``.
     """
 
     request: HTTPRequest
@@ -64,6 +70,11 @@ class Exchange:
     websocket: bool = False
     hands_in: Attempt | None = None
     discovering: bool = False
+    bare: bool = False
+    upload: GivenFile | None = None
+    is_read: bool = False
+    sent: int = 0
+    """The bytes of ``upload`` that were sent."""
     id: int = 0
     given: int = 0
     """The first number, which the asking part keeps."""
@@ -153,8 +164,9 @@ class Exchanges:
             OptionError: the proxy for its address cannot be used.
         """
         base = exchange.url
-        query = self._credentials.query_for(base)
-        exchange.url = base.asking(exchange.request.target, query)
+        if not exchange.bare:
+            query = self._credentials.query_for(base)
+            exchange.url = base.asking(exchange.request.target, query)
         exchange.via = self.via(exchange.url)
         if exchange.deadline is not None:
             self._timers.start(exchange, getattr(self._options.timeouts, exchange.deadline))
@@ -218,11 +230,17 @@ class Exchanges:
 
     # Told by the transport. An exchange that was aborted is not found any more.
 
+    def sent(self, exchange: Exchange, size: int) -> None:
+        """So many bytes of the file of an upload were sent."""
+        exchange.sent += size
+        if exchange.deadline is not None:
+            self._timers.start(exchange, getattr(self._options.timeouts, exchange.deadline))
+
     def response(self, exchange: Exchange, status: int, headers: Headers) -> Came | None:
         exchange.status = status
         exchange.headers = tuple([(name.lower(), value) for name, value in headers])
         set_cookies = [value for name, value in exchange.headers if name == "set-cookie"]
-        if set_cookies:
+        if set_cookies and not exchange.bare:
             self._credentials.receive_cookies(exchange.url, set_cookies, self._timers.wall_now)
         coding = header(exchange.headers, "content-encoding")
         if coding is not None and coding.lower() != "identity":
@@ -246,6 +264,8 @@ class Exchanges:
         exchange.size += len(chunk)
         limit = self._options.limits.answer
         if exchange.size > limit:
+            if exchange.is_read and exchange.upload is not None:
+                return self.give_up(exchange, too_large(exchange.upload, limit))
             return self.give_up(exchange, RemoteProtocolError(f"the answer exceeds {limit} bytes"))
         return None
 
@@ -309,8 +329,15 @@ class Exchanges:
         exchange.id = id = self._last_id
         exchange.given = exchange.given or id
         self.running[id] = exchange
+        if exchange.is_read:
+            assert exchange.upload is not None
+            exchange.status = _OK
+            limit = self._options.limits.answer
+            self.commands.append(ReadFile(id, exchange.upload, limit))
+            return
         request = exchange.request
-        headers = self._credentials.fields(exchange.url, request.headers, self._timers.wall_now)
+        credentials = _NOBODYS if exchange.bare else self._credentials
+        headers = credentials.fields(exchange.url, request.headers, self._timers.wall_now)
         if exchange.websocket:
             self.commands.append(
                 OpenWebSocket(id, str(exchange.url.websocket), headers, exchange.via)
@@ -331,15 +358,23 @@ class Exchanges:
         """
         method, old = exchange.request.method, exchange.url
         new = redirected(
-            method, old, exchange.status, exchange.headers, discovering=exchange.discovering
+            method,
+            old,
+            exchange.status,
+            exchange.headers,
+            discovering=exchange.discovering,
+            bare=exchange.bare,
         )
         if new is None:
             return False
+        if exchange.sent and is_sent_once(exchange.request.body):
+            raise RemoteProtocolError("redirected, and the file cannot be read twice")
+        exchange.sent = 0
         exchange.redirects += 1
         if exchange.redirects > self._options.limits.redirects:
             raise RemoteProtocolError("too many redirects")
         exchange.url, exchange.via = new, self.via(new)
-        if new.origin != old.origin:
+        if new.origin != old.origin and not exchange.bare:
             self._credentials.follow(old, new)
         del self.running[exchange.id]
         exchange.parts.clear()

@@ -35,8 +35,10 @@ from sansio_gradio.events import (
     Output,
     OutputsGrew,
     StatusUpdated,
+    UploadProgress,
 )
 from sansio_gradio.protocol.failures import app_error, is_unknown, unknown_there
+from sansio_gradio.protocol.given_file import GivenFile
 from sansio_gradio.protocol.messages import Message, output_data
 from sansio_gradio.protocol.outputs import Change, Outputs, Slots, change_of, whole
 from sansio_gradio.protocol.states import MSGS, TRANSITIONS, JobState, Msg
@@ -67,6 +69,8 @@ class Job:
         """The app had forgotten the login, and the job waited for a new one."""
         self.no_socket: GradioError | None = None
         """Why the job does not use a WebSocket, though its protocol does."""
+        self.stored: dict[object, str] = {}
+        """Where the server has the files of the job, by ``GivenFile.key``."""
         self.is_cancelling = False
         self.is_over = False
         """Its last event was made."""
@@ -164,6 +168,16 @@ class Job:
         if self.is_over or not (chunk or self._wants_receipts):
             return []
         return [Accepted(session=self._session, job=self.id, chunk=chunk, answer=answer)]
+
+    def uploading(self, file: GivenFile, sent: int) -> list[Event]:
+        """So many bytes of a file were sent."""
+        if self.is_over or not self._wants_status:
+            return []
+        return [
+            UploadProgress(
+                session=self._session, job=self.id, sent=sent, total=file.size, name=file.name
+            )
+        ]
 
     def keep(self, text: str) -> list[Event] | None:
         """Take a ``process_generating`` without parsing it; None: it must be parsed."""

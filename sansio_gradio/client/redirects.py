@@ -18,9 +18,18 @@ _REDIRECTS_OF_A_POST: Final = frozenset({307, 308})  # the others would turn it 
 
 
 def redirected(
-    method: str, url: URL, status: int, headers: Headers, *, discovering: bool
+    method: str,
+    url: URL,
+    status: int,
+    headers: Headers,
+    *,
+    discovering: bool,
+    bare: bool = False,
 ) -> URL | None:
     """The new address of a request; None: the answer is not a redirect.
+
+    *bare*: nothing of the user's is sent along, so it may lead to any server, but not from https to
+    http.
 
     Raises:
         RemoteProtocolError: the redirect must not be followed.
@@ -35,7 +44,8 @@ def redirected(
             return None
         # If all requests are redirected to https, a POST is, too.
         secured = new.target == url.target
-    if secured or new.origin == url.origin:
+    may_leave = bare and (new.scheme == "https" or url.scheme == "http")
+    if secured or may_leave or new.origin == url.origin:
         return new
     where = f"{new.scheme}://{new.host_header}"
     raise RemoteProtocolError(f"redirected to {where}: connect to it directly if you trust it")

@@ -22,6 +22,7 @@ from sansio_gradio.errors import GradioError
 from sansio_gradio.events import DownloadEvent
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.failures import Login
+from sansio_gradio.protocol.given_file import GivenFile
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.requests import HTTPRequest
 from sansio_gradio.wire.headers import Headers, header
@@ -38,7 +39,10 @@ class Ask(NamedTuple):
     long as the function. ``of``: the attempt whose end drops the exchange. ``hands_in``: the
     attempt whose function the request names; such a request must not reach another app.
     ``discovering``: every answer is given, and a redirect from http to https is followed. Otherwise
-    an answer with another status than 200 raises its error.
+    an answer with another status than 200 raises its error. ``bare``: another's address: neither
+    headers nor cookies of the session are sent, and a redirect may lead anywhere. ``upload``: the
+    file that the request carries; then the deadline begins anew with each of its pieces. *is_read*:
+    no request is sent; the file is read here, and the answer has its content.
     """
 
     base: URL
@@ -48,6 +52,9 @@ class Ask(NamedTuple):
     of: Attempt | None = None
     hands_in: Attempt | None = None
     discovering: bool = False
+    bare: bool = False
+    upload: GivenFile | None = None
+    is_read: bool = False
 
 
 class Listen(NamedTuple):
@@ -108,6 +115,12 @@ class Begin(NamedTuple):
 
     way: Way
     attempt: Attempt | None = None
+
+
+class Stored(NamedTuple):
+    """The files of an attempt are at the server: hand it in."""
+
+    attempt: Attempt
 
 
 class Take(NamedTuple):
@@ -239,6 +252,7 @@ Step: TypeAlias = (
     | Alarm
     | Sleep
     | Begin
+    | Stored
     | Take
     | Deliver
     | Fail

@@ -13,6 +13,7 @@ import attrs
 from sansio_gradio.client.connection import Connection, News, TextCame, Transfer, TransferFailed
 from sansio_gradio.errors import ConnectionLost
 from sansio_gradio.limits import Limits
+from sansio_gradio.wire.body import FileSlice
 from sansio_gradio.wire.http import BodyReceived, MessageEnded, ResponseStarted, Role
 from sansio_gradio.wire.websocket import (
     Closed,
@@ -60,7 +61,7 @@ class SocketConnection(Connection):
     def has_data(self) -> bool:
         return bool(self._out.size or self._answers)
 
-    def take(self, max_bytes: int) -> bytes:
+    def take(self, max_bytes: int) -> bytes | FileSlice:
         if not self._out:
             self.write(self._answers)
             self._answers = b""

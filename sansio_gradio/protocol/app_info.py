@@ -19,6 +19,7 @@ from sansio_gradio.protocol.endpoints import Endpoint, Visibility, with_slash
 from sansio_gradio.protocol.failures import login_wanted
 from sansio_gradio.protocol.features import Version, version_numbers
 from sansio_gradio.protocol.fields import plain, said
+from sansio_gradio.protocol.files import FileRules, rules_of
 from sansio_gradio.protocol.keys import ConfigKeys, InfoKeys
 from sansio_gradio.wire.json import JSON
 
@@ -55,6 +56,11 @@ class AppInfo:
     """As the server sent it."""
     info: Mapping[str, Any] | None = attrs.field(repr=False)
     """As the server sent it; None: not asked for yet."""
+
+    @cached_property
+    def files(self) -> FileRules:
+        """How this version writes files."""
+        return rules_of(self.version)
 
     @classmethod
     def from_config(cls, config: JSON) -> AppInfo:

@@ -13,6 +13,8 @@ import attrs
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
 from sansio_gradio.protocol.components import Component
 from sansio_gradio.protocol.fields import are_ids, plain, said, said_id
+from sansio_gradio.protocol.files import NEWEST, FileRules, takes_files
+from sansio_gradio.protocol.files import given as as_given
 from sansio_gradio.protocol.keys import EndpointKeys, FunctionKeys, ParameterKeys
 from sansio_gradio.protocol.parameters import (
     Parameter,
@@ -117,12 +119,17 @@ class Endpoint:
         return bool(kwargs) or len(args) < len(self.parameters)
 
     def bind(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any], options: Collection[str] = ()
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: Collection[str] = (),
+        files: FileRules = NEWEST,
     ) -> list[Any]:
         """Return ``data`` as on the wire: one item for each input, null for State and other inputs
         that callers leave out.
 
         ``options``: the names that were given and are options of the call, such as ``timeout``.
+        ``files``: the rules for files in this version.
 
         Raises:
             LocalProtocolError: arguments are missing, too many, given twice, of unknown names, or
@@ -152,8 +159,30 @@ class Endpoint:
                 f"These arguments do not fit: {'; '.join(mistakes)}. The call is: {self}"
                 f"{self._of_labels}"
             )
+        if self.takes_files:
+            given = self._with_files(given, files)
         values = (given.get(parameter.name, parameter.default) for parameter in self.parameters)
         return [None if component.skip_api else next(values) for component in self.inputs]
+
+    def _with_files(self, given: Mapping[str, Any], rules: FileRules) -> dict[str, Any]:
+        """The arguments, with a mark for each URL that stands where a file is wanted."""
+        found = dict(given)
+        for parameter, component in zip(self.parameters, _visible(self.inputs), strict=True):
+            name = parameter.name
+            if name in found and (takes_files(component) or parameter.is_file):
+                try:
+                    found[name] = as_given(found[name], component, rules)
+                except LocalProtocolError as error:
+                    raise LocalProtocolError(
+                        f"The parameter {name!r} takes a file, and {error.message}. A URL may be"
+                        " given as it is."
+                    ) from None
+        return found
+
+    @cached_property
+    def takes_files(self) -> bool:
+        """Whether a file may be among its arguments, as far as is known."""
+        return any(map(takes_files, self.inputs)) or any(p.is_file for p in self.parameters)
 
     @property
     def _of_labels(self) -> str:

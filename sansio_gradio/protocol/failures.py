@@ -49,6 +49,7 @@ _ESCAPE: Final = (
 _REPR: Final = re.compile(rf"""'(?:[^\\'\n]++|{_ESCAPE})*+'|"(?:[^\\"\n]++|{_ESCAPE})*+\"""")
 
 _EXCERPT: Final = 200
+_TOO_LONG: Final = "exceeded maximum allowed size"  # gradio route_utils.py: GradioMultiPartParser
 _LONGEST_MESSAGE: Final = 300
 _LONGEST_SCHEME: Final = 20
 _LONGEST_HEAD: Final = 4096  # bytes of a page in which its title is looked for
@@ -142,6 +143,8 @@ def refusal(
         )
     elif status == 429:
         error = TooManyRequestsError(retry_after=_retry_after(headers, wall_now))
+    elif status == 413:
+        error = too_long(body)
     elif status == 422 and (invalid := _invalid(said(answer, "detail", list) or [])):
         error = ValidationError(invalid)
     elif status == 503 and detail is not None:
@@ -172,6 +175,17 @@ def _token_hint(*, has_token: bool) -> str:
     if has_token:
         return "If it is a private Space, the token of token= may not open it."
     return "If it is a private Space, pass token=."
+
+
+def too_long(body: bytes) -> GradioError:
+    """The error for a request that is too long: for the app, or for a proxy before it."""
+    said_so = body[: 2 * _EXCERPT].decode("utf-8", "replace")
+    if _TOO_LONG in said_so and not is_page(body):
+        return AppError(plain(said_so, _EXCERPT))
+    return RemoteProtocolError(
+        "A proxy before the app takes no request as long as this (HTTP 413); the app itself says"
+        f" another thing if a file is too large. It said: {excerpt(body)}"
+    )
 
 
 def login_wanted(

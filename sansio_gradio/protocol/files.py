@@ -20,10 +20,12 @@ from typing import Any, Final, cast
 
 import attrs
 
+from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.given import shown
 from sansio_gradio.protocol.components import Component
 from sansio_gradio.protocol.features import Version
 from sansio_gradio.protocol.fields import said
-from sansio_gradio.protocol.given_file import GivenFile
+from sansio_gradio.protocol.given_file import GivenFile, handle_file, is_url
 from sansio_gradio.wire.json import JSON
 
 META: Final = {"_type": "gradio.FileData"}
@@ -183,11 +185,15 @@ FILES: Final[tuple[tuple[Version, FileRules], ...]] = (
     ((6, 0), _6_0),
 )
 """The first version of each range, and its rules."""
+NEWEST: Final = FILES[-1][1]
 
 # The value of these is a file, or is made of files: a text is none. In the spelling of the config.
 _OF_FILES: Final = frozenset(
     {"audio", "downloadbutton", "file", "gallery", "image", "imageeditor", "imageslider"}
     | {"model3d", "uploadbutton", "video"}
+)
+_FILE_KEYS: Final = frozenset(
+    {"video", "subtitles", "image", "background", "layers", "composite", "mask"}
 )
 _SEVERAL: Final = ("multiple", "directory")
 
@@ -306,6 +312,8 @@ def _in_chat(value: Any, rules: FileRules) -> Any:
         found = cast("dict[str, Any]", value)
         if _is_mark(found.get("file")):
             return found
+        if rules.chat is ChatShape.TYPED and _is_mark(found.get("content")):
+            found = {**found, "content": [found["content"]]}
         return {key: _in_chat(item, rules) for key, item in found.items()}
     return value
 
@@ -323,14 +331,56 @@ def written(file: GivenFile, shape: Shape, stored: str) -> JSON:
             return {"path": stored, "orig_name": file.name, "meta": dict(META)}
 
 
+def place_of(file: GivenFile, shape: Shape) -> object:
+    """What a stored file is known by: the same source may be uploaded for one component, and be
+    written for another."""
+    return file.key, shape.has_content
+
+
+def given(value: Any, component: Component, rules: FileRules) -> Any:
+    """*value*, which the caller gave for a component that takes files: a URL becomes a mark.
+
+    Raises:
+        LocalProtocolError: a text stands where a file is wanted.
+    """
+    if isinstance(value, str):
+        if is_url(value):
+            return handle_file(value)
+        is_data = value[:5].lower() == "data:" and component.type == "image"
+        if is_data and rules.image is Shape.DATA_URL:
+            return value
+        if is_data and rules.image_urls:
+            return {"path": None, "url": value, "meta": dict(META)}
+        raise LocalProtocolError(
+            f"a text is no file: use handle_file(...) for a path, here {shown(value)}"
+        )
+    if isinstance(value, list):
+        items = cast("list[object]", value)
+        if component.type == "gallery":
+            return [
+                [given(item[0], component, rules), item[1]]
+                if _is_pair(item) and isinstance(item, list)
+                else given(item, component, rules)
+                for item in items
+            ]
+        return [given(item, component, rules) for item in items]
+    if isinstance(value, dict):
+        found = cast("dict[str, Any]", value)
+        return {
+            key: given(item, component, rules) if key in _FILE_KEYS else item
+            for key, item in found.items()
+        }
+    return value
+
+
 def argument(
     value: Any, component: Component, rules: FileRules, stored: Mapping[object, str]
 ) -> JSON:
-    """*value* as it is sent: its marks are replaced by payloads. *stored*: by ``GivenFile.key``."""
+    """*value* as it is sent: its marks are replaced by payloads. *stored*: by ``place_of``."""
     shape = rules.shape_for(component.type)
 
     def payload(file: GivenFile) -> JSON:
-        return written(file, shape, stored[file.key])
+        return written(file, shape, stored[place_of(file, shape)])
 
     found: JSON = mapped(placed(value, component, rules), payload)
     return found

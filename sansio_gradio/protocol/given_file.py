@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import attrs
 
-from sansio_gradio.errors import OptionError
+from sansio_gradio.errors import GradioError, LocalProtocolError, OptionError
 from sansio_gradio.given import is_a, name_of, refused, text
 from sansio_gradio.wire.url import URL
 
@@ -113,6 +113,24 @@ def handle_file(source: Any, *, name: str | None = None, mime_type: str | None =
         name=label,
         mime_type=mime_type or type_of(label),
         size=len(source) if is_a(source, bytes) else None,
+    )
+
+
+def not_read(file: GivenFile, error: Exception) -> GradioError:
+    """The error for a file that cannot be read, or not as it was when it was given."""
+    if isinstance(error, GradioError):
+        return error
+    failed = LocalProtocolError(f"{file!r} cannot be read: {error or name_of(error)}")
+    failed.__cause__ = error
+    return failed
+
+
+def too_large(file: GivenFile, limit: int) -> LocalProtocolError:
+    """The error for a file whose content goes among the arguments, and that is too large for
+    that."""
+    return LocalProtocolError(
+        f"{file!r} is larger than {limit} bytes (Limits.answer): before Gradio 3.19, and before 4.0"
+        " for an Image, an app takes the content of a file among the arguments."
     )
 
 

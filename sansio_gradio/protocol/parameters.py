@@ -28,6 +28,7 @@ from sansio_gradio.wire.json import JSON
 
 _LONGEST_NAME: Final = 64
 _LONGEST_TYPE: Final = 60
+_FILES: Final = frozenset({"filepath", "list[filepath]"})
 _NOT_IN_NAMES: Final = re.compile(r"\W+")
 
 
@@ -54,6 +55,11 @@ class Parameter(ReturnValue):
     name: str
     has_default: bool
     default: Any
+
+    @property
+    def is_file(self) -> bool:
+        """Whether ``/info`` says that it is a file, or a list of files."""
+        return self.python_type in _FILES
 
     def __str__(self) -> str:
         """As in a signature: ``n: float = 5``."""

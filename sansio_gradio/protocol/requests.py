@@ -13,9 +13,13 @@ from urllib.parse import quote, urlencode
 import attrs
 
 from sansio_gradio.protocol.features import Feature, Version, has
+from sansio_gradio.protocol.given_file import GivenFile
 from sansio_gradio.protocol.protocols import Channel, Handover, Traits, traits_of
 from sansio_gradio.wire import json
+from sansio_gradio.wire.body import Body, FileSlice
 from sansio_gradio.wire.headers import Headers, checked
+from sansio_gradio.wire.json import JSON
+from sansio_gradio.wire.multipart import Part, content_type, form
 from sansio_gradio.wire.snapshot import mapping
 
 JSON_CONTENT: Final[Headers] = (("content-type", "application/json"),)
@@ -36,7 +40,7 @@ class HTTPRequest:
     method: str
     target: str
     headers: Headers = ()
-    body: bytes | None = None
+    body: bytes | Body | None = None
 
 
 def send_data_frame(
@@ -211,6 +215,27 @@ def next_chunk(event_id: str, body: Mapping[str, Any] | None, headers: Headers =
     if body is None:
         return HTTPRequest("POST", f"{target}/close", headers)
     return HTTPRequest("POST", target, _json(headers), json.dumps(body))
+
+
+def upload(file: GivenFile, boundary: str) -> HTTPRequest:
+    """Upload a file; the answer is a list of its one path at the server (3.19 and later).
+
+    *boundary*: as for ``multipart.form``.
+    """
+    content = FileSlice(file, 0, file.size)
+    pieces = form([Part("files", file.name, file.mime_type, content)], boundary)
+    headers = (("content-type", content_type(boundary)),)
+    return HTTPRequest("POST", "upload", headers, Body(tuple(pieces)))
+
+
+def uploaded(answer: JSON) -> str | None:
+    """The path in the answer to an upload; None: the server has not taken the file.
+
+    A server that could not read the form answers 200 with an empty list (4.0 and later).
+    """
+    if isinstance(answer, list) and len(answer) == 1 and isinstance(answer[0], str):
+        return answer[0] or None
+    return None
 
 
 def _json(headers: Headers) -> Headers:

@@ -46,7 +46,7 @@ from sansio_gradio.server.requests import Request
 from sansio_gradio.server.results import RunResults, function_of
 from sansio_gradio.server.routes import Answer, Routes
 from sansio_gradio.server.streaming_input import StreamingInputs
-from sansio_gradio.server.upload_progress import UploadProgress, UploadWatcher
+from sansio_gradio.server.upload_progress import UploadReports, UploadWatcher
 from sansio_gradio.server.uploads import Uploads
 from sansio_gradio.server.values import plain
 from sansio_gradio.server.versions import Manner
@@ -95,7 +95,7 @@ class ServerConversation:
         self._inputs = StreamingInputs(queue, channels, results, deadlines)
         self._sockets = WebSocketJobs(app, queue, channels, deadlines)
         self._cors = Cors(app)
-        self._progress = UploadProgress(app, channels, deadlines, limits)
+        self._progress = UploadReports(app, channels, deadlines, limits)
         self._uploads = Uploads(app, files, self._progress, limits)
         self._bodies = Bodies(limits.request)
         self._routes = Routes(

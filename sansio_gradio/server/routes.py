@@ -46,7 +46,7 @@ from sansio_gradio.server.requests import (
     read_submission,
 )
 from sansio_gradio.server.streaming_input import StreamingInputs
-from sansio_gradio.server.upload_progress import UploadProgress
+from sansio_gradio.server.upload_progress import UploadReports
 from sansio_gradio.server.uploads import Uploads
 from sansio_gradio.server.versions import Manner, covers
 from sansio_gradio.server.websockets import WebSocketJobs
@@ -120,7 +120,7 @@ class Routes:
         sockets: WebSocketJobs,
         logins: Logins,
         uploads: Uploads,
-        progress: UploadProgress,
+        progress: UploadReports,
         downloads: Downloads,
         streams: MediaStreams,
         app_id: int,

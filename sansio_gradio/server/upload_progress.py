@@ -20,7 +20,7 @@ from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.requests import Request
 from sansio_gradio.server.versions import Manner
 
-__all__ = ["UploadProgress", "UploadWatcher"]
+__all__ = ["UploadReports", "UploadWatcher"]
 
 BEGINS_WITHIN: Final = 3.0  # seconds (gradio routes.py: get_upload_progress)
 
@@ -43,7 +43,7 @@ class _Tracked:
     is_done: bool = False
 
 
-class UploadProgress:
+class UploadReports:
     """The uploads that have a name, and the clients that watch them.
 
     Deadlines: a watcher is due when its heartbeat is, or when its upload did not begin in time.

@@ -15,7 +15,7 @@ from sansio_gradio.server.files import FileDraft, Files
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.names import base_name
 from sansio_gradio.server.requests import BROKEN, Refusal, Request
-from sansio_gradio.server.upload_progress import UploadProgress
+from sansio_gradio.server.upload_progress import UploadReports
 from sansio_gradio.server.versions import Manner
 from sansio_gradio.wire.form import (
     FormError,
@@ -63,7 +63,7 @@ class Uploads:
     """The uploads that are under way, by the exchange of their requests."""
 
     def __init__(
-        self, app: App, files: Files, progress: UploadProgress, limits: ServerLimits
+        self, app: App, files: Files, progress: UploadReports, limits: ServerLimits
     ) -> None:
         self._app = app
         self._files = files

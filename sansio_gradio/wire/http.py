@@ -26,13 +26,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import attrs
 import h11
 
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
 from sansio_gradio.limits import Limits
+from sansio_gradio.wire.body import Body, FileSlice
 from sansio_gradio.wire.headers import Headers, header
 
 _Event = TypeVar("_Event")
@@ -146,13 +147,47 @@ class HTTPConnection(WireConnection):
         Raises:
             LocalProtocolError: the last exchange is not over, or this makes no valid request.
         """
+        size = None if body is None else len(body)
+        sent = self._begin_request(method, target, headers, size)
+        return sent + (self.send_body(body) if body else b"") + self.end_body()
+
+    def send_pieces(
+        self, method: str, target: str, headers: Headers, body: Body
+    ) -> list[bytes | FileSlice]:
+        """A request with files: its bytes, and the slices of files between them.
+
+        The body of a file of unknown size is sent in chunks. Then the pieces before it are
+        returned, and ``send_body`` and ``end_body`` have to send the rest.
+
+        Raises:
+            LocalProtocolError: as ``send_request``.
+        """
+        begun = self._begin_request(method, target, headers, body.size, in_chunks=body.size is None)
+        sent: list[bytes | FileSlice] = [begun]
+        for piece in body.pieces:
+            if piece is body.open_slice:
+                return sent
+            # h11 counts the bytes of a slice, and hands it on as it is.
+            data: Any = self._h11.send_with_data_passthrough(h11.Data(data=cast("bytes", piece)))
+            sent += data
+        return [*sent, self.end_body()]
+
+    def _begin_request(
+        self,
+        method: str,
+        target: str,
+        headers: Headers,
+        size: int | None,
+        *,
+        in_chunks: bool = False,
+    ) -> bytes:
         if self.role is not Role.CLIENT or not self.is_reusable:
             raise LocalProtocolError("No request can be sent on this connection now.")
         if self._h11.our_state is h11.DONE:
             self._h11.start_next_cycle()
-        length = None if body is None else len(body)
-        sent = self._send_head(h11.Request, headers, length, method=method, target=target)
-        return sent + (self.send_body(body) if body else b"") + self.end_body()
+        return self._send_head(
+            h11.Request, headers, size, in_chunks=in_chunks, method=method, target=target
+        )
 
     def send_response(
         self,
@@ -173,9 +208,8 @@ class HTTPConnection(WireConnection):
         """
         make = h11.InformationalResponse if status == 101 else h11.Response
         bodiless = status in (204, 304)
-        if body is not None:
-            length = len(body)
-        sent = self._send_head(make, headers, None if bodiless else length, status_code=status)
+        size = length if body is None else len(body)
+        sent = self._send_head(make, headers, None if bodiless else size, status_code=status)
         if bodiless or self._method == "HEAD":
             body = b""
         return sent if body is None else sent + self.send_body(body) + self.end_body()
@@ -299,14 +333,18 @@ class HTTPConnection(WireConnection):
         self,
         make: Callable[..., h11.Event],
         headers: Headers,
-        length: int | None,
+        size: int | None,
+        *,
+        in_chunks: bool = False,
         **line: str | int,
     ) -> bytes:
         for name, _ in headers:
             if name.lower() in _FRAMING:
                 raise LocalProtocolError(f"{name} is set by the connection.")
-        if length is not None:
-            headers = (*headers, ("content-length", str(length)))
+        if size is not None:
+            headers = (*headers, ("content-length", str(size)))
+        elif in_chunks:
+            headers = (*headers, ("transfer-encoding", "chunked"))
         try:
             fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
             head = make(headers=fields, **line)

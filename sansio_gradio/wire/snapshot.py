@@ -29,6 +29,7 @@ _DEEPEST: Final = Limits().json_depth + 1  # arguments stand in a container of t
 _SAFE: Final = 2**64  # integers that every Python writes
 _SHOWN: Final = 4  # steps to a place, from either end
 _NAMES: Final[Mapping[object, str]] = {None: "null", True: "true", False: "false"}
+_PATH: Final = "the file, if it is to be uploaded (use handle_file(...)), or str(value)"
 _INSTEAD: Final = {
     "bytes": "text, such as base64.b64encode(value).decode()",
     "bytearray": "text, such as base64.b64encode(value).decode()",
@@ -46,19 +47,23 @@ _INSTEAD: Final = {
     "ndarray": "value.tolist()",
     "DataFrame": "value.to_dict('split')",
     "UUID": "str(value)",
-    "PosixPath": "str(value)",
-    "WindowsPath": "str(value)",
+    "GivenFile": "it as an argument of a call, such as predict(handle_file(...))",
+    "PosixPath": _PATH,
+    "WindowsPath": _PATH,
 }
 
 
-def snapshot(value: object, name: str, *, marks: tuple[type, ...] = ()) -> Any:
-    """Copy *value*. Errors call it *name*. Instances of *marks* are kept as they are.
+def snapshot(
+    value: object, name: str, *, mark: type | None = None, marks: list[Any] | None = None
+) -> Any:
+    """Copy *value*. Errors call it *name*. Instances of *mark* are kept as they are, and added to
+    *marks*.
 
     Raises:
         LocalProtocolError: JSON cannot carry it, or it cannot be read. The message says where, as
             in ``args[0]['size']``.
     """
-    walk = _Walk(marks)
+    walk = _Walk(mark, [] if marks is None else marks)
     try:
         return walk.copy(value)
     except _RefusedError as error:
@@ -69,9 +74,15 @@ def snapshot(value: object, name: str, *, marks: tuple[type, ...] = ()) -> Any:
         raise LocalProtocolError(what) from error
 
 
-def mapping(value: Mapping[Any, object], name: str) -> dict[str, Any]:
-    """Copy a mapping; anything else is refused."""
-    found = snapshot(value, name)
+def mapping(
+    value: Mapping[Any, object],
+    name: str,
+    *,
+    mark: type | None = None,
+    marks: list[Any] | None = None,
+) -> dict[str, Any]:
+    """Copy a mapping, as ``snapshot`` does; anything else is refused."""
+    found = snapshot(value, name, mark=mark, marks=marks)
     if type(found) is not dict:
         raise refused(value, name, "a dict")
     return cast("dict[str, Any]", found)
@@ -86,7 +97,8 @@ class _RefusedError(Exception):
 class _Walk:
     """Copies one value. After an error, ``steps`` is the path to the place of it."""
 
-    def __init__(self, marks: tuple[type, ...]) -> None:
+    def __init__(self, mark: type | None, marks: list[Any]) -> None:
+        self._mark = mark
         self._marks = marks
         self._steps: list[str | int] = []
         self._around: set[int] = set()  # the containers around the present place
@@ -99,7 +111,10 @@ class _Walk:
 
     def copy(self, value: Any) -> Any:
         # One frame a level: a value may be half as deep as Python's stack.
-        if type(value) in _AS_THEY_ARE or (self._marks and is_a(value, *self._marks)):
+        if type(value) in _AS_THEY_ARE:
+            return value
+        if type(value) is self._mark:
+            self._marks.append(value)
             return value
         if issubclass(type(value), _SCALARS):
             return _scalar(value)

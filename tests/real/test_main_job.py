@@ -66,7 +66,7 @@ def wait_until(happened: Callable[[], bool]) -> None:
 
 
 def statuses_of(job: Job) -> list[StatusUpdate]:
-    updates: list[StatusUpdate | OutputUpdate] = []
+    updates: list[object] = []
     with contextlib.suppress(GradioError):
         updates.extend(job.updates())
     return [update for update in updates if isinstance(update, StatusUpdate)]

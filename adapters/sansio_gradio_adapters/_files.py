@@ -1,0 +1,128 @@
+"""Reading the files that a caller gives. It blocks: a world of tasks calls it in another thread.
+
+Rule 1: a path is opened for each piece and closed again. So no file stays open behind a job that
+was cancelled, and each piece is checked: the file must be the one that was there in ``submit``.
+
+Rule 2: a file object is read from where it stood, and not closed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Any, Final
+
+import attrs
+
+from sansio_gradio.client.commands import ReadFile
+from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.given import is_a, name_of
+from sansio_gradio.protocol.given_file import GivenFile
+from sansio_gradio.wire.body import FileSlice
+
+_CHECKED: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def noted(file: GivenFile) -> GivenFile:
+    """The file with its size, and with what tells it from another one at its path.
+
+    Raises:
+        LocalProtocolError: it cannot be opened, or is a folder or a device.
+    """
+    source = file.source
+    if file.is_url or is_a(source, bytes):
+        return file
+    try:
+        if not is_a(source, str):
+            return _measured(file)
+        kind = os.stat(source).st_mode
+        if not stat.S_ISREG(kind):
+            what = "a folder" if stat.S_ISDIR(kind) else "a device or a pipe"
+            raise LocalProtocolError(f"The file {source!r} cannot be uploaded: it is {what}.")
+        opened = os.open(source, _CHECKED)
+        try:
+            return attrs.evolve(file, size=os.fstat(opened).st_size, noted=_identity(opened))
+        finally:
+            os.close(opened)
+    except LocalProtocolError:
+        raise
+    except Exception as error:
+        shown = repr(source) if is_a(source, str) else name_of(source)
+        why = getattr(error, "strerror", None) or f"{name_of(error)}: {error}"
+        raise LocalProtocolError(f"The file {shown} cannot be read: {why}.") from error
+
+
+def read(piece: FileSlice) -> bytes:
+    """The bytes of a slice; of a file of unknown size its next bytes, none at its end.
+
+    Raises:
+        Exception: it cannot be read, or is not the file that was given.
+    """
+    file: GivenFile = piece.upload
+    assert piece.length is not None
+    if is_a(file.source, bytes):
+        return bytes(file.source[piece.offset : piece.offset + piece.length])
+    if not is_a(file.source, str):
+        return _read_object(file, piece.offset, piece.length)
+    opened = os.open(file.source, _CHECKED)
+    try:
+        if file.noted is not None and _identity(opened) != file.noted:
+            raise LocalProtocolError(f"The file {file.name!r} has changed since it was given.")
+        os.lseek(opened, piece.offset, os.SEEK_SET)
+        parts, left = list[bytes](), piece.length
+        while left and (part := os.read(opened, left)):
+            parts.append(part)
+            left -= len(part)
+    finally:
+        os.close(opened)
+    if left and file.size is not None:
+        raise LocalProtocolError(f"The file {file.name!r} has become shorter.")
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def read_all(command: ReadFile) -> bytes:
+    """All of a file, or one byte more than the limit; raises as ``read``."""
+    file, most = command.upload, command.limit + 1
+    if file.size is not None:
+        return read(FileSlice(file, 0, min(file.size, most)))
+    found = b""
+    while len(found) < most and (part := read(FileSlice(file, len(found), most - len(found)))):
+        found += part
+    return found
+
+
+def _identity(opened: int) -> object:
+    """Differs for another file at the same path, and for the same file after a change."""
+    found = os.fstat(opened)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _measured(file: GivenFile) -> GivenFile:
+    source: Any = file.source
+    can_seek = getattr(source, "seekable", None)
+    if can_seek is None or not can_seek():
+        return file
+    start = source.tell()
+    end = source.seek(0, os.SEEK_END)
+    source.seek(start)
+    return attrs.evolve(file, size=max(0, end - start), noted=start)
+
+
+def _read_object(file: GivenFile, offset: int, length: int) -> bytes:
+    source: Any = file.source
+    if file.noted is not None:
+        source.seek(file.noted + offset)
+    parts, left = list[bytes](), length
+    while left:
+        part = source.read(left)
+        if not is_a(part, bytes, bytearray):
+            raise LocalProtocolError(f"The file object gives no bytes, but {name_of(part)}.")
+        if not part:
+            break
+        parts.append(bytes(part))
+        left -= len(part)
+        if file.size is None:
+            break  # what is there is sent at once
+    if left and file.size is not None:
+        raise LocalProtocolError(f"The file {file.name!r} has become shorter.")
+    return b"".join(parts)

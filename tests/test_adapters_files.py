@@ -1,0 +1,142 @@
+"""Reading what a caller gives: checked when it is given, and read as it was then."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sansio_gradio import FileSlice, GivenFile, LocalProtocolError, handle_file
+from sansio_gradio.client.commands import ReadFile
+from sansio_gradio_adapters._files import noted, read, read_all
+
+
+def part(file: GivenFile, offset: int, length: int) -> bytes:
+    return read(FileSlice(file, offset, length))
+
+
+@pytest.fixture(name="path")
+def made(tmp_path: Path) -> Path:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"0123456789")
+    return path
+
+
+def test_a_path_is_read_in_parts(path: Path) -> None:
+    file = noted(handle_file(path))
+    assert file.size == 10
+    assert (part(file, 0, 4), part(file, 4, 6)) == (b"0123", b"456789")
+    assert part(file, 10, 0) == b""
+
+
+def test_no_file_stays_open(path: Path) -> None:
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.exists():
+        pytest.skip("no /proc here")
+    before = len(list(descriptors.iterdir()))
+    file = noted(handle_file(path))
+    part(file, 0, 4)
+    assert len(list(descriptors.iterdir())) == before
+
+
+@pytest.mark.parametrize("change", ["longer", "shorter", "other", "gone", "touched"])
+def test_a_file_that_is_not_what_it_was_is_not_sent(path: Path, change: str) -> None:
+    file = noted(handle_file(path))
+    if change == "longer":
+        path.write_bytes(b"0123456789x")
+    elif change == "shorter":
+        path.write_bytes(b"0")
+    elif change == "other":
+        twin = path.with_name("b.bin")
+        twin.write_bytes(b"0123456789")
+        twin.replace(path)
+    elif change == "touched":
+        os.utime(path, ns=(1, 1))
+    else:
+        path.unlink()
+    with pytest.raises((LocalProtocolError, FileNotFoundError)):
+        part(file, 0, 10)
+
+
+def test_a_path_that_cannot_be_read_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(LocalProtocolError, match=r"no_such.*cannot be read: No such file"):
+        noted(handle_file(tmp_path / "no_such"))
+    with pytest.raises(LocalProtocolError, match="a folder"):
+        noted(handle_file(tmp_path))
+    with pytest.raises(LocalProtocolError, match="a device or a pipe"):
+        noted(handle_file(os.devnull))
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")  # opening it would wait for a writer
+        with pytest.raises(LocalProtocolError, match="a device or a pipe"):
+            noted(handle_file(tmp_path / "pipe"))
+
+
+def test_bytes_and_urls_need_no_look() -> None:
+    content, url = handle_file(b"abc"), handle_file("http://x.example/a")
+    assert noted(content) is content
+    assert noted(url) is url
+    assert part(content, 1, 2) == b"bc"
+
+
+def test_a_file_object_is_read_from_where_it_stands_and_not_closed() -> None:
+    source = io.BytesIO(b"0123456789")
+    source.seek(3)
+    file = noted(handle_file(source))
+    assert file.size == 7
+    assert source.tell() == 3
+    assert (part(file, 0, 4), part(file, 4, 3), part(file, 0, 2)) == (b"3456", b"789", b"34")
+    assert not source.closed
+    source.truncate(5)
+    with pytest.raises(LocalProtocolError, match="shorter"):
+        part(file, 0, 7)
+    source.close()
+    with pytest.raises(ValueError, match="closed"):
+        part(file, 0, 1)
+    with pytest.raises(LocalProtocolError, match="cannot be read"):
+        noted(handle_file(source))
+
+
+class Few(io.RawIOBase):
+    """A stream that gives little at a time, and cannot seek."""
+
+    def __init__(self, *parts: Any) -> None:
+        self.parts = list(parts)
+
+    def read(self, size: int = -1) -> Any:
+        return self.parts.pop(0) if self.parts else b""
+
+
+def test_a_stream_gives_what_it_has() -> None:
+    file = noted(handle_file(Few(b"ab", bytearray(b"c"), b"")))
+    assert file.size is None
+    assert [part(file, 0, 100) for _ in range(4)] == [b"ab", b"c", b"", b""]
+
+
+@pytest.mark.parametrize("nothing", ["text", None, 3])
+def test_a_stream_that_gives_no_bytes_is_refused(nothing: Any) -> None:
+    file = noted(handle_file(Few(nothing)))
+    with pytest.raises(LocalProtocolError, match="gives no bytes"):
+        part(file, 0, 100)
+
+
+class Half(io.BytesIO):
+    """A file object that reads at most two bytes at a time."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(min(2, size if size is not None and size >= 0 else 2))
+
+
+def test_a_whole_file_is_read_up_to_its_limit(path: Path) -> None:
+    def whole(file: GivenFile, limit: int) -> bytes:
+        return read_all(ReadFile(1, file, limit))
+
+    assert whole(noted(handle_file(path)), 10) == b"0123456789"
+    assert whole(noted(handle_file(path)), 4) == b"01234"  # one more than the limit tells it
+    assert whole(noted(handle_file(Half(b"0123456789"))), 10) == b"0123456789"
+    assert whole(noted(handle_file(Few(b"01", b"234", b"5"))), 5) == b"012345"
+    assert whole(noted(handle_file(Few(b"01", b"234"))), 5) == b"01234"
+    assert whole(handle_file(b"abc"), 10) == b"abc"
+    assert whole(handle_file(str(path)), 100) == b"0123456789"  # not looked at before
