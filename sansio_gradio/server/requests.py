@@ -142,8 +142,8 @@ def read_submission(
     Raises:
         Refusal: the body is no JSON object, a field is missing, or has a wrong type.
     """
-    said = _loaded(body, limits)
-    if not isinstance(said, dict):
+    said = _object(body, limits)
+    if said is None:
         text = "Input should be a valid dictionary or object to extract fields from"
         raise _invalid(_error("model_attributes_type", ["body"], text))
     wrong: list[dict[str, Any]] = []
@@ -168,10 +168,10 @@ def read_object(body: bytes, limits: ServerLimits) -> dict[str, Any]:
     Raises:
         Refusal: it is something else.
     """
-    said = _loaded(body, limits)
-    if not isinstance(said, dict):
+    said = _object(body, limits)
+    if said is None:
         raise _invalid(_error("dict_type", ["body"], "Input should be a valid dictionary"))
-    return cast("dict[str, Any]", said)
+    return said
 
 
 def read_form(request: Request, *required: str) -> dict[str, str]:
@@ -206,13 +206,15 @@ def function_meant(app: App, submission: Submission, api_name: str | None = None
     raise Refusal(*BROKEN)
 
 
-def _loaded(body: bytes | str, limits: ServerLimits) -> Any:
+def _object(body: bytes | str, limits: ServerLimits) -> dict[str, Any] | None:
+    """The JSON object in a body; None: it is JSON of another kind."""
     if not body:
         raise _invalid(_missing("body"))
     try:
-        return json.loads(body, max_size=limits.request, max_depth=limits.json_depth)
+        said = json.loads(body, max_size=limits.request, max_depth=limits.json_depth)
     except RemoteProtocolError as error:
         raise _invalid(_error("json_invalid", ["body", 0], "JSON decode error", {})) from error
+    return cast("dict[str, Any]", said) if isinstance(said, dict) else None
 
 
 def _missing(*place: str) -> dict[str, Any]:
