@@ -1,6 +1,9 @@
-"""Runs an app's Python functions: async ones on the loop, plain ones in threads.
+"""Runs an app's Python functions: async ones as tasks of an event loop, plain ones in threads.
 
-Nothing here knows sockets. The results go to the engine, and then its owner takes a step.
+Nothing here knows sockets or which event loop it is. The results go to the engine, and then its
+owner takes a step. Everything but the functions happens in one thread, that of the owner.
+
+Without an event loop async functions run in threads, too, each with a loop of its own.
 """
 
 from __future__ import annotations
@@ -11,10 +14,10 @@ import inspect
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 from sansio_gradio.errors import AppError, JobCancelledError, LocalProtocolError
 from sansio_gradio.server.engine import ServerEngine
@@ -31,26 +34,66 @@ from sansio_gradio.server.run import Logged, Run, Said
 _log: Final = logging.getLogger(__name__)
 
 
-class Runner:
-    """Runs what the engine's events ask for. Everything but the functions happens on the loop.
+CallSoon: TypeAlias = Callable[[Callable[[], None]], object]
+"""Has something done soon in the owner's thread. May be called from any thread.
 
-    ``step`` is called when the engine has been told something.
+Raises:
+    RuntimeError: the owner is gone.
+"""
+
+
+class Opening(Protocol):
+    """An event of an event loop, which is set once."""
+
+    def set(self) -> object: ...
+    async def wait(self) -> object: ...
+
+
+class Tasks(Protocol):
+    """The tasks of an event loop."""
+
+    @property
+    def cancelled(self) -> type[BaseException]:
+        """What a task raises that is cancelled."""
+
+    def start(
+        self, run: Callable[[], Coroutine[Any, Any, None]], done: Callable[[], None]
+    ) -> Callable[[], object]:
+        """Start a task soon. *done* is called at its end, also if it is cancelled before it begins.
+
+        Returns what cancels it.
+        """
+
+    def opening(self) -> Opening:
+        """A new event of this event loop."""
+
+
+class Runner:
+    """Runs what the engine's events ask for.
+
+    ``step`` is called when the engine has been told something. ``clock`` tells the time, in
+    monotonic seconds. ``tasks``: None without an event loop. Make it in the thread of its owner.
     """
 
     def __init__(
         self,
         engine: ServerEngine,
-        loop: asyncio.AbstractEventLoop,
         step: Callable[[], None],
         *,
+        call_soon: CallSoon,
+        clock: Callable[[], float],
+        tasks: Tasks | None,
         max_threads: int,
     ) -> None:
         self.engine = engine
-        self.loop = loop
         self.step = step
+        self.call_soon = call_soon
+        self.clock = clock
+        self.tasks = tasks
         self.threads = _Threads(max_threads)
+        self.thread = threading.get_ident()
         self._working: dict[int, _Working] = {}
-        self._idle = asyncio.Event()
+        self._when_idle: Callable[[], object] | None = None
 
     def handle(self, event: ServerEvent) -> None:
         """Do what an event asks for."""
@@ -72,17 +115,18 @@ class Runner:
     def ended(self, job: int) -> None:
         """A run has ended, its task or its thread with it."""
         self._working.pop(job, None)
-        if not self._working:
-            self._idle.set()
+        self._tell_if_idle()
 
-    async def close(self, grace: float) -> None:
-        """Cancel what runs, and wait for it up to *grace* seconds."""
+    def cancel(self, when_idle: Callable[[], object]) -> None:
+        """Cancel what runs. *when_idle* is called when all of it has ended, which may be now."""
+        self._when_idle = when_idle
         for working in list(self._working.values()):
             working.cancel()
-        if self._working:
-            self._idle.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), grace)
+        self._tell_if_idle()
+
+    def _tell_if_idle(self) -> None:
+        if not self._working and self._when_idle is not None:
+            self._when_idle()
 
 
 class _Threads:
@@ -121,10 +165,10 @@ class _Working:
         self._job = submitted.job
         self._function = submitted.function
         self._cancelled = threading.Event()
-        # Both are set while the function may go on: one for its threads, one for its tasks.
-        self._released = (threading.Event(), asyncio.Event())
-        self.release()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._released = threading.Event()  # set while its threads may go on
+        self._released.set()
+        self._opening: Opening | None = None  # its tasks may go on when this is set
+        self._cancels: set[Callable[[], object]] = set()  # one for each task
         self._threads = 0
         self._run = Run(
             session_hash=submitted.session_hash,
@@ -142,33 +186,36 @@ class _Working:
             call = self._bound(data)
         except LocalProtocolError as error:
             self._engine.fail(self._job, error, now=self._now())
-            self._runner.loop.call_soon(self._ended)
+            self._runner.call_soon(self._ended)
             return
         target = inspect.unwrap(call.func)
-        if inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target):
-            task = self._runner.loop.create_task(self._run_async(call))
-            self._tasks.add(task)
-            task.add_done_callback(self._task_done)
+        is_async = inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target)
+        if is_async and self._runner.tasks is not None:
+            self._start_task(self._runner.tasks, call)
         else:
             self._threads += 1
-            self._runner.threads.call(partial(self._run_in_thread, call))
+            plain = partial(_on_own_loop, call) if is_async else call
+            self._runner.threads.call(partial(self._run_in_thread, plain))
 
     def hold(self) -> None:
         """Let the function wait after its next output: its client is behind."""
-        for event in self._released:
-            event.clear()
+        self._released.clear()
+        if self._opening is None and self._runner.tasks is not None:
+            self._opening = self._runner.tasks.opening()
 
     def release(self) -> None:
         """Let the function go on."""
-        for event in self._released:
-            event.set()
+        self._released.set()
+        if self._opening is not None:
+            self._opening.set()
+            self._opening = None
 
     def cancel(self) -> None:
         """Stop the run: nothing waits for it any more."""
         self._cancelled.set()
         self.release()
-        for task in self._tasks:
-            task.cancel()
+        for cancel in list(self._cancels):
+            cancel()
         self._ended_if_idle()
 
     def _bound(self, data: list[Any]) -> partial[Any]:
@@ -185,20 +232,29 @@ class _Working:
             named[function.run_parameter] = self._run
         return partial(function.call, **named)
 
-    # On the loop
+    # On an event loop
 
-    async def _run_async(self, call: partial[Any]) -> None:
+    def _start_task(self, tasks: Tasks, call: partial[Any]) -> None:
+        def done() -> None:
+            self._cancels.discard(cancel)
+            self._ended_if_idle()
+
+        cancel = tasks.start(partial(self._run_async, call, tasks.cancelled), done)
+        self._cancels.add(cancel)
+
+    async def _run_async(self, call: partial[Any], cancelled: type[BaseException]) -> None:
         try:
             result = call()
             if inspect.isasyncgen(result):
                 async with contextlib.aclosing(result):
                     async for value in result:
                         self._yielded(value)
-                        await self._released[1].wait()
+                        if self._opening is not None:
+                            await self._opening.wait()
                 self._completed()
             else:
                 self._returned(await result)
-        except asyncio.CancelledError:
+        except cancelled:
             self._raised(None)
             raise
         except KeyboardInterrupt as error:
@@ -206,10 +262,6 @@ class _Working:
             raise
         except BaseException as error:  # a SystemExit ends the job, as in a thread
             self._raised(error)
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._ended_if_idle()
 
     # In a thread
 
@@ -230,7 +282,7 @@ class _Working:
                 self._post(partial(self._raised, error))
         finally:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nothing waits
-                self._runner.loop.call_soon_threadsafe(self._thread_done)
+                self._runner.call_soon(self._thread_done)
 
     def _post(self, action: Callable[[], None]) -> None:
         """Do something on the loop and wait for it, and for a client that is behind.
@@ -251,11 +303,11 @@ class _Working:
         if self._cancelled.is_set():
             raise JobCancelledError
         try:
-            self._runner.loop.call_soon_threadsafe(act)
+            self._runner.call_soon(act)
         except RuntimeError:
             raise JobCancelledError from None
         done.result()
-        self._released[0].wait()
+        self._released.wait()
 
     def _thread_done(self) -> None:
         self._threads -= 1
@@ -266,16 +318,10 @@ class _Working:
     def _say(self, said: Said) -> None:
         if self._cancelled.is_set():
             raise JobCancelledError
-        if self._is_on_loop():
+        if threading.get_ident() == self._runner.thread:
             self._tell(said)
         else:
             self._post(partial(self._tell, said))
-
-    def _is_on_loop(self) -> bool:
-        try:
-            return asyncio.get_running_loop() is self._runner.loop
-        except RuntimeError:
-            return False
 
     def _tell(self, said: Said) -> None:
         if isinstance(said, Logged):
@@ -332,7 +378,7 @@ class _Working:
         return values
 
     def _ended_if_idle(self) -> None:
-        if not self._tasks and not self._threads:
+        if not self._cancels and not self._threads:
             idle = self._function.streaming and not self._cancelled.is_set()
             if not idle:
                 self._ended()
@@ -341,4 +387,28 @@ class _Working:
         self._runner.ended(self._job)
 
     def _now(self) -> float:
-        return self._runner.loop.time()
+        return self._runner.clock()
+
+
+def _on_own_loop(call: Callable[[], Any]) -> Any:
+    """Call an async function in this thread, on an event loop of its own."""
+    result = call()
+    if inspect.isasyncgen(result):
+        return _yields(result)
+    return asyncio.run(_awaited(result))
+
+
+async def _awaited(result: Awaitable[Any]) -> Any:
+    return await result
+
+
+def _yields(result: AsyncGenerator[Any, Any]) -> Generator[Any]:
+    with asyncio.Runner() as runner:
+        try:
+            while True:
+                try:
+                    yield runner.run(_awaited(anext(result)))
+                except StopAsyncIteration:
+                    return
+        finally:
+            runner.run(result.aclose())

@@ -23,7 +23,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
@@ -222,6 +222,25 @@ class _Peer(asyncio.Protocol):
             self._look_later(self._taken())
 
 
+class _Tasks:
+    """The tasks of asyncio."""
+
+    cancelled: type[BaseException] = asyncio.CancelledError
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def start(
+        self, run: Callable[[], Coroutine[Any, Any, None]], done: Callable[[], None]
+    ) -> Callable[[], object]:
+        task = self._loop.create_task(run())
+        task.add_done_callback(lambda _: done())
+        return task.cancel
+
+    def opening(self) -> asyncio.Event:
+        return asyncio.Event()
+
+
 class _Core:
     """The engine, its connections and its runs, all on the loop."""
 
@@ -239,7 +258,14 @@ class _Core:
             app, entropy=os.urandom, wall_offset=time.time() - loop.time(), limits=limits
         )
         self._loop = loop
-        self._runner = Runner(self.engine, loop, self.step, max_threads=max_threads)
+        self._runner = Runner(
+            self.engine,
+            self.step,
+            call_soon=loop.call_soon_threadsafe,
+            clock=loop.time,
+            tasks=_Tasks(loop),
+            max_threads=max_threads,
+        )
         self._peers: dict[int, _Peer] = {}
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -297,7 +323,10 @@ class _Core:
         """Cancel what runs, close what is open, and wait for both."""
         self.engine.stop(self.now())
         self.step()
-        await self._runner.close(grace)
+        idle = asyncio.Event()
+        self._runner.cancel(idle.set)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(idle.wait(), grace)
         for peer in list(self._peers.values()):
             peer.abort()
         await asyncio.sleep(0)  # the transports report that they are closed
