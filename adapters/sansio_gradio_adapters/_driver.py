@@ -131,6 +131,9 @@ class Driver:
         self._clock = clock
         self._tls: dict[int, TLSWrapper] = {}
         self._took_data = False
+        self.next_deadline = engine.next_deadline
+        """When a step is due even if nothing happens; what was asked of the engine since the last
+        step may have made its deadline pass."""
         self._broken: dict[int, Exception] = {}
         """Connections that cannot be written to any more; the next step gives them up."""
         self._from_files: dict[int, bytes | None] = {}

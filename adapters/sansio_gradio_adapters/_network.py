@@ -213,6 +213,36 @@ class Network:
             sock.close()
         self._selector.close()
 
+    # Servers.
+
+    def listen(self, sock: socket.socket, accept: Callable[[socket.socket, float], object]) -> None:
+        """Hand each connection that comes in on *sock* to *accept*, with the time."""
+        sock.setblocking(False)
+        self._selector.register(sock, READ, partial(self._accept, sock, accept))
+
+    def _accept(
+        self,
+        listener: socket.socket,
+        accept: Callable[[socket.socket, float], object],
+        now: float,
+    ) -> None:
+        # Others first, then further ones. Too many open files: the system keeps them until later.
+        with suppress(OSError):
+            sock, _ = listener.accept()
+            accept(sock, now)
+
+    def listen_no_more(self, sock: socket.socket) -> None:
+        """Accept no more connections, and close *sock*."""
+        self._selector.unregister(sock)
+        sock.close()
+
+    def adopt(self, conn: int, sock: socket.socket) -> None:
+        """Run a connection that was accepted."""
+        sock.setblocking(False)
+        resolve.prepare(sock)
+        connection = self._connections[conn] = _Connection(sock)
+        self._watch(conn, connection)
+
     # What the driver asks for: see ``World``.
 
     def open(self, conn: int, host: str, port: int) -> None:

@@ -55,6 +55,7 @@ class Tasks(Protocol):
     @property
     def cancelled(self) -> type[BaseException]:
         """What a task raises that is cancelled."""
+        ...
 
     def start(
         self, run: Callable[[], Coroutine[Any, Any, None]], done: Callable[[], None]
@@ -63,9 +64,11 @@ class Tasks(Protocol):
 
         Returns what cancels it.
         """
+        ...
 
     def opening(self) -> Opening:
         """A new event of this event loop."""
+        ...
 
 
 class Runner:
@@ -84,19 +87,21 @@ class Runner:
         clock: Callable[[], float],
         tasks: Tasks | None,
         max_threads: int,
+        on_event: Callable[[ServerEvent], object] | None = None,
     ) -> None:
         self.engine = engine
         self.step = step
         self.call_soon = call_soon
         self.clock = clock
         self.tasks = tasks
+        self._on_event = on_event
         self.threads = _Threads(max_threads)
         self.thread = threading.get_ident()
         self._working: dict[int, _Working] = {}
         self._when_idle: Callable[[], object] | None = None
 
     def handle(self, event: ServerEvent) -> None:
-        """Do what an event asks for."""
+        """Do what an event asks for, and tell ``on_event``."""
         if isinstance(event, JobSubmitted):
             self._working[event.job] = _Working(self, event)
         elif isinstance(event, LoginRaised):
@@ -111,6 +116,8 @@ class Runner:
                 working.release()
             else:
                 working.cancel()
+        if self._on_event is not None:
+            self._on_event(event)
 
     def ended(self, job: int) -> None:
         """A run has ended, its task or its thread with it."""

@@ -28,6 +28,9 @@ from sansio_gradio_adapters._task_client import TaskClient
 
 if TYPE_CHECKING:
     import ssl
+    from contextlib import AbstractAsyncContextManager
+
+    from sansio_gradio.server.app import App
 
 __all__ = [
     "Client",
@@ -38,6 +41,7 @@ __all__ = [
     "Reader",
     "Results",
     "handle_file",
+    "serving",
 ]
 
 
@@ -274,3 +278,17 @@ class _Wire(asyncio.BufferedProtocol):
     @property
     def _is_known(self) -> bool:
         return self._world.wires.get(self._conn) is self
+
+
+def serving(
+    app: App, host: str = "127.0.0.1", port: int = 0, **options: Any
+) -> AbstractAsyncContextManager[str]:
+    """Serve *app* while the ``async with`` is open. Gives its address.
+
+    Needs no Gradio. ``options`` are those of ``sansio_gradio_adapters.server.Server``, such as
+    ``ssl_context`` for https.
+    """
+    # Not above: most clients serve nothing.
+    from sansio_gradio_adapters import server  # noqa: PLC0415
+
+    return server.serving(app, host, port, **options)

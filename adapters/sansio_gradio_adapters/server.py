@@ -18,29 +18,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
-import socket
 import threading
 import time
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from sansio_gradio.server.app import App
 from sansio_gradio.server.engine import Disconnect, ServerEngine
+from sansio_gradio.server.events import ServerEvent
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio_adapters._running import Runner
+from sansio_gradio_adapters._serving import limit_unsent, log_cut
+from sansio_gradio_adapters.server_loop import ServerLoop, address
 
-__all__ = ["Server", "serve", "serve_in_thread"]
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Server", "ServerLoop", "serve", "serve_in_thread", "serving"]
 
 _WRITE: Final = 256 * 1024
-_UNSENT: Final = 128 * 1024  # bytes that the system takes before the client has room for them
 _TURNS: Final = 2  # of the loop, in which it reads what has come
-
-_log: Final = logging.getLogger(__name__)
 
 
 class Server:
@@ -48,7 +49,8 @@ class Server:
 
     Up to ``max_threads`` plain functions run at once; the others wait. At the end runs are
     cancelled and get up to ``grace`` seconds to stop. A plain function that neither yields nor
-    uses its ``Run`` cannot be stopped: it goes on in its daemon thread.
+    uses its ``Run`` cannot be stopped: it goes on in its daemon thread. ``ssl_context`` has the
+    server's certificate; None: plain HTTP. ``on_event`` is told what clients do.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class Server:
         max_threads: int = 40,
         grace: float = 5.0,
         limits: ServerLimits | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        on_event: Callable[[ServerEvent], object] | None = None,
     ) -> None:
         self.app = app
         self.host = host
@@ -67,17 +71,21 @@ class Server:
         self._max_threads = max_threads
         self._grace = grace
         self._limits = limits
+        self._ssl_context = ssl_context
+        self._on_event = on_event
 
     @property
     def url(self) -> str:
         """The address to give to a client."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/"
+        return address("http" if self._ssl_context is None else "https", self.host, self.port)
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._core = _Core(self.app, loop, self._max_threads, self._limits)
-        self._listener = await loop.create_server(partial(_Peer, self._core), self.host, self.port)
+        self._core = _Core(self.app, loop, self._max_threads, self._limits, self._on_event)
+        peer = partial(_Peer, self._core, "http" if self._ssl_context is None else "https")
+        self._listener = await loop.create_server(
+            peer, self.host, self.port, ssl=self._ssl_context, backlog=1024
+        )
         self.port = self._listener.sockets[0].getsockname()[1]
         return self
 
@@ -96,6 +104,18 @@ class Server:
             await asyncio.sleep(0)
         self._listener.close()
         await self._core.close(self._grace)
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    app: App, host: str = "127.0.0.1", port: int = 0, **options: Any
+) -> AsyncGenerator[str]:
+    """Serve *app* on this loop while the ``async with`` is open. Gives its address.
+
+    ``options`` are those of ``Server``.
+    """
+    async with Server(app, host, port, **options) as server:
+        yield server.url
 
 
 @contextlib.contextmanager
@@ -146,8 +166,9 @@ def serve(app: App, host: str = "127.0.0.1", port: int = 7860, **options: Any) -
 class _Peer(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, core: _Core) -> None:
+    def __init__(self, core: _Core, scheme: str) -> None:
         self._core = core
+        self._scheme = scheme
         self._can_write = True
         self._closes = False
         self._written = 0  # bytes
@@ -155,11 +176,8 @@ class _Peer(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        # A slow reader is seen to read: the system tells us of every such piece that was sent.
-        with contextlib.suppress(OSError, AttributeError):
-            sock = transport.get_extra_info("socket")
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
-        self._conn = self._core.add(self)
+        limit_unsent(transport.get_extra_info("socket"))
+        self._conn = self._core.add(self, self._scheme)
 
     def data_received(self, data: bytes) -> None:
         self._core.engine.receive_data(self._conn, data, self._core.now())
@@ -168,7 +186,7 @@ class _Peer(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._core.engine.receive_data(self._conn, b"", self._core.now())
         self._core.step()
-        return True  # the engine says when to close
+        return self._scheme == "http"  # the engine says when to close; TLS knows no half a close
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
@@ -250,6 +268,7 @@ class _Core:
         loop: asyncio.AbstractEventLoop,
         max_threads: int,
         limits: ServerLimits | None,
+        on_event: Callable[[ServerEvent], object] | None,
     ) -> None:
         limits = limits or ServerLimits()
         self.now = loop.time
@@ -265,17 +284,18 @@ class _Core:
             clock=loop.time,
             tasks=_Tasks(loop),
             max_threads=max_threads,
+            on_event=on_event,
         )
         self._peers: dict[int, _Peer] = {}
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
         self._is_due = False  # the timer has passed; the engine is about to be told
 
-    def add(self, peer: _Peer) -> int:
+    def add(self, peer: _Peer, scheme: str) -> int:
         conn = self._count
         self._count += 1
         self._peers[conn] = peer
-        self.engine.connection_made(conn, self.now())
+        self.engine.connection_made(conn, self.now(), scheme=scheme)
         self.step()
         return conn
 
@@ -306,8 +326,7 @@ class _Core:
 
     def _disconnect(self, command: Disconnect) -> None:
         peer = self._peers.get(command.conn)
-        if command.why is not None:
-            _log.warning("a connection was cut: %s", command.why)
+        log_cut(command)
         if peer is not None and command.at_once:
             peer.abort()
         elif peer is not None:

@@ -36,6 +36,9 @@ from sansio_gradio_adapters.loop import Loop
 
 if TYPE_CHECKING:
     import ssl
+    from contextlib import AbstractContextManager
+
+    from sansio_gradio.server.app import App
 
 __all__ = [
     "Client",
@@ -47,6 +50,7 @@ __all__ = [
     "Reader",
     "Results",
     "handle_file",
+    "serving",
 ]
 
 
@@ -510,3 +514,17 @@ def _warn_and_close(name: str, core: ClientCore, worker: Worker) -> None:
         worker.leave(core.session.close)
         if core.app is not None:
             warnings.warn(f"{name} was not closed", ResourceWarning, stacklevel=2)
+
+
+def serving(
+    app: App, host: str = "127.0.0.1", port: int = 0, **options: Any
+) -> AbstractContextManager[str]:
+    """Serve *app* while the ``with`` is open. Gives its address.
+
+    Needs no Gradio. ``options`` are those of ``sansio_gradio_adapters.server.Server``, such as
+    ``ssl_context`` for https.
+    """
+    # Not above: most clients serve nothing.
+    from sansio_gradio_adapters import server  # noqa: PLC0415
+
+    return server.serve_in_thread(app, host, port, **options)

@@ -39,15 +39,20 @@ def default_context() -> ssl.SSLContext:
 
 
 class TLSWrapper:
-    """The client's end of one TLS connection.
+    """One end of a TLS connection: the client's, or the server's (``server_side``).
 
     First send the bytes of ``data_to_send``: they start the handshake. Then give received bytes to
     ``receive``, and after each call, also one that raised, send the bytes of ``data_to_send``. Once
     ``established``, ``send`` turns plaintext into bytes to send.
     """
 
-    def __init__(self, context: ssl.SSLContext | None, server_name: str) -> None:
+    def __init__(
+        self, context: ssl.SSLContext | None, server_name: str, *, server_side: bool = False
+    ) -> None:
         """Begin the handshake with ``server_name``, the host or address of the certificate.
+
+        ``server_side``: *context* has the server's certificate, and ``server_name`` is what errors
+        call the peer.
 
         Raises:
             ConnectFailed: no certificate can have such a name.
@@ -66,7 +71,10 @@ class TLSWrapper:
         self._outgoing = ssl.MemoryBIO()
         try:
             self._tls = (context or default_context()).wrap_bio(
-                self._incoming, self._outgoing, server_hostname=server_name
+                self._incoming,
+                self._outgoing,
+                server_side=server_side,
+                server_hostname=None if server_side else server_name,
             )
         except (ValueError, TypeError) as error:
             raise ConnectFailed(f"{server_name!r} is no name for TLS.", phase="tls") from error

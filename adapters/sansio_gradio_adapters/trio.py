@@ -33,6 +33,9 @@ from sansio_gradio_adapters._task_client import TaskClient
 
 if TYPE_CHECKING:
     import ssl
+    from contextlib import AbstractAsyncContextManager
+
+    from sansio_gradio.server.app import App
 
 __all__ = [
     "Client",
@@ -43,6 +46,7 @@ __all__ = [
     "Reader",
     "Results",
     "handle_file",
+    "serving",
 ]
 
 T = TypeVar("T")
@@ -299,3 +303,17 @@ class _World:
 
     async def checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()
+
+
+def serving(
+    app: App, host: str = "127.0.0.1", port: int = 0, **options: Any
+) -> AbstractAsyncContextManager[str]:
+    """Serve *app* while the ``async with`` is open. Gives its address.
+
+    Needs no Gradio. ``options`` are those of ``sansio_gradio_adapters.server.Server``, such as
+    ``ssl_context`` for https.
+    """
+    # Not above: most clients serve nothing.
+    from sansio_gradio_adapters import _serving_trio  # noqa: PLC0415
+
+    return _serving_trio.serving(app, host, port, **options)

@@ -52,6 +52,7 @@ class ServerConnection:
 
     id: int
     limits: ServerLimits
+    scheme: str = "http"
     is_busy: bool = False
     is_idle: bool = False
     is_closing: bool = False
@@ -152,8 +153,15 @@ class ServerConnection:
         return came
 
     def _request(self, head: RequestStarted, body: bytes, *, is_whole: bool = True) -> Request:
-        target, headers = head.target, head.headers
-        return Request(self.id, head.method, target, headers, body, is_whole=is_whole)
+        return Request(
+            self.id,
+            head.method,
+            head.target,
+            head.headers,
+            body,
+            is_whole=is_whole,
+            scheme=self.scheme,
+        )
 
     def _receive_frames(self, socket: WebSocketConnection, data: bytes) -> list[Incoming]:
         try:
@@ -163,7 +171,15 @@ class ServerConnection:
         came: list[Incoming] = []
         for event in events:
             if isinstance(event, HandshakeRequested):
-                asked = Request(self.id, "GET", event.target, event.headers, b"", is_websocket=True)
+                asked = Request(
+                    self.id,
+                    "GET",
+                    event.target,
+                    event.headers,
+                    b"",
+                    is_websocket=True,
+                    scheme=self.scheme,
+                )
                 came.append(asked)
             elif isinstance(event, TextReceived):
                 came.append(event)

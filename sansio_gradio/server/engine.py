@@ -110,11 +110,11 @@ class ServerEngine:
 
     # The network
 
-    def connection_made(self, conn: int, now: float) -> None:
-        """A client has connected."""
+    def connection_made(self, conn: int, now: float, *, scheme: str = "http") -> None:
+        """A client has connected. *scheme*: "https", if the bytes are those inside of TLS."""
         self._carry_out()  # or this one would get what was meant for an older one of its number
         self._deadlines.now = now
-        connection = self._connections[conn] = ServerConnection(conn, self._limits)
+        connection = self._connections[conn] = ServerConnection(conn, self._limits, scheme)
         if len(self._connections) > self._limits.connections:
             self._close(connection)
         else:

@@ -57,6 +57,7 @@ class ServerJob:
     function: Function | None = None
     exchange: int | None = None  # the channel that is this job's own
     headers: Headers = ()
+    root: str = ""  # the address that its client used
     user: str | None = None
     submission: Submission | None = None  # with the data
     is_simple: bool = False  # of /call: its outputs are never sent as edits

@@ -85,6 +85,7 @@ class Queue:
             id=id,
             event_id=event_id,
             headers=request.headers,
+            root=request.root,
             user=request.user,
             exchange=exchange,
             answers=answers,

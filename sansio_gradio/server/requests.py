@@ -29,7 +29,6 @@ __all__ = [
     "read_form",
     "read_object",
     "read_submission",
-    "root_of",
 ]
 
 BROKEN: Final = (500, "Internal Server Error", TEXT)
@@ -81,7 +80,8 @@ class Request:
     """One request of a client, with its whole body. Names of headers are in lower case.
 
     ``is_websocket``: it asks for a WebSocket. ``user``: who sends it, after a login. Not
-    ``is_whole``: its body comes in pieces, after it.
+    ``is_whole``: its body comes in pieces, after it. ``scheme``: how it came, as far as the
+    transport knows.
     """
 
     exchange: int
@@ -92,6 +92,7 @@ class Request:
     is_websocket: bool = False
     user: str | None = None
     is_whole: bool = True
+    scheme: str = "http"
 
     @property
     def path(self) -> str:
@@ -100,8 +101,10 @@ class Request:
 
     @property
     def root(self) -> str:
-        """The address that the client used, without a slash at its end."""
-        return root_of(self.headers)
+        """The address that the client used (gradio route_utils.py: get_root_url)."""
+        scheme = header(self.headers, "x-forwarded-proto") or self.scheme
+        host = header(self.headers, "x-forwarded-host") or header(self.headers, "host")
+        return f"{scheme}://{host or 'localhost'}"
 
     @property
     def query(self) -> Mapping[str, list[str]]:
@@ -125,13 +128,6 @@ class Request:
         if not values:
             raise _invalid(_missing("query", name))
         return values[-1]
-
-
-def root_of(headers: Headers) -> str:
-    """The address that a client used (gradio route_utils.py: get_root_url)."""
-    scheme = header(headers, "x-forwarded-proto") or "http"
-    host = header(headers, "x-forwarded-host") or header(headers, "host")
-    return f"{scheme}://{host or 'localhost'}"
 
 
 def read_submission(

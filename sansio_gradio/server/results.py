@@ -14,7 +14,6 @@ from sansio_gradio.server.file_values import FileValues
 from sansio_gradio.server.jobs import ServerJob
 from sansio_gradio.server.line import Times
 from sansio_gradio.server.messages import Messages, OutputFields
-from sansio_gradio.server.requests import root_of
 from sansio_gradio.server.values import plain
 from sansio_gradio.server.versions import Manner
 
@@ -45,7 +44,7 @@ class RunResults:
         for place, slot in enumerate(function.returns[: len(values)]):
             if slot.is_state:
                 states[slot.name], values[place] = values[place], None
-        root = root_of(job.headers)
+        root = job.root
         session = "none" if job.session is None else job.session.session_hash
         slots = zip_longest(function.returns[: len(values)], values)
         sent = [
