@@ -253,9 +253,8 @@ class RequestConnection(Connection):
         self.has_begun = False
         target: str = url.target
         own: Headers = (("host", url.host_header),)
-        if self.tunnel is None and isinstance(
-            via := self.destination.via, Proxy
-        ):  # which forwards it
+        via = self.destination.via
+        if isinstance(via, Proxy) and self.tunnel is None:  # the proxy forwards it
             target, own = str(url), (*own, *via.authorization)
         headers = (*own, *command.headers)
         if isinstance(command.body, Body):
