@@ -150,9 +150,9 @@ MUTANTS = [
     ),
     Mutant(
         "the query of an app's address goes to other hosts",
-        "client/exchange.py",
-        "if query and not self._is_the_apps(base):",
-        "if False:",
+        "client/credentials.py",
+        "self._query if self._query and self.may_go(Credential.QUERY, url) else",
+        "self._query if self._query else",
         "tests/test_client_tunnel.py",
     ),
     Mutant(

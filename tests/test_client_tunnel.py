@@ -479,6 +479,19 @@ def test_a_redirect_of_an_app_at_a_unix_socket_stays_there() -> None:
     assert len(net.driver.opened) == 1
 
 
+def test_a_redirect_of_an_app_at_a_unix_socket_does_not_leave_it() -> None:
+    """Not even to https of its host, which is another party's localhost."""
+
+    def moved(_: Asked) -> bytes:
+        return reply(b"", 301, "location: https://localhost/config")
+
+    net = Net(SOCKET, answer=moved, app=None, proxy=None)
+    error = net.error(net.submit())
+    assert type(error) is RemoteProtocolError
+    assert "the socket /run/app.sock redirects to https://localhost: connect to it" in error.message
+    assert [opened.via for opened in net.driver.opened] == [("/run/app.sock", 0)]
+
+
 def test_two_sockets_are_two_places() -> None:
     net = Net(SOCKET)
     net.submit()

@@ -4,7 +4,6 @@ for. First it is shown that the recorder notices each kind of credential."""
 from __future__ import annotations
 
 import base64
-import contextlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -17,11 +16,9 @@ from test_adapters_tls import client_context, server_context
 from worlds import WORLDS
 
 from sansio_gradio.errors import GradioError
-from sansio_gradio.limits import Timeouts
 from sansio_gradio.server.app import App
 from sansio_gradio_adapters.server import serve_in_thread
 
-QUICK = Timeouts(connect=2.0, request=2.0, join=2.0, send=1.0, close=0.5)
 VERSIONS = [
     "6.31.0",
     "3.50.2",
@@ -47,17 +44,14 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "header": Kind(lambda s: {"headers": {"x-api-key": s}}, secret("header").replace("é", "e")),
-    "bearer": Kind(lambda s: {"headers": {"x-hf-authorization": f"Bearer {s}"}}, "of-the-bearer"),
-    "basic": Kind(
-        lambda s: {
-            "headers": {"authorization": "Basic " + base64.b64encode(f"me:{s}".encode()).decode()}
-        },
-        secret("basic"),
-    ),
+    "bearer": Kind(lambda s: {"headers": {"authorization": f"Bearer {s}"}}, "of-the-bearer"),
     "cookie": Kind(lambda s: {"cookies": {"session": s}}, "of-the-cookie"),
     "login": Kind(lambda s: {"auth": ("me", s)}, secret("login")),
     "query": Kind(lambda _: {}, secret("query"), "?token=" + quote(secret("query"), safe="")),
+    "token": Kind(lambda s: {"token": s}, "hf_of-the-token"),
+    "oauth_token": Kind(lambda s: {"oauth_token": s}, "hf_of-the-oauth-token"),
 }
+ALWAYS_SENT = [kind for kind in KINDS if kind != "oauth_token"]  # which goes where it is asked for
 
 
 def everything(src: str = "") -> tuple[str, dict[str, Any]]:
@@ -96,7 +90,7 @@ def visit(name: str, src: str, **options: Any) -> list[object]:
     world, told = WORLDS[name], list[object]()
 
     async def scenario() -> None:
-        async with world.client(src, timeouts=QUICK, **options) as client:
+        async with world.client(src, **options) as client:
             for ask in (
                 lambda: client.predict("hi", api_name="/echo", headers={"x-of-call": "1"}),
                 lambda: outputs(client.submit("abc", api_name="/count")),
@@ -111,8 +105,10 @@ def visit(name: str, src: str, **options: Any) -> list[object]:
                 except GradioError as error:
                     told.append(error)
 
-    with contextlib.suppress(GradioError):
+    try:
         world.run(scenario)
+    except GradioError as error:
+        told.append(error)
     return told
 
 
@@ -130,7 +126,7 @@ async def outputs(job: Any, most: int = 99) -> list[Any]:
 # It notices
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALWAYS_SENT)
 def test_the_recorder_notices(kind: str, app: str) -> None:
     src, options = everything()
     with Recorder(app) as recorder:
@@ -138,6 +134,29 @@ def test_the_recorder_notices(kind: str, app: str) -> None:
     assert recorder.finds(KINDS[kind].secret)
     assert not recorder.finds("nothing like it")
     assert b"POST " in recorder.received
+
+
+def config(**more: Any) -> dict[str, Any]:
+    """What ``/config`` says of an app with one function, which is called past the queue."""
+    text = {"id": 1, "type": "textbox", "props": {}}
+    echo = {"id": 0, "inputs": [1], "outputs": [1], "api_name": "echo", "queue": False}
+    said = {"version": "6.31.0", "protocol": "sse_v3", "connect_heartbeat": False}
+    return {**said, "components": [text], "dependencies": [echo], **more}
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_the_recorder_notices_an_oauth_token_where_it_is_asked_for(name: str) -> None:
+    told = {"parameters": [], "returns": [], "oauth_token": "required"}
+    pages = {
+        "/config": page(config()),
+        "/info": page({"named_endpoints": {"/echo": told}, "unnamed_endpoints": {}}),
+        "/login": answer(200, b'{"success":true}', "set-cookie: a=b"),
+        "/api/predict": page({"data": ["hi"]}),
+    }
+    src, options = everything()
+    with FaultServer(pages) as server, Recorder(server.url) as recorder:
+        visit(name, f"{recorder.url}/{src}", **options)
+    assert recorder.finds(KINDS["oauth_token"].secret)
 
 
 def test_the_recorder_notices_the_login_of_a_proxy() -> None:
@@ -179,7 +198,7 @@ def test_no_redirect_leads_to_it(path: str, status: int, app: str) -> None:
         assert recorder.records == []
         asked = f"{path}" in before.received.decode("latin-1")
     assert before.redirected or not asked
-    assert told or path in ("/config", "/login")
+    assert "hi" in told or any(isinstance(what, GradioError) for what in told)
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -207,19 +226,15 @@ def test_the_root_that_an_app_tells_is_not_used(name: str, app: str) -> None:
 @pytest.mark.parametrize("prefix", ["//{}", "http://{}", "/\\{}", "/..//{}", "@{}"])
 def test_no_prefix_of_an_api_leads_to_it(prefix: str) -> None:
     with Recorder() as recorder:
-        config = {
-            "version": "6.31.0",
-            "protocol": "sse_v3",
-            "components": [{"id": 1, "type": "textbox", "props": {}}],
-            "dependencies": [{"id": 0, "inputs": [1], "outputs": [1], "api_name": "echo"}],
-            "root": recorder.url,
-            "api_prefix": prefix.format(recorder.place),
-            "src": recorder.url,
-            "space_id": "owner/space",
-        }
+        lies = config(
+            root=recorder.url,
+            api_prefix=prefix.format(recorder.place),
+            src=recorder.url,
+            space_id="owner/space",
+        )
         login = answer(200, b'{"success":true}', "set-cookie: a=b; Domain=127.0.0.1")
         src, options = everything()
-        with FaultServer({"/config": page(config), "/login": login}) as server:
+        with FaultServer({"/config": page(lies), "/login": login}) as server:
             visit(HERE, f"{server.url}/{src}", **options)
             assert server.asked("/config")
     assert recorder.records == []
@@ -248,9 +263,9 @@ def test_a_proxy_sees_nothing_of_what_is_in_its_tunnel(app: str) -> None:
         options |= {"proxy": f"http://me:{word}@{proxy.place}", "ssl_context": client_context()}
         told = visit(HERE, f"https://localhost/{src}", **options)
     assert "hi" in told
-    for kind in KINDS.values():
-        assert host.finds(kind.secret)
-        assert not proxy.finds(kind.secret)
+    for kind in ALWAYS_SENT:
+        assert host.finds(KINDS[kind].secret)
+        assert not proxy.finds(KINDS[kind].secret)
     assert proxy.finds(secret("proxy"))
     assert not host.finds(secret("proxy"))
 
@@ -265,3 +280,20 @@ def test_with_every_variable_of_proxies_set_it_gets_nothing(
         for world in WORLDS:
             assert "hi" in visit(world, f"{app}/{src}", **options)
     assert recorder.records == []
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_the_hub_gets_the_token_and_nothing_else(
+    name: str, app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, options = everything()
+    pages = {
+        "/api/spaces/owner/name/host": page({"host": app.rstrip("/")}),
+        "/api/spaces/owner/name/runtime": page({"stage": "RUNNING"}),
+    }
+    with FaultServer(pages) as server, Recorder(server.url) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        assert "hi" in visit(name, "owner/name", **options)
+    found = {kind for kind in KINDS if hub.finds(KINDS[kind].secret)}
+    assert found == {"token"}
+    assert {request.method for request in server.requests} == {"GET"}

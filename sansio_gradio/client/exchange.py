@@ -373,7 +373,12 @@ class Exchanges:
         exchange.redirects += 1
         if exchange.redirects > self._options.limits.redirects:
             raise RemoteProtocolError("too many redirects")
-        exchange.url, exchange.via = new, self.via(new)
+        via = self.via(new)
+        if isinstance(exchange.via, UnixSocket) and via != exchange.via:
+            # Its localhost is not the one that others mean.
+            what = f"{exchange.via} redirects to {new.scheme}://{new.host_header}"
+            raise RemoteProtocolError(f"{what}: connect to it directly if you trust it")
+        exchange.url, exchange.via = new, via
         if new.origin != old.origin and not exchange.bare:
             self._credentials.follow(old, new)
         del self.running[exchange.id]
