@@ -4,9 +4,8 @@
 //     const client = await Client.connect("http://127.0.0.1:7860/");
 //     console.log(await client.predict("/add", [1, 2])); // the result
 //     for await (const output of client.submit("/count", [3])) console.log(output); // each yield
-//     client.close();
 // or: node client.mjs URL /endpoint '"an argument as JSON"' …
-// It follows sections 2 to 11 and 16 of that page: `ws`, `sse` and `sse_v1` to `sse_v3`, Gradio 3.1.5 to 6.
+// It speaks `ws`, `sse` and `sse_v1` to `sse_v3`: Gradio 3.1.5 to 6. R-… are rules of the pages behind that one.
 
 import { realpathSync } from "node:fs";
 import { pathToFileURL } from "node:url";
@@ -21,19 +20,20 @@ export class GradioError extends Error { name = this.constructor.name; }
 export class AppError extends GradioError {} // the function failed, and the app says why
 export class Cancelled extends GradioError {} // the job was cancelled, by us or by the app
 
+const LITERAL = /^(['"])((?:\\(?:[\\'"nrt]|x[\da-f]{2}|u[\da-f]{4}|U[\da-f]{8})|(?!\1)[^\\\n])*)\1$/;
 const lost = (cause) => new GradioError("The connection was lost before the job ended", { cause });
 
-/** What an app says went wrong, without the oddities of old servers (section 8.1). */
-function errorText(text, server) {
+/** What an app says went wrong, without the oddities of old servers (R-end-3). */
+export function errorText(text, server) {
   if (text == null || (text === "None" && !server.atLeast(4, 22))) return "The app hides its error";
-  const literal = !server.atLeast(5, 2) && /^(['"])((?:\\.|(?!\1)[^\\])*)\1$/s.exec(text);
+  const literal = !server.atLeast(5, 2) && LITERAL.exec(text);
   if (!literal) return text;
   const letters = { n: "\n", r: "\r", t: "\t" };
   return literal[2].replace(/\\(?:x(..)|u(.{4})|U(.{8})|(.))/gs, (_, x, u, U, letter) =>
     letter ? (letters[letter] ?? letter) : String.fromCodePoint(parseInt(x ?? u ?? U, 16)));
 }
 
-/** Throw what an answer says that is no success (sections 8.1, 8.3). */
+/** Throw what an answer says that is no success (R-refuse). */
 async function refused(response, server) {
   const text = await response.text();
   const { error, detail = text } = parse(text);
@@ -47,8 +47,8 @@ function parse(text) {
   try { return JSON.parse(text); } catch { return {}; }
 }
 
-/** The messages of an event stream (section 7.1). `touch` is called whenever something arrives. */
-async function* events(response, touch = () => {}) {
+/** The messages of an event stream (R-stream-6). `touch` is called whenever something arrives. */
+export async function* events(response, touch = () => {}) {
   let rest = "", data = [];
   for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
     touch();
@@ -63,22 +63,22 @@ async function* events(response, touch = () => {}) {
   }
 }
 
-/** The value that comes of `value` by these edits (section 6); `value` itself stays as it is. */
+const misfit = (path) => { throw new GradioError(`An edit does not fit: ${JSON.stringify(path)}`); };
+const isEdit = (edit) => edit?.length === 3 && ["replace", "append", "add", "delete"].includes(edit[0]);
+
+/** The value that comes of `value` by these edits (R-edit); `value` itself stays as it is. */
 export function applyEdits(value, edits) {
   const root = structuredClone({ value });
   for (const [action, path, item] of edits) {
     const steps = ["value", ...path];
     const last = steps.pop();
-    const place = steps.reduce((at, step) => {
-      if (Object.hasOwn(at, step)) return at[step];
-      throw new GradioError(`An edit does not fit: ${JSON.stringify(path)}`);
-    }, root);
-    // The length of a list changes at its end only, whatever index the server names.
-    if (Array.isArray(place) && action === "add") place.push(item);
-    else if (Array.isArray(place) && action === "delete") place.pop();
-    else if (action === "delete") delete place[last];
-    else if (last === "__proto__") throw new GradioError("An edit of a prototype");
-    else place[last] = action === "append" ? place[last] + item : item;
+    const place = steps.reduce((at, step) => (Object.hasOwn(at, step) ? at[step] : misfit(path)), root);
+    const isList = Array.isArray(place); // its length changes at its end only, whatever index the server names
+    const fits = isList && action === "delete" ? place.length : action === "add" || Object.hasOwn(place, last);
+    if (!fits || last === "__proto__" || !isEdit([action, path, item])) misfit(path);
+    if (action === "add") isList ? place.push(item) : (place[last] = item);
+    else if (action === "delete") isList ? place.pop() : delete place[last];
+    else place[last] = action === "append" ? place[last].concat(item) : item;
   }
   return root.value;
 }
@@ -122,7 +122,7 @@ export class Job {
     if (!this.outputs.length) yield result;
   }
 
-  /** Take a message (section 4). After the last one, all are ignored. */
+  /** Take a message (R-message). After the last one, all are ignored. */
   receive(message) {
     const { msg, output } = message;
     if (this.done) return;
@@ -148,8 +148,9 @@ export class Job {
   #yield(data, msg) {
     if (this.#raw === undefined) return;
     try {
-      const edits = this.server.edits && this.#raw && msg === "process_generating";
-      this.#raw = edits ? this.#raw.map((value, at) => applyEdits(value, data[at])) : data;
+      const edits = this.server.edits && msg === "process_generating";
+      if (edits && !this.#raw && data.some((item) => item?.length && [item].flat().every(isEdit))) misfit(data);
+      this.#raw = edits && this.#raw ? this.#raw.map((value, at) => applyEdits(value, data[at])) : data;
       this.outputs.push(this.#shown(this.#raw));
     } catch {
       this.#raw = undefined; // the result will be whole again
@@ -163,7 +164,7 @@ export class Job {
 }
 
 // ---- The ways to run a job: hand it the server's messages, tell the server if it is cancelled -----
-/** Past the queue (section 11): a POST gets the result; before 4.0, the next yield of a generator. */
+/** Past the queue (R-plain): a POST gets the result; before 4.0, the next yield of a generator. */
 async function plain(client, job) {
   for (let last; ; ) {
     const output = await client.post("api/predict", job.body, job.signal);
@@ -173,7 +174,7 @@ async function plain(client, job) {
   }
 }
 
-/** 3.x (sections 5.2, 5.3): a WebSocket for each job. To cancel, close it. */
+/** 3.x (R-ws): a WebSocket for each job. To cancel, close it. */
 async function ws(client, job) {
   const { fn_index, session_hash } = job.body;
   const socket = new WebSocket(client.base.replace(/^http/, "ws") + "queue/join", { headers: client.headers });
@@ -190,7 +191,7 @@ async function ws(client, job) {
   socket.onclose = ({ code }) => job.fail(code === 1000 ? new Cancelled("The job was cancelled") : lost());
 }
 
-/** 4.0 to 4.8 (section 5.4): an event stream for each job; the data is sent when asked for. */
+/** 4.0 to 4.8 (R-sse): an event stream for each job; the data is sent when asked for. */
 async function sse(client, job) {
   const { fn_index, session_hash } = job.body;
   let event_id;
@@ -206,7 +207,7 @@ async function sse(client, job) {
   job.fail(lost());
 }
 
-/** 4.9 and later (sections 5.5, 5.6, 10): one event stream carries all jobs of a session. */
+/** 4.9 and later (R-stream): one event stream carries all jobs of a session. */
 class Session {
   #jobs = new Map(); // by event_id
   #joining = 0; // joins that are not answered yet
@@ -228,6 +229,7 @@ class Session {
 
   async #listen(client, session) {
     this.#listening = true;
+    for (const job of this.#jobs.values()) job.due = true; // joined before this stream
     const silence = new AbortController();
     const watch = setTimeout(() => silence.abort(), PATIENCE);
     const read = async () => { // to the end: `close_stream` only says that it is near
@@ -250,16 +252,16 @@ class Session {
     if (job) {
       job.heard = true;
       job.receive(message);
-      if (job.done) this.#jobs.delete(id);
     } else if (id) {
       if (this.#joining && this.#early.length < EARLY) this.#early.push(message);
-    } else if (GIVES_UP.has(msg)) {
-      for (const each of this.#jobs.values()) each.receive(message);
-      this.#jobs.clear();
+    } else for (const each of this.#jobs.values()) {
+      if (msg === "heartbeat" && each.due && !each.heard) each.fail(lost()); // the server has forgotten it (R-end-6)
+      else if (GIVES_UP.has(msg)) each.receive(message);
     }
+    for (const [id, { done }] of this.#jobs) if (done) this.#jobs.delete(id);
   }
 
-  // `cancel` stops every running job of the function in this session: ask only if it is alone (section 9).
+  // `cancel` stops every running job of the function in this session: ask only if it is alone (R-cancel-1).
   #stop(client, job, event_id) {
     this.#jobs.delete(event_id);
     const alone = ![...client.jobs].some((other) => !other.done && other.fn === job.fn);
@@ -280,7 +282,7 @@ export class Client {
   #busy = new Set(); // 3.x: functions whose iterator in the shared session is in use
   #closed = new AbortController();
 
-  /** Read the config of the app at `url` (section 2). */
+  /** Read the config of the app at `url` (R-config). */
   static async connect(url) {
     const src = String(url).replace(/\/*([?#].*)?$/, "/");
     const response = await fetch(src + "config", { signal: AbortSignal.timeout(PATIENCE) });
@@ -300,8 +302,7 @@ export class Client {
     this.functions = readFunctions(config, this.atLeast(4, 0));
   }
 
-  /** Is the server of this release, or a later one? */
-  atLeast(...release) {
+  atLeast(...release) { // is the server of this release, or a later one?
     const own = this.version.split(/\D+/).map(Number);
     const at = release.findIndex((part, at) => part !== own[at]);
     return at < 0 || own[at] > release[at];
@@ -328,13 +329,12 @@ export class Client {
     return job;
   }
 
-  /** Give up all jobs, and the connections. */
-  close() {
+  close() { // all jobs, and the connections
     for (const job of this.jobs) job.cancel();
     this.#closed.abort();
   }
 
-  // Up to 3.50 the generators of one function in one session share one iterator (section 5.3).
+  // Up to 3.50 the generators of one function in one session share one iterator (R-ws-10).
   #sessionFor(fn) {
     if (this.atLeast(4, 0) || fn.generator === false) return this.#session;
     if (this.#busy.has(fn)) return randomHash();
@@ -345,7 +345,7 @@ export class Client {
   #over(job, error) {
     this.jobs.delete(job);
     if (!error) job.fn.generator ??= job.outputs.length > 0; // old servers do not tell: learn it
-    const failed = error instanceof AppError && (job.fn.queued || !job.outputs.length); // section 11: past the queue
+    const failed = error instanceof AppError && (job.fn.queued || !job.outputs.length); // R-plain-5
     const ended = !error || failed; // otherwise its iterator may live on
     if (ended && job.body.session_hash === this.#session) this.#busy.delete(job.fn);
   }
@@ -364,7 +364,7 @@ export class Client {
   }
 }
 
-/** The functions of a config by name (section 2.1), and for each of their slots whether callers see it. */
+/** The functions of a config by name (R-config), and for each of their slots whether callers see it. */
 function readFunctions({ dependencies, components, enable_queue }, current) {
   const hidden = new Set(components.filter((c) => c.skip_api ?? SILENT.test(c.type)).map((c) => c.id));
   const functions = dependencies.map((dependency, position) => ({

@@ -49,3 +49,8 @@ def test_on_the_command_line_it_prints_outputs(served: tuple[Lively, str]) -> No
 
 def test_it_is_as_short_as_it_says() -> None:
     assert len(CLIENT.read_text("utf-8").splitlines()) <= 400
+
+
+def test_it_passes_the_vectors() -> None:
+    done = node(TESTS / "vectors.mjs")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

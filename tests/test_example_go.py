@@ -1,0 +1,49 @@
+"""The Go client written from the protocol pages, on the test vectors and the server role."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from golang import CLIENT, GO, NO_GO, go_client, go_tests
+from lively_app import Lively
+from patience import PATIENCE
+
+from sansio_gradio_adapters.server import serve_in_thread
+
+__all__ = ["go_client"]
+
+needs_go = pytest.mark.skipif(GO is None, reason=NO_GO)
+
+
+@needs_go
+def test_it_passes_the_vectors(go_client: Path) -> None:
+    said = go_tests(go_client, "TestEdits|TestErrorTexts|TestStreams|TestYields|TestRecordings")
+    assert said.count("--- PASS") == 5
+
+
+@needs_go
+@pytest.mark.parametrize("version", ["6.31.0", "4.19.2", "3.50.2"])
+def test_the_scenarios_pass(go_client: Path, version: str) -> None:
+    lively = Lively(version=version)
+    endless = lively.new_endless()
+    with serve_in_thread(lively.app) as url:
+        said = go_tests(go_client, "TestLively", LIVELY=url, ENDLESS=endless.name)
+        endless.wait_for_end()
+        assert "--- PASS: TestLively" in said
+        for call, wanted in (
+            (("/chat", '"ab"'), (0, '"a"\n"ab"\n"ab"\n', "")),
+            (("/boom", '"no"'), (1, "", "AppError: no\n")),
+        ):
+            command = [str(go_client / "client"), url, *call]
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=PATIENCE, check=False
+            )
+            assert (done.returncode, done.stdout, done.stderr) == wanted
+
+
+def test_it_is_as_short_as_it_says() -> None:
+    lines = CLIENT.read_text("utf-8").splitlines()
+    assert len(lines) <= 400
+    assert max(map(len, lines)) <= 120
