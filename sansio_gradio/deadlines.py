@@ -19,11 +19,14 @@ class Deadlines(Generic[Name]):
     """
 
     def __init__(self, now: float = 0.0) -> None:
-        self.now = now
+        self.now: float = now
+        self.has_changed = False
+        """``next_deadline`` may give another time than it did before."""
         self._last = 0
-        self._numbers: dict[Name, int] = {}  # of those that run
-        self._running: dict[int, Name] = {}
-        # Stopped deadlines stay here, as bare numbers, until they surface or outnumber the others.
+        self._times: dict[Name, tuple[float, int]] = {}  # of those that run: when, and a number
+        self._running: dict[int, Name] = {}  # by that number
+        # Stopped deadlines stay here, without their names, until they surface or outnumber the
+        # others.
         self._heap: list[tuple[float, int]] = []
 
     def start(self, name: Name, seconds: float) -> None:
@@ -32,33 +35,43 @@ class Deadlines(Generic[Name]):
 
     def start_at(self, name: Name, when: float) -> None:
         """(Re)start the deadline *name*: at *when*, in monotonic seconds."""
-        if name in self._numbers:
-            self.stop(name)
-        self._last += 1
-        self._numbers[name] = self._last
-        self._running[self._last] = name
-        heapq.heappush(self._heap, (when, self._last))
+        heapq.heappush(self._heap, self._note(name, when))
+        self.has_changed = True
 
     def stop(self, name: Name) -> None:
         """Stop the deadline *name*, if it runs."""
-        number = self._numbers.pop(name, None)
-        if number is not None:
-            del self._running[number]
+        time = self._times.pop(name, None)
+        if time is not None:
+            del self._running[time[1]]
             if len(self._heap) > 2 * len(self._running) + _SPARE:
-                self._heap = [entry for entry in self._heap if entry[1] in self._running]
+                self._heap = [time for time in self._heap if time[1] in self._running]
                 heapq.heapify(self._heap)
 
     def next_deadline(self) -> float | None:
         """When ``next_due`` has the next name, in monotonic seconds; None: never."""
-        while self._heap and self._heap[0][1] not in self._running:
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+        self.has_changed = False
+        heap = self._heap
+        while heap and heap[0][1] not in self._running:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else None
 
     def next_due(self) -> Name | None:
         """Stop the next deadline that has passed, and return its name; None: no more."""
-        when = self.next_deadline()
-        if when is None or when > self.now:
-            return None
-        name = self._running[heapq.heappop(self._heap)[1]]
-        self.stop(name)
-        return name
+        self.has_changed = True
+        heap = self._heap
+        while heap and heap[0][0] <= self.now:
+            number = heapq.heappop(heap)[1]
+            if number in self._running:
+                name = self._running.pop(number)
+                del self._times[name]
+                return name
+        return None
+
+    def _note(self, name: Name, when: float) -> tuple[float, int]:
+        """Note that *name* runs, and no other deadline of that name."""
+        self._last += 1
+        if name in self._times:
+            self._running.pop(self._times[name][1], None)
+        time = self._times[name] = when, self._last
+        self._running[self._last] = name
+        return time

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from sansio_gradio.client.attempt import Attempt
 from sansio_gradio.client.call import Want
-from sansio_gradio.client.steps import Deliver, Fail, Step, Stopped, Way
+from sansio_gradio.client.steps import Deliver, Fail, Step, Stopped, TakesPieces, Way
 from sansio_gradio.client.streaming_input import Chunk
 from sansio_gradio.errors import (
     AppError,
@@ -49,12 +49,12 @@ from sansio_gradio.events import (
     StatusUpdated,
 )
 from sansio_gradio.limits import Limits
+from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.states import TRANSITIONS, JobState, Msg, after
 from sansio_gradio.protocol.status import Status
-from sansio_gradio.wire.json import JSON
 
 
-class Carried:
+class Carried(TakesPieces):
     """A job of a session, and a channel that writes down what it is asked for."""
 
     def __init__(self, protocol: str = "sse_v3", version: str = "6.31.0", **options: Any) -> None:
@@ -125,18 +125,18 @@ class Carried:
         """Whether a yield needs not to be read."""
         read: list[str] = []
 
-        def note(text: str | bytes) -> JSON:
-            read.append(str(text))
+        def note(text: str) -> tuple[Message, list[str]]:
+            read.append(text)
             raise RemoteProtocolError("not now")
 
         options = self.conversation._options
-        loads = options.loads_message
-        object.__setattr__(options, "loads_message", note)
+        reader = options.read_message
+        object.__setattr__(options, "read_message", note)
         try:
             with suppress(RemoteProtocolError):
                 self._take(Deliver(self.attempt, None, text))
         finally:
-            object.__setattr__(options, "loads_message", loads)
+            object.__setattr__(options, "read_message", reader)
         return not read
 
     def fail(self, error: GradioError) -> None:

@@ -189,6 +189,27 @@ class _Waiters(list[Any]):
             tell.start()
 
 
+def result_of(record: JobRecord, worker: Worker, timeout: float | None = None) -> Any:
+    """Wait for the result of a job; raises as ``Job.result``."""
+    _wait_for_end(record, worker, timeout)
+    if (error := record.outcome_error()) is not None:
+        try:
+            raise error
+        finally:
+            del error  # the error refers to this frame
+    return record.result
+
+
+def _wait_for_end(record: JobRecord, worker: Worker, timeout: float | None) -> None:
+    timeout = patience(timeout)
+    if not record.fate:
+        worker.may_wait()
+        record.demand_outcome()
+        # Not by the Future's own Condition, which Ctrl-C can leave in disorder.
+        if not wait_until(record.ended, lambda: bool(record.fate), timeout):
+            raise record.not_yet(timeout)
+
+
 class Job(Future[Any]):
     """A call under way: a ``concurrent.futures.Future``, pending until its end.
 
@@ -228,18 +249,12 @@ class Job(Future[Any]):
             JobCancelledError: it was cancelled.
             GradioError: the job failed.
         """
-        self._wait(timeout)
-        if (error := self._record.outcome_error()) is not None:
-            try:
-                raise error
-            finally:
-                del error  # the error refers to this frame
-        return self._record.result
+        return result_of(self._record, self._worker, timeout)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """The error of the job, or None. Raises ``TimeoutError`` and ``JobCancelledError`` as
         ``result`` does."""
-        self._wait(timeout)
+        _wait_for_end(self._record, self._worker, timeout)
         if self._record.was_cancelled:
             self.result()
         return self._record.error
@@ -374,15 +389,6 @@ class Job(Future[Any]):
 
     def _reader(self, items: Iterator[T | Nothing]) -> Reader[T]:
         return Reader(items, self._record.changed, self._worker, self)
-
-    def _wait(self, timeout: float | None) -> None:
-        timeout = patience(timeout)
-        if not self.done():
-            self._worker.may_wait()
-            self._record.demand_outcome()
-            # Not by the Future's own Condition, which Ctrl-C can leave in disorder.
-            if not wait_until(self._record.ended, self.done, timeout):
-                raise self._record.not_yet(timeout)
 
     @staticmethod
     def _conclude(reference: weakref.ref[Job], record: JobRecord) -> None:

@@ -23,7 +23,14 @@ from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.given_file import handle_file
 from sansio_gradio.wire.headers import Fields
-from sansio_gradio_adapters._blocking import Job, JobCancelledError, MessageStream, Reader, Results
+from sansio_gradio_adapters._blocking import (
+    Job,
+    JobCancelledError,
+    MessageStream,
+    Reader,
+    Results,
+    result_of,
+)
 from sansio_gradio_adapters._client import ClientCore, refuse_to_duplicate
 from sansio_gradio_adapters._driver import tls_context
 from sansio_gradio_adapters._history import MessageQueue
@@ -214,10 +221,9 @@ class Client:
                 whole_input=True,
             )
         )
-        job = self._job_of(record)
         try:
             _begin(self._core, self._worker, record)
-            return job.result()
+            return result_of(record, self._worker)
         except BaseException:
             self._leave(
                 record

@@ -103,9 +103,12 @@ class Call:
     @property
     def options(self) -> list[str]:
         """Those of the names that might be meant for a parameter of the endpoint."""
-        names = ("headers", "timeout", "isolated", "event_data", "trigger_id")
-        given = {name: getattr(self, name) for name in names}
-        return [name for name, value in given.items() if value is not None and value is not False]
+        given: list[str] = []
+        for name in ("headers", "timeout", "isolated", "event_data", "trigger_id"):
+            value = getattr(self, name)
+            if value is not None and value is not False:
+                given.append(name)
+        return given
 
     def endpoint_of(self, app: AppInfo) -> Endpoint:
         """What is called.

@@ -85,7 +85,6 @@ from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.failures import Login
 from sansio_gradio.protocol.features import Feature, has
-from sansio_gradio.protocol.messages import read_message
 from sansio_gradio.protocol.protocols import PROTOCOLS, Handover, Traits, detect, spoken
 from sansio_gradio.protocol.remote_files import RemoteFile
 from sansio_gradio.protocol.spaces import HUB, hub_base, space_name
@@ -337,8 +336,8 @@ class Conversation(Session):
         self._last_job += 1
         job = Job(self._last_job, call, self.id, self._options)
         self._jobs[job.id] = job
-        timeout = self._options.timeouts.job if call.timeout is None else call.timeout
-        self._timers.start(_JobIsLate(job.id), timeout)
+        if job.timeout is not None:
+            self._timers.start(_JobIsLate(job.id), job.timeout)
         self._asked()
         self._start(job)
         return job.id
@@ -1114,9 +1113,7 @@ class Conversation(Session):
                 assert step.text is not None
                 events = None if job.is_over else job.keep(step.text)
                 if events is None:
-                    message, problems = read_message(
-                        step.text, self._options.loads_message, strict=self._options.strict
-                    )
+                    message, problems = self._options.read_message(step.text)
                     for problem in problems:
                         self._puzzled(steps.Puzzle(problem, job.id))
             else:
@@ -1264,7 +1261,8 @@ class Conversation(Session):
     def _leave(self, job: Job) -> None:
         """Forget a job after its last event."""
         del self._jobs[job.id]
-        self._timers.stop(_JobIsLate(job.id))
+        if job.timeout is not None:
+            self._timers.stop(_JobIsLate(job.id))
         if job.given_up:
             self._timers.stop(_StopIsLate(job.id))
         if job.attempts:

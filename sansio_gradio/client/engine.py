@@ -298,8 +298,9 @@ class Engine:
             self._tell_observer(conn, "received", data)
         try:
             for news in connection.receive(data):
-                if self._touched:  # what was said to the one before may abort this one
-                    self._carry_out_touched()
+                for conversation in list(self._touched.values()):
+                    # What was said to the one before may abort this one.
+                    self._carry_out_commands(conversation)
                 self._deliver(connection, news, now)
             error: Exception | None = connection.error
         except RemoteProtocolError as broke:
@@ -548,17 +549,20 @@ class Engine:
         while self._touched:
             # In the order in which they were touched, so that no session overtakes another.
             conversation = self._touched.pop(next(iter(self._touched)))
-            while (command := conversation.next_command()) is not None:
-                try:
-                    self._carry_out(conversation, command)
-                except Exception as fault:  # it ends this transfer, and nothing beside it
-                    self._transfers.pop((conversation.id, command.id), None)
-                    conversation.fault(command.id, fault)
+            self._carry_out_commands(conversation)
             # Waking too early does no harm, and saves a timer for each step.
             if conversation.has_new_deadline:
                 due = conversation.next_deadline()
                 if due is not None:
                     self._timers.start_by(conversation, due)
+
+    def _carry_out_commands(self, conversation: Conversation) -> None:
+        while (command := conversation.next_command()) is not None:
+            try:
+                self._carry_out(conversation, command)
+            except Exception as fault:  # it ends this transfer, and nothing beside it
+                self._transfers.pop((conversation.id, command.id), None)
+                conversation.fault(command.id, fault)
 
     def _carry_out(self, conversation: Conversation, command: ConversationCommand) -> None:
         key = conversation.id, command.id

@@ -11,7 +11,7 @@ Rule 3: its verbs return the events that they make. It calls no other part.
 from __future__ import annotations
 
 import reprlib
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sansio_gradio.client.attempt import Attempt
 from sansio_gradio.client.call import Call, Want
@@ -43,9 +43,14 @@ from sansio_gradio.protocol.messages import Message, output_data
 from sansio_gradio.protocol.outputs import Change, Outputs, Slots, change_of, whole
 from sansio_gradio.protocol.states import MSGS, TRANSITIONS, JobState, Msg
 from sansio_gradio.protocol.status import Status, StatusUpdate, status_of
-from sansio_gradio.wire.headers import checked
+from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.json import JSON
 
+_MESSAGES: Final[int] = Want.MESSAGES.value
+_STATUS: Final[int] = Want.STATUS.value
+_OUTPUTS: Final[int] = Want.OUTPUTS.value
+_GROWTH: Final[int] = Want.GROWTH.value
+_RECEIPTS: Final[int] = Want.RECEIPTS.value
 _READ_AT_END: Final = 256 * 1024
 """Up to so many bytes of unread outputs are read when the job ends, to find mistakes in them."""
 
@@ -56,7 +61,9 @@ class Job:
     def __init__(self, id: int, call: Call, session: int, options: Options) -> None:
         self.id = id
         self.call = call
-        self.headers = checked(call.headers or ())
+        self.headers = cast("Headers", call.headers or ())  # ``Call`` has checked them
+        self.timeout = options.timeouts.job if call.timeout is None else call.timeout
+        """Seconds from its beginning to its end; None: any."""
         self.input = StreamingInput(is_whole=call.whole_input)
         self.attempt: Attempt | None = None
         """The present attempt, or the last one; None before the first."""
@@ -83,11 +90,12 @@ class Job:
         self.outputs = Outputs(diffs=False, limit=options.limits.kept_outputs)
         self._session = session
         self._options = options
-        self._wants_messages = Want.MESSAGES in call.want
-        self._wants_status = Want.STATUS in call.want
-        self._wants_outputs = Want.OUTPUTS in call.want
-        self._wants_growth = Want.GROWTH in call.want
-        self._wants_receipts = Want.RECEIPTS in call.want
+        wanted = call.want.value  # numbers, since Python's flags take ten times as long
+        self._wants_messages = bool(wanted & _MESSAGES)
+        self._wants_status = bool(wanted & _STATUS)
+        self._wants_outputs = bool(wanted & _OUTPUTS)
+        self._wants_growth = bool(wanted & _GROWTH)
+        self._wants_receipts = bool(wanted & _RECEIPTS)
         self._state = JobState.JOINING
         self._slots = Slots()
         self._has_broken = False

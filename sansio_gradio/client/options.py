@@ -23,6 +23,10 @@ def _reader(limit: str) -> Callable[[Options], Loads]:
     return make
 
 
+def _message_reader(options: Options) -> Callable[[str], tuple[Message, list[str]]]:
+    return partial(read_message, loads=options.loads_message, strict=options.strict)
+
+
 @attrs.frozen(kw_only=True)
 class Options:
     """The options that parts of a conversation read. For their meaning see ``Conversation``."""
@@ -39,13 +43,11 @@ class Options:
     loads_answer: Loads = attrs.field(init=False, default=attrs.Factory(_reader("answer"), True))
     """Reads a whole answer, within ``Limits.answer``."""
 
-    def read_message(self, text: str) -> tuple[Message, list[str]]:
-        """A message of the queue, and what was wrong with its fields.
-
-        Raises:
-            RemoteProtocolError: as ``parse_message``.
-        """
-        return read_message(text, self.loads_message, strict=self.strict)
+    read_message: Callable[[str], tuple[Message, list[str]]] = attrs.field(
+        init=False, default=attrs.Factory(_message_reader, True)
+    )
+    """Reads a message of the queue; returns it, and what was wrong with its fields. Raises as
+    ``parse_message``."""
 
     def random(self) -> float:
         """A number from 0 to 1."""

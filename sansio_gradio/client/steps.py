@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Hashable
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from sansio_gradio.client.answer import Answer
 from sansio_gradio.client.attempt import Attempt
@@ -341,10 +341,9 @@ class JobChannel(Protocol):
         ...
 
 
-@runtime_checkable
-class TakesPieces(Protocol):
+class TakesPieces(ABC):
     """A channel on which a job can take its input in pieces."""
 
+    @abstractmethod
     def send_chunk(self, attempt: Attempt, chunk: Chunk, /) -> Way:
         """Hand over the next piece of a streaming input."""
-        ...

@@ -182,8 +182,8 @@ class AppInfo:
         Raises:
             LocalProtocolError: there is none, or more than one; the message lists the endpoints.
         """
-        public = self._callable(Visibility.PUBLIC)
         if api_name is None and fn_index is None:
+            public = self._callable(Visibility.PUBLIC)
             # Before 4.0 functions without a name are the rule, and in the way only beside one with.
             found = [e for e in public if e.api_name is not None] or public
             if len(found) == 1:
@@ -192,13 +192,16 @@ class AppInfo:
                 f"Say which endpoint by api_name or fn_index. {_listed(found)}"
             )
         name = None if api_name is None else with_slash(str(api_name))
-        there = self._callable(Visibility.PUBLIC, Visibility.UNDOCUMENTED)
-        for endpoint in there:
-            if name in (None, endpoint.api_name) and fn_index in (None, endpoint.fn_index):
-                return endpoint
+        hidden: Endpoint | None = None
         for endpoint in self.endpoints.values():
             if name in (None, endpoint.api_name) and fn_index in (None, endpoint.fn_index):
-                raise LocalProtocolError(_not_for_clients(endpoint, name, fn_index, public))
+                if endpoint.backend_fn and endpoint.visibility is not Visibility.PRIVATE:
+                    return endpoint
+                hidden = hidden or endpoint
+        public = self._callable(Visibility.PUBLIC)
+        if hidden is not None:
+            raise LocalProtocolError(_not_for_clients(hidden, name, fn_index, public))
+        there = self._callable(Visibility.PUBLIC, Visibility.UNDOCUMENTED)
         from difflib import get_close_matches  # noqa: PLC0415  # slow to import, for mistakes only
 
         close = get_close_matches(name or "", [e.api_name for e in there if e.api_name], 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import inspect
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -136,6 +136,20 @@ class Endpoint:
                 could be an option as well; the message names them all, and shows how the call is
                 made.
         """
+        values: Iterator[Any]
+        if not kwargs and len(args) == len(self.parameters) and not self.takes_files:
+            values = iter(args)
+        else:
+            given = self._given(args, kwargs, options)
+            if self.takes_files:
+                given = self._with_files(given, files)
+            values = (given.get(parameter.name, parameter.default) for parameter in self.parameters)
+        return [None if component.skip_api else next(values) for component in self.inputs]
+
+    def _given(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], options: Collection[str]
+    ) -> dict[str, Any]:
+        """The arguments by name; raises as ``bind``."""
         names = [parameter.name for parameter in self.parameters]
         given = dict(zip(names, args, strict=False))
         mistakes = [f"there is no parameter {name!r}" for name in kwargs if name not in names]
@@ -159,10 +173,7 @@ class Endpoint:
                 f"These arguments do not fit: {'; '.join(mistakes)}. The call is: {self}"
                 f"{self._of_labels}"
             )
-        if self.takes_files:
-            given = self._with_files(given, files)
-        values = (given.get(parameter.name, parameter.default) for parameter in self.parameters)
-        return [None if component.skip_api else next(values) for component in self.inputs]
+        return given
 
     def _with_files(self, given: Mapping[str, Any], rules: FileRules) -> dict[str, Any]:
         """The arguments, with a mark for each URL that stands where a file is wanted."""

@@ -63,6 +63,8 @@ def snapshot(
         LocalProtocolError: JSON cannot carry it, or it cannot be read. The message says where, as
             in ``args[0]['size']``.
     """
+    if type(value) in _AS_THEY_ARE:
+        return value
     walk = _Walk(mark, [] if marks is None else marks)
     try:
         return walk.copy(value)

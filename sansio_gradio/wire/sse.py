@@ -96,7 +96,10 @@ class SSEDecoder:
             raise LocalProtocolError("This event stream has ended.")
         if self.error is not None:
             raise self.error.with_traceback(None)  # or each raising would lengthen it
-        lines: list[bytes | bytearray] = [*self._with_one_line_end(bytes(data)).split(b"\n")]
+        chunk = bytes(data)
+        if b"\r" in chunk or self._after_cr or self._start is not None:
+            chunk = self._with_one_line_end(chunk)
+        lines: list[bytes | bytearray] = [*chunk.split(b"\n")]
         rest = lines.pop()
         events: list[ServerSentEvent] = []
         if lines:

@@ -47,6 +47,7 @@ from sansio_gradio.client.steps import (
     Render,
     Stopped,
     Take,
+    TakesPieces,
     Watch,
     Watcher,
     Way,
@@ -91,12 +92,13 @@ class _Over:
     event_id: str
 
 
-class SessionStream(Watcher):
+class SessionStream(Watcher, TakesPieces):
     """The stream of one session_hash; not *is_shared*: for one job only."""
 
     def __init__(self, options: Options, session_hash: str, *, is_shared: bool) -> None:
         self.session_hash = session_hash
         self._options = options
+        self._request = requests.session_stream(session_hash)
         self._jobs: dict[str, Attempt] = {}  # joined, not over, by event_id
         self._waiting: dict[Attempt, None] = {}  # to be joined
         self._joining: dict[Attempt, None] = {}  # not answered yet
@@ -181,10 +183,11 @@ class SessionStream(Watcher):
         """The stream is over: forget the jobs that were given up."""
         self._stream = None
         left, self._left = self._left, {}
-        self._stopped_soon.clear()
+        stopped_soon, self._stopped_soon = self._stopped_soon, set()
+        for name in stopped_soon:
+            yield Alarm(self, _Over(name), None)
         for name in left:
             self._remember(name)
-            yield Alarm(self, _Over(name), None)
             yield Alarm(self, _StopIsLate(name), None)
 
     # Stopping. A cancel stops every running job of the function in the session, and a server before
@@ -269,10 +272,12 @@ class SessionStream(Watcher):
         name = attempt.event_id
         assert name is not None
         self._left.pop(name, None)
-        self._stopped_soon.discard(name)
-        self._lately_given_up.discard(name)
-        yield Alarm(self, _Over(name), None)
-        yield Alarm(self, _StopIsLate(name), None)
+        if name in self._stopped_soon:
+            self._stopped_soon.remove(name)
+            yield Alarm(self, _Over(name), None)
+        if name in self._lately_given_up:
+            self._lately_given_up.remove(name)
+            yield Alarm(self, _StopIsLate(name), None)
         self._remember(name)
         yield from self._stop_next(attempt.endpoint.fn_index)
         yield from self._join_waiting()
@@ -367,8 +372,7 @@ class SessionStream(Watcher):
             for attempt in self._jobs.values():
                 attempt.heard, attempt.is_due = False, True
             self._overlaps = bool(self._joining)
-            request = requests.session_stream(self.session_hash)
-            self._stream = yield Listen(self._base, request, self, "stream")
+            self._stream = yield Listen(self._base, self._request, self, "stream")
             for attempt in self._jobs.values():
                 attempt.stream = self._stream if attempt.call.isolated else None
         yield Watch(self._stream)
