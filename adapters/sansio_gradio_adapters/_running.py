@@ -28,6 +28,7 @@ from sansio_gradio.server.events import (
     JobSubmitted,
     LoginRaised,
     ServerEvent,
+    SessionEnded,
 )
 from sansio_gradio.server.run import Logged, Run, Said
 
@@ -106,7 +107,7 @@ class Runner:
             self._working[event.job] = _Working(self, event)
         elif isinstance(event, LoginRaised):
             _log.error("the app's auth function raised", exc_info=event.error)
-        elif event.job in self._working:
+        elif not isinstance(event, SessionEnded) and event.job in self._working:
             working = self._working[event.job]
             if isinstance(event, ChunkReceived):
                 working.feed(event.data)

@@ -12,6 +12,7 @@ done by ``sansio_gradio_adapters.server``, or by you, when a ``JobSubmitted`` ev
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, TypeVar, cast, overload
@@ -20,7 +21,11 @@ import attrs
 
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.given import is_a
+from sansio_gradio.protocol.app_info import AppInfo
+from sansio_gradio.protocol.components import Component
+from sansio_gradio.protocol.endpoints import Visibility
 from sansio_gradio.protocol.features import version_numbers
+from sansio_gradio.protocol.parameters import Parameter, ReturnValue
 from sansio_gradio.protocol.protocols import Channel, Traits, traits_of
 from sansio_gradio.server.components import (
     JSON,
@@ -36,6 +41,9 @@ from sansio_gradio.server.versions import Manner, covers, protocol_of, typical
 __all__ = ["App", "Auth", "Function", "Slot", "describe"]
 
 _SERVED: Final = (Channel.WEBSOCKET, Channel.JOB_STREAM, Channel.SESSION_STREAM)
+
+_RUN: Final = " run"  # no name that a parameter can have
+_KEPT: Final = frozenset({"label", "file_count", "choices", "multiselect"})
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -143,6 +151,44 @@ class App:
         self.max_file_size = max_file_size
         self.functions: list[Function] = []
 
+    @classmethod
+    def from_info(
+        cls,
+        info: AppInfo,
+        *,
+        answer: Callable[[Function], Callable[[Run, list[Any]], Any]] | None = None,
+        **options: Any,
+    ) -> App:
+        """An app with the endpoints of another one: their names, components and defaults.
+
+        *info* is what a client knows of the other app (``client.app``). ``answer(function)`` gives
+        the Python function that is called instead, with the run and the values that the client has
+        sent. None: you answer the ``JobSubmitted`` events. ``options`` are those of ``App``.
+
+        State is left out: it stays in the other app. So are endpoints that clients cannot call. One
+        without a name is called ``fn_`` and its number. Of two with one name the first counts.
+        """
+        app = cls(**{"title": info.config.get("title") or "Gradio", **options})
+        names: set[str] = set()
+        for endpoint in info.endpoints.values():
+            name = (endpoint.api_name or f"fn_{endpoint.fn_index}").strip("/")
+            is_private = endpoint.visibility is Visibility.PRIVATE
+            if is_private or not endpoint.backend_fn or name in names:
+                continue
+            names.add(name)
+            function = app.add(
+                name,
+                parameters=_slots(endpoint.inputs, endpoint.parameters),
+                returns=_slots(endpoint.outputs, endpoint.returns),
+                description=endpoint.description,
+                queue=endpoint.queue,
+                generator=endpoint.is_generator is not False,
+                concurrency_limit=None,
+            )
+            if answer is not None:
+                app.functions[-1] = _answered(function, answer(function))
+        return app
+
     @property
     def api_prefix(self) -> str:
         """The start of every path but those of ``/config`` and the page."""
@@ -230,6 +276,41 @@ class App:
                 return function
         known = ", ".join(f"/{function.api_name}" for function in self.functions) or "none"
         raise LocalProtocolError(f"There is no endpoint /{wanted}. There are: {known}.")
+
+
+def _slots(components: Sequence[Component], told: Sequence[Parameter | ReturnValue]) -> list[Slot]:
+    """A slot for each component that clients see, of which this is *told*."""
+    shown = [component for component in components if not component.skip_api]
+    return [_slot(component, one) for component, one in zip(shown, told, strict=True)]
+
+
+def _slot(component: Component, told: Parameter | ReturnValue) -> Slot:
+    schema: Any = told.info.get("type")
+    written: Any = told.info.get("python_type")
+    kind = ComponentKind(
+        kind=component.type,
+        schema=schema if is_a(schema, dict) else {"type": {}},
+        python_type=told.python_type,
+        description=str(written.get("description") or "") if is_a(written, dict) else "",
+        example=told.info.get("example_input"),
+        props={key: value for key, value in component.props.items() if key in _KEPT},
+    )
+    if not isinstance(told, Parameter):
+        return Slot(name=told.label, component=kind)
+    # Before 4.23 only the config knows defaults: what the component shows at first.
+    value = told.default if told.has_default else component.props.get("value")
+    has_default = told.has_default or value is not None
+    return Slot(name=told.name, component=kind, has_default=has_default, default=value)
+
+
+def _answered(function: Function, call: Callable[[Run, list[Any]], Any]) -> Function:
+    """The *function*, answered by *call*."""
+
+    @functools.wraps(call)
+    def with_values(**given: Any) -> Any:
+        return call(given[_RUN], [given[slot.name] for slot in function.parameters])
+
+    return attrs.evolve(function, call=with_values, run_parameter=_RUN)
 
 
 def _users(auth: Any) -> Mapping[str, str] | Callable[[str, str], Any]:

@@ -8,7 +8,7 @@ queue_data_helper).
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Hashable
 from typing import Any, Final, TypeAlias
 
@@ -71,6 +71,7 @@ class Channels:
         self._backlog: dict[ServerSession, None] = {}  # their messages may wait for a stream
         self._touched: set[ServerJob | ServerSession] = set()
         self._owners: dict[int, Owner] = {}
+        self._alive: Counter[str] = Counter()  # streams for signs of life, by session_hash
         self._named: set[int] = set()  # exchanges whose events have names, as those of /call
         self._headers: dict[int, Headers] = {}  # of answers to come
         self._commands: deque[ServerCommand] = deque()
@@ -101,6 +102,8 @@ class Channels:
     def own(self, exchange: int, owner: Owner) -> None:
         """Note what an exchange is for."""
         self._owners[exchange] = owner
+        if isinstance(owner, str):
+            self._alive[owner] += 1
 
     def leave(self, exchange: int) -> Owner | None:
         """Forget an exchange, which is over. Returns what it was for."""
@@ -108,7 +111,16 @@ class Channels:
         self._behind.discard(exchange)
         self._named.discard(exchange)
         self._headers.pop(exchange, None)
-        return self._owners.pop(exchange, None)
+        owner = self._owners.pop(exchange, None)
+        if isinstance(owner, str):
+            self._alive[owner] -= 1
+            if not self._alive[owner]:
+                del self._alive[owner]
+        return owner
+
+    def is_alive(self, session_hash: str) -> bool:
+        """Whether a stream for signs of life is open for that session."""
+        return session_hash in self._alive
 
     def open_bare(self, exchange: int, content_type: str = EVENTS) -> None:
         """Open a stream that has no owner, and no heartbeats."""

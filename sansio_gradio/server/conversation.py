@@ -33,7 +33,13 @@ from sansio_gradio.server.channels import Channels
 from sansio_gradio.server.contents import Storage
 from sansio_gradio.server.cors import Cors
 from sansio_gradio.server.downloads import Downloads
-from sansio_gradio.server.events import ChunkReceived, JobSubmitted, ServerCommand, ServerEvent
+from sansio_gradio.server.events import (
+    ChunkReceived,
+    JobSubmitted,
+    ServerCommand,
+    ServerEvent,
+    SessionEnded,
+)
 from sansio_gradio.server.file_values import FileValues
 from sansio_gradio.server.files import Files
 from sansio_gradio.server.jobs import ServerJob, ServerSession, Stage
@@ -219,9 +225,11 @@ class ServerConversation:
             self._queue.kill(owner)
         elif isinstance(owner, ServerSession):
             self._reader_gone(owner, exchange)
-        else:
+            self._has_left(owner.session_hash)
+        elif owner is not None:
             for job in self._queue.sessions.jobs_of(owner):
                 self._inputs.end(job)
+            self._has_left(owner)
 
     def set_behind(self, exchange: int, is_behind: bool) -> None:
         """Say that too much waits for the client of a channel, or no longer.
@@ -239,6 +247,13 @@ class ServerConversation:
                 if job.stage is Stage.WAITING and self.app.does(Manner.CLEARS_DROPPED):
                     session.pending.pop(job.event_id, None)
                 self._queue.kill(job)
+
+    def _has_left(self, session_hash: str) -> None:
+        """Tell that a visitor has gone, unless another stream of that session is open."""
+        session = self._queue.sessions.get(session_hash)
+        is_reading = session is not None and bool(session.streams)
+        if not is_reading and not self._channels.is_alive(session_hash):
+            self._queue.tell(SessionEnded(session_hash=session_hash))
 
     def stop(self, now: float) -> None:
         """Go down: tell every stream of a session, and end everything that is open."""

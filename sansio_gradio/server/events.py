@@ -41,6 +41,7 @@ __all__ = [
     "SendResponse",
     "ServerCommand",
     "ServerEvent",
+    "SessionEnded",
 ]
 
 JSON: Final = "application/json"
@@ -107,6 +108,18 @@ class InputEnded:
 
 
 @attrs.frozen(kw_only=True)
+class SessionEnded:
+    """A visitor has gone: nothing is open for this session any more, or it was forgotten.
+
+    What you keep for it may be dropped. A visitor who comes back is told of again. Only clients
+    that keep a stream open are seen to go: a heartbeat (4.25 and later) or their messages (4.9 and
+    later).
+    """
+
+    session_hash: str
+
+
+@attrs.frozen(kw_only=True)
 class LoginRaised:
     """A function that you gave the app for its logins has raised. The client got a 500."""
 
@@ -116,7 +129,7 @@ class LoginRaised:
 JobEvent: TypeAlias = (
     JobSubmitted | JobAbandoned | JobHeld | JobReleased | ChunkReceived | InputEnded
 )
-ServerEvent: TypeAlias = JobEvent | LoginRaised
+ServerEvent: TypeAlias = JobEvent | SessionEnded | LoginRaised
 
 
 @attrs.frozen

@@ -21,6 +21,7 @@ from sansio_gradio.server.events import (
     JobReleased,
     JobSubmitted,
     ServerEvent,
+    SessionEnded,
 )
 from sansio_gradio.server.jobs import Answers, ServerJob, ServerSession, Sessions, Stage
 from sansio_gradio.server.limits import ServerLimits
@@ -152,6 +153,7 @@ class Queue:
         for job in session.newest_jobs():
             self.kill(job)
             self._channels.end_of(job, clean=False)
+        self.tell(SessionEnded(session_hash=session.session_hash))
 
     # The line
 

@@ -11,7 +11,7 @@ Give the function a parameter annotated ``Run``. Clients do not see it:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
@@ -94,20 +94,27 @@ class Run:
         finally:
             self._loops.remove(loop)
 
+    def report(self, units: Iterable[Mapping[str, Any]]) -> None:
+        """Tell how far the run is, in the words of another app: the ``progress_data`` of a
+        ``StatusUpdate``, outermost loop first. Without units nothing is told."""
+        told = tuple(map(dict, units))
+        if told:
+            self._say(Progressed(told))
+
     def info(self, text: str, **how: Any) -> None:
         """Show a notice. Options: ``title``, ``duration`` (seconds; None: until dismissed),
         ``visible``."""
-        self._log(text, "info", **how)
+        self.log(text, "info", **how)
 
     def warning(self, text: str, **how: Any) -> None:
         """Show a warning. Options as for ``info``."""
-        self._log(text, "warning", **how)
+        self.log(text, "warning", **how)
 
     def success(self, text: str, **how: Any) -> None:
         """Show that something worked (Gradio 5.10 and later). Options as for ``info``."""
-        self._log(text, "success", **how)
+        self.log(text, "success", **how)
 
-    def _log(
+    def log(
         self,
         text: str,
         level: str,
@@ -116,5 +123,6 @@ class Run:
         duration: float | None = 10,
         visible: bool = True,
     ) -> None:
+        """Show a notice of that *level*. Options as for ``info``."""
         text, title = str(text), level.capitalize() if title is None else title
         self._say(Logged(text=text, level=level, title=title, duration=duration, visible=visible))
