@@ -29,7 +29,8 @@ from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._history import MessageQueue, Nothing
 from sansio_gradio_adapters._jobs import JobRecord, Outcome, Signal, Update
 from sansio_gradio_adapters._mapping import Calls
-from sansio_gradio_adapters._worker import Worker, wait_for, wait_until
+from sansio_gradio_adapters._waiting import wait_for, wait_until
+from sansio_gradio_adapters._worker import Worker
 
 if TYPE_CHECKING:
     import asyncio

@@ -13,9 +13,11 @@ import copy
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, NoReturn
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final, Literal, NoReturn, cast
 
 from sansio_gradio.client.call import Call
 from sansio_gradio.client.commands import Observe
@@ -28,12 +30,18 @@ from sansio_gradio.errors import (
     GradioError,
     JobCancelledError,
     LocalProtocolError,
+    OptionError,
     unforeseen,
 )
 from sansio_gradio.events import (
     Accepted,
     Connected,
     ConnectingFailed,
+    DownloadCompleted,
+    DownloadEvent,
+    DownloadFailed,
+    DownloadReceived,
+    DownloadStarted,
     Event,
     JobCancelled,
     JobCompleted,
@@ -46,17 +54,21 @@ from sansio_gradio.events import (
     StatusUpdated,
     UploadProgress,
 )
-from sansio_gradio.given import flag, function, text
+from sansio_gradio.given import flag, function, is_a, refused, text
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+from sansio_gradio.protocol.files import rules_of
 from sansio_gradio.protocol.remote_files import RemoteFile, with_files
 from sansio_gradio.protocol.spaces import hub_base, space_name
 from sansio_gradio.wire.headers import Fields
+from sansio_gradio_adapters._downloads import DownloadRecord
 from sansio_gradio_adapters._environment import environment_proxies, hub_address, saved_token
+from sansio_gradio_adapters._fetching import Fetching
 from sansio_gradio_adapters._files import noted
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, Signal
 from sansio_gradio_adapters._streams import Streams
+from sansio_gradio_adapters._threads import Threads
 from sansio_gradio_adapters._tokens import GivenToken, Token
 
 _log: Final = logging.getLogger(__name__)
@@ -85,6 +97,7 @@ class ClientCore:
         proxy: str | Proxies | None = None,
         trust_env: bool = True,
         cancelled_error: type[JobCancelledError] = JobCancelledError,
+        download_files: str | PathLike[str] | Literal[False] = False,
     ) -> None:
         hub = hub_address()
         if token is None and space_name(text(src, "src"), hub_base(hub)) is not None:
@@ -135,13 +148,23 @@ class ClientCore:
         """The jobs that are not over, by the engine's number, oldest first."""
         self.streams = Streams(self)
         self.cancelled_error = cancelled_error
+        self.downloads: dict[int, DownloadRecord] = {}
+        """The downloads that are not over, by the engine's number."""
+        self.make_file: Callable[[dict[str, Any], str, str], RemoteFile] = RemoteFile
+        """Makes the files that this client hands out: of a dict, the address of the API, and what
+        stands before a path there."""
+        self._opened: dict[DownloadRecord, None] = {}  # also those that have no number yet
+        self._folder = _folder(download_files)
+        self._fetching: dict[JobRecord, Fetching] = {}
+        self.threads = Threads(self.limits.downloads)
+        """For downloads that are saved by the client itself."""
         self.post: Callable[[Callable[[], object]], object]
         """Calls a note in the thread that runs the engine, which sets this. Finalisers may call
         it."""
         self._bound: set[int] = set()  # jobs that keep the shape of an app that is gone
         self._shapes: dict[tuple[str | int | None, ...], Callable[[tuple[Any, ...]], Any]] = {}
         self._api_url = ""
-        self._touched: dict[JobRecord, None] = {}
+        self._touched: dict[JobRecord | DownloadRecord, None] = {}
         self._has_news = False
         self._fault: BaseException | None = None
         self._process = os.getpid()
@@ -237,6 +260,8 @@ class ClientCore:
     def cancel(self, record: JobRecord) -> None:
         """Cancel a job that has begun, in the engine and for those that wait."""
         self.streams.close(record)
+        if (fetching := self._fetching.pop(record, None)) is not None:
+            fetching.give_up()
         if record.id is not None:
             self.session.cancel(record.id)
         record.tell()
@@ -363,9 +388,12 @@ class ClientCore:
                 if self.app is not None and event.job not in self._bound:
                     record.shape = self._shape_of(record.call)  # also for a later app
                 self._bound.discard(event.job)
-                record.add_end(event)
                 del self.jobs[event.job]
+                if not (isinstance(event, JobCompleted) and self._fetches(record, event)):
+                    record.add_end(event)
                 self.streams.ended(record, event)
+            case DownloadStarted() | DownloadReceived() | DownloadCompleted() | DownloadFailed():
+                self._hear(event)
             case Connected():
                 if self.app is not None and event.app.config is not self.app.config:
                     self._keep_shapes()
@@ -385,6 +413,7 @@ class ClientCore:
             case SessionClosed():
                 self.is_closed = True
                 self._has_news = True
+                self._end_files(LocalProtocolError("The client was closed."))
                 self.streams.session_ended()
             case _:
                 pass  # anomalies are for ``observe``
@@ -408,7 +437,7 @@ class ClientCore:
         finally:
             self.is_busy = busy
 
-    def touch(self, record: JobRecord) -> None:
+    def touch(self, record: JobRecord | DownloadRecord) -> None:
         """Note that *record* has something to publish."""
         self._touched[record] = None
 
@@ -422,6 +451,7 @@ class ClientCore:
             record.add_end(error)
             self.touch(record)
         self.jobs.clear()
+        self._end_files(error)
         self.streams.session_ended(error)
         self.publish()
 
@@ -457,8 +487,134 @@ class ClientCore:
         assert self.app is not None
         return with_files(endpoint, self.app.version, self._file)
 
+    # Files.
+
+    def file_of(self, given: Mapping[str, Any]) -> RemoteFile:
+        """A file of this app, of what a server has said of it, or of another ``RemoteFile``.
+
+        Raises:
+            OptionError: it is neither.
+        """
+        if isinstance(given, RemoteFile):
+            return self.make_file(dict(given), given.base, given.route)
+        assert self.app is not None
+        rules = rules_of(self.app.version)
+        if not is_a(given, dict) or not rules.is_file(given):
+            raise refused(given, "file", "a RemoteFile, or the dict of a file in a result")
+        return self._file(dict(given), rules.route)
+
     def _file(self, value: dict[str, Any], route: str) -> RemoteFile:
-        return RemoteFile(value, self._api_url, route)
+        return self.make_file(value, self._api_url, route)
+
+    def open_download(
+        self, file: RemoteFile, *, resume: bool = True, growing: bool = False
+    ) -> DownloadRecord:
+        """Begin to fetch a file; from any thread."""
+        record = DownloadRecord(file=file, resume=resume, growing=growing, steer=self._steer_soon)
+        self._opened[record] = None
+        if (error := self.why_not) is not None:  # after the line above: closing looks there
+            record.end(error)
+        else:
+            self.post(partial(self._begin_download, record))
+        return record
+
+    def _begin_download(self, record: DownloadRecord) -> None:
+        if record.is_over:
+            return
+        self.touch(record)
+        try:
+            self.demand_open()
+            record.id = self.session.download(
+                record.file, resume=record.resume, growing=record.growing
+            )
+        except Exception as error:  # it fails this download only
+            record.end(error)
+            self._opened.pop(record, None)
+            return
+        self.downloads[record.id] = record
+
+    def _hear(self, event: DownloadEvent) -> None:
+        record = self.downloads.get(event.download)
+        if record is None:
+            return  # given up
+        self.touch(record)
+        if record.add(event):
+            record.is_paused = self.session.pause(event.download)
+            if record.is_read:  # since the look at it: a reader looks in the other order
+                self._steer(record, True)
+        if record.is_over:
+            self._forget(record)
+
+    def _forget(self, record: DownloadRecord) -> None:
+        self._opened.pop(record, None)
+        if record.id is not None:
+            self.downloads.pop(record.id, None)
+
+    def _steer_soon(self, record: DownloadRecord, on: bool) -> None:
+        self.post(partial(self._steer, record, on))
+
+    def _steer(self, record: DownloadRecord, on: bool) -> None:
+        if not on:
+            self._forget(record)
+            if record.id is not None:
+                self.session.cancel(record.id)
+        elif record.is_paused and record.id is not None:
+            record.is_paused = False
+            self.session.pause(record.id, on=False)
+
+    def _fetches(self, record: JobRecord, event: JobCompleted) -> bool:
+        """Whether the files of a result are downloaded first."""
+        if self._folder is None or record.is_over:
+            return False
+
+        def done(fetching: Fetching) -> None:
+            self.post(partial(self._fetched, record, event, fetching))
+
+        fetching = Fetching(
+            record.shape(event.data),
+            self._folder,
+            limit=self.limits.download,
+            open_download=self.open_download,
+            done=done,
+        )
+        if fetching.has_files:
+            self._fetching[record] = fetching
+            fetching.start(self.threads)
+        return fetching.has_files
+
+    def _fetched(self, record: JobRecord, event: JobCompleted, fetching: Fetching) -> None:
+        if self._fetching.pop(record, None) is not None:
+            record.fetched.append(fetching.result)
+            record.add_end(event)
+            self.touch(record)
+
+    def _end_files(self, error: BaseException) -> None:
+        """The client is closed, or lost."""
+        for download in list(self._opened):
+            download.end(error)
+            self.touch(download)
+        self._opened.clear()
+        self.downloads.clear()
+        for record in list(self._fetching):
+            record.add_end(error)
+            self.touch(record)
+        self._fetching.clear()
+
+
+def _folder(download_files: object) -> Path | None:
+    """The folder of the option ``download_files``; None: nothing is downloaded by itself.
+
+    Raises:
+        OptionError: it is not the path of a folder.
+    """
+    if download_files is False or download_files is None:
+        return None
+    if not is_a(download_files, str, PathLike) or download_files == "":
+        raise refused(download_files, "download_files", "the path of a folder, or False")
+    path = Path(cast("str | PathLike[str]", download_files))
+    if path.exists() and not path.is_dir():
+        raise OptionError("download_files is the path of a folder, but a file is there.")
+    return path
 
 
 def _as_they_are(values: tuple[Any, ...]) -> Any:

@@ -173,6 +173,8 @@ class JobRecord:
     _readers: dict[int, None] = attrs.field(factory=dict[int, None], init=False)  # of outputs
     _read: int = attrs.field(default=0, init=False)  # bytes when one of them last had read all
     _end: JobEnd | BaseException | None = attrs.field(default=None, init=False)
+    fetched: list[Any] = attrs.field(factory=list[Any], init=False)
+    """The result with the paths of its files, if they were downloaded."""
 
     def __attrs_post_init__(self) -> None:
         self._status = StatusUpdate(Status.STARTING, time.time())
@@ -242,7 +244,7 @@ class JobRecord:
                 return Outcome.cancelled()
             case JobCompleted():
                 try:
-                    result = self.shape(end.data)
+                    result = self.fetched[0] if self.fetched else self.shape(end.data)
                 except Exception as why:  # a bug, which must not take the other jobs along
                     error = why
             case JobFailed():

@@ -13,7 +13,6 @@ import contextlib
 import inspect
 import logging
 import threading
-from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable
 from concurrent.futures import Future
 from functools import partial
@@ -31,6 +30,7 @@ from sansio_gradio.server.events import (
     SessionEnded,
 )
 from sansio_gradio.server.run import Logged, Run, Said
+from sansio_gradio_adapters._threads import Threads
 
 _log: Final = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Runner:
         self.clock = clock
         self.tasks = tasks
         self._on_event = on_event
-        self.threads = _Threads(max_threads)
+        self.threads = Threads(max_threads)
         self.thread = threading.get_ident()
         self._working: dict[int, _Working] = {}
         self._when_idle: Callable[[], object] | None = None
@@ -135,33 +135,6 @@ class Runner:
     def _tell_if_idle(self) -> None:
         if not self._working and self._when_idle is not None:
             self._when_idle()
-
-
-class _Threads:
-    """Daemon threads: one for each call, up to a limit. Further calls wait."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._running = 0
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._lock = threading.Lock()
-
-    def call(self, function: Callable[[], None]) -> None:
-        with self._lock:
-            if self._running >= self._limit:
-                self._waiting.append(function)
-                return
-            self._running += 1
-        threading.Thread(target=self._work, args=(function,), daemon=True).start()
-
-    def _work(self, function: Callable[[], None]) -> None:
-        while True:
-            function()
-            with self._lock:
-                if not self._waiting:
-                    self._running -= 1
-                    return
-                function = self._waiting.popleft()
 
 
 class _Working:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
@@ -16,12 +17,14 @@ from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.wire.headers import Fields
 from sansio_gradio_adapters._awaited import Job, MessageStream, Results
+from sansio_gradio_adapters._awaited_files import Files
 from sansio_gradio_adapters._client import ClientCore, refuse_to_duplicate
 from sansio_gradio_adapters._driver import tls_context
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord
 from sansio_gradio_adapters._machine import TaskWorld, wait_until
 from sansio_gradio_adapters._mapping import Calls, OnError
+from sansio_gradio_adapters._saving import OnProgress, PathText
 from sansio_gradio_adapters._streams import Sending
 from sansio_gradio_adapters._tokens import GivenToken
 
@@ -42,10 +45,12 @@ class TaskClient:
     with every request. ``protocol``: speak this protocol, whatever the app announces.
     ``ssl_context``: for https; default: the system's trust store. ``proxy``:
     ``http://user:password@host:port``, for every address; None: with ``trust_env`` the proxies of
-    ``HTTPS_PROXY``, ``NO_PROXY`` and the like, else none. ``session_hash``: go on in a session that
-    the server knows. ``observe(now, connection, direction, what)`` is called with all bytes,
-    commands and events. ``strict``: anomalies are errors. ``retry``: which failed jobs are handed
-    in again; None: none. ``json_loads``: a faster parser of JSON for what the server sends, such as
+    ``HTTPS_PROXY``, ``NO_PROXY`` and the like, else none. ``download_files``: a folder; then
+    results have the paths of files that were saved there, instead of ``RemoteFile``s.
+    ``session_hash``: go on in a session that the server knows. ``observe(now, connection,
+    direction, what)`` is called with all bytes, commands and events. ``strict``: anomalies are
+    errors. ``retry``: which failed jobs are handed in again; None: none. ``json_loads``: a faster
+    parser of JSON for what the server sends, such as
     ``orjson.loads`` (the extra ``speed``).
 
     Raises:
@@ -68,6 +73,7 @@ class TaskClient:
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | Proxies | None = None,
         trust_env: bool = True,
+        download_files: PathText | Literal[False] = False,
         session_hash: str | None = None,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
@@ -86,6 +92,7 @@ class TaskClient:
             protocol=protocol,
             proxy=proxy,
             trust_env=trust_env,
+            download_files=download_files,
             session_hash=session_hash,
             timeouts=timeouts,
             limits=limits,
@@ -95,7 +102,8 @@ class TaskClient:
             json_loads=json_loads,
         )
         self._ssl_context = tls_context(ssl_context)
-        self._world: TaskWorld | None = None  # from its opening on
+        self._world: TaskWorld | None = None  # from its opening on, as the next one
+        self._files: Files
         self._is_open = False
 
     @property
@@ -290,6 +298,26 @@ class TaskClient:
         )
         return Results(calls, world, self)
 
+    async def download(
+        self,
+        file: Mapping[str, Any],
+        target: PathText,
+        *,
+        resume: bool = True,
+        on_progress: OnProgress | None = None,
+    ) -> Path:
+        """Save a file of this app; for the options and what is raised see ``RemoteFile.save``.
+
+        ``file``: a ``RemoteFile``, also one that was unpickled, or the dict of a file as the server
+        sends it in results.
+
+        Raises:
+            LocalProtocolError: it is no file, or one of another app.
+        """
+        self._open_world()
+        own = self._core.file_of(file)
+        return await self._files.save(own, target, resume=resume, on_progress=on_progress)
+
     def stream_messages(
         self, *data: Any, api_name: str | None = None, fn_index: int | None = None
     ) -> MessageStream:
@@ -457,6 +485,7 @@ class TaskClient:
     async def _open(self, world: TaskWorld) -> None:
         """Connect, in a world that has just been made."""
         core, self._world = self._core, world
+        self._files = Files(core, world, self)
         try:
             world.step_soon()
             await wait_until(world, core.changed, lambda: core.app is not None or core.has_failed())

@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -22,12 +21,12 @@ from contextlib import suppress
 from functools import partial
 from itertools import chain
 from operator import call
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._jobs import Signal
+from sansio_gradio_adapters._waiting import wait_until
 from sansio_gradio_adapters.loop import Loop
 
 if TYPE_CHECKING:
@@ -216,35 +215,3 @@ def _let_go() -> None:
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
     os.register_at_fork(after_in_child=_let_go)
-
-
-def wait_until(signal: Signal, happened: Callable[[], bool], timeout: float | None = None) -> bool:
-    """Block until *happened*, which may change with each notification of *signal*.
-
-    At most *timeout* seconds; False: it has not happened by then.
-    """
-    until = None if timeout is None else time.monotonic() + timeout
-    while True:
-        seen = signal.version
-        if happened():
-            return True
-        left = None if until is None else until - time.monotonic()
-        if left is not None and left <= 0:
-            return False
-        wait_for(signal, seen, left)
-
-
-def wait_for(signal: Signal, seen: int, timeout: float | None = None) -> None:
-    """Block until *signal* is beyond the version *seen*, at most *timeout* seconds.
-
-    Ctrl-C interrupts it, and, unlike a ``threading.Condition``, leaves no lock in disorder.
-    """
-    gate: SimpleQueue[None] = SimpleQueue()
-    wake = partial(gate.put, None)
-    try:
-        if signal.subscribe(wake, seen):
-            gate.get(timeout=None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
-    except Empty:
-        pass  # the time is over
-    finally:
-        signal.unsubscribe(wake)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from sansio_gradio.errors import JobCancelledError
 from sansio_gradio.protocol.given_file import handle_file
 from sansio_gradio_adapters._awaited import Job, MessageStream, Reader, Results
+from sansio_gradio_adapters._awaited_files import FileStream, RemoteFile
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._dialing import dial
 from sansio_gradio_adapters._jobs import OutputUpdate, Signal
@@ -34,11 +35,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Client",
+    "FileStream",
     "Job",
     "JobCancelledError",
     "MessageStream",
     "OutputUpdate",
     "Reader",
+    "RemoteFile",
     "Results",
     "handle_file",
     "serving",

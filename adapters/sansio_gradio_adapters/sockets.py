@@ -11,6 +11,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, overload
 
@@ -31,14 +32,17 @@ from sansio_gradio_adapters._blocking import (
     Results,
     result_of,
 )
+from sansio_gradio_adapters._blocking_files import Files, FileStream, RemoteFile
 from sansio_gradio_adapters._client import ClientCore, refuse_to_duplicate
 from sansio_gradio_adapters._driver import tls_context
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, OutputUpdate
 from sansio_gradio_adapters._mapping import Calls, OnError
+from sansio_gradio_adapters._saving import OnProgress, PathText
 from sansio_gradio_adapters._streams import Sending
 from sansio_gradio_adapters._tokens import GivenToken
-from sansio_gradio_adapters._worker import Worker, wait_until
+from sansio_gradio_adapters._waiting import wait_until
+from sansio_gradio_adapters._worker import Worker
 from sansio_gradio_adapters.loop import Loop
 
 if TYPE_CHECKING:
@@ -49,12 +53,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Client",
+    "FileStream",
     "Job",
     "JobCancelledError",
     "Loop",
     "MessageStream",
     "OutputUpdate",
     "Reader",
+    "RemoteFile",
     "Results",
     "handle_file",
     "serving",
@@ -74,10 +80,12 @@ class Client:
     with every request. ``protocol``: speak this protocol, whatever the app announces.
     ``ssl_context``: for https; default: the system's trust store. ``proxy``:
     ``http://user:password@host:port``, for every address; None: with ``trust_env`` the proxies of
-    ``HTTPS_PROXY``, ``NO_PROXY`` and the like, else none. ``session_hash``: go on in a session that
-    the server knows. ``observe(now, connection, direction, what)`` is called with all bytes,
-    commands and events. ``strict``: anomalies are errors. ``retry``: which failed jobs are handed
-    in again; None: none. ``json_loads``: a faster parser of JSON for what the server sends, such as
+    ``HTTPS_PROXY``, ``NO_PROXY`` and the like, else none. ``download_files``: a folder; then
+    results have the paths of files that were saved there, instead of ``RemoteFile``s.
+    ``session_hash``: go on in a session that the server knows. ``observe(now, connection,
+    direction, what)`` is called with all bytes, commands and events. ``strict``: anomalies are
+    errors. ``retry``: which failed jobs are handed in again; None: none. ``json_loads``: a faster
+    parser of JSON for what the server sends, such as
     ``orjson.loads`` (the extra ``speed``).
 
     Raises:
@@ -99,6 +107,7 @@ class Client:
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | Proxies | None = None,
         trust_env: bool = True,
+        download_files: PathText | Literal[False] = False,
         session_hash: str | None = None,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
@@ -117,6 +126,7 @@ class Client:
             protocol=protocol,
             proxy=proxy,
             trust_env=trust_env,
+            download_files=download_files,
             session_hash=session_hash,
             timeouts=timeouts,
             limits=limits,
@@ -127,6 +137,7 @@ class Client:
             cancelled_error=JobCancelledError,
         )
         self._worker = worker = Worker(core, tls_context(ssl_context))
+        self._files = Files(core, worker, self)
         # One that is alive at exit is no mistake: it ends with the process.
         self._unclosed = weakref.finalize(self, _warn_and_close, repr(self), core, worker)
         self._unclosed.atexit = False
@@ -326,6 +337,25 @@ class Client:
             on_error=on_error,
         )
         return Results(calls, self._worker, self)
+
+    def download(
+        self,
+        file: Mapping[str, Any],
+        target: PathText,
+        *,
+        resume: bool = True,
+        on_progress: OnProgress | None = None,
+    ) -> Path:
+        """Save a file of this app; for the options and what is raised see ``RemoteFile.save``.
+
+        ``file``: a ``RemoteFile``, also one that was unpickled, or the dict of a file as the server
+        sends it in results.
+
+        Raises:
+            LocalProtocolError: it is no file, or one of another app.
+        """
+        own = self._core.file_of(file)
+        return self._files.save(own, target, resume=resume, on_progress=on_progress)
 
     def stream_messages(
         self, *data: Any, api_name: str | None = None, fn_index: int | None = None

@@ -25,6 +25,7 @@ from sansio_gradio.errors import JobCancelledError, LocalProtocolError
 from sansio_gradio.protocol.given_file import handle_file
 from sansio_gradio_adapters import resolve
 from sansio_gradio_adapters._awaited import Job, MessageStream, Reader, Results
+from sansio_gradio_adapters._awaited_files import FileStream, RemoteFile
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._jobs import OutputUpdate, Signal
 from sansio_gradio_adapters._machine import Machine, Rest, connect_failed, connection_lost, first_in
@@ -39,11 +40,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Client",
+    "FileStream",
     "Job",
     "JobCancelledError",
     "MessageStream",
     "OutputUpdate",
     "Reader",
+    "RemoteFile",
     "Results",
     "handle_file",
     "serving",

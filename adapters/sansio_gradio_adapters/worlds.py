@@ -6,6 +6,7 @@ for event loops that can wait for a descriptor.
 """
 
 from sansio_gradio_adapters._awaited import Job, MessageStream, Reader, Results
+from sansio_gradio_adapters._awaited_files import FileStream, RemoteFile
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._jobs import Signal
 from sansio_gradio_adapters._machine import (
@@ -21,10 +22,12 @@ from sansio_gradio_adapters._watched import WatchedWorld
 
 __all__ = [
     "ClientCore",
+    "FileStream",
     "Job",
     "Machine",
     "MessageStream",
     "Reader",
+    "RemoteFile",
     "Rest",
     "Results",
     "Signal",

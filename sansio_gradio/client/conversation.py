@@ -725,6 +725,7 @@ class Conversation(Session):
                 listener=step.listener,
                 websocket=step.websocket,
                 hands_in=step.hands_in,
+                wants=step.wants,
             )
         )
 

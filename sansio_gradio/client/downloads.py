@@ -124,7 +124,12 @@ class Download(Listener):
 
     def _listen(self, target: str, headers: Headers = ()) -> Way:
         request = requests.download(target, headers)
-        self.exchange = yield Listen(self._base, request, self, "download", deadline="download")
+        self.exchange = yield Listen(
+            self._base, request, self, "download", deadline="download", wants=self._wants
+        )
+
+    def _wants(self, status: int, headers: Headers) -> bool:  # noqa: ARG002  # others look at them
+        return status == _OK
 
     def _began(self, size: int | None, mime_type: str | None) -> Way:
         event: DownloadEvent = DownloadStarted(
@@ -190,7 +195,7 @@ class WholeDownload(Download):
         if not self.is_over:
             yield from self._complete()
 
-    def wants(self, status: int, headers: Headers, /) -> bool:
+    def _wants(self, status: int, headers: Headers) -> bool:
         self._head = status, headers
         return status == _OK or (status == _PARTIAL and self._received > 0)
 
@@ -325,9 +330,6 @@ class PlaylistDownload(Download):
             self._reads_list = True
             self._list.clear()
             yield from self._listen(self._file.target)
-
-    def wants(self, status: int, _headers: Headers, /) -> bool:
-        return status == _OK
 
     def received(self, data: bytes, _now: float, /) -> Way:
         if not self._reads_list:

@@ -7,6 +7,7 @@ Redirects, deadlines and limits are handled here, and nowhere above.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
 import attrs
@@ -55,8 +56,8 @@ class Exchange:
 
     ``url``: at first the base, the app or its API; then the address of the request, after
     redirects. ``way``: the way that waits for the answer, for ``attempt``. ``listener``: the part
-    that reads the stream or the WebSocket. ``hands_in``, ``discovering``, ``bare``, ``upload`` and
-    ``is_read``: as in ``Ask``.
+    that reads the stream or the WebSocket. ``wants``: as in ``Listen``. ``hands_in``,
+    ``discovering``, ``bare``, ``upload`` and ``is_read``: as in ``Ask``.
     """
 
     request: HTTPRequest
@@ -67,6 +68,7 @@ class Exchange:
     way: Way | None = None
     attempt: Attempt | None = None
     listener: Listener | None = None
+    wants: Callable[[int, Headers], bool] | None = None
     websocket: bool = False
     hands_in: Attempt | None = None
     discovering: bool = False
@@ -247,10 +249,7 @@ class Exchanges:
             return self.give_up(
                 exchange, RemoteProtocolError(f"the answer is encoded, as {coding!r}")
             )
-        listener = exchange.listener
-        if listener is not None and (
-            status == _SWITCHING if exchange.websocket else listener.wants(status, exchange.headers)
-        ):
+        if exchange.listener is not None and _is_wanted(exchange):
             self._timers.stop(exchange)
             exchange.is_open = True
             exchange.phase = "stream"  # in place of the phase of its request
@@ -406,3 +405,13 @@ class Exchanges:
         self.running.pop(exchange.id, None)
         self._redirected.pop(exchange.given, None)
         self._timers.stop(exchange)
+
+
+def _is_wanted(exchange: Exchange) -> bool:
+    """Whether the answer is the stream or the WebSocket that the listener asked for."""
+    if exchange.websocket:
+        return exchange.status == _SWITCHING
+    if exchange.wants is not None:
+        return exchange.wants(exchange.status, exchange.headers)
+    kind = header(exchange.headers, "content-type") or ""
+    return exchange.status == _OK and kind.split(";")[0].strip() == "text/event-stream"

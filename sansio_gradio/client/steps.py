@@ -12,8 +12,8 @@ attempt of that way.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Hashable
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from collections.abc import Callable, Generator, Hashable
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from sansio_gradio.client.answer import Answer
 from sansio_gradio.client.attempt import Attempt
@@ -25,11 +25,9 @@ from sansio_gradio.protocol.failures import Login
 from sansio_gradio.protocol.given_file import GivenFile
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.requests import HTTPRequest
-from sansio_gradio.wire.headers import Headers, header
+from sansio_gradio.wire.headers import Headers
 from sansio_gradio.wire.json import JSON
 from sansio_gradio.wire.url import URL
-
-_OK: Final = 200
 
 
 class Ask(NamedTuple):
@@ -60,7 +58,8 @@ class Ask(NamedTuple):
 class Listen(NamedTuple):
     """Open an event stream or a WebSocket for *listener*; gives the number of the exchange.
 
-    ``deadline`` bounds the time until it is open. ``hands_in``: as in ``Ask``.
+    ``deadline`` bounds the time until it is open. ``hands_in``: as in ``Ask``. ``wants`` tells, of
+    the status and the headers, whether it is what was asked for; None: an event stream is.
     """
 
     base: URL
@@ -70,6 +69,7 @@ class Listen(NamedTuple):
     deadline: str | None = None
     websocket: bool = False
     hands_in: Attempt | None = None
+    wants: Callable[[int, Headers], bool] | None = None
 
 
 class Say(NamedTuple):
@@ -277,11 +277,6 @@ Way: TypeAlias = Generator[Step, Any, None]
 class Listener(ABC):
     """A part that reads a stream or a WebSocket. The last call is ``ended``, ``refused`` or
     ``failed``."""
-
-    def wants(self, status: int, headers: Headers, /) -> bool:
-        """Whether this is the head of the stream that was asked for."""
-        kind = header(headers, "content-type") or ""
-        return status == _OK and kind.split(";")[0].strip() == "text/event-stream"
 
     def opened(self, _now: float, /) -> Way:
         """The stream or the WebSocket is open."""

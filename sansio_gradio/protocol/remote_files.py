@@ -56,12 +56,14 @@ class RemoteFile(dict[str, Any]):
     ``{"name": null, "data": "data:…", "is_file": false}``.
     """
 
-    __slots__ = ("base", "route")
+    __slots__ = ("base", "error", "route")
 
     def __init__(self, value: Mapping[str, Any], base: str, route: str = "file=") -> None:
         super().__init__(value)
         self.base = base
         self.route = route
+        self.error: Exception | None = None
+        """Why it was not downloaded, though that was asked for."""
 
     @property
     def path(self) -> str | None:
@@ -137,11 +139,19 @@ class RemoteFile(dict[str, Any]):
         return told
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (dict(self), self.base, self.route)
+        return _unpickled, (type(self), dict(self), self.base, self.route, self.error)
 
     def __repr__(self) -> str:
         where = "data" if self.data_url is not None else self.url
         return f"<RemoteFile {self.name!r}: {where[:200]}>"
+
+
+def _unpickled(
+    kind: type[RemoteFile], value: dict[str, Any], base: str, route: str, error: Exception | None
+) -> RemoteFile:
+    file = kind(value, base, route)
+    file.error = error
+    return file
 
 
 def decode_data_url(url: str) -> bytes:
@@ -218,6 +228,16 @@ def files_in(value: Any) -> list[RemoteFile]:
 
     note(value, MAX_DEPTH + 1)
     return list(found.values())
+
+
+def replaced_files(value: Any, change: Callable[[RemoteFile], Any], depth: int = 0) -> Any:
+    """A result in which each file is replaced by what *change* makes of it."""
+    if isinstance(value, RemoteFile):
+        return change(value)
+    if depth > MAX_DEPTH or type(value) not in (dict, list, tuple):
+        return value
+    parts = {key: replaced_files(inner, change, depth + 1) for key, inner in _inside(value)}
+    return parts if type(value) is dict else type(value)(parts.values())
 
 
 def _replaced(

@@ -122,6 +122,7 @@ class HTTPConnection(WireConnection):
         self._max_held = max_header_size
         self._held = 0  # bytes that h11 holds, at most
         self._method = ""
+        self._is_unchunked = False  # the body of an answer, which is nothing but content
 
     @property
     def is_reusable(self) -> bool:
@@ -259,8 +260,9 @@ class HTTPConnection(WireConnection):
             if self._held + len(data) - fed > self._max_held:
                 self._held = len(self.unread)
             room = self._max_held + 1 - self._held
-            if self._h11.their_state is h11.SWITCHED_PROTOCOL:
-                room = len(data)  # the new protocol takes it at once
+            theirs = self._h11.their_state
+            if theirs is h11.SWITCHED_PROTOCOL or (theirs is h11.SEND_BODY and self._is_unchunked):
+                room = len(data)  # the new protocol, or the body, takes it at once
             piece = data[fed : fed + room]
             if piece:
                 self._h11.receive_data(piece)
@@ -309,7 +311,7 @@ class HTTPConnection(WireConnection):
             else:
                 self._read_head(event, events)
         if body:
-            events.append(BodyReceived(b"".join(body)))
+            events.append(BodyReceived(body[0] if len(body) == 1 else b"".join(body)))
         return events + ended
 
     def _read_head(self, head: h11.Event, events: list[Event]) -> None:
@@ -327,6 +329,7 @@ class HTTPConnection(WireConnection):
         elif self._h11.their_state is h11.SWITCHED_PROTOCOL:
             events += ResponseStarted(head.status_code, headers), MessageEnded()
         elif isinstance(head, h11.Response):
+            self._is_unchunked = header(headers, "transfer-encoding") is None
             events.append(ResponseStarted(head.status_code, headers))
 
     def _send_head(

@@ -1,0 +1,176 @@
+"""The files that the blocking client hands out."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final, Self
+
+from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.protocol import remote_files
+from sansio_gradio_adapters._blocking import Reader
+from sansio_gradio_adapters._client import ClientCore
+from sansio_gradio_adapters._downloads import DownloadRecord
+from sansio_gradio_adapters._saving import OnProgress, PathText, Target, Temporary, save
+from sansio_gradio_adapters._worker import Worker
+
+NO_CLIENT: Final = (
+    "This file has no client (it was unpickled, perhaps): use client.download(file, target)."
+)
+
+
+class FileStream(Reader[bytes]):
+    """The content of a file, in pieces, as they arrive: an iterator and a context manager.
+
+    Leaving early, by ``close``, the end of a ``with``, or when it is garbage-collected, ends the
+    download. If nobody reads, the server waits.
+    """
+
+    def __init__(self, record: DownloadRecord, worker: Worker, source: object) -> None:
+        super().__init__(record, record.changed, worker, source)
+        self._record = record
+
+    @property
+    def size(self) -> int | None:
+        """The bytes of the file; None until the first piece has come, or if the server does not
+        tell."""
+        return self._record.size
+
+    def close(self) -> None:
+        """End the download, if it is not over."""
+        self._record.drop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        record: DownloadRecord | None = self.__dict__.get("_record")
+        if record is not None and not record.is_over:
+            record.drop()
+
+
+class RemoteFile(remote_files.RemoteFile):
+    """A file of an app, in a result or uploaded: the server's own dict, and how to get the content.
+
+    All verbs raise, if the file does not come, ``AppError`` (the app does not hand it out) or a
+    ``ConnectionError``.
+    """
+
+    __slots__ = ("_client", "_files")
+
+    def __init__(
+        self,
+        value: Mapping[str, Any],
+        base: str,
+        route: str = "file=",
+        *,
+        files: Files | None = None,
+        client: object = None,
+    ) -> None:
+        super().__init__(value, base, route)
+        self._files = files
+        self._client = client  # lives as long as its files
+
+    def stream(self) -> FileStream:
+        """The content in pieces, as they arrive. Of an audio or video that still grows, the
+        segments come while they are made."""
+        return self._owner.stream(self)
+
+    def read(self) -> bytes:
+        """The whole content, at most ``Limits.download`` bytes."""
+        return self._owner.read(self)
+
+    def open(self) -> IO[bytes]:
+        """The content as a binary file, which can be read and sought; close it when done.
+
+        It is downloaded at once, into a temporary file without a name.
+        """
+        return self._owner.open(self)
+
+    def save(
+        self, target: PathText, *, resume: bool = True, on_progress: OnProgress | None = None
+    ) -> Path:
+        """Save it, and return the path.
+
+        ``target`` is a folder that exists, or the path of the new file. In a folder the file gets
+        its ``name``, or, if there is one of that name, another name. At a path, a file that is
+        there is replaced. ``resume``: if the connection breaks, go on where it broke, if that is
+        safe. ``on_progress(saved, size)`` is called as it grows, in bytes; the size may be None.
+
+        The file appears when it is complete. If it fails nothing is left behind.
+
+        Raises:
+            OSError: it cannot be written there.
+        """
+        return self._owner.save(self, target, resume=resume, on_progress=on_progress)
+
+    @property
+    def _owner(self) -> Files:
+        if self._files is None:
+            raise LocalProtocolError(NO_CLIENT)
+        return self._files
+
+    def __copy__(self) -> RemoteFile:
+        return RemoteFile(self, self.base, self.route, files=self._files, client=self._client)
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> RemoteFile:
+        return self.__copy__()  # the values of a file's dict are not changed by anybody
+
+
+class Files:
+    """The files of one client, and what they need of it."""
+
+    def __init__(self, core: ClientCore, worker: Worker, client: object) -> None:
+        self._core = core
+        self._worker = worker
+        self._client = weakref.ref(client)
+        core.make_file = self._make
+
+    def _make(self, value: dict[str, Any], base: str, route: str) -> RemoteFile:
+        return RemoteFile(value, base, route, files=self, client=self._client())
+
+    def stream(self, file: remote_files.RemoteFile) -> FileStream:
+        self._worker.may_wait()
+        record = self._begin(file, growing=True)
+        return FileStream(record, self._worker, self._client())
+
+    def read(self, file: remote_files.RemoteFile) -> bytes:
+        self._worker.may_wait()
+        with FileStream(self._begin(file), self._worker, self._client()) as stream:
+            return b"".join(stream)
+
+    def open(self, file: remote_files.RemoteFile) -> IO[bytes]:
+        self._worker.may_wait()
+        found: IO[bytes] = save(partial(self._begin, file), Temporary())
+        return found
+
+    def save(
+        self,
+        file: remote_files.RemoteFile,
+        target: PathText,
+        *,
+        resume: bool = True,
+        on_progress: OnProgress | None = None,
+    ) -> Path:
+        self._worker.may_wait()
+        self._core.demand_own_process()
+        begin = partial(self._begin, file, resume=resume)
+        path: Path = save(begin, Target(target, file.name), on_progress)
+        return path
+
+    def _begin(
+        self, file: remote_files.RemoteFile, *, resume: bool = True, growing: bool = False
+    ) -> DownloadRecord:
+        self._core.demand_own_process()
+        return self._core.open_download(file, resume=resume, growing=growing)
