@@ -9,8 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conversation_driver import config
-from fault_peer import FaultServer, Request, Script, html, in_turn, page
+from conversation_driver import completed, config, starts
+from fault_peer import (
+    LAST_CHUNK,
+    SSE_HEAD,
+    FaultServer,
+    Request,
+    Script,
+    Visit,
+    hold,
+    html,
+    in_turn,
+    page,
+    play,
+    stream,
+)
 from worlds import WORLDS, World
 
 import sansio_gradio_adapters.asyncio
@@ -333,3 +346,55 @@ def test_spaces_are_not_duplicated(client: Any) -> None:
 def test_what_is_neither_a_url_nor_a_space(client: Any, tmp_path: Path) -> None:
     with pytest.raises(LocalProtocolError, match=r"neither a URL .* nor a Space"):
         client(str(tmp_path / "x"))
+
+
+# What others have reported of clients
+
+
+def demanding(script: Script, token: str = "mine") -> Script:
+    """*script* for requests with the *token*; a page of the proxy of Spaces for others."""
+
+    def visit(visit: Visit) -> None:
+        if visit.request.headers.get("x-hf-authorization") == f"Bearer {token}":
+            play(script, visit)
+        else:
+            visit.say(html(401, "<html>Sign in to see this Space</html>"))
+
+    return visit
+
+
+def test_a_token_that_is_demanded_everywhere_also_on_the_stream(world: World) -> None:
+    beat = page(config(connect_heartbeat=True))
+    messages = [starts("a"), completed("said", event_id="a"), {"msg": "close_stream"}]
+    pages: dict[str, Script] = {
+        "/config": demanding(beat),
+        "/queue/join": demanding(page({"event_id": "a"})),
+        "/queue/data": demanding([stream(*messages), LAST_CHUNK]),
+        "/heartbeat": demanding([SSE_HEAD, hold]),
+    }
+
+    async def call(**options: Any) -> None:
+        async with world.client(server.url, **options) as client:
+            assert await client.predict("x", api_name="/echo") == "said"
+
+    async def refuse(**options: Any) -> None:
+        with pytest.raises(AuthenticationError, match="token=") as caught:
+            await call(**options)
+        assert (caught.value.phase, caught.value.status) == ("config", 401)
+
+    with FaultServer(pages) as server:
+        world.run(lambda: call(token="mine"))
+        assert {request.path for request in server.requests} >= {"/queue/join", "/queue/data"}
+        world.run(refuse)
+        world.run(lambda: refuse(token="other"))
+
+
+def test_a_login_that_is_answered_503(world: World) -> None:
+    async def call() -> None:
+        with pytest.raises(ConnectionError, match="try again later") as caught:
+            async with world.client(server.url, auth=("me", "secret")):
+                pass
+        assert not isinstance(caught.value, AuthenticationError)
+
+    with FaultServer({"/login": html(503, "<html>Service Unavailable</html>")}) as server:
+        world.run(call)

@@ -22,6 +22,7 @@ from conversation_driver import (
 )
 from engine_driver import Asked, ByHand, Driver, counted_entropy, reply
 
+from sansio_gradio import handle_file
 from sansio_gradio.client.commands import Abort, OpenWebSocket, SendRequest
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.client.retry import Retry
@@ -990,3 +991,29 @@ def test_a_login_that_is_void_is_renewed_once_for_info() -> None:
     assert type(talk.failure_of(job)) is AuthenticationError
     talk.conversation.submit(what="x", api_name="/echo")
     talk.request(INFO)
+
+
+def test_another_host_that_wants_a_login_is_not_the_app() -> None:
+    talk = Talk(auth=("me", "secret"))
+    log_in(talk, "1")
+    talk.answer(talk.request(CONFIG), config(None, "3.50.2", app_id=OLD))
+    job = talk.conversation.submit(handle_file("http://other.example/a.bin"), api_name="/echo")
+    (command,) = talk.new()
+    assert isinstance(command, SendRequest)
+    assert command.url == "http://other.example/a.bin"
+    assert not {"cookie", "x-hf-authorization"} & set(dict(command.headers))
+    talk.answer(command, NOT_LOGGED_IN, status=401)
+    assert type(talk.failure_of(job)) is AuthenticationError
+    assert talk.new() == []
+
+
+def test_an_upload_that_met_a_void_login_is_made_again() -> None:
+    talk = logged_in()
+    talk.conversation.submit(handle_file(b"content", name="a.bin"), api_name="/echo")
+    talk.answer(talk.request("/upload"), NOT_LOGGED_IN, status=401)
+    log_in(talk, "2")
+    talk.answer(talk.request(CONFIG), config(app_id=NEW))
+    again = talk.request("/upload")
+    assert cookie(again) == "access-token=2"
+    talk.answer(again, ["/tmp/a.bin"])
+    assert body(talk.request(JOIN))["data"][0]["path"] == "/tmp/a.bin"

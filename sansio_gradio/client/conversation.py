@@ -32,7 +32,7 @@ from sansio_gradio.client.commands import (
     OpenWebSocket,
     SendRequest,
 )
-from sansio_gradio.client.credentials import Credentials, Place
+from sansio_gradio.client.credentials import Credential, Credentials, Place
 from sansio_gradio.client.discovery import Discovery
 from sansio_gradio.client.dispatch import Dispatch, needs_connection
 from sansio_gradio.client.downloads import Download, PlaylistDownload, Source, WholeDownload
@@ -1193,9 +1193,12 @@ class Conversation(Session):
         """Whether the app has forgotten the login, before it began with a job."""
         attempt = job.attempt
         assert attempt is not None
+        if not isinstance(error, AuthenticationError) or error.url is None:
+            return False
         has_begun = attempt.taken or attempt.heard or job.has_logged_in_again
-        is_login = self._exchanges.login is Login.TAKEN
-        return is_login and isinstance(error, AuthenticationError) and not has_begun
+        # Another host, such as that of a file, has nothing to do with it.
+        is_apps = self._credentials.may_go(Credential.AUTH, URL.parse(error.url))
+        return self._exchanges.login is Login.TAKEN and is_apps and not has_begun
 
     def _located(self, error: GradioError, attempt: Attempt) -> GradioError:
         return error.located(phase="job", url=attempt.base.public)
