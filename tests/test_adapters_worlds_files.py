@@ -18,7 +18,7 @@ from fault_peer import page
 from patience import PATIENCE
 from worlds import WORLDS, wait_for
 
-from sansio_gradio import AppError, LocalProtocolError, OptionError, handle_file
+from sansio_gradio import AppError, LocalProtocolError, OptionError, RemoteFile, handle_file
 from sansio_gradio.events import UploadProgress
 from sansio_gradio.server.app import App
 from sansio_gradio.server.contents import File
@@ -136,6 +136,32 @@ def test_a_file_that_changes_before_it_is_read_is_not_sent(
             with contextlib.suppress(LocalProtocolError):  # if it was read before: then it arrives
                 assert (await job).startswith("file 6 ")
             assert await client.predict(handle_file(b"abc"), api_name="/size") == "file 3 616263"
+
+    WORLDS[world].run(scenario)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_file_may_be_uploaded_first_and_be_an_argument_later(world: str, url: str) -> None:
+    async def scenario() -> None:
+        async with WORLDS[world].client(url) as client:
+            told: list[tuple[int, int | None]] = []
+            file = await client.upload(
+                handle_file(BIG, name="b.bin"), on_progress=lambda *sent: told.append(sent)
+            )
+            assert told[-1] == (len(BIG), len(BIG))
+            assert isinstance(file, RemoteFile)
+            assert (file.name, file.size) == ("b.bin", len(BIG))
+            assert file.url.startswith(url)
+            for _ in range(2):
+                assert await client.predict(file, api_name="/size") == f"b.bin {end_of(BIG)}"
+            small = await client.upload(b"abc")
+            assert await client.predict([small, file], api_name="/all") == (
+                f"file:3 b.bin:{len(BIG)}"
+            )
+            with pytest.raises(LocalProtocolError, match="cannot be read"):
+                await client.upload("/no/such/file")
+            with pytest.raises(OptionError):
+                await client.upload(b"", on_progress=3)
 
     WORLDS[world].run(scenario)
 

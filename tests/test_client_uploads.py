@@ -8,10 +8,21 @@ import json
 from typing import Any
 
 import pytest
-from conversation_driver import Talk, body_of
+from conversation_driver import Talk, body_of, failed, generating, starts
 from engine_driver import bytes_of
 
-from sansio_gradio import AppInfo, Body, FileSlice, GivenFile, Limits, Retry, Timeouts, handle_file
+from sansio_gradio import (
+    AppInfo,
+    Body,
+    FileSlice,
+    GivenFile,
+    Limits,
+    OptionError,
+    RemoteFile,
+    Retry,
+    Timeouts,
+    handle_file,
+)
 from sansio_gradio.client.commands import Abort, ReadFile, SendRequest
 from sansio_gradio.errors import (
     AppError,
@@ -448,3 +459,156 @@ def test_what_is_sent_of_no_upload_means_nothing() -> None:
     one.conversation.sent(99, 5, one.now)
     one.conversation.cancel(job)
     assert one.of(UploadProgress) == []
+
+
+# Without a call
+
+
+def test_a_file_is_uploaded_without_a_call() -> None:
+    one = talk()
+    job = one.conversation.upload(B)
+    (request,) = one.requests(UPLOAD)
+    one.answer(request, ["/tmp/b.txt"])
+    told = {"path": "/tmp/b.txt", "url": None, "size": 2, "orig_name": "b.txt"}
+    more = {"mime_type": "text/plain", "is_stream": False, "meta": META}
+    assert one.data_of(job) == ({**told, **more},)
+    assert one.new() == []
+    one.conversation.submit({**told, **more}, "", api_name="/two")
+    assert joined(one) == [{**told, **more}, ""]
+
+
+def test_a_url_is_fetched_to_be_uploaded_without_a_call() -> None:
+    one = talk()
+    job = one.conversation.upload(handle_file(URL))
+    (request,) = [command for command in one.new() if isinstance(command, SendRequest)]
+    assert request.url == URL
+    one.answer(request, b"PNG")
+    answered(one, "/tmp/x")
+    assert one.data_of(job)[0]["path"] == "/tmp/x"
+
+
+def test_an_upload_without_a_call_can_be_cancelled_and_can_fail() -> None:
+    one = talk()
+    job = one.conversation.upload(A)
+    (request,) = one.requests(UPLOAD)
+    assert one.conversation.cancel(job)
+    assert one.aborted() == [request.id]
+    assert isinstance(one.last_of(job), JobCancelled)
+    job = one.conversation.upload(A)
+    (request,) = one.requests(UPLOAD)
+    one.answer(request, [])
+    assert isinstance(one.failure_of(job), RemoteProtocolError)
+
+
+def test_before_there_was_an_upload_there_is_none() -> None:
+    one = talk("3.16.2", protocol=None)
+    assert (
+        "give handle_file(...) with the call" in one.failure_of(one.conversation.upload(A)).message
+    )
+    with pytest.raises(OptionError):
+        one.conversation.upload("a.png")  # type: ignore[arg-type]
+
+
+# What the server has lost
+
+
+def lost(one: Talk, stream: SendRequest, text: str) -> None:
+    one.send(stream, starts("e"), failed(text, "e"))
+
+
+def test_files_that_the_server_has_lost_are_uploaded_again_once() -> None:
+    one = talk()
+    job = one.conversation.submit(A, api_name="/image")
+    answered(one, "/tmp/1/a.png")
+    one.answer(one.request(JOIN), {"event_id": "e"})
+    (stream,) = one.requests("/queue/data")
+    one.open(stream)
+    lost(one, stream, "[Errno 2] No such file or directory: '/tmp/1/a.png'")
+    assert not one.ends_of(job)
+    answered(one, "/tmp/2/a.png")
+    (request,) = one.requests(JOIN)
+    assert json.loads(body_of(request))["data"][0]["path"] == "/tmp/2/a.png"
+    one.answer(request, {"event_id": "e2"})
+    error = failed("[Errno 2] No such file or directory: '/tmp/2/a.png'", "e2")
+    one.send(stream, starts("e2"), error)
+    assert isinstance(one.failure_of(job), AppError)  # once is enough
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("[Errno 2] No such file or directory: '/etc/other'", b"aaa"),
+        ("boom /tmp/1/a.png", b"aaa"),
+        ("[Errno 2] No such file or directory: '/tmp/1/a.png'", io.BytesIO(b"aaa")),
+    ],
+)
+def test_other_failures_and_streams_are_not_uploaded_again(text: str, source: Any) -> None:
+    one = talk()
+    job = one.conversation.submit(handle_file(source, name="a.png"), api_name="/image")
+    (request,) = one.requests(UPLOAD)
+    one.answer(request, ["/tmp/1/a.png"])
+    one.answer(one.request(JOIN), {"event_id": "e"})
+    (stream,) = one.requests("/queue/data")
+    one.open(stream)
+    lost(one, stream, text)
+    assert one.failure_of(job).message == text
+
+
+def test_after_an_output_nothing_is_uploaded_again() -> None:
+    one = talk()
+    job = one.conversation.submit(A, api_name="/image")
+    answered(one, "/tmp/1/a.png")
+    one.answer(one.request(JOIN), {"event_id": "e"})
+    (stream,) = one.requests("/queue/data")
+    one.open(stream)
+    one.send(stream, starts("e"), generating(["x"], "e"))
+    one.send(stream, failed("File /tmp/1/a.png is not in the upload folder", "e"))
+    assert isinstance(one.failure_of(job), AppError)
+
+
+# Files of an app
+
+
+def test_a_file_of_the_app_goes_by_its_path() -> None:
+    one = talk()
+    file = RemoteFile({"path": "/tmp/x/r.png", "meta": META}, one.conversation.api_url)
+    one.conversation.submit(file, api_name="/image")
+    assert joined(one) == [payload("/tmp/x/r.png", "r.png")]
+    one.conversation.submit([file, A], api_name="/files")
+    answered(one, "/2")
+    (files,) = joined(one)
+    assert [item["path"] for item in files] == ["/tmp/x/r.png", "/2"]
+
+
+def test_a_file_of_another_app_is_fetched_without_anything_of_the_users() -> None:
+    one = talk(headers={"authorization": "Bearer s"})
+    file = RemoteFile({"path": "/r.png", "meta": META}, "http://other.example/api/")
+    one.conversation.submit(file, api_name="/image")
+    (request,) = [command for command in one.new() if isinstance(command, SendRequest)]
+    assert request.url == "http://other.example/api/file=/r.png"
+    assert "authorization" not in dict(request.headers)
+    one.answer(request, b"PNG")
+    assert answered(one, "/here/r.png") == "r.png"
+    assert joined(one) == [payload("/here/r.png", "r.png")]
+
+
+def test_a_file_that_was_sent_as_text_goes_back_as_text_or_is_uploaded() -> None:
+    written = {"name": None, "data": "data:image/png;base64,YWFh", "is_file": False}
+    one = talk("3.50.2", protocol=None)
+    file = RemoteFile(written, one.conversation.api_url)
+    one.conversation.submit(file, api_name="/image")
+    assert sent_on_socket(one) == ["data:image/png;base64,YWFh"]
+    one = talk()
+    one.conversation.submit(RemoteFile(written, "http://other.example/"), api_name="/image")
+    (request,) = one.requests(UPLOAD)
+    assert b"\r\n\r\naaa\r\n" in content(request)[0]
+
+
+def test_an_image_of_gradio_3_that_is_a_file_there_is_fetched_for_the_argument() -> None:
+    one = talk("3.50.2", protocol=None, headers={"x-mine": "1"})
+    stored = {"name": "/tmp/r.png", "data": None, "is_file": True}
+    one.conversation.submit(RemoteFile(stored, one.conversation.api_url), api_name="/image")
+    (request,) = one.requests("/file=/tmp/r.png")
+    assert dict(request.headers)["x-mine"] == "1"
+    one.answer(request, b"aaa")
+    assert sent_on_socket(one) == ["data:image/png;base64,YWFh"]

@@ -133,7 +133,10 @@ ARGUMENTS: list[tuple[Any, str, dict[str, Any]]] = [
         "4.44.1": {"text": "hi", "files": [path("a.png"), path("b.mp4")]},
     }),
     ([["look", None], [PNG, "nice"]], "chatbot", {
-        "3.50.2": [["look", None], [name("a.png"), "nice"]],
+        "3.50.2": [
+            ["look", None],
+            [{**name("a.png"), "mime_type": "image/png", "alt_text": None}, "nice"],
+        ],
         "4.44.1": [["look", None], [{"file": path("a.png"), "alt_text": None}, "nice"]],
     }),
     ([{"role": "user", "content": PNG}], "chatbot", {

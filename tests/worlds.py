@@ -283,6 +283,9 @@ class _Client:
     def map(self, inputs: Any, *args: Any, **options: Any) -> _Iterated:
         return _Iterated(self._client.map(inputs, *args, **options))
 
+    async def upload(self, *args: Any, **options: Any) -> Any:
+        return self._client.upload(*args, **options)
+
     async def send_data(self, *args: Any) -> Any:
         return self._client.send_data(*args)
 

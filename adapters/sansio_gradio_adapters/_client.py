@@ -19,7 +19,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn, cast
 
-from sansio_gradio.client.call import Call
+from sansio_gradio.client.call import Call, Want
 from sansio_gradio.client.commands import Observe
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.client.proxies import Proxies
@@ -58,7 +58,8 @@ from sansio_gradio.given import flag, function, is_a, refused, text
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.files import rules_of
-from sansio_gradio.protocol.remote_files import RemoteFile, with_files
+from sansio_gradio.protocol.given_file import handle_file
+from sansio_gradio.protocol.remote_files import RemoteFile, as_argument, with_files
 from sansio_gradio.protocol.spaces import hub_base, space_name
 from sansio_gradio.wire.headers import Fields
 from sansio_gradio_adapters._downloads import DownloadRecord
@@ -67,6 +68,7 @@ from sansio_gradio_adapters._fetching import Fetching
 from sansio_gradio_adapters._files import noted
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, Signal
+from sansio_gradio_adapters._saving import OnProgress
 from sansio_gradio_adapters._streams import Streams
 from sansio_gradio_adapters._threads import Threads
 from sansio_gradio_adapters._tokens import GivenToken, Token
@@ -472,7 +474,7 @@ class ClientCore:
         return self._shape_of(call)(values)
 
     def _shape_of(self, call: Call) -> Callable[[tuple[Any, ...]], Any]:
-        what = call.api_name, call.fn_index, call.component, call.function
+        what = call.api_name, call.fn_index, call.component, call.function, call.is_upload
         shape = self._shapes.get(what)
         if shape is None:
             assert self.app is not None  # a job that has yielded had an app to run in
@@ -564,7 +566,7 @@ class ClientCore:
 
     def _fetches(self, record: JobRecord, event: JobCompleted) -> bool:
         """Whether the files of a result are downloaded first."""
-        if self._folder is None or record.is_over:
+        if self._folder is None or record.is_over or record.call.is_upload:
             return False
 
         def done(fetching: Fetching) -> None:
@@ -615,6 +617,18 @@ def _folder(download_files: object) -> Path | None:
     if path.exists() and not path.is_dir():
         raise OptionError("download_files is the path of a folder, but a file is there.")
     return path
+
+
+def upload_of(source: Any, on_progress: OnProgress | None) -> Call:
+    """The call that uploads *source*, which ``handle_file`` may have marked already.
+
+    Raises:
+        OptionError: *source* is no file, or *on_progress* is no function.
+    """
+    if on_progress is not None:
+        function(on_progress, "on_progress")
+    file = as_argument(source) or handle_file(source)
+    return Call.of_upload(file, want=Want.RESULT if on_progress is None else Want.STATUS)
 
 
 def _as_they_are(values: tuple[Any, ...]) -> Any:

@@ -18,6 +18,7 @@ from sansio_gradio.client.commands import ReadFile
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.given import is_a, name_of
 from sansio_gradio.protocol.given_file import GivenFile
+from sansio_gradio.protocol.remote_files import RemoteFile
 from sansio_gradio.wire.body import FileSlice
 
 _CHECKED: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -30,7 +31,7 @@ def noted(file: GivenFile) -> GivenFile:
         LocalProtocolError: it cannot be opened, or is a folder or a device.
     """
     source = file.source
-    if file.is_url or is_a(source, bytes):
+    if file.is_url or is_a(source, bytes, RemoteFile):
         return file
     try:
         if not is_a(source, str):

@@ -13,12 +13,13 @@ from sansio_gradio.client.commands import Observe
 from sansio_gradio.client.proxies import Proxies
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.errors import JobCancelledError, LocalProtocolError
+from sansio_gradio.events import UploadProgress
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.wire.headers import Fields
 from sansio_gradio_adapters._awaited import Job, MessageStream, Results
-from sansio_gradio_adapters._awaited_files import Files
-from sansio_gradio_adapters._client import ClientCore, refuse_to_duplicate
+from sansio_gradio_adapters._awaited_files import Files, RemoteFile
+from sansio_gradio_adapters._client import ClientCore, refuse_to_duplicate, upload_of
 from sansio_gradio_adapters._driver import tls_context
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord
@@ -245,6 +246,25 @@ class TaskClient:
                 want=Want.STATUS | Want.GROWTH,
             )
         )
+
+    async def upload(self, source: Any, *, on_progress: OnProgress | None = None) -> RemoteFile:
+        """Upload a file, and call nothing. What it returns may be an argument of later calls.
+
+        ``source``: as for ``handle_file``, or what that has made. ``on_progress(sent, total)`` is
+        called with the bytes sent by now, and with all of them, None if that is not known.
+
+        Raises:
+            LocalProtocolError: it cannot be read, or the app has no upload (before Gradio 3.19).
+            AppError: it is too large for the app.
+            ConnectionError: something went wrong on the way.
+        """
+        job = self._begin(upload_of(source, on_progress))
+        if on_progress is not None:
+            async for update in job.updates():
+                if isinstance(update, UploadProgress):
+                    on_progress(update.sent, update.total)
+        file: RemoteFile = await job
+        return file
 
     def map(
         self,

@@ -9,10 +9,13 @@ from typing import Any
 
 import attrs
 
+from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.given import flag, index, one_of, seconds, text
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+from sansio_gradio.protocol.endpoints import UPLOADING
 from sansio_gradio.protocol.files import mapped
 from sansio_gradio.protocol.given_file import GivenFile
+from sansio_gradio.protocol.remote_files import as_argument
 from sansio_gradio.wire.headers import Fields, checked
 from sansio_gradio.wire.snapshot import mapping, snapshot
 
@@ -65,14 +68,16 @@ class Call:
     want: Want = Want.ALL
     whole_input: bool = False
     """A streaming input ends behind the arguments."""
+    is_upload: bool = False
+    """No endpoint is called: the one argument is a file to upload, and its place the result."""
     files: tuple[GivenFile, ...] = attrs.field(init=False, default=())
     """The files among the arguments, in order."""
 
     def __attrs_post_init__(self) -> None:
         give = partial(object.__setattr__, self)
         files: list[GivenFile] = []
-        give("args", tuple(snapshot(self.args, "args", mark=GivenFile, marks=files)))
-        give("kwargs", mapping(self.kwargs, "kwargs", mark=GivenFile, marks=files))
+        give("args", tuple(snapshot(self.args, "args", mark=as_argument, marks=files)))
+        give("kwargs", mapping(self.kwargs, "kwargs", mark=as_argument, marks=files))
         give("files", tuple(files))
         give("api_name", None if self.api_name is None else text(self.api_name, "api_name"))
         give("fn_index", index(self.fn_index, "fn_index"))
@@ -100,6 +105,11 @@ class Call:
         args, kwargs = mapped(list(self.args), replace), mapped(self.kwargs, replace)
         return attrs.evolve(self, args=tuple(args), kwargs=kwargs)
 
+    @classmethod
+    def of_upload(cls, file: GivenFile, timeout: float | None = None, *, want: Want) -> Call:
+        """The call that uploads a file, and nothing else."""
+        return cls(args=(file,), timeout=timeout, want=want, is_upload=True)
+
     @property
     def options(self) -> list[str]:
         """Those of the names that might be meant for a parameter of the endpoint."""
@@ -116,6 +126,12 @@ class Call:
         Raises:
             LocalProtocolError: the app has no such thing.
         """
+        if self.is_upload:
+            if not app.files.uploads:
+                raise LocalProtocolError(
+                    "Before Gradio 3.19 an app has no upload: give handle_file(...) with the call."
+                )
+            return UPLOADING
         if self.component is not None:
             return app.server_function(self.component, self.function)
         return app.endpoint(self.api_name, self.fn_index)

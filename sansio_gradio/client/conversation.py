@@ -973,7 +973,7 @@ class Conversation(Session):
         """
         seen = self._seen
         assert seen is not None
-        if call.api_name is not None or self._numbers_hold:
+        if call.api_name is not None or call.is_upload or self._numbers_hold:
             return call.endpoint_of(app)
         if call.component is None and call.fn_index is None:
             try:
@@ -1081,7 +1081,12 @@ class Conversation(Session):
             self._hand_in(job)
 
     def _stored(self, step: steps.Stored) -> None:
-        self._hand_in(self._jobs[step.attempt.job])
+        job = self._jobs[step.attempt.job]
+        if job.call.is_upload:
+            self._events.append(job.uploaded(step.attempt.app.files))
+            self._leave(job)
+        else:
+            self._hand_in(job)
 
     def _hand_in(self, job: Job) -> None:
         attempt = job.attempt
@@ -1176,6 +1181,11 @@ class Conversation(Session):
             job.has_logged_in_again = True
             self._discovery.login_is_void = self._discovery.is_in_doubt = True
             self._put_back(job)
+            return
+        if job.has_lost_files(step.error):
+            job.forget_files()
+            self._end_attempt(job)
+            self._start(job)
             return
         seconds = None if attempt.taken else self._tried_again_after(job, step.error)
         if seconds is not None:

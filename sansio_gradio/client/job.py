@@ -37,7 +37,8 @@ from sansio_gradio.events import (
     StatusUpdated,
     UploadProgress,
 )
-from sansio_gradio.protocol.failures import app_error, is_unknown, unknown_there
+from sansio_gradio.protocol.failures import app_error, is_lost_file, is_unknown, unknown_there
+from sansio_gradio.protocol.files import FileRules
 from sansio_gradio.protocol.given_file import GivenFile
 from sansio_gradio.protocol.messages import Message, output_data
 from sansio_gradio.protocol.outputs import Change, Outputs, Slots, change_of, whole
@@ -77,7 +78,9 @@ class Job:
         self.no_socket: GradioError | None = None
         """Why the job does not use a WebSocket, though its protocol does."""
         self.stored: dict[object, str] = {}
-        """Where the server has the files of the job, by ``GivenFile.key``."""
+        """Where the server has the files of the job, by ``place_of``."""
+        self.uploads_again = False
+        """The server had lost files of the job."""
         self.is_cancelling = False
         self.is_over = False
         """Its last event was made."""
@@ -186,6 +189,25 @@ class Job:
                 session=self._session, job=self.id, sent=sent, total=file.size, name=file.name
             )
         ]
+
+    def uploaded(self, files: FileRules) -> Event:
+        """End an upload that was all of the job."""
+        (file,) = self.call.files
+        (path,) = self.stored.values()
+        told = files.result(path, orig_name=file.name, size=file.size, mime_type=file.mime_type)
+        self.is_over = True
+        return JobCompleted(session=self._session, job=self.id, data=(told,))
+
+    def has_lost_files(self, error: GradioError) -> bool:
+        """Whether the server has lost files of the job, which may be uploaded again, once."""
+        again = all(file.can_be_read_again for file in self.call.files)
+        may = again and not (self.uploads_again or self.outputs.received or self.is_over)
+        return may and bool(self.stored) and is_lost_file(error, self.stored.values())
+
+    def forget_files(self) -> None:
+        """Upload the files again."""
+        self.uploads_again = True
+        self.stored.clear()
 
     def keep(self, text: str) -> list[Event] | None:
         """Take a ``process_generating`` without parsing it; None: it must be parsed."""

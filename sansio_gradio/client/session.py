@@ -10,7 +10,9 @@ import attrs
 
 from sansio_gradio.client.call import Call, Want
 from sansio_gradio.client.streaming_input import Piece
+from sansio_gradio.given import one_of
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
+from sansio_gradio.protocol.given_file import GivenFile
 from sansio_gradio.protocol.remote_files import RemoteFile
 from sansio_gradio.wire.headers import Fields
 
@@ -166,6 +168,16 @@ class Session(ABC):
         Meanwhile no deadline passes but the job's. (A WebSocket has to answer pings.) A download
         can always be paused. Up to about 256 KiB may still come.
         """
+
+    def upload(self, file: GivenFile, *, timeout: float | None = None) -> int:
+        """Upload a file, and call nothing: a job like others, whose one output is the file of the
+        app, which may be an argument then. ``handle_file`` makes *file*.
+
+        Raises:
+            LocalProtocolError: the session is closed.
+        """
+        given = one_of(file, GivenFile, "file")
+        return self.begin(Call.of_upload(given, timeout, want=Want.ALL))
 
     @abstractmethod
     def download(self, file: RemoteFile, *, resume: bool = True, growing: bool = False) -> int:

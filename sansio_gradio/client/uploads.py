@@ -31,6 +31,7 @@ from sansio_gradio.protocol.files import (
     place_of,
 )
 from sansio_gradio.protocol.given_file import GivenFile, too_large
+from sansio_gradio.protocol.remote_files import RemoteFile, decode_data_url
 from sansio_gradio.wire.url import URL
 
 
@@ -79,6 +80,8 @@ class CallFiles:
 
     def _content(self, file: GivenFile) -> Generator[Step, Any, str]:
         """The data URL of a file."""
+        if isinstance(file.source, RemoteFile) and file.source.data_url is not None:
+            return file.source.data_url
         content = yield from self._bytes(file)
         return f"data:{file.mime_type};base64,{b64encode(content).decode()}"
 
@@ -86,12 +89,18 @@ class CallFiles:
         limit = self._options.limits.answer
         if file.size is not None and file.size > limit:
             raise too_large(file, limit)
-        if isinstance(file.source, bytes):
-            return file.source
-        attempt, request = self._attempt, requests.HTTPRequest("GET", "")
-        if file.is_url:  # for a server that does not fetch it itself
-            url = URL.parse(file.source)
-            answer: Answer = yield Ask(url, request, "upload", "request", attempt, bare=True)
+        source, attempt = file.source, self._attempt
+        if isinstance(source, bytes):
+            return source
+        if isinstance(source, RemoteFile) and source.data_url is not None:
+            return decode_data_url(source.data_url)
+        request = requests.HTTPRequest("GET", "")
+        if self._is_here(file):
+            request = requests.HTTPRequest("GET", source.target)
+            answer: Answer = yield Ask(attempt.base, request, "upload", "request", attempt)
+        elif file.is_url or isinstance(source, RemoteFile):
+            url = URL.parse(source if file.is_url else source.url)
+            answer = yield Ask(url, request, "upload", "request", attempt, bare=True)
         else:
             own = attrs.evolve(file)
             answer = yield Ask(
@@ -99,12 +108,20 @@ class CallFiles:
             )
         return answer.body
 
+    def _is_here(self, file: GivenFile) -> bool:
+        """Whether the server has the file already."""
+        source = file.source
+        is_remote = isinstance(source, RemoteFile) and source.path is not None
+        return is_remote and source.base == str(self._attempt.base)
+
     def _upload(self, file: GivenFile) -> Generator[Step, Any, str]:
         """The path of a file at the server, or its URL if the server fetches it."""
         attempt = self._attempt
-        if file.is_url and self._rules.urls:
+        if file.is_url and self._rules.urls and not attempt.call.is_upload:
             return str(file.source)
-        if file.is_url:
+        if self._is_here(file):
+            return str(file.source.path)
+        if file.is_url or isinstance(file.source, RemoteFile):
             content = yield from self._bytes(file)
             file = attrs.evolve(file, source=content, size=len(content))
         else:

@@ -283,6 +283,25 @@ class Endpoint:
         )
 
 
+def _uploading() -> Endpoint:
+    part = (Component(id=-1, type="file", props={}, skip_api=False),)
+    return Endpoint(
+        fn_index=-1,
+        api_name=None,
+        inputs=part,
+        outputs=part,
+        visibility=Visibility.UNDOCUMENTED,
+        queue=False,
+        backend_fn=True,
+        is_generator=False,
+        description="",
+    )
+
+
+UPLOADING: Final = _uploading()
+"""What an upload without a call is called by: a file in, and a file of the app out."""
+
+
 def with_slash(api_name: str) -> str:
     """``predict`` and ``/predict`` are the same name."""
     return f"/{api_name.removeprefix('/')}"

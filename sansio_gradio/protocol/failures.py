@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from sansio_gradio.errors import (
@@ -50,6 +50,11 @@ _REPR: Final = re.compile(rf"""'(?:[^\\'\n]++|{_ESCAPE})*+'|"(?:[^\\"\n]++|{_ESC
 
 _EXCERPT: Final = 200
 _TOO_LONG: Final = "exceeded maximum allowed size"  # gradio route_utils.py: GradioMultiPartParser
+_LOST: Final = (
+    "[Errno 2] No such file",
+    "is not in the upload folder",
+    "because it was not uploaded by a user",
+)
 _LONGEST_MESSAGE: Final = 300
 _LONGEST_SCHEME: Final = 20
 _LONGEST_HEAD: Final = 4096  # bytes of a page in which its title is looked for
@@ -175,6 +180,16 @@ def _token_hint(*, has_token: bool) -> str:
     if has_token:
         return "If it is a private Space, the token of token= may not open it."
     return "If it is a private Space, pass token=."
+
+
+def is_lost_file(error: GradioError, paths: Collection[str]) -> bool:
+    """Whether a server has lost one of the files that it had stored at *paths*.
+
+    The text is of the function's own, or of Gradio's check before it (gradio processing_utils.py).
+    """
+    if not isinstance(error, AppError) or not any(word in error.message for word in _LOST):
+        return False
+    return any(path in error.message for path in paths)
 
 
 def too_long(body: bytes) -> GradioError:

@@ -380,7 +380,10 @@ def argument(
     shape = rules.shape_for(component.type)
 
     def payload(file: GivenFile) -> JSON:
-        return written(file, shape, stored[place_of(file, shape)])
+        found = written(file, shape, stored[place_of(file, shape)])
+        if component.type == "chatbot" and rules.chat is ChatShape.BARE and isinstance(found, dict):
+            return {**found, "mime_type": file.mime_type, "alt_text": None}
+        return found
 
     found: JSON = mapped(placed(value, component, rules), payload)
     return found

@@ -59,7 +59,8 @@ _TYPES: Final = {
 class GivenFile:
     """A file to hand over; ``handle_file`` makes it.
 
-    ``source``: a path or an http(s) URL as text, the content as bytes, or a binary file object.
+    ``source``: a path or an http(s) URL as text, the content as bytes, a binary file object, or a
+    ``RemoteFile``.
     ``name``: the label for the server, without folders. ``mime_type``: as the caller gave it, or by
     the ending of the name. ``size``: its bytes, if known. ``noted``: what the surroundings know of
     it, to see that it is still the same when it is read.
@@ -81,6 +82,11 @@ class GivenFile:
         """Equal for marks of the same source, which is uploaded once."""
         source = self.source if is_a(self.source, str) else id(self.source)
         return source, self.name
+
+    @property
+    def can_be_read_again(self) -> bool:
+        """Whether it can be read from its beginning a second time."""
+        return self.size is not None or is_a(self.source, str, dict)
 
     def __repr__(self) -> str:
         return f"handle_file({self.name!r})"  # no content, and no folders

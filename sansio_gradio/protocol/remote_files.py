@@ -26,6 +26,7 @@ from sansio_gradio.protocol.files import (
     is_data_url,
     rules_of,
 )
+from sansio_gradio.protocol.given_file import GivenFile, type_of
 
 Make: TypeAlias = Callable[[dict[str, Any], str], Any]
 """Makes a ``RemoteFile`` of a file's dict and ``FileRules.route``."""
@@ -152,6 +153,19 @@ def _unpickled(
     file = kind(value, base, route)
     file.error = error
     return file
+
+
+def as_argument(value: object) -> GivenFile | None:
+    """The mark for *value* as an argument, if it is a file; None: it is none.
+
+    A file of an app goes to its own app by its path. Another app gets its content.
+    """
+    if isinstance(value, GivenFile):
+        return value
+    if not isinstance(value, RemoteFile):
+        return None
+    kind = value.mime_type or type_of(value.name)
+    return GivenFile(source=value, name=value.name, mime_type=kind)
 
 
 def decode_data_url(url: str) -> bytes:

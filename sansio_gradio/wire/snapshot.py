@@ -13,15 +13,19 @@ Rule 3: an exception of the caller's objects becomes the cause of a ``LocalProto
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.given import is_a, name_of, refused
 from sansio_gradio.limits import Limits
 
+Mark: TypeAlias = Callable[[Any], Any]
+"""Makes something of a value that is not to be copied; None: copy it."""
+
 _AS_THEY_ARE: Final = frozenset({str, bool, type(None)})
+_PLAIN: Final = frozenset({int, float, list, tuple, dict})
 _SCALARS: Final = (str, int, float)
 _TEXT: Final = frozenset({str})
 _NUMBERS: Final = frozenset({int, float, bool})
@@ -54,10 +58,10 @@ _INSTEAD: Final = {
 
 
 def snapshot(
-    value: object, name: str, *, mark: type | None = None, marks: list[Any] | None = None
+    value: object, name: str, *, mark: Mark | None = None, marks: list[Any] | None = None
 ) -> Any:
-    """Copy *value*. Errors call it *name*. Instances of *mark* are kept as they are, and added to
-    *marks*.
+    """Copy *value*. Errors call it *name*. What *mark* makes of a value, if it is not None, takes
+    its place, and is added to *marks*.
 
     Raises:
         LocalProtocolError: JSON cannot carry it, or it cannot be read. The message says where, as
@@ -65,7 +69,7 @@ def snapshot(
     """
     if type(value) in _AS_THEY_ARE:
         return value
-    walk = _Walk(mark, [] if marks is None else marks)
+    walk = _Walk(mark or _no_mark, [] if marks is None else marks)
     try:
         return walk.copy(value)
     except _RefusedError as error:
@@ -80,7 +84,7 @@ def mapping(
     value: Mapping[Any, object],
     name: str,
     *,
-    mark: type | None = None,
+    mark: Mark | None = None,
     marks: list[Any] | None = None,
 ) -> dict[str, Any]:
     """Copy a mapping, as ``snapshot`` does; anything else is refused."""
@@ -96,10 +100,14 @@ class _RefusedError(Exception):
         self.why = why
 
 
+def _no_mark(_value: Any) -> None:
+    """There are no marks."""
+
+
 class _Walk:
     """Copies one value. After an error, ``steps`` is the path to the place of it."""
 
-    def __init__(self, mark: type | None, marks: list[Any]) -> None:
+    def __init__(self, mark: Mark, marks: list[Any]) -> None:
         self._mark = mark
         self._marks = marks
         self._steps: list[str | int] = []
@@ -115,9 +123,9 @@ class _Walk:
         # One frame a level: a value may be half as deep as Python's stack.
         if type(value) in _AS_THEY_ARE:
             return value
-        if type(value) is self._mark:
-            self._marks.append(value)
-            return value
+        if type(value) not in _PLAIN and (mark := self._mark(value)) is not None:
+            self._marks.append(mark)
+            return mark
         if issubclass(type(value), _SCALARS):
             return _scalar(value)
         is_mapping = issubclass(type(value), dict)
