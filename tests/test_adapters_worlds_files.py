@@ -166,6 +166,30 @@ def test_a_file_may_be_uploaded_first_and_be_an_argument_later(world: str, url: 
     WORLDS[world].run(scenario)
 
 
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_file_that_changes_during_its_upload_ends_it(world: str, tmp_path: Path) -> None:
+    path = tmp_path / "big.bin"
+    path.write_bytes(HUGE)
+    go_on = threading.Event()
+
+    def script(sock: socket.socket) -> None:
+        assert go_on.wait(PATIENCE)
+        while sock.recv(1 << 20):  # until the client leaves
+            pass
+
+    async def scenario(server: Early) -> None:
+        async with WORLDS[world].client(server.url) as client:
+            job = client.submit(handle_file(path), api_name="/size")
+            await wait_for(WORLDS[world], server.is_uploading.is_set, PATIENCE)
+            path.write_bytes(b"other")
+            go_on.set()
+            with pytest.raises(LocalProtocolError, match="has changed since it was given"):
+                await job
+
+    with Early(script) as server:
+        WORLDS[world].run(functools.partial(scenario, server))
+
+
 class Early:
     """A server of an app that does *script* as soon as the head of an upload has come."""
 

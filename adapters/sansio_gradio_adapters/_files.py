@@ -8,7 +8,9 @@ Rule 2: a file object is read from where it stood, and not closed.
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import stat
 from typing import Any, Final
 
@@ -21,6 +23,9 @@ from sansio_gradio.protocol.given_file import GivenFile
 from sansio_gradio.protocol.remote_files import RemoteFile
 from sansio_gradio.wire.body import FileSlice
 
+CAN_SEND: Final = hasattr(os, "sendfile")
+"""The system sends files by itself: half the work."""
+_NO_SENDFILE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})  # for this file
 _CHECKED: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -65,10 +70,8 @@ def read(piece: FileSlice) -> bytes:
         return bytes(file.source[piece.offset : piece.offset + piece.length])
     if not is_a(file.source, str):
         return _read_object(file, piece.offset, piece.length)
-    opened = os.open(file.source, _CHECKED)
+    opened = _opened(file)
     try:
-        if file.noted is not None and _identity(opened) != file.noted:
-            raise LocalProtocolError(f"The file {file.name!r} has changed since it was given.")
         os.lseek(opened, piece.offset, os.SEEK_SET)
         parts, left = list[bytes](), piece.length
         while left and (part := os.read(opened, left)):
@@ -77,8 +80,62 @@ def read(piece: FileSlice) -> bytes:
     finally:
         os.close(opened)
     if left and file.size is not None:
-        raise LocalProtocolError(f"The file {file.name!r} has become shorter.")
+        raise _shorter(file)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def is_path(file: GivenFile) -> bool:
+    """Whether a file lies in a file system, and its size is known."""
+    return is_a(file.source, str) and file.size is not None
+
+
+def send(sock: socket.socket, piece: FileSlice) -> FileSlice | None:
+    """Send some of a slice of a file that lies in a file system; returns what is left, or None.
+
+    Raises:
+        BlockingIOError: the socket takes no more now.
+        OSError: the connection broke.
+        FileBroken: the file cannot be read, or is not the file that was given.
+    """
+    file, offset, length = piece.upload, piece.offset, len(piece)
+    try:
+        opened = _opened(file)
+    except Exception as error:
+        raise FileBroken(piece, error) from error
+    try:
+        try:
+            sent = os.sendfile(sock.fileno(), opened, offset, length)
+        except OSError as error:
+            if error.errno not in _NO_SENDFILE:
+                raise
+            sent = sock.send(os.pread(opened, length, offset))
+    finally:
+        os.close(opened)
+    if not sent:
+        raise FileBroken(piece, _shorter(file))
+    return FileSlice(file, offset + sent, length - sent) if sent < length else None
+
+
+class FileBroken(Exception):
+    """A file could not be read while it was sent: ``error`` says why."""
+
+    def __init__(self, piece: FileSlice, error: Exception) -> None:
+        super().__init__(error)
+        self.piece = piece
+        self.error = error
+
+
+def _shorter(file: GivenFile) -> LocalProtocolError:
+    return LocalProtocolError(f"The file {file.name!r} has become shorter.")
+
+
+def _opened(file: GivenFile) -> int:
+    """A descriptor of the file that was given."""
+    opened = os.open(file.source, _CHECKED)
+    if file.noted is not None and _identity(opened) != file.noted:
+        os.close(opened)
+        raise LocalProtocolError(f"The file {file.name!r} has changed since it was given.")
+    return opened
 
 
 def read_all(command: ReadFile) -> bytes:
@@ -125,5 +182,5 @@ def _read_object(file: GivenFile, offset: int, length: int) -> bytes:
         if file.size is None:
             break  # what is there is sent at once
     if left and file.size is not None:
-        raise LocalProtocolError(f"The file {file.name!r} has become shorter.")
+        raise _shorter(file)
     return b"".join(parts)
