@@ -25,8 +25,8 @@ ROOT = build.PAGE.parent.parent
 SOURCES = sorted(
     path
     for folder in ("sansio_gradio", "adapters", "tests", "fuzz", "benchmarks", "examples")
-    for path in (ROOT / folder).rglob("*.py")
-    if path != Path(__file__)
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in {".py", ".mjs", ".go"} and path != Path(__file__)
 )
 
 
