@@ -17,6 +17,7 @@ from fault_peer import (
     Request,
     Script,
     Visit,
+    answer,
     hold,
     html,
     in_turn,
@@ -36,6 +37,7 @@ from sansio_gradio.errors import (
     SpaceError,
 )
 from sansio_gradio.limits import Timeouts
+from sansio_gradio.protocol.spaces import STAGES, Do
 
 CLIENTS = [
     sansio_gradio_adapters.sockets.Client,
@@ -135,6 +137,24 @@ def test_a_function_is_asked_at_each_call_in_the_caller_s_thread(
     assert tokens([config]) == ["Bearer t1"]
     assert tokens(calls) == [f"Bearer t{count}" for count in counts]
     assert set(asked) == {threading.get_ident()}
+
+
+def test_a_file_is_fetched_with_the_token_of_the_moment(world: World, tmp_path: Path) -> None:
+    file = {"path": "/tmp/a.txt", "meta": {"_type": "gradio.FileData"}}
+    mood = ["one"]
+    content = answer(200, b"content", "content-type: text/plain")
+
+    async def play() -> None:
+        async with world.client(server.url, token=lambda: mood[0]) as client:
+            mood[0] = "two"
+            assert (await client.download(file, tmp_path)).read_bytes() == b"content"
+            mood[0] = "two words"
+            with pytest.raises(LocalProtocolError, match="token"):
+                await client.download(file, tmp_path)
+
+    with FaultServer({**APP, "/file=/tmp/a.txt": content}) as server:
+        world.run(play)
+    assert tokens(server.requests) == ["Bearer one", "Bearer two"]
 
 
 def test_what_the_function_raises_comes_out_of_the_call_and_ends_nothing_else(
@@ -281,10 +301,33 @@ def test_a_space_that_does_not_run_yet(
     assert bool(server.asked("/")) is woken
 
 
-@pytest.mark.parametrize("stage", ["PAUSED", "BUILD_ERROR", "RUNTIME_ERROR"])
-def test_a_space_that_will_not_run(
-    world: World, server: FaultServer, monkeypatch: pytest.MonkeyPatch, stage: str
+# Each stage in one world, in the others one of a kind.
+STAGES_TRIED = [
+    (name, stage)
+    for stage, (what, _) in STAGES.items()
+    for name in WORLDS
+    if what is Do.GIVE_UP and (name == "sockets" or stage == "PAUSED")
+]
+UP = [stage for stage, (what, _) in STAGES.items() if what is Do.GO_ON]
+
+
+@pytest.mark.parametrize("stage", [*UP, "A_NEW_ONE"])
+def test_a_space_that_runs(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
+    with Hub(server.url, stage) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        with sansio_gradio_adapters.sockets.Client(NAME) as client:
+            assert client.predict("x", api_name="/plain") == "said"
+    assert [request.path for request in hub.requests] == [HOST, RUNTIME]
+
+
+@pytest.mark.parametrize(("name", "stage"), STAGES_TRIED)
+def test_a_space_that_will_not_run(
+    name: str, server: FaultServer, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    world = WORLDS[name]
+
     async def play() -> None:
         with pytest.raises(SpaceError, match=f"{stage}.*exit 1") as caught:
             async with world.client(NAME):

@@ -289,6 +289,9 @@ class _Client:
     async def send_data(self, *args: Any) -> Any:
         return self._client.send_data(*args)
 
+    async def download(self, *args: Any, **options: Any) -> Any:
+        return self._client.download(*args, **options)
+
     async def get_endpoints(self) -> Any:
         return self._client.get_endpoints()
 

@@ -144,11 +144,13 @@ class Files:
 
     def stream(self, file: remote_files.RemoteFile) -> FileStream:
         self._core.demand_own_process()
+        self._core.renew_tokens(self._core.post)
         record = self._core.open_download(file, growing=True)
         return FileStream(record, self._world, self._client())
 
     async def read(self, file: remote_files.RemoteFile) -> bytes:
         self._core.demand_own_process()
+        self._core.renew_tokens(self._core.post)
         record = self._core.open_download(file)
         async with FileStream(record, self._world, self._client()) as stream:
             return b"".join([chunk async for chunk in stream])
@@ -222,6 +224,7 @@ class _Saving:
         self._core.post(self._done.notify)
 
     def _begin(self) -> DownloadRecord:
+        self._core.renew_tokens(self._core.post)
         record = self._core.open_download(self._file, resume=self._resume)
         self._records.append(record)
         if self._is_given_up:  # after the line above: giving up looks there

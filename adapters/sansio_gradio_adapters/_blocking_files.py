@@ -173,4 +173,5 @@ class Files:
         self, file: remote_files.RemoteFile, *, resume: bool = True, growing: bool = False
     ) -> DownloadRecord:
         self._core.demand_own_process()
+        self._core.renew_tokens(self._core.post)
         return self._core.open_download(file, resume=resume, growing=growing)

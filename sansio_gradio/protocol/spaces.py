@@ -150,7 +150,10 @@ def hub_refusal(
         what = f"The Hub refuses the Space {space}: ask for access on its page"
         return AuthenticationError(f"{what}, and pass token=, the token of a user with access.")
     if status == 401 and has_token and code != "RepoNotFound":
-        return AuthenticationError("The Hub does not know the token of token=, or it has expired.")
+        return AuthenticationError(
+            "The Hub does not know the token of token= (or the saved one), or it has expired."
+            " token=False sends none."
+        )
     if status in {401, 404} and not has_token:
         return AuthenticationError(f"{missing}: pass token=, a token that may read it.")
     if status in {401, 404}:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 from worlds import WORLDS
 
+from sansio_gradio import handle_file
 from sansio_gradio.errors import AuthenticationError
 from sansio_gradio_adapters.sockets import Client
 
@@ -78,6 +81,31 @@ def test_with_a_wrong_one(name: str, url: str, login: tuple[str, str]) -> None:
 @every_world
 def test_with_the_right_one(name: str, url: str) -> None:
     use(name, url, token="t0ken", headers={"x-mine": "1"})
+
+
+@pytest.fixture(scope="module")
+def files(version: str) -> Iterator[str]:
+    with RealServer(version, "special") as server:
+        yield server.url
+
+
+@every_world
+def test_files_behind_a_login(name: str, files: str, tmp_path: Path) -> None:
+    found: list[Any] = []
+
+    async def play() -> None:
+        async with WORLDS[name].client(files, auth=LOGIN) as client:
+            given = handle_file(b"content", name="note.txt")
+            found.append(await client.predict(given, api_name="/file"))
+            path = await client.download(found[0], tmp_path)
+            assert path.read_bytes() == b"content"
+            assert "7 " in await client.predict(given, api_name="/digest")
+
+    WORLDS[name].run(play)
+    address = f"{found[0].url}"
+    assert address.startswith(files)
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(address)
 
 
 @every_world
