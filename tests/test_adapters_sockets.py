@@ -694,7 +694,7 @@ def test_what_is_no_address_is_refused_at_once(src: str) -> None:
         Client(src)
 
 
-def test_a_space_is_asked_at_its_host() -> None:
+def test_a_space_is_asked_for_at_the_hub() -> None:
     asked: list[str] = []
 
     class FarEnough(BaseException):
@@ -707,7 +707,7 @@ def test_a_space_is_asked_at_its_host() -> None:
 
     with pytest.raises(FarEnough):
         Client("Owner/My_Space", observe=observe)
-    assert asked == ["owner-my-space.hf.space"]
+    assert asked == ["huggingface.co"]
 
 
 @contextmanager
