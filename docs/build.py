@@ -287,7 +287,7 @@ def refusals() -> str:
         "|---|---|---|---|---|",
     ]
     for case in json.loads(REFUSALS.read_text("utf-8")):
-        headers = [f"`{name.title()}`" for name in case.get("headers", {})]
+        headers = [f"`{name}`" for name in case.get("headers", {})]
         body = json.dumps(case["body"]) if "body" in case else case["text_body"]
         since = f" ({case['since']} and later)" if "since" in case else ""
         shown = ", ".join([*headers, *([f"`{body}`"] if body else [])])
