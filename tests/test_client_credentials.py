@@ -411,3 +411,10 @@ def test_a_login_gone_wrong_shows_no_secret() -> None:
     (failed,) = talk.of(ConnectingFailed)
     assert isinstance(failed.error, AuthenticationError)
     assert "s-" not in str(failed.error)
+
+
+@pytest.mark.parametrize("auth", ["s-text", ("s-user",), ("u", "s-p", "x"), 7, ("u", b"s-pw")])
+def test_a_login_that_is_none_is_refused_and_not_shown(auth: Any) -> None:
+    with pytest.raises(LocalProtocolError, match="auth") as caught:
+        Credentials(auth=auth)
+    assert "s-" not in str(caught.value)
