@@ -12,6 +12,7 @@ import sys
 import tokenize
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import get_args
 
@@ -269,6 +270,24 @@ def server_modules_name_what_is_public(sources: Sources) -> list[str]:
     return complaints
 
 
+def no_circles(sources: Sources) -> list[str]:
+    """No module imports itself by way of others, also not for its types only."""
+    modules = {
+        path.removeprefix("adapters/").removesuffix(".py").removesuffix("/__init__"): path
+        for path in sources
+    }
+    above: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        names = [name.replace(".", "/") for _, name in imports(path, sources[path])]
+        found = {name if name in modules else name.rpartition("/")[0] for name in names}
+        above[module] = (found & modules.keys()) - {module}
+    try:
+        TopologicalSorter(above).prepare()
+    except CycleError as circle:
+        return [" imports ".join(reversed(circle.args[1]))]
+    return []
+
+
 # Run on the code, and on what must not pass.
 
 BAD_SAMPLES: list[tuple[Check, dict[str, str]]] = [
@@ -294,6 +313,13 @@ BAD_SAMPLES: list[tuple[Check, dict[str, str]]] = [
     (arrows_down, {"sansio_gradio/events.py": "from sansio_gradio.client import job"}),
     (arrows_down, {"sansio_gradio/client/x.py": "import sansio_gradio_adapters.tls"}),
     (arrows_down, {"sansio_gradio/attic.py": ""}),
+    (
+        no_circles,
+        {
+            "sansio_gradio/client/x.py": "from sansio_gradio.client import y",
+            "sansio_gradio/client/y.py": "if TYPE_CHECKING:\n    from .x import X",
+        },
+    ),
     (protocols_are_data, {"sansio_gradio/client/x.py": "if p == 'sse_v3': pass"}),
     (protocols_are_data, {"sansio_gradio/client/x.py": "x = p in ('sse_v3', 'sse_v2')"}),
     (protocols_are_data, {"sansio_gradio/client/x.py": "x = p not in frozenset({'push'})"}),

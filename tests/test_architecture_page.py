@@ -37,9 +37,9 @@ OURS = (CORE, Path(sansio_gradio_adapters.__file__).parent)
 # The most that a way may cost. Where a change makes it shorter, lower the number.
 CHUNK_CALLS, CHUNK_MODULES = 45, 12
 PREDICT_CALLS, PREDICT_MODULES = (
-    850,
+    750,
     50,
-)  # about 750 to 800, as the answers arrive in fewer pieces or more
+)  # 670 to 720, as the answers arrive in fewer pieces or more
 
 APP = {
     "version": "6.31.0",

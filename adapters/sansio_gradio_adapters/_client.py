@@ -69,7 +69,7 @@ from sansio_gradio_adapters._files import noted
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, Signal
 from sansio_gradio_adapters._saving import OnProgress
-from sansio_gradio_adapters._streams import Streams
+from sansio_gradio_adapters._streams import OpenStreams
 from sansio_gradio_adapters._threads import Threads
 from sansio_gradio_adapters._tokens import GivenToken, Token
 
@@ -148,7 +148,7 @@ class ClientCore:
         self.timeouts = timeouts or Timeouts()
         self.jobs: dict[int, JobRecord] = {}
         """The jobs that are not over, by the engine's number, oldest first."""
-        self.streams = Streams(self)
+        self.streams = OpenStreams(self)
         self.cancelled_error = cancelled_error
         self.downloads: dict[int, DownloadRecord] = {}
         """The downloads that are not over, by the engine's number."""

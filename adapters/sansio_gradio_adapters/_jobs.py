@@ -450,7 +450,7 @@ class _OutputReading(_ValueReading[tuple[int, bool, bool], Any]):
 
     def _look(self, place: tuple[int, bool, bool]) -> tuple[Any, tuple[int, bool, bool]] | Nothing:
         record, (number, yielded, ended) = self._record, place
-        over = record.is_over
+        over = bool(record.fate)
         if (found := self._value(number)) is not None:
             return record.shape(found[1]), (found[0] + 1, True, False)
         if not over:

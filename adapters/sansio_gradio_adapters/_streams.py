@@ -9,22 +9,39 @@ Rule 2: a job of ``send_data`` belongs to the stream of its messages, and ends w
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 import attrs
 
 from sansio_gradio.client.call import Call, Want
-from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.client.session import Session
+from sansio_gradio.errors import JobCancelledError, LocalProtocolError
 from sansio_gradio.events import Accepted, JobCancelled, JobEnd, JobFailed
 from sansio_gradio.given import index
-from sansio_gradio.protocol.app_info import Endpoint
+from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.wire.headers import Headers, checked
 from sansio_gradio.wire.snapshot import mapping
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, Signal
 
-if TYPE_CHECKING:
-    from sansio_gradio_adapters._client import ClientCore
+
+class Owner(Protocol):
+    """What streams need of their client; ``ClientCore``, which describes it, has more."""
+
+    session: Session
+    app: AppInfo | None
+    error: BaseException | None
+    is_closed: bool
+    jobs: dict[int, JobRecord]
+    cancelled_error: type[JobCancelledError]
+
+    def demand_open(self) -> None: ...
+    def ask_for_info(self) -> int: ...
+    def new_job(self, call: Call, messages: MessageQueue | None = None) -> JobRecord: ...
+    def begin(self, record: JobRecord) -> None: ...
+    def give_up(self, record: JobRecord) -> None: ...
+    def touch(self, record: JobRecord) -> None: ...
+    def publish(self) -> None: ...
 
 
 @attrs.define(eq=False)
@@ -101,10 +118,10 @@ class _Stream:
     guests: set[JobRecord] = attrs.field(factory=set[JobRecord])  # jobs of send_data
 
 
-class Streams:
+class OpenStreams:
     """The streams of one client."""
 
-    def __init__(self, core: ClientCore) -> None:
+    def __init__(self, core: Owner) -> None:
         self._core = core
         self._open: dict[JobRecord, _Stream] = {}
         self._waiting: dict[Sending, None] = {}  # for a stream to be opened

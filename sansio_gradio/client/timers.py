@@ -91,7 +91,10 @@ class Timers(Deadlines[Name]):
 
     def next_deadline(self) -> float | None:
         """When ``next_due`` will have the next name. It may be in the past. None: never."""
-        if self._stale or any(number in self._running for _, number in self._unanchored):
+        if self._stale or (self._unanchored and self._has_unanchored()):
             self.has_changed = False
             return self.now if self.now > -math.inf else 0.0
         return super().next_deadline()
+
+    def _has_unanchored(self) -> bool:
+        return any(number in self._running for _, number in self._unanchored)

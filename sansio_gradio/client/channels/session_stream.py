@@ -210,6 +210,8 @@ class SessionStream(Watcher, TakesPieces):
 
     def _stop_next(self, fn_index: int) -> Way:
         """Stop the next job of a function that was cancelled, if that is possible now."""
+        if not (self._stops or self._left):
+            return
         jobs = [self._jobs[name] for name in self._stops if name in self._jobs]
         jobs = [attempt for attempt in jobs if attempt.endpoint.fn_index == fn_index]
         if has(self._version, Feature.CANCEL):
