@@ -21,11 +21,13 @@ from sansio_gradio.errors import (
     RemoteProtocolError,
 )
 from sansio_gradio.server.app import App
-from sansio_gradio_adapters import environment_proxies
+from sansio_gradio.server.contents import File
+from sansio_gradio_adapters import environment_proxies, handle_file
 from sansio_gradio_adapters.server import serve_in_thread
 
 PASSWORD = "s3cret-of-the-proxy"
 OWN = "s3cret-of-the-app"
+LARGE = bytes(200_000)
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 every_world = pytest.mark.parametrize("name", WORLDS)
@@ -41,6 +43,10 @@ def made(**how: Any) -> App:
     @app.endpoint("/count")
     def count(text: str) -> Generator[str]:
         yield from text
+
+    @app.endpoint("/size")
+    def size(file: File) -> str:
+        return f"{file.name} {file.content.size}"
 
     return app
 
@@ -58,7 +64,7 @@ def old_app() -> Iterator[str]:
 
 
 def use(name: str, src: str, **options: Any) -> None:
-    """Call the app at *src* from one world: a plain function, and one that yields."""
+    """Call the app at *src* from one world: a plain function, one that yields, one with a file."""
     world = WORLDS[name]
 
     async def scenario() -> None:
@@ -66,6 +72,8 @@ def use(name: str, src: str, **options: Any) -> None:
             assert await client.predict("hi", api_name="/echo") == "hi"
             outputs = [output async for output in client.submit("abc", api_name="/count")]
             assert outputs[-1] == "c"
+            file = handle_file(LARGE, name="a b.txt")
+            assert await client.predict(file, api_name="/size") == f"a b.txt {len(LARGE)}"
 
     world.run(scenario)
 

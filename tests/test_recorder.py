@@ -17,6 +17,8 @@ from worlds import WORLDS
 
 from sansio_gradio.errors import GradioError
 from sansio_gradio.server.app import App
+from sansio_gradio.server.contents import File
+from sansio_gradio_adapters import handle_file
 from sansio_gradio_adapters.server import serve_in_thread
 
 VERSIONS = [
@@ -25,6 +27,7 @@ VERSIONS = [
     pytest.param("4.44.1", marks=pytest.mark.exhaustive),
     pytest.param("4.8.0", marks=pytest.mark.exhaustive),
 ]
+VERSION_OF: dict[str, str] = {}
 HERE, *OTHERS = WORLDS
 
 
@@ -75,6 +78,10 @@ def made(version: str, **how: Any) -> App:
     def count(text: str) -> Generator[str]:
         yield from text
 
+    @app.endpoint("/size")
+    def size(file: File) -> str:
+        return f"{file.name} {file.content.size}"
+
     return app
 
 
@@ -82,6 +89,7 @@ def made(version: str, **how: Any) -> App:
 def app(request: pytest.FixtureRequest) -> Iterator[str]:
     login = ("me", KINDS["login"].secret)
     with serve_in_thread(made(request.param, auth=login)) as url:
+        VERSION_OF[url] = request.param
         yield url
 
 
@@ -126,12 +134,11 @@ async def outputs(job: Any, most: int = 99) -> list[Any]:
 # It notices
 
 
-@pytest.mark.parametrize("kind", ALWAYS_SENT)
-def test_the_recorder_notices(kind: str, app: str) -> None:
+def test_the_recorder_notices_each_kind(app: str) -> None:
     src, options = everything()
     with Recorder(app) as recorder:
         visit(HERE, f"{recorder.url}/{src}", **options)
-    assert recorder.finds(KINDS[kind].secret)
+    assert [kind for kind in ALWAYS_SENT if not recorder.finds(KINDS[kind].secret)] == []
     assert not recorder.finds("nothing like it")
     assert b"POST " in recorder.received
 
@@ -277,9 +284,32 @@ def test_with_every_variable_of_proxies_set_it_gets_nothing(
     with Recorder() as recorder:
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
             monkeypatch.setenv(name, f"http://me:pw@{recorder.place}")
-        for world in WORLDS:
-            assert "hi" in visit(world, f"{app}/{src}", **options)
+        assert "hi" in visit(HERE, f"{app}/{src}", **options)
     assert recorder.records == []
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_file_elsewhere_is_fetched_without_credentials(name: str, app: str) -> None:
+    """By the client only from apps of Gradio 3, which cannot do it themselves."""
+    src, options = everything()
+    world, told = WORLDS[name], list[object]()
+    content = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\nset-cookie: a=b\r\n\r\nabc"
+    with Recorder(answer=content) as recorder:
+        given = handle_file(f"{recorder.url}/a.txt?own=1")
+
+        async def scenario() -> None:
+            async with world.client(f"{app}/{src}", **options) as client:
+                job = client.submit(given, api_name="/size")
+                told.append(await job.exception() or await job.result())
+
+        world.run(scenario)
+    if VERSION_OF[app].startswith("3."):
+        assert told == ["a.txt 3"]
+        assert recorder.received.startswith(b"GET /a.txt?own=1 HTTP/1.1\r\n")
+        assert recorder.received.count(b" HTTP/1.1\r\n") == 1
+        assert not [kind for kind in KINDS if recorder.finds(KINDS[kind].secret)]
+    else:
+        assert recorder.records == []
 
 
 @pytest.mark.parametrize("name", WORLDS)
