@@ -29,6 +29,7 @@ from sansio_gradio.client.commands import (
 )
 from sansio_gradio.client.conversation import Conversation
 from sansio_gradio.client.engine import Engine
+from sansio_gradio.client.proxies import Proxies
 from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.session import Session
 from sansio_gradio.errors import (
@@ -96,6 +97,7 @@ __all__ = [
     "PauseReading",
     "Protocol",
     "ProtocolError",
+    "Proxies",
     "QueueFullError",
     "ReadFile",
     "RemoteFile",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -42,6 +44,37 @@ def use(name: str, src: str, *, large: int = 0, **options: Any) -> list[Exceptio
 
     world.run(scenario)
     return errors
+
+
+# Where apps believe to be, which is wrong: a mount, a path that only a proxy has, another host.
+BELIEFS: dict[str, tuple[str, dict[str, Any]]] = {
+    "mounted": ("guarded", {}),
+    "path": ("main", {"ROOT_PATH": "/sub/app"}),
+    "host": ("main", {"ROOT_PATH": "https://pub.example/deep"}),
+}
+
+
+@pytest.fixture(scope="module", params=BELIEFS)
+def believer(request: pytest.FixtureRequest, version: str) -> Iterator[str]:
+    app, options = BELIEFS[request.param]
+    path = "/app" if app == "guarded" else ""
+    with RealServer(version, app, path=path, **options) as server:
+        yield server.url + path
+
+
+@every_world
+@pytest.mark.parametrize("end", ["", "/"])
+def test_only_the_address_that_was_given_counts(name: str, end: str, believer: str) -> None:
+    world = WORLDS[name]
+    lies = {"x-forwarded-host": "wrong.example", "x-forwarded-proto": "https,http"}
+
+    async def scenario(headers: dict[str, str]) -> None:
+        async with world.client(f"{believer}{end}", headers=headers) as client:
+            assert await client.predict("x", api_name="/echo") == "x"
+            await client.view_api(return_format="dict")
+
+    for headers in ({}, lies):
+        world.run(partial(scenario, headers))
 
 
 @every_world
