@@ -115,7 +115,17 @@ def test_https_goes_through_a_tunnel_in_which_the_proxy_has_no_part() -> None:
     assert net.driver.links[1].secured
 
 
-def test_tls_begins_behind_the_answer_of_the_proxy() -> None:
+@pytest.mark.parametrize(
+    "made",
+    [
+        MADE,
+        b"HTTP/1.0 200 OK\r\n\r\n",  # which many say
+        b"HTTP/1.1 100 Continue\r\n\r\n" + MADE,
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nvia: 1.1 x\r\n\r\n",  # to be ignored
+        b"HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n",
+    ],
+)
+def test_tls_begins_behind_the_answer_of_the_proxy(made: bytes) -> None:
     engine = Engine(entropy=counted_entropy())
     engine.session("https://app.example/", proxy=PROXY)
     engine.handle_timer(0.0)
@@ -127,7 +137,7 @@ def test_tls_begins_behind_the_answer_of_the_proxy() -> None:
     assert engine.connections_with_data() == []
     with pytest.raises(LocalProtocolError, match="StartTLS"):
         engine.tls_made(1, 0.0)
-    for byte in MADE:
+    for byte in made:
         assert engine.next_command() is None
         engine.receive_data(1, bytes([byte]), 0.0)
     assert engine.next_command() == StartTLS(1, "app.example")
@@ -379,6 +389,23 @@ def test_what_nobody_foresaw_ends_one_tunnel(monkeypatch: pytest.MonkeyPatch) ->
     error = net.error(net.submit())
     assert type(error) is RemoteProtocolError
     assert not net.driver.links
+
+
+@pytest.mark.parametrize("src", ["https://app.example/", "http://app.example/"])
+def test_a_tunnel_that_is_given_up_is_not_asked_for(src: str) -> None:
+    engine = Engine(entropy=counted_entropy())
+    known = app() if src.startswith("https") else app("ws", "3.50.2")
+    session = engine.session(src, proxy=PROXY, app=known)
+    session.submit("x", fn_index=ECHO)
+    engine.handle_timer(0.0)
+    assert isinstance(engine.next_command(), OpenConnection)
+    engine.connection_made(1, 0.0)  # and nothing is written yet
+    session.close()
+    for now in (1.0, 9.0):
+        engine.handle_timer(now)
+        _ = list(iter(engine.next_event, None))
+    assert CloseConnection(1) in iter(engine.next_command, None)
+    assert engine.data_to_send(1) == b""
 
 
 def test_an_observer_sees_both_sides_of_a_tunnel() -> None:

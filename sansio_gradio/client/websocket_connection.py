@@ -76,6 +76,8 @@ class SocketConnection(Connection):
         if self.wire.is_open:
             self._answers = b""
             self.write(self.wire.send_close(_NORMAL))
+        else:
+            self.discard()  # half a handshake is of no use
 
 
 def _news(event: Event) -> tuple[News, ...]:
