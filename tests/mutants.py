@@ -123,8 +123,15 @@ MUTANTS = [
     Mutant(
         "the login of a proxy goes along in its tunnel",
         "client/connection.py",
-        "if isinstance(via, Proxy) and self.tunnel is None:",
+        "if self.is_forwarded and isinstance(via, Proxy):",
         "if isinstance(via, Proxy):",
+        "tests/test_client_tunnel.py",
+    ),
+    Mutant(
+        "a POST goes on a connection that its proxy may have closed",
+        "client/pool.py",
+        "connection.is_forwarded and connection.has_rested",
+        "False",
         "tests/test_client_tunnel.py",
     ),
     Mutant(

@@ -67,6 +67,8 @@ class Net:
     def serve(self, asked: Asked) -> bytes | None:
         if "upgrade" in asked.headers or asked.method == "CONNECT":
             return None
+        if asked.path.endswith("/app_id"):
+            return reply({"app_id": self.config["app_id"]})
         return reply(self.config if asked.path.endswith("/config") else DONE)
 
     def submit(self, fn_index: int = PLAIN, **options: Any) -> int:
@@ -87,14 +89,43 @@ class Net:
 
 
 def test_http_is_forwarded_with_the_login_on_every_request() -> None:
-    net = Net()
-    for _ in range(2):
-        assert isinstance(net.driver.end(1, net.submit()), JobCompleted)
-    assert net.driver.opened == [OpenConnection(1, "app.example", 80, None, VIA)]  # and kept
-    assert net.lines == ["POST http://app.example/api/predict"] * 2
+    net = Net(app=None)
+    assert isinstance(net.driver.end(1, net.submit()), JobCompleted)
+    assert net.lines == [
+        "GET http://app.example/config",
+        "POST http://app.example/api/predict",
+    ]
+    assert {opened.via for opened in net.driver.opened} == {VIA}
     for asked in net.peer.asked:
         assert asked.headers["proxy-authorization"] == LOGIN
         assert (asked.headers["host"], asked.headers["x-own"]) == ("app.example", "of-the-app")
+
+
+def test_no_post_goes_on_a_connection_that_its_proxy_may_have_closed() -> None:
+    """tinyproxy closes it behind each answer, and does not say so."""
+    net = Net(app=None)
+    for _ in range(3):
+        net.submit()
+        net.session.reload()
+        net.driver.settle()
+    carried = [(asked.method, asked.conn) for asked in net.peer.asked]
+    seen: set[int] = set()
+    for method, conn in carried:
+        assert method == "GET" or conn not in seen
+        seen.add(conn)
+    assert len(seen) < len(carried)  # a GET does
+
+
+def test_behind_a_proxy_that_closes_each_connection_a_job_asks_once_for_its_app() -> None:
+    net = Net(config=config(app_id=7, version="6.31.0"))
+    for answered in range(1, 4):
+        net.submit()
+        for conn in list(net.driver.links):
+            net.peer.hang_up(conn)
+        net.driver.settle()
+        asked = [line for line in net.lines if line.endswith("/app_id")]
+        assert len(asked) <= answered
+        assert net.lines.count("POST http://app.example/api/predict") == answered
 
 
 def test_a_proxy_without_a_login_gets_none() -> None:
@@ -183,10 +214,10 @@ def test_where_a_proxy_makes_no_tunnel_a_job_of_a_websocket_goes_past_the_queue(
 def test_connections_are_kept_for_the_same_proxy_and_login_only() -> None:
     net = Net()
     for proxy in (None, "http://proxy.example:3128", PROXY.replace("me:", "you:"), PROXY):
-        other = net.engine.session("http://app.example/", app=app(), proxy=proxy)
-        other.submit("x", fn_index=PLAIN)
+        net.engine.session("http://app.example/", app=app(), proxy=proxy).reload()
         net.driver.settle()
-    net.submit()
+    net.session.reload()
+    net.driver.settle()
     assert [opened.via for opened in net.driver.opened] == [None, VIA, VIA, VIA]
     logins = [asked.headers.get("proxy-authorization") for asked in net.peer.asked]
     assert [login == LOGIN for login in logins] == [False, False, False, True, True]

@@ -142,6 +142,8 @@ class Connection(ABC):
     error: RemoteProtocolError | None = None
     """What the peer did wrong, seen behind what ``receive`` has returned."""
     tunnel: Tunnel | None = None
+    is_forwarded: bool = False
+    """A proxy forwards each request: it ends at the proxy, and its end says nothing of the app."""
     _out: Outbox = attrs.field(factory=Outbox, init=False)
 
     @property
@@ -254,7 +256,7 @@ class RequestConnection(Connection):
         target: str = url.target
         own: Headers = (("host", url.host_header),)
         via = self.destination.via
-        if isinstance(via, Proxy) and self.tunnel is None:  # the proxy forwards it
+        if self.is_forwarded and isinstance(via, Proxy):
             target, own = str(url), (*own, *via.authorization)
         headers = (*own, *command.headers)
         if isinstance(command.body, Body):

@@ -20,7 +20,6 @@ from sansio_gradio.client.commands import ConversationCommand, EngineCommand, Ob
 from sansio_gradio.client.connection import (
     Connection,
     ConnectionState,
-    Destination,
     News,
     RequestConnection,
     TextCame,
@@ -362,8 +361,10 @@ class Engine:
             connection = RequestConnection.make(id, transfer, self._limits)
         self._connections[id] = connection
         (scheme, host, port), via = connection.destination
-        if isinstance(via, Proxy) and transfer.url.scheme != "http":  # which it would forward
-            connection.tunnel = Tunnel(via, transfer.url, self._limits)
+        if isinstance(via, Proxy):
+            connection.is_forwarded = transfer.url.scheme == "http"
+            if not connection.is_forwarded:
+                connection.tunnel = Tunnel(via, transfer.url, self._limits)
         tls = host if scheme == "https" else None
         place = None if via is None else via.place
         self._commands.append(commands.OpenConnection(id, host, port, tls, place))
@@ -435,21 +436,23 @@ class Engine:
             if transfer.key not in self._transfers or transfer in self._carriers:
                 transfer = None  # another connection was there before this one
         if was_open:
-            self._reconsider_waiting(connection.destination)
+            self._reconsider_waiting(connection)
         if transfer is None or transfer.aborted:
             return
         transfer.attempts += not connection.has_rested
         if was_open and transfer.may_be_repeated:
-            if not self._is_wanted(transfer):
+            if not (connection.is_forwarded or self._is_wanted(transfer)):
                 return
             transfer.handed_out = False
             self._pool.want(transfer, first=True)
         else:
             self._fail(transfer, failure)
 
-    def _reconsider_waiting(self, destination: Destination) -> None:
+    def _reconsider_waiting(self, gone: Connection) -> None:
         """A connection is gone: drop the waiting transfers that must not go on another one."""
-        for transfer in self._pool.waiting(destination):
+        if gone.is_forwarded:
+            return
+        for transfer in self._pool.waiting(gone.destination):
             self._is_wanted(transfer)
 
     def _is_wanted(self, transfer: Transfer) -> bool:
@@ -543,7 +546,7 @@ class Engine:
                     self._open(transfer)
                 case _:
                     self._close(step.connection)
-                    self._reconsider_waiting(step.connection.destination)
+                    self._reconsider_waiting(step.connection)
 
     def _carry_out_touched(self) -> None:
         while self._touched:

@@ -7,6 +7,9 @@ Rule 2: a connection that was idle for longer than ``MAX_IDLE`` takes no request
 sent twice. Uvicorn, which serves every Gradio app, closes idle connections after 5 s (its
 timeout_keep_alive), and the close may be on its way already. This is checked when a connection is
 chosen, and again when its first byte is taken, if the time is told then.
+
+Rule 3: a connection on which a proxy has forwarded a request takes no such request either. Some
+proxies close it behind each answer without saying so (tinyproxy 1.11).
 """
 
 from __future__ import annotations
@@ -168,5 +171,8 @@ class Pool:
 
 
 def is_stale(connection: Connection, transfer: Transfer, now: float) -> bool:
-    """Whether *connection* has been idle for too long to carry *transfer*."""
-    return now - connection.idle_since > MAX_IDLE and not transfer.is_safe
+    """Whether *connection* may be closed by now, and *transfer* must not be sent twice."""
+    may_be_closed = now - connection.idle_since > MAX_IDLE or (
+        connection.is_forwarded and connection.has_rested
+    )
+    return may_be_closed and not transfer.is_safe
