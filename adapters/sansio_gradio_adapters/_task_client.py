@@ -523,6 +523,8 @@ class TaskClient:
         return job
 
     def _open_world(self) -> TaskWorld:
+        """The world of an open client. Every verb begins with this, and so with the tokens of the
+        moment."""
         if self._world is None:
             raise LocalProtocolError("The client is not connected yet: use `async with`.")
         self._core.demand_own_process()

@@ -555,6 +555,7 @@ class Client:
         return job
 
     def _check_open(self) -> None:
+        """Every verb begins with this, and so with the tokens of the moment."""
         self._core.demand_own_process()
         if not self._unclosed.alive:
             raise LocalProtocolError("The client is closed.")
