@@ -9,9 +9,9 @@ import json
 import os
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from shelf import MARKS, Request, Shelf, file
@@ -26,7 +26,11 @@ from sansio_gradio.errors import (
     OptionError,
     RemoteProtocolError,
 )
+from sansio_gradio.server.app import App
+from sansio_gradio.server.components import STREAMED_AUDIO
+from sansio_gradio.server.contents import File, InMemory
 from sansio_gradio_adapters import _saving
+from sansio_gradio_adapters.server import serve_in_thread
 from sansio_gradio_adapters.sockets import Client
 
 BIG = os.urandom(100_000) * 30
@@ -412,6 +416,36 @@ def test_the_folder_for_downloads_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OptionError, match="a file is there"):
         Client("http://127.0.0.1:1/", download_files=tmp_path / "file")
+
+
+# Outputs that grow
+
+
+@BOTH
+@pytest.mark.parametrize("version", ["3.50.2", "4.44.1", "6.31.0"])
+def test_an_output_that_grows_streams_while_it_is_made(world: World, version: str) -> None:
+    app, may_go_on = App(version=version), threading.Event()
+
+    @app.endpoint
+    def play(name: str) -> Iterator[Annotated[File, STREAMED_AUDIO]]:
+        yield File(name, InMemory(b"one"))
+        may_go_on.wait(30)
+        yield File(name, InMemory(b"two"))
+
+    async def scenario() -> None:
+        async with world.client(url) as client:
+            job = client.submit("a.aac", api_name="/play")
+            found = await anext(aiter(job))
+            assert found.is_stream
+            stream = found.stream()
+            first = next(stream) if hasattr(stream, "__next__") else await anext(stream)
+            assert (type(first), first) == (bytes, b"one")
+            may_go_on.set()
+            assert b"".join(await chunks_of(stream)) == b"two"
+            assert await got((await job.result()).read()) == b"onetwo"
+
+    with serve_in_thread(app) as url:
+        world.run(scenario)
 
 
 # Into its place

@@ -358,6 +358,22 @@ def test_a_body_is_not_bounded_by_the_limit_of_heads() -> None:
     assert joined(events)[1:] == [BodyReceived(body), MessageEnded()]
 
 
+@pytest.mark.parametrize("length", [b"content-length: 2000\r\n", b""])
+def test_a_read_of_a_large_body_is_one_event(length: bytes) -> None:
+    body = b"x" * 10 * LIMIT
+    connection = asking(max_header_size=LIMIT)
+    connection.receive_data(OK + length.replace(b"2000", b"%d" % (2 * len(body))) + b"\r\n")
+    assert connection.receive_data(body) == [BodyReceived(body)]
+    assert type(connection.receive_data(body)[0]) is BodyReceived
+
+
+def test_what_follows_a_large_body_is_an_error() -> None:
+    connection = asking(max_header_size=LIMIT)
+    connection.receive_data(OK + b"content-length: 1\r\n\r\n")
+    assert connection.receive_data(b"x" * 10 * LIMIT) == [BodyReceived(b"x"), MessageEnded()]
+    assert "belong to no answer" in str(connection.error)
+
+
 class Counted(bytearray):
     """A buffer that knows how many of its bytes were looked at or copied."""
 

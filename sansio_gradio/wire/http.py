@@ -311,7 +311,7 @@ class HTTPConnection(WireConnection):
             else:
                 self._read_head(event, events)
         if body:
-            events.append(BodyReceived(body[0] if len(body) == 1 else b"".join(body)))
+            events.append(BodyReceived(b"".join(body)))
         return events + ended
 
     def _read_head(self, head: h11.Event, events: list[Event]) -> None:
