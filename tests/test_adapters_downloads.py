@@ -17,7 +17,7 @@ import pytest
 from shelf import MARKS, Request, Shelf, file
 from worlds import CANCELLING, WORLDS, CancellingWorld, World, wait_for
 
-from sansio_gradio import Limits, Timeouts
+from sansio_gradio import Limits, RemoteFile, Timeouts
 from sansio_gradio.errors import (
     AppError,
     ConnectionLost,
@@ -26,10 +26,13 @@ from sansio_gradio.errors import (
     OptionError,
     RemoteProtocolError,
 )
+from sansio_gradio.events import DownloadReceived
 from sansio_gradio.server.app import App
 from sansio_gradio.server.components import STREAMED_AUDIO
 from sansio_gradio.server.contents import File, InMemory
 from sansio_gradio_adapters import _saving
+from sansio_gradio_adapters._client import ClientCore
+from sansio_gradio_adapters._history import Nothing
 from sansio_gradio_adapters.server import serve_in_thread
 from sansio_gradio_adapters.sockets import Client
 
@@ -480,6 +483,36 @@ def test_a_move_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         with pytest.raises(OSError, match="full"):
             found.save(tmp_path)
     assert listed(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["日" * 66, "x" * 200, "日" * 80])
+def test_a_long_name_is_no_mistake(name: str, tmp_path: Path) -> None:
+    for _ in range(2):
+        target = _saving.Target(tmp_path, name)
+        target.write(b"x")
+        target.finish()
+    assert len(listed(tmp_path)) == 2
+
+
+def test_a_reader_that_is_quicker_than_the_pause_is_not_left_waiting() -> None:
+    """It takes all that there is just when the download is about to be paused."""
+    core = ClientCore("http://127.0.0.1:1/")
+    core.post = lambda _: None
+    steered: list[bool] = []
+    record = core.open_download(RemoteFile({}, "http://127.0.0.1:1/"))
+    record.id, core.downloads[7] = 7, record
+
+    class Session:
+        def pause(self, _: int, *, on: bool = True) -> bool:
+            while on and not isinstance(next(record), Nothing):
+                pass
+            steered.append(on)
+            return True
+
+    core.session = Session()  # type: ignore[assignment]
+    core.receive(DownloadReceived(session=1, download=7, data=bytes(2_000_000)))
+    assert steered == [True, False]
+    assert not record.is_paused
 
 
 def test_one_that_was_abandoned_is_not_moved(tmp_path: Path) -> None:

@@ -143,20 +143,18 @@ class Files:
         return RemoteFile(value, base, route, files=self, client=self._client())
 
     def stream(self, file: remote_files.RemoteFile) -> FileStream:
-        self._core.demand_own_process()
-        self._core.renew_tokens(self._core.post)
+        self._check()
         record = self._core.open_download(file, growing=True)
         return FileStream(record, self._world, self._client())
 
     async def read(self, file: remote_files.RemoteFile) -> bytes:
-        self._core.demand_own_process()
-        self._core.renew_tokens(self._core.post)
+        self._check()
         record = self._core.open_download(file)
         async with FileStream(record, self._world, self._client()) as stream:
             return b"".join([chunk async for chunk in stream])
 
     async def open(self, file: remote_files.RemoteFile) -> IO[bytes]:
-        self._core.demand_own_process()
+        self._check()
         saving = _Saving(self._core, file, Temporary())
         found: IO[bytes] = await saving.run(self._world)
         return found
@@ -169,11 +167,16 @@ class Files:
         resume: bool = True,
         on_progress: OnProgress | None = None,
     ) -> Path:
-        self._core.demand_own_process()
+        self._check()
         place = Target(target, file.name)
         saving = _Saving(self._core, file, place, resume=resume, on_progress=on_progress)
         path: Path = await saving.run(self._world)
         return path
+
+    def _check(self) -> None:
+        """Raise if this is a forked process."""
+        self._core.demand_own_process()
+        self._core.renew_tokens(self._core.post)
 
 
 class _Saving:
@@ -224,7 +227,6 @@ class _Saving:
         self._core.post(self._done.notify)
 
     def _begin(self) -> DownloadRecord:
-        self._core.renew_tokens(self._core.post)
         record = self._core.open_download(self._file, resume=self._resume)
         self._records.append(record)
         if self._is_given_up:  # after the line above: giving up looks there

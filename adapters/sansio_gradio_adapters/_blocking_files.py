@@ -141,17 +141,17 @@ class Files:
         return RemoteFile(value, base, route, files=self, client=self._client())
 
     def stream(self, file: remote_files.RemoteFile) -> FileStream:
-        self._worker.may_wait()
+        self._check()
         record = self._begin(file, growing=True)
         return FileStream(record, self._worker, self._client())
 
     def read(self, file: remote_files.RemoteFile) -> bytes:
-        self._worker.may_wait()
+        self._check()
         with FileStream(self._begin(file), self._worker, self._client()) as stream:
             return b"".join(stream)
 
     def open(self, file: remote_files.RemoteFile) -> IO[bytes]:
-        self._worker.may_wait()
+        self._check()
         found: IO[bytes] = save(partial(self._begin, file), Temporary())
         return found
 
@@ -163,8 +163,7 @@ class Files:
         resume: bool = True,
         on_progress: OnProgress | None = None,
     ) -> Path:
-        self._worker.may_wait()
-        self._core.demand_own_process()
+        self._check()
         begin = partial(self._begin, file, resume=resume)
         path: Path = save(begin, Target(target, file.name), on_progress)
         return path
@@ -172,6 +171,10 @@ class Files:
     def _begin(
         self, file: remote_files.RemoteFile, *, resume: bool = True, growing: bool = False
     ) -> DownloadRecord:
-        self._core.demand_own_process()
-        self._core.renew_tokens(self._core.post)
         return self._core.open_download(file, resume=resume, growing=growing)
+
+    def _check(self) -> None:
+        """Raise if this is no place to wait, or a forked process."""
+        self._core.demand_own_process()
+        self._worker.may_wait()
+        self._core.renew_tokens(self._core.post)

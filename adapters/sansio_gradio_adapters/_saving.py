@@ -30,7 +30,7 @@ _FLAGS: Final = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_NOFOLLOW", 0)
 )
-_LONGEST_STEM: Final = 100  # characters of the name of a part, which has more besides
+_LONGEST_STEM: Final = 100  # bytes of the name of a part, which has more besides
 
 
 class Place(Protocol):
@@ -66,8 +66,8 @@ class Target:
         self._is_folder = path.is_dir()
         self._folder = path if self._is_folder else path.parent
         self._name = name if self._is_folder else path.name
-        stem = f".{self._name[:_LONGEST_STEM]}"
-        self._part = self._folder / f"{stem}.{secrets.token_hex(4)}.part"
+        stem = self._name.encode(errors="ignore")[:_LONGEST_STEM].decode(errors="ignore")
+        self._part = self._folder / f".{stem}.{secrets.token_hex(4)}.part"
         self._fate: dict[None, bool] = {}  # the first one fixes whether it is kept
         self._file = os.fdopen(os.open(self._part, _FLAGS, 0o666), "wb", buffering=0)
 
