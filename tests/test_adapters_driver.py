@@ -108,7 +108,9 @@ class Notebook:
         self.done.append(("quiet", conn))
         return self.quiet
 
-    def read_elsewhere(self, read: Callable[[], Any], then: Callable[[Any], object]) -> bool:
+    def read_elsewhere(
+        self, read: Callable[[], Any], then: Callable[[Any], object], *, may_wait: bool
+    ) -> bool:
         if self.reads is None:
             return False
         self.reads.append((read, then))

@@ -13,9 +13,22 @@ from typing import Any
 import attrs
 import pytest
 
-from sansio_gradio import FileSlice, GivenFile, LocalProtocolError, handle_file
+from sansio_gradio import FileSlice, GivenFile, LocalProtocolError, RemoteFile, handle_file
 from sansio_gradio.client.commands import ReadFile
-from sansio_gradio_adapters._files import CAN_SEND, FileBroken, is_path, noted, read, read_all, send
+from sansio_gradio_adapters import _files
+from sansio_gradio_adapters._files import (
+    CAN_SEND,
+    FileBroken,
+    is_path,
+    is_stream,
+    read,
+    read_all,
+    send,
+)
+
+
+def noted(file: GivenFile) -> GivenFile:
+    return _files.noted(file, "http://app.example/")
 
 
 def part(file: GivenFile, offset: int, length: int) -> bytes:
@@ -218,3 +231,32 @@ def test_only_a_path_of_known_size_is_sent_by_the_system(path: Path) -> None:
     assert not is_path(handle_file(path))
     assert not is_path(handle_file(b"abc"))
     assert not is_path(noted(handle_file(io.BytesIO(b"abc"))))
+
+
+class Streamed(RemoteFile):
+    """A file that has a client."""
+
+    _files = object()
+
+    def stream(self) -> Any:
+        return iter([b"ab", b"c"])
+
+
+def test_a_file_of_another_app_is_read_from_its_client() -> None:
+    here, there = "http://app.example/", "http://other.example/"
+    value = {"path": "/x.png"}
+    for own in (RemoteFile(value, here), RemoteFile(value, there), Streamed(value, here)):
+        file = GivenFile(source=own, name="x.png", mime_type="image/png")
+        assert noted(file) is file
+    foreign = GivenFile(source=Streamed(value, there), name="x.png", mime_type="image/png")
+    passed = noted(foreign)
+    assert (passed.name, passed.size) == ("x.png", None)
+    assert is_stream(passed)
+    assert [part(passed, 0, 100) for _ in range(3)] == [b"ab", b"c", b""]
+
+
+def test_only_a_stream_may_wait_for_somebody() -> None:
+    assert is_stream(noted(handle_file(Few(b"a"))))
+    assert not is_stream(noted(handle_file(io.BytesIO(b"a"))))
+    assert not is_stream(handle_file(b"a"))
+    assert not is_stream(handle_file("/a"))

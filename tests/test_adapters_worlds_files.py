@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from fault_peer import page
 from patience import PATIENCE
 from worlds import WORLDS, wait_for
 
-from sansio_gradio import AppError, LocalProtocolError, OptionError, RemoteFile, handle_file
+from sansio_gradio import AppError, Limits, LocalProtocolError, OptionError, RemoteFile, handle_file
 from sansio_gradio.events import UploadProgress
 from sansio_gradio.server.app import App
 from sansio_gradio.server.contents import File
@@ -188,6 +189,31 @@ def test_a_file_that_changes_during_its_upload_ends_it(world: str, tmp_path: Pat
 
     with Early(script) as server:
         WORLDS[world].run(functools.partial(scenario, server))
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_file_of_another_app_is_passed_on_as_it_comes(world: str, url: str) -> None:
+    async def scenario(other_url: str) -> None:
+        async with (
+            WORLDS[world].client(other_url) as other,
+            WORLDS[world].client(url, limits=Limits(answer=100_000)) as client,
+        ):
+            file = await other.upload(handle_file(BIG, name="b.bin"))
+            back = await client.upload(handle_file(BIG[:500_000], name="half.bin"))
+            sent = [
+                partial(client.predict, file, api_name="/size"),
+                partial(other.predict, back, api_name="/size"),
+            ]  # at once: neither client waits for the other
+            assert await WORLDS[world].together(*sent) == [
+                f"b.bin {end_of(BIG)}",
+                f"half.bin {end_of(BIG[:500_000])}",
+            ]
+            gone = type(file)({**file, "path": "/gone"}, file.base, files=file._files)
+            with pytest.raises((AppError, ConnectionError)):
+                await client.predict(gone, api_name="/size")
+
+    with serve_in_thread(apps()) as other_url:
+        WORLDS[world].run(functools.partial(scenario, other_url))
 
 
 class Early:

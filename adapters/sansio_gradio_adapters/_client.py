@@ -208,7 +208,7 @@ class ClientCore:
         Raises:
             LocalProtocolError: a file among the arguments cannot be read.
         """
-        call = call.with_files(noted)
+        call = call.with_files(partial(noted, base=self._api_url))
         return JobRecord(
             call=call,
             shape=partial(self._shape, call),

@@ -92,9 +92,12 @@ class World(Protocol):
         self,
         read: Callable[[], T],  # noqa: ARG002
         then: Callable[[T], object],  # noqa: ARG002
+        *,
+        may_wait: bool,  # noqa: ARG002
     ) -> bool:
         """Call *read*, which may take a while, in another thread, and later *then* with its result,
-        where events are told. False: this world may wait for it."""
+        where events are told. If the result can be awaited, await it in between. *may_wait*: it may
+        also wait for somebody. False: this world may wait for it."""
         return False
 
 
@@ -267,16 +270,20 @@ class Driver:
             if may_be_file and _files.is_path(piece.upload):
                 return piece
             self._from_files[conn] = None
-            self._read(partial(_files.read, piece), partial(self._has_read, conn, piece))
+            self._read(
+                partial(_files.read, piece), partial(self._has_read, conn, piece), piece.upload
+            )
         if (data := self._from_files[conn]) is None:
             return b""
         del self._from_files[conn]
         return data
 
-    def _read(self, read: Callable[[], bytes], then: Callable[[_Read], object]) -> None:
+    def _read(
+        self, read: Callable[[], bytes], then: Callable[[_Read], object], file: GivenFile
+    ) -> None:
         """Read from a file, here or elsewhere, and hand *then* the bytes or the error."""
-        safely = partial(_safely, read)
-        if not self._world.read_elsewhere(safely, then):
+        safely, is_stream = partial(_safely, read), _files.is_stream(file)
+        if not self._world.read_elsewhere(safely, then, may_wait=is_stream):
             then(safely())
 
     def _has_read(self, conn: int, piece: FileSlice, found: _Read) -> None:
@@ -329,7 +336,9 @@ class Driver:
                 self._world.resume(command.conn)
             case ReadFile():
                 self._read(
-                    partial(_files.read_all, command), partial(self._has_read_all, command.upload)
+                    partial(_files.read_all, command),
+                    partial(self._has_read_all, command.upload),
+                    command.upload,
                 )
 
     def _start_tls(self, conn: int, server_name: str) -> None:

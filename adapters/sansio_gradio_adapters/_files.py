@@ -12,7 +12,8 @@ import errno
 import os
 import socket
 import stat
-from typing import Any, Final
+from inspect import isawaitable
+from typing import Any, Final, cast
 
 import attrs
 
@@ -29,14 +30,41 @@ _NO_SENDFILE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}) 
 _CHECKED: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
-def noted(file: GivenFile) -> GivenFile:
-    """The file with its size, and with what tells it from another one at its path.
+class Passing:
+    """A file of another app, as a file object: its content is passed on as it comes.
+
+    ``read`` gives the next piece; of a client with ``await``, what is to be awaited for it.
+    """
+
+    def __init__(self, file: RemoteFile) -> None:
+        self._file: Any = file
+        self._stream: Any = None
+
+    def read(self, _size: int) -> Any:
+        if self._stream is None:
+            self._stream = self._file.stream()
+        if hasattr(self._stream, "__next__"):
+            return next(self._stream, b"")
+        return anext(self._stream, b"")
+
+
+def noted(file: GivenFile, base: str) -> GivenFile:
+    """The file with its size, and with what tells it from another one at its path. *base*: the
+    address of the app.
 
     Raises:
         LocalProtocolError: it cannot be opened, or is a folder or a device.
     """
     source = file.source
-    if file.is_url or is_a(source, bytes, RemoteFile):
+    if isinstance(source, RemoteFile):
+        is_foreign = source.path is not None and source.base != base
+        # One that was unpickled has no client to ask; then this client fetches it.
+        return (
+            attrs.evolve(file, source=Passing(source))
+            if is_foreign and getattr(source, "_files", None) is not None
+            else file
+        )
+    if file.is_url or is_a(source, bytes):
         return file
     try:
         if not is_a(source, str):
@@ -82,6 +110,11 @@ def read(piece: FileSlice) -> bytes:
     if left and file.size is not None:
         raise _shorter(file)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def is_stream(file: GivenFile) -> bool:
+    """Whether a file is an object that cannot seek: its ``read`` may wait for somebody."""
+    return not is_a(file.source, str, bytes) and file.size is None
 
 
 def is_path(file: GivenFile) -> bool:
@@ -173,6 +206,8 @@ def _read_object(file: GivenFile, offset: int, length: int) -> bytes:
     parts, left = list[bytes](), length
     while left:
         part = source.read(left)
+        if is_a(source, Passing) and isawaitable(part):
+            return cast("bytes", part)  # the world awaits it
         if not is_a(part, bytes, bytearray):
             raise LocalProtocolError(f"The file object gives no bytes, but {name_of(part)}.")
         if not part:

@@ -13,7 +13,7 @@ import os
 import socket
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
@@ -306,6 +306,14 @@ def connection_lost(error: Exception) -> ConnectionLost:
     lost = ConnectionLost(f"The connection was lost: {_reason(error)}.")
     lost.__cause__ = error
     return lost
+
+
+async def outcome_of(awaitable: Awaitable[T]) -> T | Exception:
+    """What *awaitable* gives, or the error that it raises."""
+    try:
+        return await awaitable
+    except Exception as error:  # it ends what asked for it
+        return error
 
 
 def first_in(error: BaseException) -> BaseException:

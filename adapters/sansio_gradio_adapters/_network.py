@@ -21,7 +21,8 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import Final, Protocol, TypeAlias
+from inspect import isawaitable
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import attrs
 
@@ -34,6 +35,8 @@ from sansio_gradio.errors import (
 from sansio_gradio.wire.body import FileSlice
 from sansio_gradio_adapters import _files, resolve
 from sansio_gradio_adapters.resolve import Address
+
+T = TypeVar("T")
 
 READ_SIZE: Final = 256 * 1024
 _LONGEST_WAIT: Final = 24 * 3600.0  # seconds
@@ -298,8 +301,20 @@ class Network:
         connection = self._connections.get(conn)
         return connection is None or not connection.reading or not is_readable(connection.sock)
 
-    def read_elsewhere(self, read: object, then: object) -> bool:  # noqa: ARG002
-        return False  # whoever runs this may wait for a disk
+    def read_elsewhere(
+        self, read: Callable[[], T], then: Callable[[T], object], *, may_wait: bool
+    ) -> bool:
+        if not may_wait:
+            return False  # for a disk this may wait
+
+        def run() -> None:
+            found: Any = read()
+            if isawaitable(found):
+                found = LocalProtocolError("This file is of a client with await: save it first.")
+            self.call_soon(lambda _now: then(found))
+
+        threading.Thread(target=run, name="a stream to upload", daemon=True).start()
+        return True
 
     # Names.
 

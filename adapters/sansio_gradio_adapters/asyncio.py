@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from functools import partial
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from sansio_gradio.errors import JobCancelledError
@@ -23,7 +24,13 @@ from sansio_gradio_adapters._awaited_files import FileStream, RemoteFile
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._dialing import dial
 from sansio_gradio_adapters._jobs import OutputUpdate, Signal
-from sansio_gradio_adapters._machine import Machine, Rest, connect_failed, connection_lost
+from sansio_gradio_adapters._machine import (
+    Machine,
+    Rest,
+    connect_failed,
+    connection_lost,
+    outcome_of,
+)
 from sansio_gradio_adapters._network import LINGER, READ_SIZE, is_readable
 from sansio_gradio_adapters._task_client import TaskClient
 
@@ -172,12 +179,20 @@ class _World:
 
     # Files.
 
-    def read_elsewhere(self, read: Callable[[], T], then: Callable[[T], object]) -> bool:
+    def read_elsewhere(
+        self,
+        read: Callable[[], T],
+        then: Callable[[T], object],
+        *,
+        may_wait: bool,  # noqa: ARG002  # it never waits
+    ) -> bool:
         self._start(self._read(read, then))
         return True
 
     async def _read(self, read: Callable[[], T], then: Callable[[T], object]) -> None:
-        found = await self._loop.run_in_executor(None, read)
+        found: Any = await self._loop.run_in_executor(None, read)
+        if isawaitable(found):
+            found = await outcome_of(found)
         self.machine.has_read(partial(then, found))
 
     # Time and tasks.

@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from inspect import isfunction
+from inspect import isawaitable, isfunction
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import attrs
@@ -28,7 +28,14 @@ from sansio_gradio_adapters._awaited import Job, MessageStream, Reader, Results
 from sansio_gradio_adapters._awaited_files import FileStream, RemoteFile
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._jobs import OutputUpdate, Signal
-from sansio_gradio_adapters._machine import Machine, Rest, connect_failed, connection_lost, first_in
+from sansio_gradio_adapters._machine import (
+    Machine,
+    Rest,
+    connect_failed,
+    connection_lost,
+    first_in,
+    outcome_of,
+)
 from sansio_gradio_adapters._network import LINGER, READ_SIZE, is_readable
 from sansio_gradio_adapters._task_client import TaskClient
 
@@ -267,12 +274,20 @@ class _World:
 
     # Files.
 
-    def read_elsewhere(self, read: Callable[[], T], then: Callable[[T], object]) -> bool:
+    def read_elsewhere(
+        self,
+        read: Callable[[], T],
+        then: Callable[[T], object],
+        *,
+        may_wait: bool,  # noqa: ARG002  # it never waits
+    ) -> bool:
         self._start(self._read_file, read, then)
         return True
 
     async def _read_file(self, read: Callable[[], T], then: Callable[[T], object]) -> None:
-        found = await trio.to_thread.run_sync(read, abandon_on_cancel=True)
+        found: Any = await trio.to_thread.run_sync(read, abandon_on_cancel=True)
+        if isawaitable(found):
+            found = await outcome_of(found)
         self.machine.has_read(partial(then, found))
 
     # Time and tasks.
