@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -15,7 +16,7 @@ from recorder import HTTPProxy, Recorder, Redirector, forms
 from test_adapters_tls import client_context, server_context
 from worlds import WORLDS
 
-from sansio_gradio.errors import GradioError
+from sansio_gradio.errors import GradioError, RemoteProtocolError
 from sansio_gradio.server.app import App
 from sansio_gradio.server.contents import File
 from sansio_gradio_adapters import handle_file
@@ -81,6 +82,10 @@ def made(version: str, **how: Any) -> App:
     @app.endpoint("/size")
     def size(file: File) -> str:
         return f"{file.name} {file.content.size}"
+
+    @app.endpoint("/file")
+    def file() -> File:
+        return File("a.txt", b"of the app")
 
     return app
 
@@ -286,6 +291,42 @@ def test_with_every_variable_of_proxies_set_it_gets_nothing(
             monkeypatch.setenv(name, f"http://me:pw@{recorder.place}")
         assert "hi" in visit(HERE, f"{app}/{src}", **options)
     assert recorder.records == []
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_no_url_of_a_file_leads_to_it(name: str, app: str, tmp_path: Path) -> None:
+    src, options = everything()
+    world = WORLDS[name]
+    with Recorder() as recorder:
+        options["headers"] |= {"x-forwarded-host": recorder.place}
+
+        async def scenario() -> None:
+            async with world.client(f"{app}/{src}", **options) as client:
+                file = await client.predict(api_name="/file")
+                lies = {**file, "url": f"{recorder.url}/file={file.path}"}
+                for place, given in enumerate((file, lies)):
+                    path = await client.download(given, tmp_path / f"{place}")
+                    assert path.read_bytes() == b"of the app"
+
+        world.run(scenario)
+    assert recorder.records == []
+
+
+def test_no_redirect_of_a_file_leads_to_it(app: str, tmp_path: Path) -> None:
+    src, options = everything()
+    world = WORLDS[HERE]
+    with Recorder() as recorder, Redirector(app, recorder.url, "/file=") as before:
+
+        async def scenario() -> None:
+            async with world.client(f"{before.url}/{src}", **options) as client:
+                file = await client.predict(api_name="/file")
+                with pytest.raises(RemoteProtocolError, match="connect to it directly"):
+                    await client.download(file, tmp_path / "a.txt")
+
+        world.run(scenario)
+        assert before.redirected
+    assert recorder.records == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", WORLDS)
