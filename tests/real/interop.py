@@ -18,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 import attrs
 from worlds import WORLDS
 
-from .interop_scenarios import SCENARIOS, Scenario, Stage
+from .interop_files import SCENARIOS
+from .interop_scenarios import Scenario, Stage
 from .server import ROOT, RealServer, ServerFailed
 
 NAMES = ("sockets", "asyncio", "trio")
