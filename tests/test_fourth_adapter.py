@@ -9,7 +9,8 @@ from listings import listings, printed_by
 from lively_app import Lively
 from places import SERVERS, serve
 
-WATCHED, WATCHED_MAIN, TWISTED, TWISTED_MAIN = listings("fourth_adapter")
+WATCHED, WATCHED_MAIN, GROUPED, TWISTED, TWISTED_MAIN = listings("fourth_adapter")
+GROUPED_MAIN = WATCHED_MAIN.replace("trio.run", "anyio.run")
 
 # Behind the adapter: what is tried with it, besides what the page shows.
 TRIAL = """
@@ -63,6 +64,31 @@ import os
 trio.run(main, *sys.argv[1:])
 """
 
+ON_ANYIO = """
+import os
+
+
+async def cancelled(what):
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await what()
+
+
+async def main(url):
+    descriptors = len(os.listdir("/dev/fd"))
+    await trial(url)
+    await anyio.sleep(0.05)
+    print("closed", len(os.listdir("/dev/fd")) - descriptors)
+    with anyio.CancelScope() as scope:
+        async with Client(url) as client:
+            scope.cancel()
+            await client.predict("x", api_name="/held")
+    print("cancelled", scope.cancelled_caught)
+
+
+anyio.run(main, *sys.argv[1:], backend="BACKEND")
+"""
+
 ON_TWISTED = """
 async def cancelled(what):
     waiting = defer.ensureDeferred(what())
@@ -101,7 +127,12 @@ def test_it_is_short(adapter: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "needs"), [(WATCHED + WATCHED_MAIN, "trio"), (TWISTED + TWISTED_MAIN, "twisted")]
+    ("program", "needs"),
+    [
+        (WATCHED + WATCHED_MAIN, "trio"),
+        (GROUPED + GROUPED_MAIN, "anyio"),
+        (TWISTED + TWISTED_MAIN, "twisted"),
+    ],
 )
 def test_the_page_runs_as_it_is(served: tuple[Lively, str], program: str, needs: str) -> None:
     assert printed_by(program, served[1], "abc", needs=needs) == ["a", "ab", "abc"]
@@ -109,6 +140,19 @@ def test_the_page_runs_as_it_is(served: tuple[Lively, str], program: str, needs:
 
 def test_a_watched_world_does_what_the_others_do(served: tuple[Lively, str]) -> None:
     assert printed_by(WATCHED + TRIAL + ON_TRIO, served[1]) == [*DONE, "closed 0"]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_client_in_a_group_does_what_the_others_do(
+    served: tuple[Lively, str], backend: str
+) -> None:
+    program = GROUPED + TRIAL + ON_ANYIO.replace("BACKEND", backend)
+    done = [*DONE, "closed 0", "cancelled True"]
+    assert printed_by(program, served[1], needs="anyio") == done
+
+
+def test_a_client_in_a_group_is_shorter_still() -> None:
+    assert len([line for line in GROUPED.splitlines() if line]) <= 40
 
 
 def test_the_adapter_does_what_the_others_do(served: tuple[Lively, str]) -> None:
