@@ -22,7 +22,7 @@ from test_adapters_tls import CERTIFICATES, server_context
 from sansio_gradio.client.call import Want
 from sansio_gradio.client.commands import Expect
 
-SELECTORS, QT, RAW, HTTPX, AIOHTTP, FETCH = listings("other_loops")
+SELECTORS, GEVENT, QT, RAW, HTTPX, AIOHTTP, FETCH = listings("other_loops")
 OUTPUTS = ["a", "ab", "abc"]
 
 
@@ -35,6 +35,20 @@ def test_two_sessions_in_a_selectors_loop(served: tuple[Lively, str]) -> None:
     lines = printed_by(SELECTORS, served[1], "abc")
     for name in ("one", "two"):
         assert [line.split()[1] for line in lines if line.startswith(name)] == OUTPUTS
+
+
+def test_greenlets(served: tuple[Lively, str]) -> None:
+    assert printed_by(GEVENT, served[1], "abc", needs="gevent") == ["abc", "abc!"]
+
+
+def test_greenlets_need_few_lines() -> None:
+    assert len([line for line in GEVENT.splitlines() if line]) <= 40
+
+
+def test_greenlets_are_told_why_a_call_failed(served: tuple[Lively, str]) -> None:
+    code = GEVENT.replace('"/chat"', '"/boom"')
+    code = code.replace("answer.get()", "[answer.wait() or answer.exception.message]")
+    assert printed_by(code, served[1], "no", needs="gevent") == ["no", "no!"]
 
 
 def test_qt(served: tuple[Lively, str]) -> None:
