@@ -13,6 +13,7 @@ from recorder import Balancer, Front, HTTPProxy, Recorder
 from test_adapters_tls import CERTIFICATES, client_context, server_context
 from worlds import WORLDS
 
+from sansio_gradio.client.engine import Engine
 from sansio_gradio.errors import (
     AuthenticationError,
     ConnectFailed,
@@ -214,6 +215,17 @@ def test_socks_is_refused_by_the_name_of_its_variable(
         world.run(lambda: use_nothing(world.client("http://app.example/")))
     use(name, app)  # which needs no proxy
     assert PASSWORD not in repr(environment_proxies())
+
+
+def test_an_engine_reads_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in VARIABLES:
+        monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    engine = Engine(entropy=os.urandom)
+    engine.session("https://app.example/")
+    engine.session("https://app.example/", proxy=environment_proxies())
+    engine.handle_timer(0.0)
+    opened = [engine.next_command(), engine.next_command()]
+    assert [getattr(command, "via", 0) for command in opened] == [None, ("127.0.0.1", 1)]
 
 
 async def use_nothing(client: Any) -> None:
