@@ -309,6 +309,7 @@ def test_an_answer_that_a_failed_write_would_hide_is_read_in_asyncio() -> None:
 
     with Early(script) as server:
         WORLDS["asyncio"].run(functools.partial(scenario, server))
+    assert sum("upload" in path for path in server.asked) == 1  # it was not sent again
 
 
 @pytest.mark.parametrize("world", WORLDS)

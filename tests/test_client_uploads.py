@@ -342,6 +342,13 @@ def test_before_gradio_4_a_url_is_fetched_without_anything_of_the_users() -> Non
     assert sent_on_socket(one)[0]["name"] == "/tmp/x"
 
 
+def test_even_at_the_app_itself_a_url_is_fetched_without_anything_of_the_users() -> None:
+    one = talk("3.50.2", protocol=None, headers={"authorization": "Bearer s"}, cookies={"c": "s"})
+    one.conversation.submit(handle_file("http://app.example/x.txt"), "", api_name="/two")
+    (request,) = one.requests("/x.txt")
+    assert {name for name, _ in request.headers} == {"user-agent", "accept", "accept-encoding"}
+
+
 def test_a_fetch_does_not_leave_https_and_has_its_limits() -> None:
     one = talk("3.50.2", protocol=None, limits=Limits(answer=3))
     job = one.conversation.submit(handle_file("https://f.example/x"), "", api_name="/two")
@@ -612,3 +619,14 @@ def test_an_image_of_gradio_3_that_is_a_file_there_is_fetched_for_the_argument()
     assert dict(request.headers)["x-mine"] == "1"
     one.answer(request, b"aaa")
     assert sent_on_socket(one) == ["data:image/png;base64,YWFh"]
+
+
+def test_an_output_in_segments_is_fetched_whole_and_uploaded() -> None:
+    one = talk()
+    playlist = {"path": "s/r/1/playlist.m3u8", "orig_name": "audio-stream.mp3", "is_stream": True}
+    file = RemoteFile({**playlist, "meta": META}, one.conversation.api_url)
+    one.conversation.submit([file], api_name="/files")
+    (request,) = one.requests("/stream/s/r/1/playlist-file")
+    one.answer(request, b"MP3")
+    assert answered(one, "/tmp/a.mp3") == "audio-stream.mp3"
+    assert joined(one) == [[payload("/tmp/a.mp3", "audio-stream.mp3")]]

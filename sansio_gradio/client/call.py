@@ -29,7 +29,8 @@ class Want(enum.Flag):
     MESSAGES = enum.auto()
     """A ``MessageReceived`` for each message of the server, as it was sent."""
     STATUS = enum.auto()
-    """A ``StatusUpdated`` whenever the place in the queue, the progress or the state changes."""
+    """A ``StatusUpdated`` whenever the place in the queue, the progress or the state changes, and
+    before that an ``UploadProgress`` for each part of a file that is sent."""
     OUTPUTS = enum.auto()
     """An ``Output`` for each value that is yielded."""
     GROWTH = enum.auto()

@@ -95,11 +95,11 @@ class CallFiles:
         if isinstance(source, RemoteFile) and source.data_url is not None:
             return decode_data_url(source.data_url)
         request = requests.HTTPRequest("GET", "")
-        if self._is_here(file):
-            request = requests.HTTPRequest("GET", source.target)
+        if self._is_own(file):
+            request = requests.HTTPRequest("GET", source.whole_target)
             answer: Answer = yield Ask(attempt.base, request, "upload", "request", attempt)
         elif file.is_url or isinstance(source, RemoteFile):
-            url = URL.parse(source if file.is_url else source.url)
+            url = URL.parse(source if file.is_url else source.base + source.whole_target)
             answer = yield Ask(url, request, "upload", "request", attempt, bare=True)
         else:
             own = attrs.evolve(file)
@@ -108,18 +108,17 @@ class CallFiles:
             )
         return answer.body
 
-    def _is_here(self, file: GivenFile) -> bool:
-        """Whether the server has the file already."""
+    def _is_own(self, file: GivenFile) -> bool:
+        """Whether it is a file of this app."""
         source = file.source
-        is_remote = isinstance(source, RemoteFile) and source.path is not None
-        return is_remote and source.base == str(self._attempt.base)
+        return isinstance(source, RemoteFile) and source.base == str(self._attempt.base)
 
     def _upload(self, file: GivenFile) -> Generator[Step, Any, str]:
         """The path of a file at the server, or its URL if the server fetches it."""
         attempt = self._attempt
         if file.is_url and self._rules.urls and not attempt.call.is_upload:
             return str(file.source)
-        if self._is_here(file):
+        if self._is_own(file) and not (file.source.path is None or file.source.is_stream):
             return str(file.source.path)
         if file.is_url or isinstance(file.source, RemoteFile):
             content = yield from self._bytes(file)

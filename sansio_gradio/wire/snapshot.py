@@ -120,9 +120,8 @@ class _Walk:
         return name + "".join(steps)
 
     def copy(self, value: Any) -> Any:
-        # One frame a level: a value may be half as deep as Python's stack.
-        if type(value) in _AS_THEY_ARE:
-            return value
+        # One frame a level: a value may be half as deep as Python's stack. What is in _AS_THEY_ARE
+        # does not come here.
         if type(value) not in _PLAIN and (mark := self._mark(value)) is not None:
             self._marks.append(mark)
             return mark
