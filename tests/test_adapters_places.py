@@ -13,6 +13,7 @@ from recorder import Balancer, Front, HTTPProxy, Recorder
 from test_adapters_tls import CERTIFICATES, client_context, server_context
 from worlds import WORLDS
 
+from sansio_gradio.client.commands import OpenConnection
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.errors import (
     AuthenticationError,
@@ -220,12 +221,12 @@ def test_socks_is_refused_by_the_name_of_its_variable(
 def test_an_engine_reads_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in VARIABLES:
         monkeypatch.setenv(variable, "http://127.0.0.1:1")
-    engine = Engine(entropy=os.urandom)
-    engine.session("https://app.example/")
-    engine.session("https://app.example/", proxy=environment_proxies())
-    engine.handle_timer(0.0)
-    opened = [engine.next_command(), engine.next_command()]
-    assert [getattr(command, "via", 0) for command in opened] == [None, ("127.0.0.1", 1)]
+    for proxy, via in ((None, None), (environment_proxies(), ("127.0.0.1", 1))):
+        engine = Engine(entropy=os.urandom)
+        engine.session("https://app.example/", proxy=proxy)
+        engine.handle_timer(0.0)
+        command = engine.next_command()
+        assert command == OpenConnection(1, "app.example", 443, "app.example", via)
 
 
 async def use_nothing(client: Any) -> None:
