@@ -313,6 +313,28 @@ def test_an_answer_that_a_failed_write_would_hide_is_read_in_asyncio() -> None:
 
 
 @pytest.mark.parametrize("world", WORLDS)
+def test_a_stream_that_gives_nothing_holds_nothing_up(world: str, url: str) -> None:
+    ours, theirs = os.pipe()
+
+    async def scenario() -> None:
+        async with WORLDS[world].client(url) as client:
+            with os.fdopen(ours, "rb", buffering=0) as silent:
+                job = client.submit(handle_file(silent), api_name="/size")
+                # The client works on beside it, and can be closed.
+                assert await client.predict(handle_file(b"abc"), api_name="/size") == (
+                    "file 3 616263"
+                )
+                job.cancel()
+                second = client.submit(handle_file(silent), api_name="/size")
+                await client.predict(handle_file(b"abc"), api_name="/size")
+                await client.close()
+                await wait_for(WORLDS[world], second.done, PATIENCE)
+                os.close(theirs)  # so that the threads end, too
+
+    WORLDS[world].run(scenario)
+
+
+@pytest.mark.parametrize("world", WORLDS)
 def test_a_job_that_is_cancelled_during_its_upload_is_never_joined(world: str) -> None:
     async def scenario(server: Early) -> None:
         async with WORLDS[world].client(server.url) as client:

@@ -167,6 +167,8 @@ class Driver:
             self._took_data = False
             for conn in engine.connections_with_data():
                 self._write(conn)
+            for conn in [conn for conn, read in self._from_files.items() if read is not None]:
+                self._write(conn)
             busy |= self._took_data
             while self._broken:
                 busy = True

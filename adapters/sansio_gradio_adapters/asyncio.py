@@ -8,6 +8,7 @@ and a connection has one only until it is made.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import warnings
 import weakref
@@ -100,6 +101,7 @@ class _World:
         self.buffer = bytearray(READ_SIZE)
         self.dials: dict[int, asyncio.Task[None]] = {}
         self.wires: dict[int, _Wire] = {}
+        self._reads: set[asyncio.Task[Any]] = set()  # of files
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -172,6 +174,8 @@ class _World:
         self.wires.clear()
         for conn in list(self.dials):
             self.close(conn, b"")
+        for read in self._reads:
+            read.cancel()
         for left in self.rest:
             if isinstance(left, _Wire):
                 # Not at once: uvloop has not even tried yet to send what it was given just now.
@@ -184,16 +188,39 @@ class _World:
         read: Callable[[], T],
         then: Callable[[T], object],
         *,
-        may_wait: bool,  # noqa: ARG002  # it never waits
+        may_wait: bool,
     ) -> bool:
-        self._start(self._read(read, then))
+        task = self._start(self._read(read, then, may_wait=may_wait))
+        self._reads.add(task)
+        task.add_done_callback(self._reads.discard)
         return True
 
-    async def _read(self, read: Callable[[], T], then: Callable[[T], object]) -> None:
-        found: Any = await self._loop.run_in_executor(None, read)
+    async def _read(
+        self, read: Callable[[], T], then: Callable[[T], object], *, may_wait: bool
+    ) -> None:
+        found: Any
+        if may_wait:
+            found = await self._read_beside(read)
+        else:
+            found = await self._loop.run_in_executor(None, read)
         if isawaitable(found):
             found = await outcome_of(found)
         self.machine.has_read(partial(then, found))
+
+    async def _read_beside(self, read: Callable[[], T]) -> T:
+        """Read in a thread that nothing waits for: not even the end of the loop."""
+        told: asyncio.Future[T] = self._loop.create_future()
+
+        def tell(found: T) -> None:
+            if not told.done():
+                told.set_result(found)
+
+        def run() -> None:
+            found = read()
+            self.post(partial(tell, found))
+
+        threading.Thread(target=run, name="a stream to upload", daemon=True).start()
+        return await told
 
     # Time and tasks.
 
