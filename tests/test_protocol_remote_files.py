@@ -19,6 +19,7 @@ from sansio_gradio.protocol.remote_files import (
     MAX_DEPTH,
     decode_data_url,
     files_in,
+    replaced_files,
     safe_name,
     with_files,
 )
@@ -185,6 +186,20 @@ def test_a_value_of_any_depth_is_read() -> None:
 def test_each_file_is_listed_once_in_its_order() -> None:
     one, two = file(path="1"), file(path="2")
     assert files_in(([one], {"a": two, "b": [one]})) == [one, two]
+
+
+def test_the_files_of_a_result_are_replaced_wherever_they_are_found() -> None:
+    deep: Any = marked("/deep")
+    for _ in range(MAX_DEPTH):
+        deep = [deep]
+    value = (result("6.31.0", "json", deep), "text", {"a": [file(path="/a"), None]})
+    changed = replaced_files(value, lambda found: found.path)
+    assert files_in(changed) == []
+    assert changed[1:] == ("text", {"a": ["/a", None]})
+    assert len(files_in(value)) == 2
+    for _ in range(5000):
+        deep = [deep]
+    assert replaced_files(deep, lambda _: None)[0] is not None
 
 
 # Where it lies.
