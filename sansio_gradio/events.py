@@ -197,7 +197,10 @@ class DownloadStarted:
 
 @attrs.frozen(kw_only=True)
 class DownloadReceived:
-    """The next bytes of a file, in order. The places of the cuts mean nothing."""
+    """The next bytes of a file, in order. The places of the cuts mean nothing.
+
+    ``data`` may be a ``bytearray``, to which nothing else refers: that saves a copy.
+    """
 
     session: int
     download: int

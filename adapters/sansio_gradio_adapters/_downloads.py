@@ -91,6 +91,11 @@ class DownloadRecord:
 
     def __next__(self) -> bytes | Nothing:
         """The next bytes. At the end it stops, or raises the error."""
+        chunk = self._take()
+        return chunk if isinstance(chunk, Nothing) else bytes(chunk)
+
+    def _take(self) -> bytes | Nothing:
+        """The same, without a copy of what may be a ``bytearray``."""
         over = self.is_over
         try:
             chunk = self._chunks.popleft()
@@ -115,7 +120,7 @@ class DownloadRecord:
         while True:
             seen = self.changed.version
             try:
-                chunk = next(self)
+                chunk = self._take()
             except StopIteration:
                 return
             if isinstance(chunk, Nothing):

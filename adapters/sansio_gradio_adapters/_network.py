@@ -39,6 +39,7 @@ from sansio_gradio_adapters.resolve import Address
 T = TypeVar("T")
 
 READ_SIZE: Final = 256 * 1024
+_MUCH: Final = 64 * 1024
 _LONGEST_WAIT: Final = 24 * 3600.0  # seconds
 LINGER: Final = 2.0  # seconds that a connection has to take its last bytes
 
@@ -98,6 +99,7 @@ class _Connection:
     sock: socket.socket
     mask: int = 0  # what the selector watches for
     reading: bool = True
+    brings_much: bool = False  # the last read did: a large piece of memory of its own saves a copy
     ended: bool = False  # the peer sends no more
     out: bytes | memoryview | FileSlice = b""  # taken, and not written yet
     broken: OSError | None = None  # writing failed; reading tells why, or at least that
@@ -402,20 +404,25 @@ class Network:
 
     def _read(self, conn: int, connection: _Connection, now: float) -> None:
         try:
-            size = connection.sock.recv_into(self._buffer, self.read_size)
+            if connection.brings_much:
+                data = connection.sock.recv(self.read_size)
+            else:
+                size = connection.sock.recv_into(self._buffer, self.read_size)
+                data = bytes(memoryview(self._buffer)[:size])
         except BlockingIOError:
             return
         except OSError as error:
             self._break(conn, connection, error, now)
             return
-        if not size and connection.broken is not None:
+        connection.brings_much = len(data) >= _MUCH
+        if not data and connection.broken is not None:
             self._break(conn, connection, connection.broken, now)
             return
-        if not size:
+        if not data:
             connection.ended = True
             connection.reading = False
             self._watch(conn, connection)
-        self._receiver.received(conn, bytes(memoryview(self._buffer)[:size]), now)
+        self._receiver.received(conn, data, now)
 
     def _flush(self, conn: int, connection: _Connection) -> None:
         """Write until the socket takes no more, or there is no more."""

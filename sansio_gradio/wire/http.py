@@ -68,7 +68,10 @@ class ResponseStarted:
 
 @attrs.define
 class BodyReceived:
-    """Some bytes of the body, never empty. The places of the cuts mean nothing."""
+    """Some bytes of the body, never empty. The places of the cuts mean nothing.
+
+    ``data`` may be a ``bytearray``, as h11 gives it: a copy of a large body costs.
+    """
 
     data: bytes
 
@@ -311,7 +314,7 @@ class HTTPConnection(WireConnection):
             else:
                 self._read_head(event, events)
         if body:
-            events.append(BodyReceived(b"".join(body)))
+            events.append(BodyReceived(body[0] if len(body) == 1 else b"".join(body)))
         return events + ended
 
     def _read_head(self, head: h11.Event, events: list[Event]) -> None:
