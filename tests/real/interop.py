@@ -34,7 +34,7 @@ release. Made by `python3 dev.py interop --write` from the scenarios in
 LEGEND = """\
 `yes`: it passes in all worlds that were run ({worlds}). A number: that server cannot do
 it, for the reason in the note. What a note marked "checked" says happens instead was run in the
-same worlds; for the others there is nothing to run.
+same worlds; for the others there is nothing to run. An empty cell was not run yet.
 """
 
 _printing = threading.Lock()
