@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 
 
 @contextmanager
-def gateway_to(url: str) -> Iterator[str]:
+def gateway_to(url: str) -> Generator[str]:
     """The address of a gateway to the app at *url*."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "adapters")])
     with subprocess.Popen(

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Optional
 
 import pytest
 
+from sansio_gradio.server import components
 from sansio_gradio.server.components import (
     CHECKBOX,
     JSON,
@@ -96,3 +97,22 @@ def test_hints_that_mean_nothing_are_none() -> None:
         raise NotImplementedError
 
     assert hints_of(unknown) == {}
+
+
+def test_every_array_says_something_of_its_items() -> None:
+    """gradio_client 1.x fails otherwise, already as it connects."""
+
+    def arrays(schema: Any) -> Iterator[Any]:
+        if isinstance(schema, dict):
+            if schema.get("type") == "array":
+                yield schema
+            for part in schema.values():
+                yield from arrays(part)
+        elif isinstance(schema, list):
+            for part in schema:
+                yield from arrays(part)
+
+    kinds = [kind for kind in vars(components).values() if isinstance(kind, ComponentKind)]
+    found = [schema for kind in kinds for schema in arrays(dict(kind.schema))]
+    assert len(found) > 3
+    assert all("items" in schema or "prefixItems" in schema for schema in found)

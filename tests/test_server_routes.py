@@ -55,7 +55,7 @@ def test_the_page_holds_the_config_for_old_clients() -> None:
         assert found is not None
         assert json.loads(found[1]) == wire.get("/config").body
         assert seen.content_type == "text/html; charset=utf-8"
-        assert "<h1>;/scriptb</h1>" in seen.body
+        assert "<h1>;&lt;/script&gt;&lt;b&gt;&amp;</h1>" in seen.body
     head = wire.seen(wire.ask("HEAD", "/"), "HEAD")
     assert (head.status, head.body, head.complete) == (200, "", True)
 

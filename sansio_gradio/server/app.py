@@ -168,7 +168,8 @@ class App:
         State is left out: it stays in the other app. So are endpoints that clients cannot call. One
         without a name is called ``fn_`` and its number. Of two with one name the first counts.
         """
-        app = cls(**{"title": info.config.get("title") or "Gradio", **options})
+        options.setdefault("title", info.config.get("title") or "Gradio")
+        app = cls(**options)
         names: set[str] = set()
         for endpoint in info.endpoints.values():
             name = (endpoint.api_name or f"fn_{endpoint.fn_index}").strip("/")

@@ -205,9 +205,8 @@ MULTIMODAL_TEXTBOX: Final = _of_files(
     _object("MultimodalData", "text", text=_TEXT, files=_list("Files", _FILE_DATA)),
     "dict(text: str, files: list[filepath])",
 )
-CHATBOT: Final = _of_files(
-    "chatbot", {"title": "ChatbotData", "type": "array"}, "list", "JSONSerializable"
-)
+# gradio_client 1.x cannot read an array that says nothing of its items.
+CHATBOT: Final = _of_files("chatbot", _list("ChatbotData", {}), "list", "JSONSerializable")
 
 STATE: Final = ComponentKind(kind="state", schema={"type": {}}, python_type="Any")
 

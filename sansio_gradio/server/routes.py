@@ -35,6 +35,7 @@ from sansio_gradio.server.jobs import ServerJob, Stage
 from sansio_gradio.server.logins import Logins
 from sansio_gradio.server.media_streams import MediaStreams
 from sansio_gradio.server.messages import Messages
+from sansio_gradio.server.page import STYLE, page
 from sansio_gradio.server.queue import Queue
 from sansio_gradio.server.requests import (
     BROKEN,
@@ -50,7 +51,6 @@ from sansio_gradio.server.upload_progress import UploadReports
 from sansio_gradio.server.uploads import Uploads
 from sansio_gradio.server.versions import Manner, covers
 from sansio_gradio.server.websockets import WebSocketJobs
-from sansio_gradio.wire import json
 
 __all__ = ["Route", "Routes"]
 
@@ -192,14 +192,7 @@ class Routes:
         if refusal and self._app.auth_dependency is not None:
             raise refusal
         shown = self._documents.login_page(request.root) if refusal else self._config_for(request)
-        config = json.dumps(shown).decode()
-        config = config.replace("<", "\\u003c")  # no text of the app ends the script
-        title = re.sub("[<>&]", "", self._app.title)
-        text = (
-            f"<!doctype html>\n<html><head><meta charset=utf-8><title>{title}</title>"
-            f"<script>window.gradio_config = {config};</script></head>"
-            f"<body><h1>{title}</h1><p>This app is spoken to by its API.</p></body></html>\n"
-        )
+        text = page(self._app, shown, wants_login=refusal is not None)
         return SendResponse(request.exchange, 200, text, HTML)
 
     def _info(self, request: Request, _: tuple[str, ...]) -> SendResponse:
@@ -215,7 +208,7 @@ class Routes:
         return SendResponse(request.exchange, 200, "User-agent: *\nDisallow: ", TEXT)
 
     def _theme(self, request: Request, _: tuple[str, ...]) -> SendResponse:
-        return SendResponse(request.exchange, 200, "", CSS)
+        return SendResponse(request.exchange, 200, STYLE, CSS)
 
     def _startup(self, request: Request, _: tuple[str, ...]) -> SendResponse:
         """Whether this request has made the app start: it has long begun."""
