@@ -38,6 +38,7 @@ from sansio_gradio.server.events import (
     SendResponse,
     ServerCommand,
     ServerEvent,
+    SessionEnded,
 )
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.requests import Request
@@ -99,7 +100,7 @@ class Clockwork:
             elif isinstance(event, ChunkReceived):
                 self._running[event.job] = self._fed[event.job](*event.data)
                 self._advance(event.job)
-            else:
+            elif not isinstance(event, SessionEnded):
                 assert isinstance(event, JobAbandoned | InputEnded)
                 self._running.pop(event.job, None)
 
@@ -343,12 +344,16 @@ class Talk:
 
     def event(self) -> ServerEvent:
         """The next event, which there must be."""
-        event = self.conversation.next_event()
+        event = self.next_event()
         assert event is not None
         return event
 
+    def next_event(self) -> ServerEvent | None:
+        """The next event, but for visitors who have gone."""
+        return of_jobs(self.conversation)
+
     def idle(self) -> bool:
-        return self.conversation.next_event() is None
+        return self.next_event() is None
 
     def pass_time(self, seconds: float) -> None:
         """Let so much time pass, stopping at every deadline."""
@@ -585,10 +590,21 @@ class Wire:
     def post(self, target: str, said: Any = None) -> Seen:
         return self.seen(self.ask("POST", target, said), "POST")
 
+    def next_event(self) -> ServerEvent | None:
+        """The next event, but for visitors who have gone."""
+        return of_jobs(self.engine)
+
     def event(self) -> ServerEvent:
-        event = self.engine.next_event()
+        event = self.next_event()
         assert event is not None
         return event
+
+
+def of_jobs(source: ServerConversation | ServerEngine) -> ServerEvent | None:
+    """The next event, but for visitors who have gone."""
+    while isinstance(event := source.next_event(), SessionEnded):
+        pass
+    return event
 
 
 def request(method: str, target: str, said: Any = None, **headers: str) -> bytes:

@@ -296,7 +296,7 @@ def test_what_follows_on_a_stream_that_is_cut_goes_nowhere() -> None:
     wire.engine.send(job, {"msg": "x" * 20_000})
     wire.engine.complete(job, ["x" * 20_000], now=0)
     assert wire.engine.next_command() is not None
-    assert wire.engine.next_event() is None
+    assert wire.next_event() is None
     assert wire.engine.data_to_send(7) == b""
 
 

@@ -89,7 +89,7 @@ def echo(wire: Wire, value: Any, *, back: Any = None) -> tuple[Any, Any]:
 def refused(wire: Wire, value: Any) -> str:
     """The error of a call whose argument the server does not take."""
     conn = wire.ask("POST", f"{wire.engine.app.api_prefix}/api/f", {"data": [value]})
-    assert wire.engine.next_event() is None
+    assert wire.next_event() is None
     wire.settle()
     seen = wire.seen(conn, "POST")
     assert seen.status == 500

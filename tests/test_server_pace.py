@@ -51,15 +51,15 @@ def test_a_function_is_held_up_while_its_client_is_behind(version: str) -> None:
     job = open_channel(wire, 7)
     for number in range(3):
         wire.engine.generate(job, [f"{number}" * 2000], wire.now)
-        held = wire.engine.next_event()
+        held = wire.next_event()
         assert held == (JobHeld(job=job) if number == 2 else None)
     wire.engine.generate(job, ["what came all the same"], wire.now)
     read(wire, 7, 2000)
-    assert wire.engine.next_event() is None
+    assert wire.next_event() is None
     read(wire, 7)
     assert wire.event() == JobReleased(job=job)
     wire.engine.complete(job, ["x" * 9000], now=wire.now)
-    assert wire.engine.next_event() is None  # it is over: nothing is to wait
+    assert wire.next_event() is None  # it is over: nothing is to wait
     assert read(wire, 7) > 9000
 
 
@@ -84,7 +84,7 @@ def test_a_slow_but_steady_reader_gets_all() -> None:
     job, received = open_channel(wire, 7), 0
     for number in range(100):
         wire.engine.generate(job, [f"{number % 10}" * 2000], wire.now)
-        while (event := wire.engine.next_event()) is not None:
+        while (event := wire.next_event()) is not None:
             assert isinstance(event, JobHeld | JobReleased)
         received += read(wire, 7, 2200)
         wire.pass_time_unread(15)
@@ -93,7 +93,7 @@ def test_a_slow_but_steady_reader_gets_all() -> None:
         received += part
         wire.pass_time_unread(15)
     assert received > 100 * 2000
-    assert wire.engine.next_event() is None
+    assert wire.next_event() is None
 
 
 def test_a_message_of_any_size_is_sent() -> None:
@@ -144,7 +144,7 @@ def test_requests_behind_one_that_cut_the_connection_are_not_read() -> None:
     command = wire.engine.next_command()
     assert command is not None
     assert command.at_once
-    assert wire.engine.next_event() is None
+    assert wire.next_event() is None
 
 
 # Without a connection to look at
@@ -200,7 +200,7 @@ def test_a_session_whose_stream_is_dropped_is_not_behind_for_ever() -> None:
     assert talk.event() == JobHeld(job=second)
     talk.leave(talk.stream())
     events: list[Any] = []
-    while (event := talk.conversation.next_event()) is not None:
+    while (event := talk.next_event()) is not None:
         events.append(event)
     assert JobAbandoned(job=second) in events
     talk.join("hi")

@@ -49,7 +49,7 @@ def test_as_many_run_as_may(limit: int | None, running: int) -> None:
     for number in range(4):
         talk.join(number)
     started = 0
-    while talk.conversation.next_event():
+    while talk.next_event():
         started += 1
     assert started == running
 

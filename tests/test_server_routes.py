@@ -119,7 +119,7 @@ def test_a_method_called_websocket_is_none() -> None:
         prefix = wire.engine.app.api_prefix
         conn = wire.ask("WEBSOCKET", f"{prefix}/queue/join")
         assert wire.seen(conn, "POST").status in (404, 405)
-        assert wire.engine.next_event() is None
+        assert wire.next_event() is None
         conn = wire.ask("WEBSOCKET", f"{prefix}/nothing")
         assert status_and_body(wire.seen(conn, "POST")) == NOT_FOUND
 

@@ -66,3 +66,9 @@ def test_notices(run: Run, said: list[Said], level: str, title: str) -> None:
         Logged(text="hello", level=level, title=title, duration=10, visible=True),
         Logged(text="hello", level=level, title="T", duration=None, visible=False),
     ]
+
+
+def test_the_progress_of_another_app_is_passed_on(run: Run, said: list[Said]) -> None:
+    run.report([unit(1, 2, "outer"), unit(0, 3, "inner")])
+    run.report([])
+    assert said == [Progressed((unit(1, 2, "outer"), unit(0, 3, "inner")))]

@@ -271,7 +271,7 @@ def test_a_state_stays_on_the_server_one_for_each_session() -> None:
     talk.join(None, fn_index=1)
     assert talk.submitted().data == [marker]
     talk.join(None, fn_index=1, session="another")
-    other = talk.conversation.next_event()
+    other = talk.next_event()
     talk.join("c", None, session="third")
     third = talk.submitted()
     assert third.data == ["c", [0]]
