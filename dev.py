@@ -60,6 +60,7 @@ SERVERS: dict[str, tuple[tuple[str, ...], str]] = {
 }
 # The first and the last release of each protocol, as far as they differ: what must always work.
 GATE = ["3.16.2", "3.50.2", "4.0.2", "4.16.0", "4.19.2", "4.21.0", "4.29.0", "4.44.1", "6.31.0"]
+REVERSED = ["3.50.2", "4.0.2", "4.16.0", "4.44.1", "5.50.0", "6.31.0"]  # see tests/reverse
 NEWEST = "6.31.0"
 TEST_REAL_DEFAULT = [NEWEST, "3.50.2", "3.16.2"]
 SERVERS_DIR = Path(os.environ.get("SANSIO_GRADIO_SERVERS") or ROOT / ".servers").resolve()
@@ -92,6 +93,7 @@ def available() -> dict[str, tuple[Callable[[list[str]], int], str]]:
         ),
         "test-real": (test_real, "the tests against real Gradio servers [VERSION ...]"),
         "interop": (interop, "clients of all worlds on real servers [--all] [--one] [VERSION ...]"),
+        "reverse": (reverse, "the official clients on our server [--gate] [--write] [CLIENT ...]"),
         "check": (check, "ruff, mypy, pyright, and what is in the wheel and the sdist"),
     }
     if benchmarks():
@@ -175,6 +177,18 @@ def interop(args: list[str]) -> int:
     if not_run and os.environ.get("CI"):
         return fail(f"not run: {' '.join(not_run)}")
     return failed
+
+
+def reverse(args: list[str]) -> int:
+    """The official clients on our server, and on the real one. Options: tests/reverse/table.py.
+
+    ``--gate``: one client of each language, compared with what the real server showed them.
+    """
+    python = environment()
+    told = {"SANSIO_GRADIO_SERVERS": str(SERVERS_DIR), "PYTHONPATH": str(ROOT / "tests")}
+    if "--gate" not in args:
+        install_servers(REVERSED)
+    return run([python, "-m", "reverse.table", *args], extra=told)
 
 
 def benchmarks() -> dict[str, Path]:

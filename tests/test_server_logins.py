@@ -132,6 +132,24 @@ def test_a_form_with_too_many_fields_is_refused() -> None:
     assert (seen.status, seen.body["detail"][:15]) == (400, "Too many fields")
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "status"),
+    [
+        ("multipart/form-data; boundary=b", b"--c\r\n", 400),
+        ("multipart/form-data", b"--b\r\n", 400),
+        ("multipart/form-data; boundary=b", b"", 422),
+        (
+            "multipart/form-data; boundary=b",
+            b'--b\r\ncontent-disposition: form-data; name="a"\r\n\r\n\r\n' * 1001 + b"--b--\r\n",
+            400,
+        ),
+    ],
+)
+def test_a_form_in_parts_that_is_none_is_refused(kind: str, body: bytes, status: int) -> None:
+    wire = wire_to(auth=("user", "secret"))
+    assert wire.seen(wire.ask("POST", "/login", body, content_type=kind), "POST").status == status
+
+
 def test_of_a_cookie_given_twice_the_last_counts() -> None:
     wire = wire_to(auth=("user", "secret"))
     key = log_in(wire).partition("=")[0]

@@ -24,7 +24,6 @@ NOT_OURS = {
     "out websocket": (">=6", "it ran without the package websockets: 404"),
     "out startup-events": (">=4.44<5", "it was the first request"),
     "call in a session: again": (">=6", "it keeps the event_ids of jobs that are over"),
-    "multipart": (">=3", "a login's form in parts is not read yet"),
     "empty": (">=4.44<5", "another release of FastAPI: an empty field is there"),
 }
 

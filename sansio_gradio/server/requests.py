@@ -17,6 +17,14 @@ from sansio_gradio.server.app import App, Function
 from sansio_gradio.server.events import TEXT
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.wire import json
+from sansio_gradio.wire.form import (
+    FormError,
+    FormReader,
+    PartData,
+    PartStarted,
+    boundary_of,
+    is_form,
+)
 from sansio_gradio.wire.headers import Headers, header
 
 __all__ = [
@@ -171,22 +179,51 @@ def read_object(body: bytes, limits: ServerLimits) -> dict[str, Any]:
 
 
 def read_form(request: Request, *required: str) -> dict[str, str]:
-    """Read the *required* fields of a form (application/x-www-form-urlencoded).
+    """Read the *required* fields of a form, in either of the ways that browsers send one.
 
     Raises:
-        Refusal: a field is missing or empty, or there are too many.
+        Refusal: a field is missing or empty, there are too many, or this is no form.
     """
-    kind = (header(request.headers, "content-type") or "").partition(";")[0].strip().lower()
-    body = request.body.decode("utf-8", "replace") if kind == FORM else ""
+    kind = header(request.headers, "content-type") or ""
+    given: Mapping[str, list[str]] = {}
     try:
-        given = parse_qs(body, max_num_fields=MAX_FIELDS)
+        if is_form(kind):
+            given = _parts(boundary_of(kind), request.body)
+        elif kind.partition(";")[0].strip().lower() == FORM:
+            body = request.body.decode("utf-8", "replace")
+            given = parse_qs(body, max_num_fields=MAX_FIELDS)
+    except FormError as error:
+        raise Refusal(400, {"detail": "There was an error parsing the body"}) from error
     except ValueError as error:
         text = f"Too many fields. Maximum number of fields is {MAX_FIELDS}."
         raise Refusal(400, {"detail": text}) from error
-    wrong = [_missing("body", name) for name in required if not given.get(name)]
+    wrong = [_missing("body", name) for name in required if not any(given.get(name, ()))]
     if wrong:
         raise _invalid(*wrong)
     return {name: given[name][-1] for name in required}
+
+
+def _parts(boundary: bytes | None, body: bytes) -> dict[str, list[str]]:
+    """The texts of each field of a form in parts.
+
+    Raises:
+        FormError: it is none.
+        ValueError: it has too many fields.
+    """
+    if boundary is None:
+        raise FormError("Missing boundary in multipart.")
+    found: list[tuple[str, list[bytes]]] = []
+    for event in FormReader(boundary).receive_data(body):
+        if isinstance(event, PartStarted):
+            found.append((event.field or "", []))
+        elif isinstance(event, PartData):
+            found[-1][1].append(event.data)
+    if len(found) > MAX_FIELDS:
+        raise ValueError
+    given: dict[str, list[str]] = {}
+    for name, content in found:
+        given.setdefault(name, []).append(b"".join(content).decode("utf-8", "replace"))
+    return given
 
 
 def function_meant(app: App, submission: Submission, api_name: str | None = None) -> Function:

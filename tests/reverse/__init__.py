@@ -1,0 +1,1 @@
+"""The official clients, unmodified, on our server and on the real one."""
