@@ -53,10 +53,6 @@ WITH_LOGIN: Final = ["no_login", "login", "a_wrong_login"]
 FULL: Final = ["queue_full"]
 
 # Differences that are not ours: by client, server and scenario. Each has its reason.
-    "the JSON schema of a file has the words of Gradio 3 there: ours has those of today"
-)
-    "the JSON schema of a file: ours leaves out titles and descriptions of Gradio's own"
-)
 _BY_NAME: Final = "that client knows no arguments by name: it fails, or waits for ever"
 EXPLAINED: dict[tuple[str, str, str], str] = {
     ("gradio_client==1.3.0", "4.0.2", "cancel"): "ours stops the function; the real one runs on",
