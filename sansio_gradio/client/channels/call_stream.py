@@ -25,6 +25,7 @@ from sansio_gradio.client.steps import (
     Listen,
     Stopped,
     Take,
+    TakesPieces,
     Watch,
     Watcher,
     Way,
@@ -47,7 +48,7 @@ from sansio_gradio.wire.sse import SSEDecoder
 _OF_THE_QUEUE: Final = frozenset({"session_hash", "fn_index", "event_data", "trigger_id"})
 
 
-class CallStream(Watcher):
+class CallStream(Watcher, TakesPieces):
     """Carries one job."""
 
     def __init__(self, options: Options, attempt: Attempt) -> None:
