@@ -125,6 +125,11 @@ def shown(value: object) -> str:
     kind = type(value)
     if kind in _SHOWN or (kind is int and cast("int", value).bit_length() <= _SHORT):
         return reprlib.repr(value)
+    return kind_of(value)
+
+
+def kind_of(value: object) -> str:
+    """The name of the type of *value*, with its article: what an error may say of a secret."""
     name = name_of(value)
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 

@@ -167,8 +167,9 @@ def test_what_fails_leaves_nothing_behind(
 def test_a_place_that_cannot_be_written_is_said_before_anything_is_asked(tmp_path: Path) -> None:
     with Shelf({"a": give(b"x")}) as shelf, Client(shelf.url) as client:
         found = client.predict(api_name="/give")
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(FileNotFoundError) as caught:
             found.save(tmp_path / "nowhere" / "a")
+        assert caught.value.filename == str(tmp_path / "nowhere")
         assert shelf.asked == []
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sansio_gradio.client.proxies import Exempt, Proxies
 from sansio_gradio.client.via import Proxy, UnixSocket
 from sansio_gradio.errors import LocalProtocolError, OptionError
+from sansio_gradio.wire.headers import pairs
 from sansio_gradio.wire.url import URL
 
 PASSWORD = "s3cret-w0rd"
@@ -224,6 +225,17 @@ def test_the_option_is_one_proxy_for_all_or_proxies_or_none() -> None:
 def test_other_options_are_refused(proxy: object) -> None:
     with pytest.raises(OptionError, match=r"^proxy"):
         Proxies.of(proxy)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "kind"),
+    [({"http": "http://me:hush@h"}, "a dict"), (7, "an int"), (b"hush", "a bytes")],
+)
+def test_an_option_that_may_hold_a_password_is_told_by_its_type(proxy: object, kind: str) -> None:
+    with pytest.raises(OptionError, match=rf"Proxies or None, not {kind}\.$"):
+        Proxies.of(proxy)
+    with pytest.raises(OptionError, match=rf"names and values are texts, not {kind}\.$"):
+        pairs({"x": proxy})  # type: ignore[arg-type]
 
 
 @given(st.dictionaries(st.sampled_from(["http_proxy", "ALL_PROXY", "NO_PROXY"]), st.text()))

@@ -147,20 +147,20 @@ def test_an_endpoint_is_found(api_name: str | None, fn_index: int | None, found:
         (
             "ad",
             None,
-            "There is no endpoint with api_name='/ad' and fn_index=None (did you mean '/add'?). "
+            "There is no endpoint with api_name='/ad' (did you mean '/add'?). "
             "The app has: /add, /subtract, fn_index=2, /add",
         ),
-        (None, 99, "There is no endpoint with api_name=None and fn_index=99. The app has: /add,"),
+        (None, 99, "There is no endpoint with fn_index=99. The app has: /add,"),
         ("add", 1, "There is no endpoint with api_name='/add' and fn_index=1"),
         (
             "secret",
             None,
-            "The endpoint with api_name='/secret' and fn_index=None is private: the app",
+            "The endpoint with api_name='/secret' is private: the app",
         ),
         (
             None,
             5,
-            "The endpoint with api_name=None and fn_index=5 is private: the app lets no client",
+            "The endpoint with fn_index=5 is private: the app lets no client",
         ),
         ("in_browser", None, "There is no endpoint with api_name='/in_browser'"),
         (

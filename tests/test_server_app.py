@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import pytest
 
-from sansio_gradio.errors import LocalProtocolError
+from sansio_gradio.errors import LocalProtocolError, OptionError
 from sansio_gradio.protocol.protocols import PROTOCOLS, Channel, Handover, Naming, Traits
 from sansio_gradio.server.app import App, Slot, describe
 from sansio_gradio.server.components import JSON, NUMBER, STATE, TEXTBOX, State
@@ -47,6 +47,13 @@ def test_a_protocol_of_ones_own_is_a_row_of_the_table(monkeypatch: pytest.Monkey
     monkeypatch.setitem(PROTOCOLS, "made_up", row)
     app = App(protocol="made_up")
     assert (app.protocol, app.traits, app.version_text) == ("made_up", row, "6.31.0")
+
+
+def test_a_version_is_a_text() -> None:
+    with pytest.raises(
+        OptionError, match=r'^version is a release as a text, such as "4.44.1", not'
+    ):
+        App(version=4.44)  # type: ignore[arg-type]
 
 
 def test_there_is_no_other_protocol_and_no_other_version() -> None:

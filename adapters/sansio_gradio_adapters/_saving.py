@@ -66,6 +66,8 @@ class Target:
         self._is_folder = path.is_dir()
         self._folder = path if self._is_folder else path.parent
         self._name = name if self._is_folder else path.name
+        if not self._folder.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "There is no such folder", str(self._folder))
         stem = self._name.encode(errors="ignore")[:_LONGEST_STEM].decode(errors="ignore")
         self._part = self._folder / f".{stem}.{secrets.token_hex(4)}.part"
         self._fate: dict[None, bool] = {}  # the first one fixes whether it is kept

@@ -271,7 +271,10 @@ class Discovery:
         # 302 up to 3.16; later 200, and 400 for a wrong password (gradio routes.py: login).
         status = answer.status
         if status in _NO_LOGIN:
-            what = "This app has no login: leave out auth=, or correct the address."
+            what = (
+                "There is no login here. Give the address of the app's page as the browser shows"
+                " it; or, if the app has no login, leave out auth=."
+            )
             if is_page(answer.body) and not answer.has_token:
                 what += " If it is a private Space, pass token=, too."
             raise answer.locate(AuthenticationError(what))

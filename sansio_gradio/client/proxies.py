@@ -14,8 +14,8 @@ from typing import Final
 import attrs
 
 from sansio_gradio.client.via import Proxy
-from sansio_gradio.errors import LocalProtocolError
-from sansio_gradio.given import is_a, refused, text
+from sansio_gradio.errors import LocalProtocolError, OptionError
+from sansio_gradio.given import is_a, kind_of, text
 from sansio_gradio.wire.url import URL
 
 _HOST_AND_PORT: Final = re.compile(r"(\[[^\[\]]*\]|[^:]*)(?::([0-9]{1,5}))?")
@@ -109,7 +109,8 @@ class Proxies:
         if proxy is None:
             return cls()
         if not is_a(proxy, str):  # not shown: it may hold a password
-            raise refused(object(), "proxy", "http://user:password@host:port, Proxies or None")
+            what = "proxy is http://user:password@host:port, Proxies or None"
+            raise OptionError(f"{what}, not {kind_of(proxy)}.")
         named = Named("proxy=", text(proxy, "proxy"))
         Proxy.parse(named.address)
         return cls(named, named)

@@ -320,7 +320,8 @@ def _over(base: Mapping[int, _T], layers: Iterable[Mapping[int, _T]]) -> Mapping
 
 
 def _place(name: str | None, fn_index: int | None) -> str:
-    return f"api_name={name!r} and fn_index={fn_index!r}"
+    given = {"api_name": name, "fn_index": fn_index}
+    return " and ".join(f"{word}={value!r}" for word, value in given.items() if value is not None)
 
 
 def _not_for_clients(

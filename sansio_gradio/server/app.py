@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias, TypeVar, cast, overload
 import attrs
 
 from sansio_gradio.errors import LocalProtocolError
-from sansio_gradio.given import is_a
+from sansio_gradio.given import is_a, refused
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.components import Component
 from sansio_gradio.protocol.endpoints import Visibility
@@ -130,6 +130,8 @@ class App:
         auth_dependency: Callable[[dict[str, str]], str | None] | None = None,
         max_file_size: int | None = None,
     ) -> None:
+        if version is not None and not is_a(version, str):
+            raise refused(version, "version", 'a release as a text, such as "4.44.1"')
         self.title = title
         self.version_text = typical(protocol) if version is None else version
         self.version = version_numbers(self.version_text)

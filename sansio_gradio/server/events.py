@@ -66,7 +66,7 @@ class JobSubmitted:
     session_hash: str | None
     event_data: Any = None
     trigger_id: int | None = None
-    headers: Headers = ()
+    headers: Headers = attrs.field(default=(), repr=False)
     queued: bool = True
     user: str | None = None
 
@@ -143,7 +143,7 @@ class SendResponse:
     status: int
     body: Any
     content_type: str | None = JSON
-    headers: Headers = ()
+    headers: Headers = attrs.field(default=(), repr=False)
 
     @property
     def data(self) -> bytes:
@@ -166,7 +166,7 @@ class SendFile:
     start: int
     stop: int
     length: int
-    headers: Headers
+    headers: Headers = attrs.field(repr=False)
     since: float | None = None
 
 
@@ -178,7 +178,7 @@ class OpenChannel:
     """
 
     exchange: int
-    headers: Headers = ()
+    headers: Headers = attrs.field(default=(), repr=False)
     content_type: str = EVENTS
 
 

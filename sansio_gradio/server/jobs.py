@@ -56,7 +56,7 @@ class ServerJob:
     session: ServerSession | None = None
     function: Function | None = None
     exchange: int | None = None  # the channel that is this job's own
-    headers: Headers = ()
+    headers: Headers = attrs.field(default=(), repr=False)
     root: str = ""  # the address that its client used
     user: str | None = None
     submission: Submission | None = None  # with the data

@@ -95,8 +95,8 @@ class Request:
     exchange: int
     method: str
     target: str
-    headers: Headers
-    body: bytes
+    headers: Headers = attrs.field(repr=False)  # these two may hold what a login takes
+    body: bytes = attrs.field(repr=False)
     is_websocket: bool = False
     user: str | None = None
     is_whole: bool = True

@@ -47,13 +47,14 @@ Said: TypeAlias = Progressed | Logged
 @attrs.define(eq=False, kw_only=True)
 class Run:
     """One run of a function: its client's session and headers, and what to tell that client.
-    ``user``: who has logged in; None: nobody.
+    ``user``: who has logged in; None: nobody. The repr shows no headers: they have the cookies of a
+    login.
 
     ``say`` takes what is told to the server. It may be called from any thread.
     """
 
     session_hash: str | None
-    headers: Headers
+    headers: Headers = attrs.field(repr=False)
     event_data: Any
     user: str | None = None
     _say: Callable[[Said], None] = attrs.field(alias="say", repr=False)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from sansio_gradio.errors import LocalProtocolError, OptionError
-from sansio_gradio.given import is_a, name_of, refused
+from sansio_gradio.given import is_a, kind_of, refused
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 """Names (those received: in lower case) and values, in order, octets as latin-1."""
@@ -48,7 +48,7 @@ def _pair(pair: Any, what: str) -> tuple[str, str]:
         raise refused(pair, f"each of the {what}", "a name and a value")
     for part in pair:
         if not is_a(part, str):  # not shown: it may be a secret
-            raise OptionError(f"{what}: names and values are texts, not a {name_of(part)}.")
+            raise OptionError(f"{what}: names and values are texts, not {kind_of(part)}.")
     name, value = pair
     return str.__str__(name), str.__str__(value)
 

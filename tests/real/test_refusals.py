@@ -59,5 +59,5 @@ def test_validators_that_raise_private_endpoints_and_where_the_root_leads(versio
                 )
                 with pytest.raises(LocalProtocolError, match="is private"):
                     client.predict("x", fn_index=hidden)
-        with pytest.raises(AuthenticationError, match="has no login"):
+        with pytest.raises(AuthenticationError, match="no login here"):
             Client(server.url, auth=("user", "secret"))
