@@ -50,6 +50,7 @@ from sansio_gradio.errors import (
     TooManyRequestsError,
     ValidationError,
 )
+from sansio_gradio.events import UploadProgress
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Component, Endpoint
 from sansio_gradio.protocol.diff import apply_diff, compute_diff
@@ -118,6 +119,7 @@ __all__ = [
     "TextFrame",
     "Timeouts",
     "TooManyRequestsError",
+    "UploadProgress",
     "ValidationError",
     "Want",
     "apply_diff",

@@ -544,8 +544,8 @@ def test_segments_wait_while_nobody_reads() -> None:
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        (b"<html>", "is none"),
-        (b"", "is none"),
+        (b"<html>", "something else than a playlist"),
+        (b"", "something else than a playlist"),
         (playlist("http://elsewhere.example/a.aac"), "beside it"),
         (playlist("../../../file=/etc/passwd"), "beside it"),
         (playlist("%2e%2e"), "beside it"),

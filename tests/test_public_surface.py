@@ -14,7 +14,7 @@ AppError AppInfo AuthenticationError Component ConnectFailed ConnectionLost Conv
 DeadlineExceeded Endpoint Engine GradioError JobCancelledError Limits LocalProtocolError Message
 OptionError Protocol ProtocolError QueueFullError RemoteProtocolError Retry SSEDecoder
 ServerSentEvent ServerStoppedError Session Status StatusUpdate Timeouts TooManyRequestsError
-ValidationError
+UploadProgress ValidationError
 apply_diff compute_diff events handle_file parse_message send_data_frame
 """
 

@@ -19,7 +19,7 @@ import attrs
 
 from sansio_gradio.client.commands import ReadFile
 from sansio_gradio.errors import LocalProtocolError
-from sansio_gradio.given import is_a, name_of
+from sansio_gradio.given import is_a, kind_of, name_of
 from sansio_gradio.protocol.given_file import GivenFile
 from sansio_gradio.protocol.remote_files import RemoteFile
 from sansio_gradio.wire.body import FileSlice
@@ -159,7 +159,7 @@ class FileBroken(Exception):
 
 
 def _shorter(file: GivenFile) -> LocalProtocolError:
-    return LocalProtocolError(f"The file {file.name!r} has become shorter.")
+    return LocalProtocolError(f"The file {file.name!r} has become shorter since it was given.")
 
 
 def _opened(file: GivenFile) -> int:
@@ -209,7 +209,8 @@ def _read_object(file: GivenFile, offset: int, length: int) -> bytes:
         if is_a(source, Passing) and isawaitable(part):
             return cast("bytes", part)  # the world awaits it
         if not is_a(part, bytes, bytearray):
-            raise LocalProtocolError(f"The file object gives no bytes, but {name_of(part)}.")
+            what = f"The file object gives {kind_of(part)}, not bytes"
+            raise LocalProtocolError(f"{what}: open it in binary mode ('rb').")
         if not part:
             break
         parts.append(bytes(part))

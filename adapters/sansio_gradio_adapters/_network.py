@@ -312,7 +312,10 @@ class Network:
         def run() -> None:
             found: Any = read()
             if isawaitable(found):
-                found = LocalProtocolError("This file is of a client with await: save it first.")
+                what = (
+                    "This file belongs to a client of asyncio or trio: save it, and pass the copy."
+                )
+                found = LocalProtocolError(what)
             self.call_soon(lambda _now: then(found))
 
         threading.Thread(target=run, name="a stream to upload", daemon=True).start()

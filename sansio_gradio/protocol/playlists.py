@@ -34,8 +34,10 @@ def read_playlist(body: bytes) -> Playlist:
     """
     lines = [line.strip() for line in body.decode("utf-8", "replace").splitlines()]
     if not lines or lines[0] != _FIRST:
-        raise RemoteProtocolError("What should be a playlist of segments is none.")
+        raise RemoteProtocolError("The app sent something else than a playlist of segments.")
     segments = [line for line in lines if line and not line.startswith("#")]
     if not all(map(_SEGMENT.fullmatch, segments)):
-        raise RemoteProtocolError("A segment of this playlist does not lie beside it.")
+        raise RemoteProtocolError(
+            "The playlist names a segment at another place: only those beside it are fetched."
+        )
     return Playlist(tuple(segments), _END in lines)

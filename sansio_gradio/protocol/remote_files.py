@@ -185,7 +185,7 @@ def decode_data_url(url: str) -> bytes:
             )
     except ValueError as error:
         raise RemoteProtocolError("The data URL of a file cannot be read.") from error
-    raise RemoteProtocolError("What stands for a file is no data URL.")
+    raise RemoteProtocolError("The content of a file is no data URL.")
 
 
 def safe_name(name: str, default: str = "file") -> str:
