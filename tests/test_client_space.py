@@ -116,6 +116,24 @@ def test_a_space_that_starts_is_waited_for(name: str) -> None:
     assert job == 1
 
 
+def test_a_hub_that_is_out_of_order_for_a_moment_does_not_end_the_waiting() -> None:
+    talk = visit(timeouts=Timeouts(space=9.0))
+    locate(talk)
+    stage(talk, "BUILDING")
+    for _ in range(2):
+        (command,) = talk.sleep(2.0)
+        talk.answer(checked(command, RUNTIME), b"<html>", status=500)
+        (command,) = talk.sleep(2.0)
+        talk.lose(checked(command, RUNTIME))
+    (command,) = talk.sleep(1.0)
+    talk.answer(checked(command, RUNTIME), b"", status=429)
+    error = error_of(talk)
+    assert type(error) is DeadlineExceeded
+    assert "BUILDING after 9 s" in error.message
+    assert len(talk.of(Anomaly)) == 5
+    assert stages(talk) == ["BUILDING"]
+
+
 @pytest.mark.parametrize("name", ["SLEEPING", "STOPPED"])
 @pytest.mark.parametrize("answered", [True, False])
 def test_a_space_that_sleeps_is_woken(name: str, answered: bool) -> None:

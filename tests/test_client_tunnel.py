@@ -292,14 +292,14 @@ def refusal(made: bytes, *, hangs_up: bool = False, proxy: str = PROXY) -> Gradi
     return error
 
 
-WANTS = "proxy-authenticate: Negotiate"
+WANTS = "proxy-authenticate: Basic realm=x"
 
 
 def test_a_proxy_that_wants_a_login_is_told_from_an_app_that_does() -> None:
     error = refusal(reply(b"<html>", 407, WANTS), proxy="proxy.example:3128")
     assert type(error) is AuthenticationError
     assert error.status == 407
-    assert "it wants a login (407, Negotiate)" in error.message
+    assert "it wants a login (407, Basic)" in error.message
     assert "http://user:password@host:port" in error.message
 
 
@@ -452,6 +452,25 @@ def test_an_observer_sees_both_sides_of_a_tunnel() -> None:
 # Answers to forwarded requests
 
 
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        (["Negotiate"], "Negotiate"),
+        (['Digest realm="basic, or so"', "NTLM"], "Digest"),
+        (["Negotiate", "basic realm=x"], None),
+        (['Digest realm="x", Basic realm="y"'], None),
+    ],
+)
+@pytest.mark.parametrize("proxy", [PROXY, "proxy.example:3128"])
+def test_a_login_of_another_kind_is_named(fields: list[str], kind: str | None, proxy: str) -> None:
+    wants = [f"proxy-authenticate: {field}" for field in fields]
+    error = refusal(reply(b"", 407, *wants), proxy=proxy)
+    assert type(error) is AuthenticationError
+    other = f"it wants a login of another kind than Basic (407, {kind})"
+    assert error.message.endswith(other) is (kind is not None)
+    assert ("(407, Basic)" in error.message) is (kind is None)
+
+
 def answered(*answer: Any, proxy: str = PROXY) -> GradioError:
     net = Net(answer=lambda _: reply(*answer), proxy=proxy)
     return net.error(net.submit())
@@ -461,7 +480,7 @@ def test_a_407_to_a_forwarded_request_is_the_proxys() -> None:
     error = answered(b"<html>", 407, WANTS)
     assert type(error) is AuthenticationError
     assert error.message == (
-        "the proxy proxy.example:3128 (proxy=): it refuses this user and password (407, Negotiate)"
+        "the proxy proxy.example:3128 (proxy=): it refuses this user and password (407, Basic)"
     )
     error = answered(b"<html>", 407, proxy="proxy.example:3128")
     assert "it wants a login (407): name the proxy as" in error.message

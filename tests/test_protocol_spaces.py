@@ -58,6 +58,19 @@ def test_what_is_neither_a_space_nor_a_url(src: str) -> None:
     assert caught.value.phase == "connect"
 
 
+@pytest.mark.parametrize("src", ["me:s-pw@app.example/x", "app.example?token=s-t", "a/b#s-x@y"])
+def test_an_address_without_a_scheme_is_not_shown_with_its_secrets(src: str) -> None:
+    with pytest.raises(LocalProtocolError, match="neither") as caught:
+        space_name(src, AT_HOME)
+    assert "s-" not in str(caught.value)
+
+
+def test_a_hub_at_a_unix_socket_is_refused() -> None:
+    # Without its socket it would be localhost, which would get the token.
+    with pytest.raises(LocalProtocolError, match="Unix socket"):
+        hub_base("http+unix://%2Frun%2Fhub.sock/")
+
+
 @pytest.mark.parametrize("path", ["", "/", "/a", "/a/", "/a/b/tree/main", "/a/..%2Fx", "/../x"])
 def test_what_is_a_page_of_spaces_but_not_of_one(path: str) -> None:
     with pytest.raises(LocalProtocolError, match="spaces/owner/name"):

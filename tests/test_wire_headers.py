@@ -51,6 +51,22 @@ def test_a_name_that_is_none_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "fields",
+    [
+        "Authorization: s-x",
+        ["Authorization: s-x"],
+        {"Authorization: Bearer s-x": ""},
+        [("Authorization", "Bearer", "s-x")],
+        {"Authorization": b"s-x"},
+    ],
+)
+def test_a_field_of_another_form_is_refused_and_not_shown(fields: Any) -> None:
+    with pytest.raises(LocalProtocolError, match="header") as raised:
+        checked(fields)
+    assert "s-x" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
     "name",
     ["host", "connection", "content-length", "transfer-encoding", "upgrade", "accept-encoding"],
 )

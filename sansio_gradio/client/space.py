@@ -65,8 +65,10 @@ class Space:
         now = began
         while True:
             stage, message = yield from self._look()
-            if stage is None:
-                return now > began
+            if stage is None and now == began:
+                return False
+            stage = stage or self._stage  # one answer that is missing does not end the waiting
+            assert stage is not None
             if stage != self._stage:
                 self._stage = stage
                 yield SpaceIs(stage)

@@ -59,6 +59,7 @@ _LONGEST_MESSAGE: Final = 300
 _LONGEST_SCHEME: Final = 20
 _LONGEST_HEAD: Final = 4096  # bytes of a page in which its title is looked for
 _TITLE: Final = re.compile(rb"<title[^<>]*>\s*([^<\s][^<]*)<", re.IGNORECASE)
+_BASIC: Final = re.compile(r"(?:^|,)\s*basic\b", re.IGNORECASE)
 _PROXY_HINT: Final = (
     "If a proxy or a gateway in front of the app asks, pass what it wants in headers= or cookies=."
 )
@@ -264,9 +265,13 @@ def proxy_wants_login(
 ) -> AuthenticationError:
     """The error for the *status* of a proxy that wants a login. The text calls the proxy "it".
     *given*: it had a user and a password."""
-    wanted = header(headers, "proxy-authenticate") or header(headers, "www-authenticate") or ""
-    scheme = wanted.partition(" ")[0]
+    wanted = [value for name, value in headers if name == "proxy-authenticate"]
+    wanted = wanted or [value for name, value in headers if name == "www-authenticate"]
+    has_basic = any(map(_BASIC.search, wanted))
+    scheme = "Basic" if has_basic else "".join(wanted[:1]).partition(" ")[0]
     kind = f"{status}, {plain(scheme, _LONGEST_SCHEME)}" if scheme else f"{status}"
+    if scheme and not has_basic:
+        return AuthenticationError(f"it wants a login of another kind than Basic ({kind})")
     if given:
         return AuthenticationError(f"it refuses this user and password ({kind})")
     return AuthenticationError(

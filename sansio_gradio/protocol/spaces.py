@@ -72,8 +72,9 @@ def space_name(src: str, hub: URL) -> str | None:
     text = src.strip()
     if "://" not in text:
         if not _NAME.fullmatch(text):
+            shown = re.split("[?#]", text)[0].rpartition("@")[2]  # the rest may hold a secret
             raise LocalProtocolError(
-                f"{src[:80]!r} is neither a URL (http://...) nor a Space (owner/name).",
+                f"{shown[:80]!r} is neither a URL (http://...) nor a Space (owner/name).",
                 phase="connect",
             )
         return text
@@ -99,7 +100,11 @@ def hub_base(hub: str) -> URL:
     Raises:
         LocalProtocolError: *hub* is not an http or https URL.
     """
-    return Address.parse(hub).page
+    address = Address.parse(hub)
+    if address.socket is not None:
+        # Without its socket the address would be that of another server, which gets the token.
+        raise LocalProtocolError("The Hub is asked by http or https, not at a Unix socket.")
+    return address.page
 
 
 def host_request(space: str) -> HTTPRequest:

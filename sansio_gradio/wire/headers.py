@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from sansio_gradio.errors import LocalProtocolError, OptionError
-from sansio_gradio.given import is_a, kind_of, refused
+from sansio_gradio.given import is_a, kind_of
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 """Names (those received: in lower case) and values, in order, octets as latin-1."""
@@ -39,18 +39,23 @@ def pairs(fields: Fields, what: str = "headers") -> list[tuple[str, str]]:
     except LocalProtocolError:
         raise
     except Exception as error:
-        raise refused(given, what, _WANTED) from error
-    raise refused(given, what, _WANTED)
+        raise _refused(given, what, _WANTED) from error
+    raise _refused(given, what, _WANTED)
 
 
 def _pair(pair: Any, what: str) -> tuple[str, str]:
     if not is_a(pair, tuple, list) or len(pair) != 2:
-        raise refused(pair, f"each of the {what}", "a name and a value")
+        raise _refused(pair, f"each of the {what}", "a name and a value")
     for part in pair:
-        if not is_a(part, str):  # not shown: it may be a secret
-            raise OptionError(f"{what}: names and values are texts, not {kind_of(part)}.")
+        if not is_a(part, str):
+            raise _refused(part, what, "names and values that are texts")
     name, value = pair
     return str.__str__(name), str.__str__(value)
+
+
+def _refused(value: object, what: str, wanted: str) -> OptionError:
+    # The value is not shown: it may be a secret.
+    return OptionError(f"{what} is {wanted}, not {kind_of(value)}.")
 
 
 def checked(fields: Fields) -> Headers:
@@ -62,7 +67,8 @@ def checked(fields: Fields) -> Headers:
     headers: list[tuple[str, str]] = []
     for name, value in pairs(fields):
         if not TOKEN.fullmatch(name):
-            raise LocalProtocolError(f"not the name of a header field: {name!r}")
+            # The name is not shown: it may be a whole field, with its value.
+            raise LocalProtocolError("this is not the name of a header field, such as x-api-key")
         if name.lower() in _RESERVED:
             raise LocalProtocolError(f"the header field {name!r} belongs to the connection")
         if not SENDABLE.fullmatch(value):
