@@ -116,6 +116,14 @@ def test_a_token_that_a_function_tells() -> None:
     assert (token.now, token.function) == ("c", None)
 
 
+def test_an_async_function_is_refused_before_it_is_called() -> None:
+    async def ask() -> str:
+        raise AssertionError("called")
+
+    with pytest.raises(LocalProtocolError, match=r"not be async.*set_oauth_token"):
+        Token(ask, "oauth_token")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("given", [True, 7, b"bytes", ["a"]])
 def test_what_is_no_token(given: object) -> None:
     with pytest.raises(LocalProtocolError, match="token is a text, a function"):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from html import escape
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 from conversation_driver import Talk, app, completed, config, starts
@@ -411,6 +414,30 @@ def test_a_login_gone_wrong_shows_no_secret() -> None:
     (failed,) = talk.of(ConnectingFailed)
     assert isinstance(failed.error, AuthenticationError)
     assert "s-" not in str(failed.error)
+
+
+@pytest.mark.parametrize("status", [400, 402, 403, 404, 413, 422, 500, 502])
+@pytest.mark.parametrize("of", [str, json.dumps, quote, quote_plus, escape])
+def test_a_server_that_repeats_what_it_was_given_is_not_repeated(
+    status: int, of: Callable[[str], str]
+) -> None:
+    secrets = 's-pässword & "co"', "s-token+/~", "s-oauth=="
+    password, token, oauth_token = secrets
+    talk = Talk(token=token, oauth_token=oauth_token, auth=("me", password))
+    body = f"no: {' '.join(map(of, secrets))}".encode()
+    talk.answer(talk.request("/login"), body, status=status, headers=())
+    (failed,) = talk.of(ConnectingFailed)
+    assert "s-" not in str(failed.error)
+    talk = Talk(app(), token=token)
+    job = talk.conversation.submit("x", api_name="/echo")
+    talk.answer(talk.request("/queue/join"), of(token).encode(), status=status, headers=())
+    assert "s-" not in str(talk.failure_of(job))
+
+
+def test_a_secret_that_is_in_many_words_is_not_looked_for() -> None:
+    assert Credentials(auth=("me", "no")).hidden_in(b"know") == b"know"
+    assert Credentials(auth=("me", "know")).hidden_in(b"I know") == b"I ***"
+    assert Credentials().hidden_in(b"know") == b"know"
 
 
 @pytest.mark.parametrize("auth", ["s-text", ("s-user",), ("u", "s-p", "x"), 7, ("u", b"s-pw")])

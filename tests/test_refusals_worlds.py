@@ -263,10 +263,10 @@ def test_an_app_without_a_login_is_not_said_to_refuse_it(world: World, status: i
     ("status", "body", "text"),
     [
         (400, {"detail": "Incorrect credentials."}, "refused the login of auth=: Incorrect"),
-        (400, {"detail": f"{PASSWORD} is wrong"}, "refused the login of auth=."),
+        (400, {"detail": f"{PASSWORD} is wrong"}, "refused the login of auth=: *** is wrong"),
         (422, {"detail": [{"input": PASSWORD}]}, "refused the login of auth=."),
-        (403, b"<p>hunter2 &amp; &quot;co&quot;</p>", "refused the login of auth=."),
-        (403, b"password=hunter2+%26+%22co%22", "refused the login of auth=."),
+        (403, b"<p>hunter2 &amp; &quot;co&quot;</p>", "refused the login of auth=: <p>***</p>"),
+        (403, b"password=hunter2+%26+%22co%22", "refused the login of auth=: password=***"),
         (403, b"<p>Forbidden</p>", "refused the login of auth=: <p>Forbidden</p>"),
         (401, b"", "refused the login of auth=."),
     ],

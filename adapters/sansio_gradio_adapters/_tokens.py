@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from typing import Literal, TypeAlias
 
 from sansio_gradio.client.credentials import token_of
@@ -36,6 +37,11 @@ class Token:
             if not callable(given):
                 raise OptionError(
                     f"{self._name} is a text, a function that returns one, False or None."
+                )
+            if iscoroutinefunction(given):
+                raise OptionError(
+                    f"{self._name}: the function must not be async, since it is not awaited. Call"
+                    f" set_{self._name} whenever there is another one."
                 )
             function: Callable[[], str | None] = given
             self.function, self.now = function, token_of(function(), self._name)

@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from html import escape
+from json import dumps
 from types import MappingProxyType
 from typing import Final, cast
+from urllib.parse import quote, quote_plus
 
 import attrs
 
@@ -72,6 +75,8 @@ _OWN: Final[Headers] = (
 )
 # Fields that the library itself adds to a request. Only at the app a request may have others.
 _HARMLESS: Final = frozenset({"accept", "content-type", "range"})
+_HIDDEN: Final = b"***"
+_LEAST: Final = 4  # characters of a secret that is looked for
 
 
 @attrs.frozen
@@ -181,6 +186,15 @@ class Credentials:
         if self.may_go(Credential.COOKIES, url):
             self.jar.receive(url, set_cookie_values, now)
 
+    def hidden_in(self, refusal: bytes) -> bytes:
+        """What a server says of a request, which an error may show: without the tokens and the
+        password, if it repeats them."""
+        _, password = self.auth or ("", "")
+        for secret in (self._token, self._oauth_token, password):
+            for form in _forms(secret or ""):
+                refusal = refusal.replace(form, _HIDDEN)
+        return refusal
+
     def _fields_for(self, url: URL) -> _Fields:
         fields = _OWN
         if self._token is not None:
@@ -210,6 +224,18 @@ def token_of(token: object, name: str) -> str | None:
     if not all("!" <= character <= "~" for character in found):
         raise OptionError(f"{name} has a character that no token has, such as a space.")
     return found or None
+
+
+def _forms(secret: str) -> list[bytes]:
+    """How *secret* may be written: as it is, in JSON, in HTML, in a query. The longest first.
+
+    What is shorter than ``_LEAST`` is in too many words to be found in them.
+    """
+    if len(secret) < _LEAST:
+        return []
+    forms = {secret, escape(secret), quote(secret), quote_plus(secret)}
+    forms |= {dumps(secret)[1:-1], dumps(secret, ensure_ascii=False)[1:-1]}
+    return sorted((form.encode() for form in forms), key=len, reverse=True)
 
 
 def _cookies(headers: Headers) -> list[str]:

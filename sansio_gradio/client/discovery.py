@@ -7,9 +7,8 @@ from the page.
 from __future__ import annotations
 
 from collections.abc import Generator
-from html import unescape
 from typing import Any, Final
-from urllib.parse import unquote_plus, urlencode
+from urllib.parse import urlencode
 
 import attrs
 
@@ -283,7 +282,7 @@ class Discovery:
             raise answer.locate(RemoteProtocolError(what))
         by_a_proxy = header(answer.headers, "www-authenticate") or is_page(answer.body)
         if status in _REFUSED or (status == _UNAUTHORIZED and not by_a_proxy):
-            what = f"The app refused the login of auth={_words_of(answer, password)}"
+            what = f"The app refused the login of auth={_words_of(answer)}"
             raise answer.locate(AuthenticationError(what))
         # An app without a login of Gradio's own answers 302, too, but sets no cookie.
         took = header(answer.headers, "set-cookie") is not None
@@ -337,14 +336,11 @@ def _with_info(app: AppInfo, answer: Answer) -> AppInfo:
         raise error.located(phase=answer.phase, url=answer.url.public) from error.__cause__
 
 
-def _words_of(answer: Answer, password: str) -> str:
-    """The app's words about a refused login, unless they repeat the password."""
+def _words_of(answer: Answer) -> str:
+    """The app's words about a refused login."""
     told = answer.json
     text = answer.body.decode("utf-8", "replace") if told is None else said(told, "detail", str)
-    forms = (text or "", unquote_plus(text or ""), unescape(text or ""))
-    if not text or (password and any(password in form for form in forms)):
-        return "."
-    return f": {plain(text, _LONGEST)}"
+    return f": {plain(text, _LONGEST)}" if text else "."
 
 
 def _json(answer: Answer) -> JSON:

@@ -48,6 +48,7 @@ from sansio_gradio.wire.url import URL, Address, Origin
 _OK: Final = 200
 _NOBODYS: Final = Credentials()
 _SWITCHING: Final = 101
+_REFUSED: Final = 400  # and from there on
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -281,10 +282,11 @@ class Exchanges:
         except (RemoteProtocolError, LocalProtocolError) as error:
             return self._broke(exchange, error)
         self._drop(exchange)
+        body = b"".join(exchange.parts)
         answer = Answer(
             exchange.status,
             exchange.headers,
-            b"".join(exchange.parts),
+            body if exchange.status < _REFUSED else self._credentials.hidden_in(body),
             exchange.url,
             self._options.loads_answer,
             self._timers.date,
