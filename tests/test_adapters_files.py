@@ -6,12 +6,14 @@ import errno
 import io
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from patience import PATIENCE
 
 from sansio_gradio import FileSlice, GivenFile, LocalProtocolError, RemoteFile, handle_file
 from sansio_gradio.client.commands import ReadFile
@@ -91,6 +93,13 @@ def test_a_path_that_cannot_be_read_is_refused_at_once(tmp_path: Path) -> None:
             noted(handle_file(tmp_path / "pipe"))
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="Linux has such files")
+def test_a_file_of_which_the_system_does_not_know_the_size_is_no_empty_file() -> None:
+    file = noted(handle_file("/proc/self/status"))
+    assert (file.size, is_path(file), is_stream(file)) == (None, False, False)
+    assert part(file, 0, 5) == b"Name:"
+
+
 def test_bytes_and_urls_need_no_look() -> None:
     content, url = handle_file(b"abc"), handle_file("http://x.example/a")
     assert noted(content) is content
@@ -114,6 +123,44 @@ def test_a_file_object_is_read_from_where_it_stands_and_not_closed() -> None:
         part(file, 0, 1)
     with pytest.raises(LocalProtocolError, match="cannot be read"):
         noted(handle_file(source))
+
+
+def test_several_jobs_may_have_one_file_object() -> None:
+    source = io.BytesIO(b"0123456789")
+    source.seek(3)
+    one = noted(handle_file(source))
+    assert part(one, 0, 4) == b"3456"
+    other = noted(handle_file(source, name="other"))  # while the first one is read
+    assert (other.size, source.tell()) == (7, 3)
+    assert (part(other, 0, 2), part(one, 4, 3), part(other, 2, 5)) == (b"34", b"789", b"56789")
+
+
+class Watched(io.BytesIO):
+    """A file object that another thread gives, too, whenever it is read."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.sizes: list[int | None] = []
+        self.others: list[threading.Thread] = []
+
+    def read(self, size: int | None = -1) -> bytes:
+        other = threading.Thread(target=self._give)
+        self.others.append(other)
+        other.start()
+        other.join(0.02)  # it moves the file object now, or waits
+        return super().read(size)
+
+    def _give(self) -> None:
+        self.sizes.append(noted(handle_file(self)).size)
+
+
+def test_one_thread_at_a_time_moves_a_file_object() -> None:
+    source = Watched(b"0123456789")
+    file = noted(handle_file(source))
+    assert [part(file, at, 2) for at in (2, 8)] == [b"23", b"89"]
+    for other in source.others:
+        other.join(PATIENCE)
+    assert source.sizes == [10, 10]
 
 
 class Few(io.RawIOBase):

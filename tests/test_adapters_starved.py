@@ -25,7 +25,7 @@ from worlds import CANCELLING, CancellingWorld
 from sansio_gradio import Engine, Timeouts
 from sansio_gradio.errors import DeadlineExceeded
 from sansio_gradio.events import ConnectingFailed, Event, JobCompleted, JobFailed
-from sansio_gradio_adapters import _machine, asyncio, trio
+from sansio_gradio_adapters import _machine, _polled, asyncio, trio
 from sansio_gradio_adapters.loop import Loop
 
 TURNS = 20_000  # in which a call must be over
@@ -37,8 +37,11 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.step = 0.0
+        """Seconds between two looks at it."""
 
     def monotonic(self) -> float:
+        self.now += self.step
         return self.now
 
     def time(self) -> float:
@@ -203,6 +206,28 @@ def test_a_loop_that_is_polled_late(server: Server, clock: Clock, budget: float 
                 break
     assert isinstance(events[-1], JobCompleted)
     assert events[-1].data == (BIG,)
+
+
+@pytest.mark.parametrize("budget", [None, 0.0])
+def test_what_takes_long_to_read_does_not_turn_the_time_back(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, budget: float | None
+) -> None:
+    monkeypatch.setattr(_polled, "_MOST", 1)  # so much is read before a late deadline counts
+    clock.step = 2.0  # each piece takes as long to read
+    with contextlib.closing(Server()) as server:
+        engine = Engine(entropy=os.urandom)
+        session = engine.session(server.url)
+        events: list[Event] = []
+        with Loop(engine, clock=clock.monotonic) as loop:
+            loop.attach(session.id, events.append)
+            session.submit(BIG, api_name="/plain")
+            for _ in range(TURNS):
+                loop.poll(budget)
+                server.serve()
+                clock.now += 1000
+                if isinstance(events and events[-1], JobCompleted | JobFailed | ConnectingFailed):
+                    return
+    raise AssertionError("the call is not over")
 
 
 def test_a_loop_hears_of_a_deadline_when_nothing_more_comes(clock: Clock) -> None:

@@ -162,6 +162,11 @@ ANSWERS = {
         [ResponseStarted(404, (("content-length", "1"),)), BodyReceived(b"!"), MessageEnded()],
         True,
     ),
+    "many hints first": (
+        b"HTTP/1.1 102 Processing\r\n\r\n" * 100 + OK + b"content-length: 0\r\n\r\n",
+        [ResponseStarted(200, (("content-length", "0"),)), MessageEnded()],
+        True,
+    ),
     "repeated names and latin-1": (
         OK + b"Set-Cookie: a=1\r\nSET-COOKIE: b=\xe9\r\ncontent-length: 0\r\n\r\n",
         [
@@ -235,6 +240,7 @@ BAD_ANSWERS = {
     "another version": b"HTTP/2.0 200 OK\r\ncontent-length: 0\r\n\r\n",
     "an upgrade": b"HTTP/1.1 101 X\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
     "hints only": b"HTTP/1.1 103 X\r\n\r\n" * 20,
+    "hints without end": b"HTTP/1.1 103 X\r\n\r\n" * 101 + OK + b"content-length: 0\r\n\r\n",
     "an escape in a name": OK + b"a\x1b: b\r\n\r\n",
     "a NUL in a value": OK + b"a: \x00\r\n\r\n",
     "a second answer": OK + b"content-length: 0\r\n\r\n" + OK + b"content-length: 0\r\n\r\n",

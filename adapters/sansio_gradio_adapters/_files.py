@@ -3,7 +3,9 @@
 Rule 1: a path is opened for each piece and closed again. So no file stays open behind a job that
 was cancelled, and each piece is checked: the file must be the one that was there in ``submit``.
 
-Rule 2: a file object is read from where it stood, and not closed.
+Rule 2: a file object is read from where it stood in ``submit``, and not closed. It has one
+position: so one thread at a time measures it or reads it, and puts it back. Thus several jobs may
+have the same one.
 """
 
 from __future__ import annotations
@@ -12,6 +14,10 @@ import errno
 import os
 import socket
 import stat
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from inspect import isawaitable
 from typing import Any, Final, cast
 
@@ -28,6 +34,38 @@ CAN_SEND: Final = hasattr(os, "sendfile")
 """The system sends files by itself: half the work."""
 _NO_SENDFILE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})  # for this file
 _CHECKED: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+class _Start:
+    """Where a file object stood when it was given."""
+
+    def __init__(self, held: _Held, position: int) -> None:
+        self.held = held
+        self.position = position
+
+
+class _Held:
+    """A file object that some job has, and its lock."""
+
+    def __init__(self, source: Any) -> None:
+        self.source = source  # so that no other object gets its id
+        self._lock = threading.RLock()
+
+    @contextmanager
+    def alone(self) -> Iterator[int]:
+        """Move the file object, as no other thread does meanwhile; gives its position, to which it
+        is put back."""
+        with self._lock:
+            position = self.source.tell()
+            try:
+                yield position
+            finally:
+                self.source.seek(position)
+
+
+_HELD: Final = weakref.WeakValueDictionary[int, _Held]()
+if hasattr(os, "register_at_fork"):  # another thread may have a lock, which nobody frees here
+    os.register_at_fork(after_in_child=_HELD.clear)
 
 
 class Passing:
@@ -75,7 +113,9 @@ def noted(file: GivenFile, base: str) -> GivenFile:
             raise LocalProtocolError(f"The file {source!r} cannot be uploaded: it is {what}.")
         opened = os.open(source, _CHECKED)
         try:
-            return attrs.evolve(file, size=os.fstat(opened).st_size, noted=_identity(opened))
+            size = os.fstat(opened).st_size
+            is_known = size > 0 or not os.read(opened, 1)  # of /proc/cpuinfo the system says 0
+            return attrs.evolve(file, size=size if is_known else None, noted=_identity(opened))
         finally:
             os.close(opened)
     except LocalProtocolError:
@@ -193,16 +233,24 @@ def _measured(file: GivenFile) -> GivenFile:
     can_seek = getattr(source, "seekable", None)
     if can_seek is None or not can_seek():
         return file
-    start = source.tell()
-    end = source.seek(0, os.SEEK_END)
-    source.seek(start)
-    return attrs.evolve(file, size=max(0, end - start), noted=start)
+    held = _HELD.setdefault(id(source), _Held(source))
+    with held.alone() as start:
+        end = source.seek(0, os.SEEK_END)
+    return attrs.evolve(file, size=max(0, end - start), noted=_Start(held, start))
 
 
 def _read_object(file: GivenFile, offset: int, length: int) -> bytes:
+    start: _Start | None = file.noted
+    if start is None:
+        return _next_of(file, length)
+    with start.held.alone():
+        file.source.seek(start.position + offset)
+        return _next_of(file, length)
+
+
+def _next_of(file: GivenFile, length: int) -> bytes:
+    """The next bytes of a file object: *length*, or of unknown size what is there."""
     source: Any = file.source
-    if file.noted is not None:
-        source.seek(file.noted + offset)
     parts, left = list[bytes](), length
     while left:
         part = source.read(left)

@@ -80,6 +80,7 @@ class Polled:
         while is_late and self._network.wait(0.0):
             self._has_news = True
             self._read_late += READ_SIZE
+            now = self._clock()  # the engine was told a later one
             is_late = self._must_hear_more(now)
         timers = not (is_late and self._has_news)
         self._has_news = False
@@ -105,7 +106,8 @@ class Polled:
         try:
             while True:
                 now = self._clock()
-                found = self._network.tell_one()
+                if found := self._network.tell_one():
+                    now = self._clock()  # the engine was told a later one
                 self._read_late += _SMALL_READ
                 timers = not (found and self._must_hear_more(now))
                 handled = self._driver.step(now, timers=timers, is_enough=is_enough)

@@ -39,6 +39,8 @@ from sansio_gradio.wire.headers import Headers, header
 _Event = TypeVar("_Event")
 
 _DEFAULT_HEADER: Final = Limits().header
+_MOST_INTERIM: Final = 100
+"""Interim answers (1xx) before an answer. Each is dropped, so nothing else bounds them."""
 _FRAMING: Final = ("content-length", "transfer-encoding")
 
 
@@ -125,6 +127,7 @@ class HTTPConnection(WireConnection):
         self._max_held = max_header_size
         self._held = 0  # bytes that h11 holds, at most
         self._method = ""
+        self._interim = 0  # answers before this one
         self._is_unchunked = False  # the body of an answer, which is nothing but content
 
     @property
@@ -332,8 +335,13 @@ class HTTPConnection(WireConnection):
         elif self._h11.their_state is h11.SWITCHED_PROTOCOL:
             events += ResponseStarted(head.status_code, headers), MessageEnded()
         elif isinstance(head, h11.Response):
+            self._interim = 0
             self._is_unchunked = header(headers, "transfer-encoding") is None
             events.append(ResponseStarted(head.status_code, headers))
+        else:
+            self._interim += 1
+            if self._interim > _MOST_INTERIM:
+                self._break(f"More than {_MOST_INTERIM} interim answers (1xx) came, and no answer.")
 
     def _send_head(
         self,
