@@ -39,23 +39,23 @@ def pairs(fields: Fields, what: str = "headers") -> list[tuple[str, str]]:
     except LocalProtocolError:
         raise
     except Exception as error:
-        raise _refused(given, what, _WANTED) from error
-    raise _refused(given, what, _WANTED)
+        raise _refused(f"{what} is {_WANTED}", given) from error
+    raise _refused(f"{what} is {_WANTED}", given)
 
 
 def _pair(pair: Any, what: str) -> tuple[str, str]:
     if not is_a(pair, tuple, list) or len(pair) != 2:
-        raise _refused(pair, f"each of the {what}", "a name and a value")
+        raise _refused(f"each of the {what} is a name and a value", pair)
     for part in pair:
         if not is_a(part, str):
-            raise _refused(part, what, "names and values that are texts")
+            raise _refused(f"{what}: names and values are texts", part)
     name, value = pair
     return str.__str__(name), str.__str__(value)
 
 
-def _refused(value: object, what: str, wanted: str) -> OptionError:
+def _refused(rule: str, value: object) -> OptionError:
     # The value is not shown: it may be a secret.
-    return OptionError(f"{what} is {wanted}, not {kind_of(value)}.")
+    return OptionError(f"{rule}, not {kind_of(value)}.")
 
 
 def checked(fields: Fields) -> Headers:
