@@ -7,6 +7,7 @@ import http.client
 import json
 import logging
 import math
+import re
 import signal
 import socket
 import subprocess
@@ -548,16 +549,7 @@ import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run without
 from sansio_gradio.server.app import App
 from sansio_gradio_adapters.server import serve
-import sansio_gradio_adapters.server as module
 
-entered = module.Server.__aenter__
-
-async def enter(self):
-    await entered(self)
-    print(self.url, flush=True)
-    return self
-
-module.Server.__aenter__ = enter
 serve(App(), port=0)
 print("over", flush=True)
 """
@@ -573,8 +565,9 @@ def test_a_program_serves_until_ctrl_c() -> None:
         env={"PYTHONPATH": ":".join(sys.path), "PYTHONWARNINGS": "error"},
     )
     assert process.stdout is not None
-    url = process.stdout.readline().strip()
-    assert Caller(url).ask("GET", "/app_id")[0] == 200
+    said = re.fullmatch(r"Serving (http://\S+) until Ctrl-C\.\n", process.stdout.readline())
+    assert said is not None
+    assert Caller(said[1]).ask("GET", "/app_id")[0] == 200
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
     assert (out, err, process.returncode) == ("over\n", "", 0)

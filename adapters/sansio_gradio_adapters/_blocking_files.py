@@ -63,7 +63,7 @@ class FileStream(Reader[bytes]):
 class RemoteFile(remote_files.RemoteFile):
     """A file of an app, in a result or uploaded: the server's own dict, and how to get the content.
 
-    All verbs raise, if the file does not come, ``AppError`` (the app does not hand it out) or a
+    If the file does not come, each verb raises ``AppError`` (the app does not hand it out) or a
     ``ConnectionError``.
     """
 
@@ -101,14 +101,14 @@ class RemoteFile(remote_files.RemoteFile):
     def save(
         self, target: PathText, *, resume: bool = True, on_progress: OnProgress | None = None
     ) -> Path:
-        """Save it, and return the path.
+        """Save the file, and return its path.
 
         ``target`` is a folder that exists, or the path of the new file. In a folder the file gets
         its ``name``, or, if there is one of that name, another name. At a path, a file that is
         there is replaced. ``resume``: if the connection breaks, go on where it broke, if that is
         safe. ``on_progress(saved, size)`` is called as it grows, in bytes; the size may be None.
 
-        The file appears when it is complete. If it fails nothing is left behind.
+        The file appears when it is complete. If saving fails, nothing is left behind.
 
         Raises:
             OSError: it cannot be written there.

@@ -50,7 +50,8 @@ class Server:
     Up to ``max_threads`` plain functions run at once; the others wait. At the end runs are
     cancelled and get up to ``grace`` seconds to stop. A plain function that neither yields nor
     uses its ``Run`` cannot be stopped: it goes on in its daemon thread. ``ssl_context`` has the
-    server's certificate; None: plain HTTP. ``on_event`` is told what clients do.
+    server's certificate; None: plain HTTP. ``on_event(event)`` is called with what
+    clients do.
     """
 
     def __init__(
@@ -153,10 +154,15 @@ def serve_in_thread(
 
 
 def serve(app: App, host: str = "127.0.0.1", port: int = 7860, **options: Any) -> None:
-    """Serve *app* until Ctrl-C."""
+    """Print the address of *app*, and serve it until Ctrl-C. ``options`` are those of ``Server``.
+
+    Raises:
+        OSError: the address cannot be had.
+    """
 
     async def forever() -> None:
-        async with Server(app, host, port, **options):
+        async with Server(app, host, port, **options) as server:
+            print(f"Serving {server.url} until Ctrl-C.", flush=True)
             await asyncio.Event().wait()
 
     with contextlib.suppress(KeyboardInterrupt):

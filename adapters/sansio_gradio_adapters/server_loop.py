@@ -33,7 +33,10 @@ __all__ = ["ServerLoop", "address"]
 
 
 class ServerLoop(Polled):
-    """Serves one app. Call everything from one thread, except ``wake``."""
+    """Serves one app. ``poll`` does what is due, and does not wait: call it again and again.
+
+    Call everything from one thread, except ``wake``.
+    """
 
     def __init__(
         self,
@@ -50,8 +53,9 @@ class ServerLoop(Polled):
     ) -> None:
         """Listen on *host* and *port* (0: a free one).
 
-        ``ssl_context`` has the server's certificate; None: plain HTTP. ``on_event`` is told what
-        clients do. ``tasks``: those of the event loop that polls it, for async functions.
+        ``ssl_context`` has the server's certificate; None: plain HTTP. ``on_event(event)`` is
+        called with what clients do. ``tasks``: those of the event loop that polls it, for async
+        functions.
 
         Raises:
             OSError: the address cannot be had.

@@ -294,7 +294,7 @@ class Client:
     def upload(self, source: Any, *, on_progress: OnProgress | None = None) -> RemoteFile:
         """Upload a file, and call nothing. What it returns may be an argument of later calls.
 
-        ``source``: as for ``handle_file``, or what that has made. ``on_progress(sent, total)`` is
+        ``source``: as for ``handle_file``, or a mark from it. ``on_progress(sent, total)`` is
         called with the bytes sent by now, and with all of them, None if that is not known.
 
         Raises:
