@@ -31,6 +31,12 @@ def app_for(version: str, **options: Any) -> App:
                 }
                 for role, text in pair
             ]
+        if number >= (5, 0):
+            pair = (("user", question), ("assistant", answer))
+            return [
+                {"role": role, "metadata": None, "content": text, "options": None}
+                for role, text in pair
+            ]
         if number >= (4, 38):
             return [
                 {"role": "user", "metadata": {"title": None}, "content": question},

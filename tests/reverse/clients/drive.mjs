@@ -149,7 +149,7 @@ const facts = {
 };
 
 const said = (error) =>
-  String(error?.message ?? error?.detail ?? JSON.stringify(error))
+  String(error?.message ?? error?.detail ?? error?.stage ?? JSON.stringify(error))
     .replaceAll(url, "URL")
     .slice(0, 150);
 
