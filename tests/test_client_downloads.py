@@ -336,6 +336,17 @@ def test_the_rest_of_another_file_is_not_taken(
     assert talk.content(number) == b"abc"
 
 
+@pytest.mark.parametrize("content", [b"de", b"defg"])
+def test_a_rest_of_another_length_than_its_range_makes_no_whole_file(content: bytes) -> None:
+    talk = Fetch()
+    number, look = broken(talk)
+    rest = rest_of(talk, look)
+    talk.head(rest, 206, ("content-range", "bytes 3-5/6"))
+    talk.data(rest, content)
+    talk.end(rest)
+    assert isinstance(talk.error(number), ConnectionLost)
+
+
 def test_a_rest_that_is_refused_is_the_break() -> None:
     talk = Fetch()
     number, look = broken(talk)

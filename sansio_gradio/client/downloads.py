@@ -222,7 +222,10 @@ class WholeDownload(Download):
             yield from self._got(data)
 
     def ended(self) -> Way:
-        yield from self._complete()
+        if self._broke is not None and self._received != self._size:
+            yield from self.fail(self._broke)  # the rest was not as long as its range says
+        else:
+            yield from self._complete()
 
     def refused(self, answer: Answer, /) -> Way:
         yield from self.fail(self._broke or self._refusal(answer))
