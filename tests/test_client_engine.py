@@ -263,6 +263,17 @@ def test_http_may_become_https_while_discovering_and_stays_so() -> None:
     ]
 
 
+def test_the_dot_that_ends_a_name_is_in_no_certificate() -> None:
+    engine = Engine(entropy=bytes)
+    engine.session("https://app.example./")
+    engine.handle_timer(0.0)
+    opening = engine.next_command()
+    assert isinstance(opening, OpenConnection)
+    assert (opening.host, opening.server_name) == ("app.example.", "app.example")
+    engine.connection_made(opening.conn, 0.0)
+    assert engine.next_command() == StartTLS(opening.conn, "app.example")
+
+
 # Requests and their connections
 
 

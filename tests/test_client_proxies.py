@@ -193,9 +193,10 @@ def test_an_error_names_the_variable() -> None:
 
 
 LOOPBACK = "localhost LOCALHOST. a.localhost 127.0.0.1 127.9.9.9 [::1] [::ffff:127.0.0.1] 0.0.0.0"
+SHORT = "127.1 127.0.1 0"  # as systems read addresses
 
 
-@pytest.mark.parametrize("host", LOOPBACK.split())
+@pytest.mark.parametrize("host", [*LOOPBACK.split(), *SHORT.split()])
 @pytest.mark.parametrize("scheme", ["http", "https", "ws", "wss"])
 def test_this_machine_is_not_asked_through_the_environments_proxies(scheme: str, host: str) -> None:
     proxies = Proxies.from_environment({"ALL_PROXY": A, "HTTP_PROXY": A, "https_proxy": A})
@@ -204,7 +205,10 @@ def test_this_machine_is_not_asked_through_the_environments_proxies(scheme: str,
     assert Proxies.of(A).for_url(url) == Proxy("a.proxy", 1)  # but through one that was given
 
 
-@pytest.mark.parametrize("host", ["localhost.example", "128.0.0.1", "[::2]", "10.127.0.0"])
+@pytest.mark.parametrize(
+    "host",
+    ["localhost.example", "128.0.0.1", "[::2]", "10.127.0.0", "127", "127.1.example", "00.1"],
+)
 def test_other_machines_are(host: str) -> None:
     proxies = Proxies.from_environment({"ALL_PROXY": A})
     assert proxies.for_url(f"http://{host}/") == Proxy("a.proxy", 1)

@@ -152,6 +152,15 @@ class Connection(ABC):
         return self.destination.origin
 
     @property
+    def server_name(self) -> str | None:
+        """The name of the host for TLS; None: TLS is not spoken.
+
+        No certificate has the dot that may end a name (RFC 6066 section 3).
+        """
+        scheme, host, _ = self.origin
+        return host.removesuffix(".") if scheme == "https" else None
+
+    @property
     @abstractmethod
     def is_reusable(self) -> bool:
         """Whether it can carry another transfer now."""

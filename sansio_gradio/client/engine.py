@@ -360,12 +360,12 @@ class Engine:
         else:
             connection = RequestConnection.make(id, transfer, self._limits)
         self._connections[id] = connection
-        (scheme, host, port), via = connection.destination
+        (_, host, port), via = connection.destination
         if isinstance(via, Proxy):
             connection.is_forwarded = transfer.url.scheme == "http"
             if not connection.is_forwarded:
                 connection.tunnel = Tunnel(via, transfer.url, self._limits)
-        tls = host if scheme == "https" else None
+        tls = connection.server_name
         place = None if via is None else via.place
         self._commands.append(commands.OpenConnection(id, host, port, tls, place))
         self._start_deadline(connection)
@@ -386,11 +386,10 @@ class Engine:
 
     def _reached(self, connection: Connection) -> None:
         """There is a connection to the host."""
-        scheme, host, _ = connection.origin
-        if scheme == "https":
+        if (name := connection.server_name) is not None:
             connection.state = ConnectionState.SECURING
             self._start_deadline(connection)
-            self._commands.append(commands.StartTLS(connection.id, host))
+            self._commands.append(commands.StartTLS(connection.id, name))
         else:
             self._opened(connection)
 

@@ -20,6 +20,9 @@ from sansio_gradio.wire.url import URL
 
 _HOST_AND_PORT: Final = re.compile(r"(\[[^\[\]]*\]|[^:]*)(?::([0-9]{1,5}))?")
 
+# As systems read them: 127.0.0.1 and 0.0.0.0.
+_SHORT_LOOPBACK: Final = re.compile(r"127(?:\.[0-9]+){1,2}|0")
+
 
 @attrs.frozen
 class Named:
@@ -171,6 +174,7 @@ def _is_here(host: str) -> bool:
     try:
         address = ip_address(host)
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        is_name = host == "localhost" or host.endswith(".localhost")
+        return is_name or _SHORT_LOOPBACK.fullmatch(host) is not None
     mapped = getattr(address, "ipv4_mapped", None) or address
     return bool(mapped.is_loopback or mapped.is_unspecified)
