@@ -173,6 +173,25 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_asked(tmp_pat
         assert shelf.asked == []
 
 
+def test_a_later_thread_is_not_taken_for_that_of_a_closed_client() -> None:
+    """The system gives the number of an ended thread to another one."""
+    with Shelf({"a": give(b"x")}) as shelf:
+        with Client(shelf.url) as client:
+            found = client.predict(api_name="/give")
+        errors: list[str] = []
+
+        def read() -> None:
+            with pytest.raises(LocalProtocolError) as caught:
+                found.read()
+            errors.append(caught.value.message)
+
+        for _ in range(20):
+            thread = threading.Thread(target=read)
+            thread.start()
+            thread.join()
+    assert set(errors) == {"The client is closed."}
+
+
 @EACH
 def test_progress_that_raises_ends_the_download(world: World, tmp_path: Path) -> None:
     def full(_saved: int, _size: int | None) -> None:

@@ -143,7 +143,8 @@ class Worker:
     @property
     def is_current(self) -> bool:
         """Whether the caller is this thread."""
-        return threading.get_ident() == self._thread.ident
+        is_same = threading.get_ident() == self._thread.ident
+        return is_same and self._thread.is_alive()  # the number of an ended thread is used again
 
     def may_wait(self) -> None:
         """Raise if waiting for the thread would never end.
