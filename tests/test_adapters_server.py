@@ -28,6 +28,7 @@ from sansio_gradio.server.components import TEXTBOX, State
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.run import Run
 from sansio_gradio_adapters.server import Server, serve_in_thread
+from sansio_gradio_adapters.sockets import Client
 
 
 class Mute(Exception):
@@ -542,6 +543,21 @@ def test_serving_on_the_loop_that_one_has() -> None:
 
     status, body = asyncio.run(main())
     assert (status, body["data"]) == (200, ["HI"])
+
+
+def test_a_text_or_a_dict_is_one_result_and_is_not_taken_apart() -> None:
+    app = App(show_error=True)
+
+    def answer(kind: str) -> tuple[str, str]:
+        given: Any = {"text": "ab", "dict": {"a": 1, "b": 2}, "list": ["a", "b"]}[kind]
+        return given  # type: ignore[no-any-return]  # as from a function without type hints
+
+    app.add_function(answer)
+    with serve_in_thread(app) as url, Client(url) as client:
+        assert client.predict("list", api_name="/answer") == ("a", "b")
+        for kind in ("text", "dict"):
+            with pytest.raises(AppError, match=r"/answer has 2 results, and gave 1\."):
+                client.predict(kind, api_name="/answer")
 
 
 PROGRAM = """

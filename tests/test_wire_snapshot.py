@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import datetime
 import enum
+import io
 import json
 import math
 import sys
@@ -162,7 +163,7 @@ def nested(levels: int) -> Any:
     ("value", "why"),
     [
         ([1, {"x": [{1, 2}]}], r"no set: pass list\(value\). It is args\[1\]\['x'\]\[0\]\."),
-        (["a", b"a"], r"no bytes: pass text.*args\[1\]"),
+        (["a", b"a"], r"no bytes: pass .* text.*args\[1\]"),
         ({"at": datetime.datetime(2026, 1, 1)}, r"datetime: pass value.isoformat.*args\['at'\]"),
         ([datetime.date(2026, 1, 1)], "isoformat"),
         ([Decimal("1.5")], r"float\(value\)"),
@@ -308,3 +309,9 @@ def test_what_is_given_twice_is_copied_twice() -> None:
     copy = snapshot([part, part, {"b": part}], "args")
     assert copy == [part, part, {"b": part}]
     assert copy[0] is not copy[1]
+
+
+@pytest.mark.parametrize("value", [b"", bytearray(), io.BytesIO(), io.TextIOWrapper(io.BytesIO())])
+def test_the_content_of_a_file_is_to_be_marked(value: object) -> None:
+    with pytest.raises(LocalProtocolError, match=r"pass handle_file\(...\)"):
+        snapshot([value], "args")

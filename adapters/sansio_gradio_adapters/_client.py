@@ -54,7 +54,7 @@ from sansio_gradio.events import (
     StatusUpdated,
     UploadProgress,
 )
-from sansio_gradio.given import flag, function, is_a, refused, text
+from sansio_gradio.given import flag, function, is_a, name_of, refused, text
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.files import rules_of
@@ -502,7 +502,8 @@ class ClientCore:
         assert self.app is not None
         rules = rules_of(self.app.version)
         if not is_a(given, dict) or not rules.is_file(given):
-            raise refused(given, "file", "a RemoteFile, or the dict of a file in a result")
+            what = "file is a RemoteFile, or the dict of a file in a result"
+            raise OptionError(f"{what}: this {name_of(given)} is neither.")
         return self._file(dict(given), rules.route)
 
     def _file(self, value: dict[str, Any], route: str) -> RemoteFile:

@@ -13,7 +13,15 @@ import contextlib
 import inspect
 import logging
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Mapping,
+)
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, Final, Protocol, TypeAlias, cast
@@ -349,12 +357,12 @@ class _Working:
         count = len(self._function.returns)
         if count == 1:
             return [value]
-        if not isinstance(value, Iterable):
+        if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
             value = () if value is None else (value,)
         values = list(cast("Iterable[Any]", value))
         if len(values) != count:
             raise LocalProtocolError(
-                f"/{self._function.api_name} gave {len(values)} values, not {count}."
+                f"/{self._function.api_name} has {count} results, and gave {len(values)}."
             )
         return values
 

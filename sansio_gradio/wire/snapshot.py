@@ -34,10 +34,15 @@ _SAFE: Final = 2**64  # integers that every Python writes
 _SHOWN: Final = 4  # steps to a place, from either end
 _NAMES: Final[Mapping[object, str]] = {None: "null", True: "true", False: "false"}
 _PATH: Final = "the file, if it is to be uploaded (use handle_file(...)), or str(value)"
+_BYTES: Final = "handle_file(...) for a file, or text, such as base64.b64encode(value).decode()"
+_FILE: Final = "handle_file(...) of it, opened in binary mode ('rb')"
 _INSTEAD: Final = {
-    "bytes": "text, such as base64.b64encode(value).decode()",
-    "bytearray": "text, such as base64.b64encode(value).decode()",
-    "memoryview": "text, such as base64.b64encode(value).decode()",
+    "bytes": _BYTES,
+    "bytearray": _BYTES,
+    "memoryview": _BYTES,
+    "BufferedReader": _FILE,
+    "BytesIO": _FILE,
+    "TextIOWrapper": _FILE,
     "set": "list(value)",
     "frozenset": "list(value)",
     "generator": "list(value)",
