@@ -81,6 +81,10 @@ def test_other_kinds_of_proxies_are_refused_with_a_word(text: str, kind: str) ->
     with pytest.raises(LocalProtocolError, match=f"^ALL_PROXY names a proxy.*{kind}") as caught:
         Proxy.parse(text, "ALL_PROXY")
     assert "pw" not in str(caught.value)
+    # A client with proxy=None reads the variable again.
+    assert str(caught.value).endswith("or leave it empty, or pass trust_env=False.")
+    with pytest.raises(LocalProtocolError, match=r"^proxy= .*or None for no proxy\.$"):
+        Proxy.parse(text)
 
 
 def test_a_login_is_one_header_field_and_is_shown_nowhere() -> None:

@@ -268,6 +268,16 @@ def test_a_renamed_space_is_found_at_its_new_name() -> None:
     stage(talk, "RUNNING")
 
 
+def test_a_hub_that_has_moved_to_https_names_no_address_without_it() -> None:
+    talk = Talk(src=NAME, hub="http://hub.example", token="t0ken")
+    (request,) = talk.new()
+    assert isinstance(request, SendRequest)
+    talk.answer(request, b"", status=301, headers=(("location", HOST),))
+    talk.answer(asked(talk, HOST), {"host": "http://owner-name.hf.space"})
+    assert "without TLS" in error_of(talk).message
+    assert talk.new() == []
+
+
 def test_a_hub_that_redirects_elsewhere_is_not_followed() -> None:
     talk = visit()
     away = (("location", "https://evil.example/api"),)

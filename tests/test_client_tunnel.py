@@ -471,6 +471,22 @@ def test_a_login_of_another_kind_is_named(fields: list[str], kind: str | None, p
     assert ("(407, Basic)" in error.message) is (kind is None)
 
 
+def test_a_proxy_that_resets_the_connection_did_not_connect() -> None:
+    engine = Engine(entropy=bytes)
+    engine.session("https://app.example/", proxy=PROXY)
+    engine.handle_timer(0.0)
+    opening = engine.next_command()
+    assert isinstance(opening, OpenConnection)
+    engine.connection_made(opening.conn, 0.0)
+    engine.data_to_send(opening.conn)
+    engine.connection_lost(opening.conn, ConnectionLost("It was reset."), 0.0)
+    failed = engine.next_event()
+    assert isinstance(failed, ConnectingFailed)
+    assert type(failed.error) is ConnectFailed
+    assert failed.error.phase == "connect"
+    assert failed.error.message == "the proxy proxy.example:3128 (proxy=): It was reset."
+
+
 def answered(*answer: Any, proxy: str = PROXY) -> GradioError:
     net = Net(answer=lambda _: reply(*answer), proxy=proxy)
     return net.error(net.submit())

@@ -220,7 +220,12 @@ class Connection(ABC):
     def what_broke(self, error: BaseException | None) -> GradioError:
         """The error for the transfer of this connection."""
         via, state = self.destination.via, self.state
-        if isinstance(error, GradioError):
+        broke: GradioError
+        if isinstance(error, ConnectionLost) and state is ConnectionState.TUNNELLING:
+            # To the transport it was a connection, and not to the app.
+            broke = ConnectFailed(error, phase=state.phase)
+            broke.__cause__ = error
+        elif isinstance(error, GradioError):
             broke = error
         else:
             because = "" if error is None else f": {str(error) or type(error).__name__}"

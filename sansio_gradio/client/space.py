@@ -50,7 +50,7 @@ class Space:
             refusal = hub_refusal(answer.status, answer.headers, self._name, has_token=has_token)
             raise answer.refusal() if refusal is None else answer.locate(refusal)
         try:
-            return host_in(answer.json, self._name, self._hub)
+            return host_in(answer.json, self._name, answer.url)
         except GradioError as error:
             raise answer.locate(error) from error.__cause__
 

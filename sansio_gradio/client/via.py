@@ -46,9 +46,11 @@ class Proxy:
         scheme, rest = (before.lower(), behind) if mark else ("", before)
         kind = next((kind for kind in _OTHER_KINDS if scheme.startswith(kind)), None)
         if kind is not None:
+            is_variable = source != "proxy="
+            none = "leave it empty, or pass trust_env=False" if is_variable else "None for no proxy"
             raise OptionError(
                 f"{source} names a proxy of another kind ({kind}): {_OTHER_KINDS[kind]}."
-                f" Give {_FORM}, or None for no proxy."
+                f" Give {_FORM}, or {none}."
             )
         login, at, authority = rest.rstrip("/").rpartition("@")
         user, _, password = login.partition(":")
