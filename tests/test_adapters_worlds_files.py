@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import io
 import os
 import socket
@@ -214,6 +215,20 @@ def test_a_file_of_another_app_is_passed_on_as_it_comes(world: str, url: str) ->
 
     with serve_in_thread(apps()) as other_url:
         WORLDS[world].run(functools.partial(scenario, other_url))
+
+
+def test_a_blocking_client_refuses_a_file_of_a_client_with_await(url: str) -> None:
+    async def scenario(other_url: str) -> None:
+        async with WORLDS["asyncio"].client(other_url) as other:
+            file = await other.upload(handle_file(b"abc"))
+            with contextlib.closing(_get(url)) as client:
+                call = partial(client.predict, file, api_name="/size")
+                with pytest.raises(LocalProtocolError, match="belongs to a client of asyncio"):
+                    await WORLDS["asyncio"].blocking(call)
+        gc.collect()  # so that Python would warn of what nobody awaited
+
+    with serve_in_thread(apps()) as other_url:
+        WORLDS["asyncio"].run(functools.partial(scenario, other_url))
 
 
 class Early:

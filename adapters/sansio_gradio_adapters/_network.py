@@ -22,7 +22,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
 from inspect import isawaitable
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -312,6 +312,7 @@ class Network:
         def run() -> None:
             found: Any = read()
             if isawaitable(found):
+                cast("Any", found).close()  # or Python warns that nobody awaited it
                 what = (
                     "This file belongs to a client of asyncio or trio: save it, and pass the copy."
                 )
