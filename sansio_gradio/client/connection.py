@@ -195,8 +195,9 @@ class Connection(ABC):
         self._out.clear()
 
     @property
+    @abstractmethod
     def has_data(self) -> bool:
-        return self._out.size > 0
+        """Whether there is something to send."""
 
     def take(self, max_bytes: int) -> bytes | FileSlice:
         """Hand out the next bytes, or the next slice of a file, at most *max_bytes*."""

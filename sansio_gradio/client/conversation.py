@@ -583,8 +583,9 @@ class Conversation(Session):
         if exchange is None or exchange.upload is None:
             return
         self._exchanges.sent(exchange, size)
-        if (attempt := exchange.attempt) is not None and not attempt.is_over:
-            self._events += self._jobs[attempt.job].uploading(exchange.upload, exchange.sent)
+        attempt = exchange.attempt
+        assert attempt is not None  # of the job that needs the file; its end drops the exchange
+        self._events += self._jobs[attempt.job].uploading(exchange.upload, exchange.sent)
 
     def fault(self, id: int | None, error: Exception) -> None:
         """End an exchange because of an unexpected exception; an ``Anomaly`` tells.

@@ -236,8 +236,8 @@ class Exchanges:
     def sent(self, exchange: Exchange, size: int) -> None:
         """So many bytes of the file of an upload were sent."""
         exchange.sent += size
-        if exchange.deadline is not None:
-            self._timers.start(exchange, getattr(self._options.timeouts, exchange.deadline))
+        assert exchange.deadline is not None
+        self._timers.start(exchange, getattr(self._options.timeouts, exchange.deadline))
 
     def response(self, exchange: Exchange, status: int, headers: Headers) -> Came | None:
         exchange.status = status
