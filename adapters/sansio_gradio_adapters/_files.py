@@ -16,7 +16,7 @@ import socket
 import stat
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from inspect import isawaitable
 from typing import Any, Final, cast
@@ -49,18 +49,17 @@ class _Held:
 
     def __init__(self, source: Any) -> None:
         self.source = source  # so that no other object gets its id
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()  # taken by ``with`` alone, where no Ctrl-C comes between
 
-    @contextmanager
-    def alone(self) -> Iterator[int]:
-        """Move the file object, as no other thread does meanwhile; gives its position, to which it
-        is put back."""
-        with self._lock:
-            position = self.source.tell()
-            try:
-                yield position
-            finally:
-                self.source.seek(position)
+
+@contextmanager
+def _put_back(source: Any) -> Generator[int]:
+    """Gives the position of a file object, to which it is put back."""
+    position: int = source.tell()
+    try:
+        yield position
+    finally:
+        source.seek(position)
 
 
 _HELD: Final = weakref.WeakValueDictionary[int, _Held]()
@@ -234,7 +233,7 @@ def _measured(file: GivenFile) -> GivenFile:
     if can_seek is None or not can_seek():
         return file
     held = _HELD.setdefault(id(source), _Held(source))
-    with held.alone() as start:
+    with held.lock, _put_back(source) as start:
         end = source.seek(0, os.SEEK_END)
     return attrs.evolve(file, size=max(0, end - start), noted=_Start(held, start))
 
@@ -243,7 +242,7 @@ def _read_object(file: GivenFile, offset: int, length: int) -> bytes:
     start: _Start | None = file.noted
     if start is None:
         return _next_of(file, length)
-    with start.held.alone():
+    with start.held.lock, _put_back(file.source):
         file.source.seek(start.position + offset)
         return _next_of(file, length)
 
