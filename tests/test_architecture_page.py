@@ -312,7 +312,9 @@ def test_a_blocking_predict_costs_no_more_calls_than_it_did() -> None:
             with Client(url) as client:
                 for _ in range(3):
                     client.predict("x", api_name="/echo")
-                for _ in range(11):
+                # More where the network cuts the answers into more pieces: on a busy machine nearly
+                # always.
+                while len(counts) < 11 or (min(counts) > PREDICT_CALLS and len(counts) < 200):
                     walk.calls.clear()
                     client.predict("x", api_name="/echo")
                     counts.append(len(walk.calls))
@@ -320,7 +322,7 @@ def test_a_blocking_predict_costs_no_more_calls_than_it_did() -> None:
         finally:
             sys.setprofile(None)
             threading.setprofile(None)
-    count = min(counts)  # more where the network cuts the answers into more pieces
+    count = min(counts)
     print(f"a blocking predict: {count} calls in {len(modules)} modules")
     assert count <= PREDICT_CALLS
     assert len(modules) <= PREDICT_MODULES, sorted(modules)
