@@ -175,6 +175,18 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_asked(tmp_pat
         assert shelf.asked == []
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes among its files")
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with Shelf({"a": give(b"x")}) as shelf, Client(shelf.url) as client:
+        found = client.predict(api_name="/give")
+        with pytest.raises(OSError, match="A device or a pipe"):
+            found.save(tmp_path / "pipe")
+        assert shelf.asked == []
+    assert (tmp_path / "pipe").is_fifo()
+    assert listed(tmp_path) == ["pipe"]
+
+
 def test_a_later_thread_is_not_taken_for_that_of_a_closed_client() -> None:
     """The system gives the number of an ended thread to another one."""
     with Shelf({"a": give(b"x")}) as shelf:

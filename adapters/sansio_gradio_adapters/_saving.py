@@ -58,7 +58,7 @@ class Target:
     file of that name, another one. A path is the caller's own word: a file there is replaced.
 
     Raises:
-        OSError: there is no such folder, or no file can be made in it.
+        OSError: there is no such folder, no file can be made in it, or the path is a device.
     """
 
     def __init__(self, target: PathText, name: str) -> None:
@@ -68,6 +68,8 @@ class Target:
         self._name = name if self._is_folder else path.name
         if not self._folder.is_dir():
             raise FileNotFoundError(errno.ENOENT, "There is no such folder", str(self._folder))
+        if not self._is_folder and path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "A device or a pipe is not replaced by a file", str(path))
         stem = self._name.encode(errors="ignore")[:_LONGEST_STEM].decode(errors="ignore")
         self._part = self._folder / f".{stem}.{secrets.token_hex(4)}.part"
         self._fate: dict[None, bool] = {}  # the first one fixes whether it is kept
