@@ -102,20 +102,14 @@ func (c *Client) job() *Job {
 	return &Job{client: c, fn: &function{}, Outputs: make(chan any, kept), over: make(chan bool), stop: func() {}}
 }
 
-func whole(values any) any { // as job.shown gives them
-	if list := values.([]any); len(list) == 1 {
-		return list[0]
-	}
-	return values
-}
-
 func wantJob(t *testing.T, job *Job, yields []any, result any, kind string, name any) {
 	t.Helper()
 	if !job.done {
 		t.Fatal(name, "is not over")
 	}
+	like := listener("6.31.0").job() // the vectors have updates as they were sent; TestUpdates has what they give
 	for _, wanted := range yields {
-		wantEqual(t, <-job.Outputs, whole(wanted), name)
+		wantEqual(t, <-job.Outputs, like.shown(wanted.([]any)), name)
 	}
 	_, more := <-job.Outputs
 	wantEqual(t, more, false, name, "more yields")
@@ -123,7 +117,7 @@ func wantJob(t *testing.T, job *Job, yields []any, result any, kind string, name
 		wantEqual(t, strings.HasPrefix(fmt.Sprint(err), kind+": "), true, name, err)
 	} else {
 		wantEqual(t, err, nil, name)
-		wantEqual(t, found, whole(result), name)
+		wantEqual(t, found, like.shown(result.([]any)), name)
 	}
 }
 
@@ -135,6 +129,14 @@ func TestYields(t *testing.T) {
 		}
 		job.receive(object{"msg": "process_completed", "output": object{"data": each["result"]}, "success": true})
 		wantJob(t, job, each["values"].([]any), each["result"], "", each["name"])
+	}
+}
+
+func TestUpdates(t *testing.T) {
+	for _, each := range vectors(t, "updates") {
+		job := listener("6.31.0").job()
+		job.values = []any{each["before"]}
+		wantEqual(t, job.shown([]any{each["item"]}), each["value"], each["name"])
 	}
 }
 

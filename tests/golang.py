@@ -26,6 +26,7 @@ def _find() -> str | None:
 
 
 GO = _find()
+GOFMT = shutil.which("gofmt") if GO else None
 NO_GO = f"there is no Go {'.'.join(map(str, OLDEST))} or later"
 
 

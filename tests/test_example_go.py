@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from golang import CLIENT, GO, NO_GO, go_client, go_tests
+from golang import CLIENT, GO, GOFMT, NO_GO, TESTS, go_client, go_tests
 from lively_app import Lively
 from patience import PATIENCE
 
@@ -19,8 +19,9 @@ needs_go = pytest.mark.skipif(GO is None, reason=NO_GO)
 
 @needs_go
 def test_it_passes_the_vectors(go_client: Path) -> None:
-    said = go_tests(go_client, "TestEdits|TestErrorTexts|TestStreams|TestYields|TestRecordings")
-    assert said.count("--- PASS") == 5
+    kinds = ["Edits", "ErrorTexts", "Streams", "Yields", "Updates", "Recordings"]
+    said = go_tests(go_client, f"^Test({'|'.join(kinds)})$")
+    assert said.count("--- PASS") == len(kinds)
 
 
 @needs_go
@@ -45,5 +46,12 @@ def test_the_scenarios_pass(go_client: Path, version: str) -> None:
 
 def test_it_is_as_short_as_it_says() -> None:
     lines = CLIENT.read_text("utf-8").splitlines()
-    assert len(lines) <= 400
+    assert len(lines) <= 700
     assert max(map(len, lines)) <= 120
+
+
+@pytest.mark.skipif(GOFMT is None, reason="there is no gofmt")
+def test_it_is_formatted_by_gofmt() -> None:
+    command = [str(GOFMT), "-l", str(CLIENT), str(TESTS / "client_test.go")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
