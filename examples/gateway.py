@@ -5,6 +5,8 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
+from carried_files import carried
+
 from sansio_gradio import StatusUpdate
 from sansio_gradio.server.app import App, Function
 from sansio_gradio.server.events import ServerEvent, SessionEnded
@@ -14,33 +16,31 @@ from sansio_gradio_adapters.asyncio import Client, OutputUpdate, serving
 
 async def main(url: str, port: int = 7861) -> None:
     visitors: dict[str | None, Client] = {}  # a client for each, since State is in the other app
-
-    async def pass_on(function: Function, run: Run, values: list[Any]) -> AsyncIterator[Any]:
-        client = visitors.setdefault(run.session_hash, Client(url))
-        job = (await client).submit(*values, api_name=f"/{function.api_name}")
-        has_yielded = False
-        try:
-            async for update in job.updates():
-                if isinstance(update, StatusUpdate):
-                    if update.log:
-                        run.log(*update.log)
-                    run.report(update.progress_data or ())
-                elif isinstance(update, OutputUpdate) and not (update.final and has_yielded):
-                    has_yielded = True
-                    yield update.outputs
-            await job.result()  # which may be an error
-        finally:
-            job.cancel()
+    connecting = asyncio.Lock()  # so that the jobs of a visitor share it
 
     def answer(function: Function) -> Any:
-        """The Python function that is called instead of the other app's."""
-
         async def yielding(run: Run, values: list[Any]) -> AsyncIterator[Any]:
-            async for value in pass_on(function, run, values):
-                yield value
+            async with connecting:
+                if run.session_hash not in visitors:
+                    visitors[run.session_hash] = await Client(url)
+                client = visitors[run.session_hash]
+            job = client.submit(*await carried(values), api_name=f"/{function.api_name}")
+            has_yielded = False
+            try:
+                async for update in job.updates():
+                    if isinstance(update, StatusUpdate):
+                        if update.log:
+                            run.log(*update.log)
+                        run.report(update.progress_data or ())
+                    elif isinstance(update, OutputUpdate) and update.success:
+                        if not (update.final and has_yielded):
+                            yield await carried(update.outputs)
+                        has_yielded = True
+            finally:
+                job.cancel()
 
         async def returning(run: Run, values: list[Any]) -> Any:
-            return [value async for value in pass_on(function, run, values)][-1]
+            return [value async for value in yielding(run, values)][-1]
 
         return yielding if function.generator else returning
 
@@ -50,11 +50,10 @@ async def main(url: str, port: int = 7861) -> None:
 
     async with Client(url) as client:
         await client.get_endpoints()  # with what only /info tells
-        app = App.from_info(client.app, answer=answer)
+        app = App.from_info(client.app, answer=answer)  # with our functions for its own
     async with serving(app, port=port, on_event=note) as address:
         print(f"{url} is served at {address}", flush=True)
         await asyncio.Event().wait()
 
 
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:])))
+asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:])))

@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
+from gateways import GATEWAY, gateway_to
 from patience import PATIENCE
 
 from sansio_gradio.errors import AppError
 from sansio_gradio.protocol.status import StatusUpdate
 from sansio_gradio.server.app import App
 from sansio_gradio.server.components import State
+from sansio_gradio.server.contents import File
 from sansio_gradio.server.run import Run
 from sansio_gradio_adapters.server import serve_in_thread
-from sansio_gradio_adapters.sockets import Client
-
-ROOT = Path(__file__).parent.parent
-
-
-@contextmanager
-def gateway_to(url: str) -> Generator[str]:
-    """The address of a gateway to the app at *url*."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "adapters")])
-    with subprocess.Popen(
-        [sys.executable, str(ROOT / "examples" / "gateway.py"), url, "0"],
-        env={**os.environ, "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().split()[-1]
-        finally:
-            process.kill()
+from sansio_gradio_adapters.sockets import Client, handle_file
 
 
 class Old:
@@ -52,6 +30,8 @@ class Old:
         for function in (self.greet, self.spell, self.boom, self.work, self.remember, self.pair):
             self.app.add_function(function)
         self.app.add_function(self.endless)
+        self.app.add_function(self.stumble)
+        self.app.add_function(self.shout)
         self.app.add_function(self.greet, "unqueued", queue=False)
 
     def greet(self, name: str, times: int = 2) -> str:
@@ -77,6 +57,13 @@ class Old:
     ) -> tuple[str, Annotated[list[str], State]]:
         seen = [*(seen or []), text]
         return ",".join(seen), seen
+
+    def stumble(self, steps: int = 0) -> Iterator[str]:
+        yield from map(str, range(int(steps)))
+        raise AppError("no step at all")
+
+    def shout(self, file: File) -> tuple[File, str]:
+        return File(f"loud {file.name}", file.read().upper()), file.name
 
     def endless(self) -> Iterator[int]:
         try:
@@ -109,7 +96,7 @@ def test_it_poses_as_todays(client: Client) -> None:
     assert client.config["title"] == "Old"
     assert client.config["version"].startswith("6.")
     assert 'predict(name: str, times: float = 2, api_name="/greet") -> str' in client.view_api()
-    assert len((ROOT / "examples" / "gateway.py").read_text().splitlines()) <= 60
+    assert len(GATEWAY.read_text().splitlines()) <= 60
 
 
 def test_calls_and_defaults(client: Client) -> None:
@@ -126,6 +113,24 @@ def test_each_yield_passes_once(client: Client) -> None:
 def test_errors_pass(client: Client) -> None:
     with pytest.raises(AppError, match="refused: x"):
         client.predict("x", api_name="/boom")
+
+
+def test_what_fails_before_its_first_yield_has_yielded_nothing(client: Client) -> None:
+    job = client.submit(api_name="/stumble")
+    assert isinstance(job.exception(), AppError)
+    assert job.outputs() == []
+
+
+def test_the_jobs_of_a_new_visitor_may_begin_at_once(url: str) -> None:
+    with Client(url) as visitor:
+        jobs = [visitor.submit(str(number), 1, api_name="/greet") for number in range(20)]
+        assert [job.result() for job in jobs] == [str(number) for number in range(20)]
+
+
+def test_files_pass(client: Client) -> None:
+    given = handle_file(b"hello", name="note.txt")
+    loud, name = client.predict(given, api_name="/shout")
+    assert (loud.read(), loud.name, name) == (b"HELLO", "loud note.txt", "note.txt")
 
 
 def test_progress_and_notices_pass(client: Client) -> None:
