@@ -58,7 +58,6 @@ _RUNS_ON: Final = "ours stops the function; that of the real server runs on for 
 EXPLAINED: dict[tuple[str, str, str], str] = {
     ("gradio_client==1.3.0", "4.0.2", "cancel"): _RUNS_ON,
     ("gradio_client==1.3.0", "4.44.1", "cancel"): _RUNS_ON,
-    ("gradio_client==1.3.0", "4.16.0", "cancel"): _RUNS_ON,
     ("@gradio/client@1.19.1", "4.44.1", "cancel"): _RUNS_ON,
     ("@gradio/client@0.10.1", "3.50.2", "defaults"): _BY_NAME,
 }
