@@ -438,6 +438,7 @@ def test_a_job_is_iterated_in_asyncio_too(client: Client, lively: Lively) -> Non
         assert [output async for output in job] == ["a", "ab", "abc"]
         assert [output async for output in job] == ["a", "ab", "abc"]
         last = [update async for update in client.submit("x", api_name="/echo").updates()][-1]
+        assert isinstance(last, OutputUpdate)
         assert last == OutputUpdate(outputs="x", final=True, success=True)
         assert last.value == last.outputs == "x"
         with pytest.raises(AppError):

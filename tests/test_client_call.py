@@ -80,7 +80,11 @@ def test_the_files_of_a_call_are_known_and_can_be_replaced_each_once() -> None:
 
 
 def test_a_file_may_stand_only_among_the_arguments() -> None:
-    for other in ({"event_data": handle_file("a")}, {"extra": {"a": handle_file("a")}}):
+    others: list[dict[str, Any]] = [
+        {"event_data": handle_file("a")},
+        {"extra": {"a": handle_file("a")}},
+    ]
+    for other in others:
         with pytest.raises(LocalProtocolError, match=r"predict\(handle_file"):
             Call(**other)
     with pytest.raises(LocalProtocolError, match=r"use handle_file\(\.\.\.\)"):

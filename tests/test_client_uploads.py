@@ -23,7 +23,7 @@ from sansio_gradio import (
     Timeouts,
     handle_file,
 )
-from sansio_gradio.client.commands import Abort, ReadFile, SendRequest
+from sansio_gradio.client.commands import Abort, ReadFile, SendRequest, SendText
 from sansio_gradio.errors import (
     AppError,
     ConnectFailed,
@@ -247,7 +247,7 @@ def test_an_image_of_gradio_3_is_written_into_the_arguments() -> None:
     socket = one.socket()
     one.open(socket)
     one.send(socket, {"msg": "send_hash"}, {"msg": "send_data"})
-    texts = [json.loads(command.text) for command in one.new() if hasattr(command, "text")]
+    texts = [json.loads(command.text) for command in one.new() if isinstance(command, SendText)]
     assert texts[-1]["data"] == ["data:image/png;base64," + base64.b64encode(b"aaa").decode()]
 
 
@@ -255,7 +255,7 @@ def sent_on_socket(one: Talk) -> Any:
     socket = one.socket()
     one.open(socket)
     one.send(socket, {"msg": "send_hash"}, {"msg": "send_data"})
-    texts = [json.loads(command.text) for command in one.new() if hasattr(command, "text")]
+    texts = [json.loads(command.text) for command in one.new() if isinstance(command, SendText)]
     return texts[-1]["data"]
 
 

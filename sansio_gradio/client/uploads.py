@@ -98,8 +98,11 @@ class CallFiles:
         if self._is_own(file):
             request = requests.HTTPRequest("GET", source.whole_target)
             answer: Answer = yield Ask(attempt.base, request, "upload", "request", attempt)
-        elif file.is_url or isinstance(source, RemoteFile):
-            url = URL.parse(source if file.is_url else source.base + source.whole_target)
+        elif isinstance(source, RemoteFile):
+            url = URL.parse(source.base + source.whole_target)
+            answer = yield Ask(url, request, "upload", "request", attempt, bare=True)
+        elif file.is_url:
+            url = URL.parse(source)
             answer = yield Ask(url, request, "upload", "request", attempt, bare=True)
         else:
             own = attrs.evolve(file)
