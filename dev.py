@@ -137,7 +137,8 @@ def test(args: list[str]) -> int:
     marked = "not real" if args else "not real and not exhaustive"
     coverage = [python, "-m", "coverage"]
     run([*coverage, "erase"])
-    tests = ["-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal", "--durations=5"]
+    workers = str((os.cpu_count() or 1) + 1)  # many tests wait for others
+    tests = ["-m", "pytest", "-q", "-n", workers, "--dist", "worksteal", "--durations=5"]
     failed = run([*coverage, "run", *tests, "-m", marked])
     return run([*coverage, "combine", "-q"]) or run([*coverage, "report"]) or failed
 

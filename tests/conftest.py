@@ -70,10 +70,24 @@ pytest.register_assert_rewrite("listings", "lively_app", "loopback", "replay", "
 
 @pytest.hookimpl(tryfirst=True)  # before ``-m`` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """On uvloop asyncio's adapter runs again: no code of ours is its own."""
+    """What tries the same code again is exhaustive.
+
+    On uvloop asyncio's adapter runs again: no code of ours is its own. No world knows protocols,
+    and none knows why a server refuses: so the blocking client tries all of them, the others one.
+    """
+    tried: set[tuple[str, str]] = set()
     for item in items:
         callspec = getattr(item, "callspec", None)
-        if callspec is not None and "uvloop" in callspec.id.split("-"):
+        given = [] if callspec is None else callspec.id.split("-")
+        world = next((name for name in ("asyncio", "trio") if name in given), None)
+        again = "uvloop" in given
+        if world is not None and item.path.name.startswith("test_adapters_worlds"):
+            again = again or "ws" in given
+        elif world is not None and item.path.name == "test_refusals_worlds.py":
+            case = item.name.partition("[")[0], world
+            again = again or case in tried
+            tried.add(case)
+        if again:
             item.add_marker(pytest.mark.exhaustive)
 
 

@@ -212,7 +212,12 @@ CASES = (
 @pytest.mark.parametrize(
     ("case", "version"),
     [
-        pytest.param(case, version, id=f"{case.title} on {version}")
+        pytest.param(
+            case,
+            version,
+            id=f"{case.title} on {version}",
+            marks=[] if version == case.versions[-1] else [pytest.mark.exhaustive],
+        )
         for case in CASES
         for version in case.versions
     ],
