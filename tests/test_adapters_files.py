@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
-import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 from patience import PATIENCE
 
@@ -19,13 +15,9 @@ from sansio_gradio import FileSlice, GivenFile, LocalProtocolError, RemoteFile, 
 from sansio_gradio.client.commands import ReadFile
 from sansio_gradio_adapters import _files
 from sansio_gradio_adapters._files import (
-    CAN_SEND,
-    FileBroken,
-    is_path,
     is_stream,
     read,
     read_all,
-    send,
 )
 
 
@@ -96,7 +88,7 @@ def test_a_path_that_cannot_be_read_is_refused_at_once(tmp_path: Path) -> None:
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="Linux has such files")
 def test_a_file_of_which_the_system_does_not_know_the_size_is_no_empty_file() -> None:
     file = noted(handle_file("/proc/self/status"))
-    assert (file.size, is_path(file), is_stream(file)) == (None, False, False)
+    assert (file.size, is_stream(file)) == (None, False)
     assert part(file, 0, 5) == b"Name:"
 
 
@@ -206,80 +198,6 @@ def test_a_whole_file_is_read_up_to_its_limit(path: Path) -> None:
     assert whole(noted(handle_file(Few(b"01", b"234"))), 5) == b"01234"
     assert whole(handle_file(b"abc"), 10) == b"abc"
     assert whole(handle_file(str(path)), 100) == b"0123456789"  # not looked at before
-
-
-# Sent by the system
-
-
-needs_sendfile = pytest.mark.skipif(not CAN_SEND, reason="this system sends no files")
-
-
-@pytest.fixture(name="pair")
-def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        ours.setblocking(False)
-        yield ours, theirs
-
-
-@needs_sendfile
-def test_the_system_sends_a_file_until_the_socket_is_full(path: Path, pair: Any) -> None:
-    ours, theirs = pair
-    content = bytes(range(256)) * 4000
-    path.write_bytes(content)
-    left: FileSlice | None = FileSlice(noted(handle_file(path)), 0, len(content))
-    got = b""
-    while left is not None:
-        try:
-            left = send(ours, left)
-        except BlockingIOError:
-            got += theirs.recv(1 << 20)
-    while len(got) < len(content):
-        got += theirs.recv(1 << 20)
-    assert got == content
-
-
-@needs_sendfile
-@pytest.mark.parametrize("change", ["other", "shorter"])
-def test_the_system_sends_no_file_that_is_not_what_it_was(
-    path: Path, pair: Any, change: str
-) -> None:
-    file = noted(handle_file(path))
-    if change == "other":
-        path.write_bytes(b"01234")
-    else:
-        file = attrs.evolve(file, noted=None)
-        path.write_bytes(b"")
-    piece = FileSlice(file, 0, 10)
-    with pytest.raises(FileBroken) as caught:
-        send(pair[0], piece)
-    assert caught.value.piece is piece
-    assert isinstance(caught.value.error, LocalProtocolError)
-
-
-@needs_sendfile
-def test_where_the_system_cannot_send_a_file_it_is_read(
-    path: Path, pair: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    piece = FileSlice(noted(handle_file(path)), 2, 8)
-    code = errno.EINVAL
-
-    def refuse(*_: Any) -> int:
-        raise OSError(code, "no")
-
-    monkeypatch.setattr(os, "sendfile", refuse)
-    assert send(pair[0], piece) is None
-    assert pair[1].recv(100) == b"23456789"
-    code = errno.EPIPE
-    with pytest.raises(BrokenPipeError):
-        send(pair[0], piece)
-
-
-def test_only_a_path_of_known_size_is_sent_by_the_system(path: Path) -> None:
-    assert is_path(noted(handle_file(path)))
-    assert not is_path(handle_file(path))
-    assert not is_path(handle_file(b"abc"))
-    assert not is_path(noted(handle_file(io.BytesIO(b"abc"))))
 
 
 class Streamed(RemoteFile):

@@ -228,23 +228,6 @@ class Driver:
 
     def data_to_send(self, conn: int) -> bytes:
         """The next bytes to send, all of them; ``b""``: nothing."""
-        data = self._next_to_send(conn, may_be_file=False)
-        assert isinstance(data, bytes)
-        return data
-
-    def next_to_send(self, conn: int) -> bytes | FileSlice:
-        """As ``data_to_send``, for a world that can send files by itself.
-
-        A slice is a part of a file at a path. If it cannot be read, call ``unreadable``.
-        """
-        return self._next_to_send(conn, may_be_file=_files.CAN_SEND)
-
-    def unreadable(self, conn: int, piece: FileSlice, error: Exception) -> None:
-        """A file that was to be sent on a connection cannot be read."""
-        self._from_files[conn] = None
-        self._has_read(conn, piece, error)
-
-    def _next_to_send(self, conn: int, *, may_be_file: bool) -> bytes | FileSlice:
         tls = self._tls.get(conn)
         if tls is not None and not tls.established:
             return tls.data_to_send()
@@ -253,9 +236,9 @@ class Driver:
             if not self._world.is_quiet(conn):
                 return b""  # it will be told, and this is asked again
             now = self._clock()
-        data = self._next_data(conn, now, may_be_file=may_be_file and tls is None)
+        data = self._next_data(conn, now)
         self._took_data |= bool(data)
-        if tls is None or isinstance(data, FileSlice):
+        if tls is None:
             return data
         try:
             return tls.send(data)
@@ -263,13 +246,11 @@ class Driver:
             self._broken[conn] = error
             return b""
 
-    def _next_data(self, conn: int, now: float | None, *, may_be_file: bool) -> bytes | FileSlice:
+    def _next_data(self, conn: int, now: float | None) -> bytes:
         """The next bytes, read from a file where the engine asks for that."""
         while conn not in self._from_files:
             piece = self._engine.data_to_send(conn, WRITE_SIZE, now)
             if not isinstance(piece, FileSlice):
-                return piece
-            if may_be_file and _files.is_path(piece.upload):
                 return piece
             self._from_files[conn] = None
             self._read(

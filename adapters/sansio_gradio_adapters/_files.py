@@ -10,9 +10,7 @@ have the same one.
 
 from __future__ import annotations
 
-import errno
 import os
-import socket
 import stat
 import threading
 import weakref
@@ -30,9 +28,6 @@ from sansio_gradio.protocol.given_file import GivenFile
 from sansio_gradio.protocol.remote_files import RemoteFile
 from sansio_gradio.wire.body import FileSlice
 
-CAN_SEND: Final = hasattr(os, "sendfile")
-"""The system sends files by itself: half the work."""
-_NO_SENDFILE: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})  # for this file
 _CHECKED: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -154,47 +149,6 @@ def read(piece: FileSlice) -> bytes:
 def is_stream(file: GivenFile) -> bool:
     """Whether a file is an object that cannot seek: its ``read`` may wait for somebody."""
     return not is_a(file.source, str, bytes) and file.size is None
-
-
-def is_path(file: GivenFile) -> bool:
-    """Whether a file lies in a file system, and its size is known."""
-    return is_a(file.source, str) and file.size is not None
-
-
-def send(sock: socket.socket, piece: FileSlice) -> FileSlice | None:
-    """Send some of a slice of a file that lies in a file system; returns what is left, or None.
-
-    Raises:
-        BlockingIOError: the socket takes no more now.
-        OSError: the connection broke.
-        FileBroken: the file cannot be read, or is not the file that was given.
-    """
-    file, offset, length = piece.upload, piece.offset, len(piece)
-    try:
-        opened = _opened(file)
-    except Exception as error:
-        raise FileBroken(piece, error) from error
-    try:
-        try:
-            sent = os.sendfile(sock.fileno(), opened, offset, length)
-        except OSError as error:
-            if error.errno not in _NO_SENDFILE:
-                raise
-            sent = sock.send(os.pread(opened, length, offset))
-    finally:
-        os.close(opened)
-    if not sent:
-        raise FileBroken(piece, _shorter(file))
-    return FileSlice(file, offset + sent, length - sent) if sent < length else None
-
-
-class FileBroken(Exception):
-    """A file could not be read while it was sent: ``error`` says why."""
-
-    def __init__(self, piece: FileSlice, error: Exception) -> None:
-        super().__init__(error)
-        self.piece = piece
-        self.error = error
 
 
 def _shorter(file: GivenFile) -> LocalProtocolError:

@@ -32,8 +32,7 @@ from sansio_gradio.errors import (
     GradioError,
     LocalProtocolError,
 )
-from sansio_gradio.wire.body import FileSlice
-from sansio_gradio_adapters import _files, resolve
+from sansio_gradio_adapters import resolve
 from sansio_gradio_adapters.resolve import Address
 
 T = TypeVar("T")
@@ -75,13 +74,6 @@ class Receiver(Protocol):
     def data_to_send(self, conn: int) -> bytes: ...
 
 
-class Sender(Protocol):
-    """Has parts of files to send, beside bytes: see ``Driver``."""
-
-    def next_to_send(self, conn: int) -> bytes | FileSlice: ...
-    def unreadable(self, conn: int, piece: FileSlice, error: Exception) -> None: ...
-
-
 @attrs.define(eq=False)
 class _Dial:
     """A connection in the making: addresses left to try, and attempts under way."""
@@ -101,7 +93,7 @@ class _Connection:
     reading: bool = True
     brings_much: bool = False  # the last read did: a large piece of memory of its own saves a copy
     ended: bool = False  # the peer sends no more
-    out: bytes | memoryview | FileSlice = b""  # taken, and not written yet
+    out: bytes | memoryview = b""  # taken, and not written yet
     broken: OSError | None = None  # writing failed; reading tells why, or at least that
     closing_until: float | None = None  # closed, but for its last bytes
 
@@ -114,7 +106,6 @@ class Network:
         """The most bytes that are read from a connection at a time."""
         self._clock = clock
         self._receiver: Receiver
-        self._sender: Sender | None = None
         self._selector = selectors.DefaultSelector()
         self._dials: dict[int, _Dial] = {}
         self._connections: dict[int, _Connection] = {}
@@ -134,10 +125,6 @@ class Network:
     def tell(self, receiver: Receiver) -> None:
         """Set the receiver. It and this object need each other, so it is set second."""
         self._receiver = receiver
-
-    def send_files_of(self, sender: Sender) -> None:
-        """Take what is to be sent from *sender*, and let the system send its files."""
-        self._sender = sender
 
     # From any thread.
 
@@ -281,8 +268,8 @@ class Network:
         if (dial := self._dials.pop(conn, None)) is not None:
             self._hang_up(dial)
         elif (connection := self._connections.pop(conn, None)) is not None:
-            if last or isinstance(connection.out, FileSlice):
-                connection.out = memoryview(_bytes_of(connection.out) + last)
+            if last:
+                connection.out = memoryview(bytes(connection.out) + last)
             connection.reading = False
             connection.closing_until = self._clock() + LINGER
             self._closing.add(connection)
@@ -434,17 +421,12 @@ class Network:
             if not connection.out:
                 if connection.closing_until is not None:
                     break
-                connection.out = self._take(conn)
+                connection.out = self._receiver.data_to_send(conn)
                 if not connection.out:
                     break
             try:
-                connection.out = _written(connection.sock, connection.out)
+                connection.out = memoryview(connection.out)[connection.sock.send(connection.out) :]
             except BlockingIOError:
-                break
-            except _files.FileBroken as broken:
-                assert self._sender is not None
-                self._sender.unreadable(conn, broken.piece, broken.error)
-                connection.out = b""
                 break
             except OSError as error:
                 # Not told now: an answer may have come before it (413, and then the end).
@@ -454,11 +436,6 @@ class Network:
             self._discard(connection)
         else:
             self._watch(conn, connection)
-
-    def _take(self, conn: int) -> bytes | FileSlice:
-        if self._sender is not None:
-            return self._sender.next_to_send(conn)
-        return self._receiver.data_to_send(conn)
 
     def _watch(self, conn: int, connection: _Connection) -> None:
         mask = (READ if connection.reading else 0) | (WRITE if connection.out else 0)
@@ -513,17 +490,3 @@ class Network:
 
     def _silence_bell(self, _now: float) -> None:
         self._bell.recv_into(self._buffer)
-
-
-def _written(
-    sock: socket.socket, out: bytes | memoryview | FileSlice
-) -> bytes | memoryview | FileSlice:
-    """Write some of *out*; returns what is left of it."""
-    if isinstance(out, FileSlice):
-        return _files.send(sock, out) or b""
-    return memoryview(out)[sock.send(out) :]
-
-
-def _bytes_of(out: bytes | memoryview | FileSlice) -> bytes:
-    """What is to be sent before the connection is closed: half a file is of no use."""
-    return b"" if isinstance(out, FileSlice) else bytes(out)

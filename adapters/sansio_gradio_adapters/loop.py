@@ -44,7 +44,6 @@ class Loop(Polled):
         network = Network(clock)
         self._engine_driver = Driver(engine, network, ssl_context=ssl_context, clock=clock)
         super().__init__(network, self._engine_driver, clock)
-        network.send_files_of(self._engine_driver)
 
     def attach(self, session: int, sink: Sink) -> None:
         """Hand the events of a session to *sink*, which is called in ``run_once`` and ``poll``.
