@@ -16,7 +16,14 @@ from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._downloads import DownloadRecord
 from sansio_gradio_adapters._jobs import Signal
 from sansio_gradio_adapters._machine import TaskWorld, wait_until
-from sansio_gradio_adapters._saving import OnProgress, PathText, Place, Target, Temporary, save
+from sansio_gradio_adapters._saving import (
+    DownloadTarget,
+    OnProgress,
+    PathText,
+    Target,
+    Temporary,
+    save,
+)
 
 NO_CLIENT: Final = (
     "This file has no client (it was unpickled, perhaps): use client.download(file, target)."
@@ -186,7 +193,7 @@ class _Saving:
         self,
         core: ClientCore,
         file: remote_files.RemoteFile,
-        place: Place,
+        place: DownloadTarget,
         *,
         resume: bool = True,
         on_progress: OnProgress | None = None,
@@ -247,6 +254,6 @@ class _Saving:
             assert self._on_progress is not None
             try:
                 self._on_progress(saved, size)
-            except Exception as error:
+            except Exception as error:  # the caller's own code: it ends this download only
                 self._why = error
                 self._give_up()

@@ -33,7 +33,7 @@ _FLAGS: Final = (
 _LONGEST_STEM: Final = 100  # bytes of the name of a part, which has more besides
 
 
-class Place(Protocol):
+class DownloadTarget(Protocol):
     """What a download is written to."""
 
     def write(self, data: bytes, /) -> object: ...
@@ -164,7 +164,7 @@ class Budget:
 
 def save(
     begin: Callable[[], DownloadRecord],
-    place: Place,
+    place: DownloadTarget,
     on_progress: OnProgress | None = None,
     budget: Budget | None = None,
 ) -> Any:

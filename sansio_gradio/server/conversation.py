@@ -41,7 +41,7 @@ from sansio_gradio.server.events import (
     SessionEnded,
 )
 from sansio_gradio.server.file_values import FileValues
-from sansio_gradio.server.files import Files
+from sansio_gradio.server.files import FileStore
 from sansio_gradio.server.jobs import ServerJob, ServerSession, Stage
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.logins import Logins
@@ -86,7 +86,7 @@ class ServerConversation:
         messages = self._messages = Messages(app)
         channels = self._channels = Channels(app.traits, messages, deadlines, limits)
         queue = self._queue = Queue(app, channels, deadlines, limits, entropy)
-        files = Files(app, limits, entropy, deadlines, storage)
+        files = FileStore(app, limits, entropy, deadlines, storage)
         self._streams = MediaStreams(app, queue, channels, files, limits)
         self._values = FileValues(app, files, self._streams)
         results = self._results = RunResults(app, messages, deadlines, self._values)

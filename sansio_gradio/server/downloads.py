@@ -14,7 +14,7 @@ from urllib.parse import quote
 from sansio_gradio.protocol.given_file import UNKNOWN_TYPE, type_of
 from sansio_gradio.server.app import App
 from sansio_gradio.server.events import SendFile, SendResponse
-from sansio_gradio.server.files import FOLDER, Files, KeptFile
+from sansio_gradio.server.files import FOLDER, FileStore, KeptFile
 from sansio_gradio.server.requests import BROKEN, Refusal, Request
 from sansio_gradio.server.versions import Manner
 from sansio_gradio.wire.headers import Headers, header
@@ -40,7 +40,7 @@ def _kind_of(name: str) -> str:
 class Downloads:
     """Answers requests for files."""
 
-    def __init__(self, app: App, files: Files) -> None:
+    def __init__(self, app: App, files: FileStore) -> None:
         self._app = app
         self._files = files
 

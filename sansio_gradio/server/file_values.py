@@ -26,7 +26,7 @@ from sansio_gradio.protocol.given_file import handle_file, is_url, type_of
 from sansio_gradio.server.app import App, Function
 from sansio_gradio.server.components import ComponentKind
 from sansio_gradio.server.contents import File
-from sansio_gradio.server.files import FOLDER, Files
+from sansio_gradio.server.files import FOLDER, FileStore
 from sansio_gradio.server.media_streams import MediaStreams, is_streamed
 from sansio_gradio.server.values import plain
 from sansio_gradio.server.versions import Manner
@@ -50,7 +50,7 @@ _NO_META: Final = (
 class FileValues:
     """Reads the files in arguments, and writes those in results."""
 
-    def __init__(self, app: App, files: Files, streams: MediaStreams) -> None:
+    def __init__(self, app: App, files: FileStore, streams: MediaStreams) -> None:
         self._app = app
         self._files = files
         self._streams = streams

@@ -20,7 +20,7 @@ from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.names import kept_name
 from sansio_gradio.server.versions import Manner
 
-__all__ = ["FileDraft", "Files", "KeptFile"]
+__all__ = ["FileDraft", "FileStore", "KeptFile"]
 
 FOLDER: Final = "/tmp/gradio"  # a label: see above
 _OVERHEAD: Final = 1024  # bytes that a file costs besides its content: names, tables
@@ -49,7 +49,7 @@ class KeptFile:
         return self.file.size + _OVERHEAD
 
 
-class Files:
+class FileStore:
     """All files of a server, by path, in bounds.
 
     When there are too many bytes, the files that were used longest ago are forgotten, as if they
@@ -134,7 +134,7 @@ class Files:
 class FileDraft:
     """A file whose bytes are still coming. ``size``: how many have come."""
 
-    def __init__(self, files: Files, draft: Draft, digest: _Digest) -> None:
+    def __init__(self, files: FileStore, draft: Draft, digest: _Digest) -> None:
         self._files = files
         self._draft = draft
         self._digest = digest

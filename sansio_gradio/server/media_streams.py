@@ -16,7 +16,7 @@ from sansio_gradio.server.channels import Channels
 from sansio_gradio.server.components import ComponentKind
 from sansio_gradio.server.contents import File, InMemory
 from sansio_gradio.server.events import SendFile, SendResponse
-from sansio_gradio.server.files import Files
+from sansio_gradio.server.files import FileStore
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.queue import Queue
 from sansio_gradio.server.requests import Refusal, Request
@@ -54,7 +54,7 @@ class MediaStreams:
     """The streams of a server, by their paths: session, job, place of the output."""
 
     def __init__(
-        self, app: App, queue: Queue, channels: Channels, files: Files, limits: ServerLimits
+        self, app: App, queue: Queue, channels: Channels, files: FileStore, limits: ServerLimits
     ) -> None:
         self._app = app
         self._queue = queue

@@ -11,7 +11,7 @@ import attrs
 
 from sansio_gradio.server.app import App
 from sansio_gradio.server.events import TEXT, SendResponse
-from sansio_gradio.server.files import FileDraft, Files
+from sansio_gradio.server.files import FileDraft, FileStore
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.names import base_name
 from sansio_gradio.server.requests import BROKEN, Refusal, Request
@@ -63,7 +63,7 @@ class Uploads:
     """The uploads that are under way, by the exchange of their requests."""
 
     def __init__(
-        self, app: App, files: Files, progress: UploadReports, limits: ServerLimits
+        self, app: App, files: FileStore, progress: UploadReports, limits: ServerLimits
     ) -> None:
         self._app = app
         self._files = files
