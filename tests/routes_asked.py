@@ -94,7 +94,8 @@ def understand(method: str, data: bytes) -> Told:
 
 
 def ask_all(talk: Talk, exchange: Callable[[bytes], bytes]) -> dict[str, tuple[Ask, Told]]:
-    """Ask all of it; *exchange* gives the bytes of the answer. By the names of what was asked."""
+    """Ask every question. *exchange* gives the bytes of an answer. Returns the answers by the names
+    of the questions."""
     found: dict[str, tuple[Ask, Told]] = {}
     try:
         ask = next(talk)

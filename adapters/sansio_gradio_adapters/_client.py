@@ -492,7 +492,7 @@ class ClientCore:
     # Files.
 
     def file_of(self, given: Mapping[str, Any]) -> RemoteFile:
-        """A file of this app, of what a server has said of it, or of another ``RemoteFile``.
+        """Make a file of this client, from another ``RemoteFile`` or from a dict of a result.
 
         Raises:
             OptionError: it is neither.

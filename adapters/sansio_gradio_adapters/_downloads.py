@@ -95,7 +95,7 @@ class DownloadRecord:
         return chunk if isinstance(chunk, Nothing) else bytes(chunk)
 
     def _take(self) -> bytes | Nothing:
-        """The same, without a copy of what may be a ``bytearray``."""
+        """As ``__next__``, but the bytes may be a ``bytearray``: no copy is made."""
         over = self.is_over
         try:
             chunk = self._chunks.popleft()

@@ -114,7 +114,7 @@ def noted(file: GivenFile, base: str) -> GivenFile:
             os.close(opened)
     except LocalProtocolError:
         raise
-    except Exception as error:
+    except Exception as error:  # of the system, or of the path itself, such as a NUL in it
         shown = repr(source) if is_a(source, str) else name_of(source)
         why = getattr(error, "strerror", None) or f"{name_of(error)}: {error}"
         raise LocalProtocolError(f"The file {shown} cannot be read: {why}.") from error

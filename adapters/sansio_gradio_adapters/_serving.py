@@ -202,7 +202,7 @@ class ServerDriver:
         due = self.due
         self.step(self._clock(), timers=False, is_enough=lambda: False)
         if self.due != due:
-            self._network.wake()  # whoever waits must wait for another time
+            self._network.wake()  # the time until which ``wait`` waits has changed
 
     def _call_soon(self, action: Callable[[], None]) -> None:
         if self._is_over:

@@ -37,7 +37,7 @@ class Place(enum.Enum):
 
 
 class Credential(enum.Enum):
-    """What a user gives to show who is asking. The value is the name of its option."""
+    """A secret that a user gives to a client. The value of a member is the name of its option."""
 
     HEADERS = "headers"
     CALL_HEADERS = "headers of a call"

@@ -158,7 +158,7 @@ def _source(given: Any) -> Any:
     if not is_a(given, str) and hasattr(kind, "__fspath__"):
         try:
             given = kind.__fspath__(given)
-        except Exception as error:
+        except Exception as error:  # the caller's own class
             raise refused(given, "source", _WANTED) from error
         if not is_a(given, str):
             raise OptionError(f"source is a path as text, not as {name_of(given)}.")

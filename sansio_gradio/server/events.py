@@ -111,9 +111,9 @@ class InputEnded:
 class SessionEnded:
     """A visitor has gone: nothing is open for this session any more, or it was forgotten.
 
-    What you keep for it may be dropped. A visitor who comes back is told of again. Only clients
-    that keep a stream open are seen to go: a heartbeat (4.25 and later) or their messages (4.9 and
-    later).
+    Drop what you keep for this session. If the visitor comes back and goes again, this event
+    comes again. A client is seen to go only if it keeps a stream open: a heartbeat (4.25 and
+    later) or its messages (4.9 and later).
     """
 
     session_hash: str

@@ -140,5 +140,5 @@ def _of_app(function: Callable[..., T], *args: Any) -> T:
     """
     try:
         return function(*args)
-    except Exception as error:
+    except Exception as error:  # the app's own code; the answer is a 500
         raise AppRaised(error) from error

@@ -38,7 +38,7 @@ def pairs(fields: Fields, what: str = "headers") -> list[tuple[str, str]]:
             return [_pair(pair, what) for pair in pairs]
     except LocalProtocolError:
         raise
-    except Exception as error:
+    except Exception as error:  # the caller's own class, or what is no pair
         raise _refused(f"{what} is {_WANTED}", given) from error
     raise _refused(f"{what} is {_WANTED}", given)
 

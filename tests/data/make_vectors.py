@@ -477,7 +477,7 @@ STREAMS: list[Case] = [
     },
 ]
 
-# Recordings of real servers: the name of each, and of what
+# Recordings of real servers: by release, the names of the scenarios.
 
 RECORDINGS = {
     "3.16.2": ("add", "generator", "error_gr", "queue_full"),
