@@ -173,8 +173,8 @@ def interop(args: list[str]) -> int:
     versions = list(SERVERS) if "--all" in args else named or GATE
     python = environment()
     runnable, not_run = install_servers(versions)
-    told = {"SANSIO_GRADIO_SERVERS": str(SERVERS_DIR), "PYTHONPATH": str(ROOT / "tests")}
-    failed = run([python, "-m", "real.interop", *options, *runnable], extra=told)
+    told = {"SANSIO_GRADIO_SERVERS": str(SERVERS_DIR)}
+    failed = run([python, "-m", "tests.real.interop", *options, *runnable], extra=told)
     if not_run and os.environ.get("CI"):
         return fail(f"not run: {' '.join(not_run)}")
     return failed
@@ -186,10 +186,10 @@ def reverse(args: list[str]) -> int:
     ``--gate``: one client of each language, compared with what the real server showed them.
     """
     python = environment()
-    told = {"SANSIO_GRADIO_SERVERS": str(SERVERS_DIR), "PYTHONPATH": str(ROOT / "tests")}
+    told = {"SANSIO_GRADIO_SERVERS": str(SERVERS_DIR)}
     if "--gate" not in args:
         install_servers(REVERSED)
-    return run([python, "-m", "reverse.table", *args], extra=told)
+    return run([python, "-m", "tests.reverse.table", *args], extra=told)
 
 
 def benchmarks() -> dict[str, Path]:

@@ -283,6 +283,6 @@ if __name__ == "__main__":
             print(json.dumps(moving(client, url, int(size), folder)), flush=True)
             os._exit(0)  # the peer's threads outlive their client
         case arguments:
-            sys.path[:0] = [str(peer.ROOT), str(peer.ROOT / "tests")]
+            sys.path[:0] = [str(peer.ROOT)]
             megabytes, rounds = [*map(int, arguments), *(300, 3)[len(arguments) :]]
             compare(megabytes, rounds)

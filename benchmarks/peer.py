@@ -180,8 +180,8 @@ def serve() -> None:
 
 
 def compare(rounds: int) -> None:
-    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-    from real.server import RealServer  # noqa: PLC0415
+    sys.path[:0] = [str(ROOT)]
+    from tests.real.server import RealServer  # noqa: PLC0415
 
     pythons = {"ours": sys.executable, "peer": str(peer_python())}
     print(f"ours beside gradio_client {PEER}, best of {rounds} rounds", flush=True)

@@ -12,9 +12,15 @@ from typing import Any
 import coverage
 import pytest
 from hypothesis import HealthCheck, settings
-from ledger import LEDGER, keep_books
 
 import sansio_gradio
+from tests.support.ledger import LEDGER, keep_books
+
+# What a test module asserts by these is shown like its own.
+pytest.register_assert_rewrite(
+    *(f"tests.support.{name}" for name in ("listings", "lively_app", "loopback")),
+    *(f"tests.support.{name}" for name in ("replay", "served", "worlds")),
+)
 
 # Machines differ in speed, so no deadlines; the number of examples is what bounds a run.
 settings.register_profile(
@@ -64,9 +70,6 @@ sys.addaudithook(_loopback_only)
 
 keep_books()
 
-# What a test module asserts by these is shown like its own.
-pytest.register_assert_rewrite("listings", "lively_app", "loopback", "replay", "served", "worlds")
-
 
 @pytest.hookimpl(tryfirst=True)  # before ``-m`` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -81,7 +84,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         given = [] if callspec is None else callspec.id.split("-")
         world = next((name for name in ("asyncio", "trio") if name in given), None)
         again = "uvloop" in given
-        if world is not None and item.path.name.startswith("test_adapters_worlds"):
+        if world is not None and item.path.name.startswith("test_worlds"):
             again = again or "ws" in given
         elif world is not None and item.path.name == "test_refusals_worlds.py":
             case = item.name.partition("[")[0], world
@@ -101,21 +104,21 @@ def jobs_end() -> Iterator[None]:
 # What is not measured, since tracing doubles its time. The coverage of the core comes from its own
 # tests; those that go over a network, start processes or break everything everywhere add none.
 UNMEASURED = (
-    "test_adapters_",
+    "adapters/",
+    "client/test_transcripts",
+    "docs/test_documentation_examples",
+    "docs/test_example",
+    "docs/test_fourth_adapter",
+    "docs/test_other_loops",
+    "docs/test_readme",
+    "faults/test_matrix",
+    "faults/test_proxy",
+    "faults/test_recordings",
+    "support/test_replay",
     "test_architecture",
-    "test_client_transcripts",
     "test_demo",
     "test_dev",
-    "test_documentation_examples",
-    "test_example",
-    "test_faults_matrix",
-    "test_faults_proxy",
-    "test_faults_recordings",
-    "test_fourth_adapter",
     "test_fuzz_targets",
-    "test_other_loops",
-    "test_readme",
-    "test_replay",
 )
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)  # it makes processes measure themselves
@@ -138,7 +141,7 @@ def pytest_collection() -> Iterator[None]:
 def tracing(request: pytest.FixtureRequest) -> Iterator[None]:
     """Stops the measuring for the tests that must not be needed for it."""
     measuring = coverage.Coverage.current()
-    needed = not request.path.name.startswith(UNMEASURED)
+    needed = not request.node.nodeid.removeprefix("tests/").startswith(UNMEASURED)
     if measuring is None or (needed and not request.node.get_closest_marker("exhaustive")):
         yield
         return

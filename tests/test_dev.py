@@ -98,7 +98,7 @@ def test_interop_runs_the_gate_or_what_is_named(
     def note(command: Sequence[object], extra: dict[str, str] | None = None) -> int:
         ran.append([str(part) for part in command])
         assert extra is not None
-        assert extra["PYTHONPATH"].endswith("tests")
+        assert extra["SANSIO_GRADIO_SERVERS"] == str(dev.SERVERS_DIR)
         return 0
 
     def is_there(_version: str, _uv: Path) -> None: ...
@@ -109,7 +109,7 @@ def test_interop_runs_the_gate_or_what_is_named(
     monkeypatch.setattr(dev, "run", note)
     assert dev.main(["interop", *args]) == 0
     options = [arg for arg in args if arg not in (*versions, "--all")]
-    assert ran == [[sys.executable, "-m", "real.interop", *options, *versions]]
+    assert ran == [[sys.executable, "-m", "tests.real.interop", *options, *versions]]
 
 
 def test_the_callers_python_settings_do_not_leak(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import NotHermetic
-from corpora import cases_of
+
+from tests.conftest import NotHermetic
+from tests.support.corpora import cases_of
 
 ROOT = Path(__file__).parent.parent
 

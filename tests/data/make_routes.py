@@ -1,6 +1,6 @@
 """Ask real servers for all their routes, and keep the answers for the tests.
 
-    SANSIO_GRADIO_SERVERS=FOLDER PYTHONPATH=tests python tests/data/make_routes.py [VERSION ...]
+    SANSIO_GRADIO_SERVERS=FOLDER python -m tests.data.make_routes [VERSION ...]
 
 The servers are those that ``dev.py test-real`` installs. Gradio's own pages and style sheets are
 not ours to ship: of a page its config is kept, of a style sheet nothing.
@@ -17,8 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
-from real.server import RealServer
-from routes_asked import FOLDER, TALKS, VERSIONS, ask_all
+from tests.real.server import RealServer
+from tests.support.routes_asked import FOLDER, TALKS, VERSIONS, ask_all
 
 WAITS = 2.0  # seconds for the next bytes of an answer, which may be a stream without an end
 

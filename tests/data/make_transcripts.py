@@ -3,7 +3,7 @@
     python tests/data/make_transcripts.py FOLDER
 
 FOLDER has a folder for each version with, for each scenario, the raw bytes (``NAME.jsonl``) and
-what they mean (``NAME.expected.json``). What comes out is JSON under xz; ``tests/transcripts.py``
+what they mean (``NAME.expected.json``). What comes out is JSON under xz; ``tests/support/transcripts.py``
 reads it. Bytes are kept as text, one character a byte.
 
 Gradio's own HTML pages are not ours to ship: scenarios of nothing but pages are left out, elsewhere

@@ -17,9 +17,9 @@ from typing import Any
 import h11
 
 TESTS = Path(__file__).parent.parent
-sys.path.insert(0, str(TESTS))
+sys.path.insert(0, str(TESTS.parent))
 
-import transcripts  # noqa: E402
+from tests.support import transcripts  # noqa: E402
 
 FOLDER = TESTS.parent / "docs" / "vectors"
 Case = dict[str, Any]

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import attrs
-from worlds import WORLDS
+
+from tests.support.worlds import WORLDS
 
 from .interop_files import SCENARIOS
 from .interop_scenarios import Scenario, Stage

@@ -14,8 +14,6 @@ from typing import Any, TypeAlias
 
 import attrs
 import pytest
-from javascript import NODE
-from worlds import World
 
 from sansio_gradio.errors import (
     AppError,
@@ -28,6 +26,8 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.status import Status, StatusUpdate
+from tests.support.javascript import NODE
+from tests.support.worlds import World
 
 from .poor_proxy import poor_proxy
 from .server import ROOT

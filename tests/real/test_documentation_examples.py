@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import documentation
 import pytest
-from documentation import examples, missing
 
 from sansio_gradio_adapters.sockets import Client
+from tests.support import documentation
+from tests.support.documentation import examples, missing
 
 from .server import RealServer
 

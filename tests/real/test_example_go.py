@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from golang import GO, NO_GO, go_client, go_tests
+
+from tests.support.golang import GO, NO_GO, go_client, go_tests
 
 from .server import RealServer, free_port
 

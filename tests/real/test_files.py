@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from worlds import WORLDS
+
+from tests.support.worlds import WORLDS
 
 from . import interop_files
 from .interop_scenarios import SCENARIOS, Stage

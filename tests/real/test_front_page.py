@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from front_page import CURL, app, commands, is_shown, run
+
+from tests.support.front_page import CURL, app, commands, is_shown, run
 
 from .server import RealServer, free_port
 

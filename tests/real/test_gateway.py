@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from gateways import gateway_to
-from reverse.table import NotInstalled, drive
-from worlds import WORLDS
+
+from tests.reverse.table import NotInstalled, drive
+from tests.support.gateways import gateway_to
+from tests.support.worlds import WORLDS
 
 from .interop import numbers
 from .interop_scenarios import SCENARIOS, Scenario, Stage

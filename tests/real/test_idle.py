@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from worlds import WORLDS
+
+from tests.support.worlds import WORLDS
 
 from .server import RealServer
 from .test_endings import speaks

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from worlds import WORLDS
 
 from sansio_gradio import handle_file
 from sansio_gradio.errors import AuthenticationError
 from sansio_gradio_adapters.sockets import Client
+from tests.support.worlds import WORLDS
 
 from .server import RealServer, free_port
 

@@ -6,9 +6,10 @@ import gc
 from typing import Any
 
 import pytest
-from memory import Memory, known_jobs
-from places import open_files
-from worlds import WORLDS, wait_for
+
+from tests.support.memory import Memory, known_jobs
+from tests.support.places import open_files
+from tests.support.worlds import WORLDS, wait_for
 
 from .server import RealServer
 from .test_main_job import needs

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 import pytest
-from recorder import Balancer, HTTPProxy
-from worlds import WORLDS
 
 from sansio_gradio.errors import AuthenticationError, GradioError
+from tests.support.recorder import Balancer, HTTPProxy
+from tests.support.worlds import WORLDS
 
 from .fronts import CERTIFICATE, nginx, tinyproxy
 from .server import RealServer

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from worlds import WORLDS, wait_for
 
 from sansio_gradio.errors import ConnectionLost, LocalProtocolError
 from sansio_gradio.protocol.status import Status
 from sansio_gradio_adapters.sockets import Client
+from tests.support.worlds import WORLDS, wait_for
 
 from .server import RealServer, free_port
 

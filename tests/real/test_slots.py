@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 import pytest
-from worlds import WORLDS, World, wait_for
 
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.status import Status
+from tests.support.worlds import WORLDS, World, wait_for
 
 from .server import RealServer
 from .test_endings import speaks

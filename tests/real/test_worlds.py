@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Iterator
 
 import pytest
-from worlds import CANCELLING
+
+from tests.support.worlds import CANCELLING
 
 from . import test_main_job
 from .server import RealServer

@@ -11,9 +11,8 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, Self
 
-from worlds import Call, CancellingWorld, wait_for
-
 from sansio_gradio_adapters.asyncio import Job, MessageStream, Reader, Results
+from tests.support.worlds import Call, CancellingWorld, wait_for
 
 Door = Callable[[Call], Any]
 _END = object()

@@ -1,6 +1,6 @@
 """Drives the official clients, unmodified, at our server and beside it at the real one.
 
-    python -m reverse.table [CLIENT ...]        # such as gradio_client==2.7.2, @gradio/client@2.7.0
+    python -m tests.reverse.table [CLIENT ...]  # such as gradio_client==2.7.2, @gradio/client@2.7.0
 
 What a client sees of the two must be alike. ``--write`` keeps the table in docs/reverse.md, and
 what the real servers showed in tests/data/reverse.json. ``--gate`` compares with that, and needs no
@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-from real.server import RealServer
 
-from reverse.served_app import app_for
 from sansio_gradio_adapters.server import serve_in_thread
+from tests.real.server import RealServer
+from tests.reverse.served_app import app_for
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = ROOT / "docs" / "reverse.md"
