@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import sansio_gradio
-from tests.support.ledger import LEDGER, keep_books
+from sansio_gradio.testing.ledger import LEDGER, keep_books
 
 # What a test module asserts by these is shown like its own.
 pytest.register_assert_rewrite(

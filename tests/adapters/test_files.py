@@ -12,13 +12,13 @@ import pytest
 
 from sansio_gradio import FileSlice, GivenFile, LocalProtocolError, RemoteFile, handle_file
 from sansio_gradio.client.commands import ReadFile
+from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters import _files
 from sansio_gradio_adapters._files import (
     is_stream,
     read,
     read_all,
 )
-from tests.support.patience import PATIENCE
 
 
 def noted(file: GivenFile) -> GivenFile:

@@ -13,10 +13,10 @@ from sansio_gradio.errors import AppError, JobCancelledError
 from sansio_gradio.events import JobCancelled, JobCompleted, JobFailed, Output
 from sansio_gradio.protocol.outputs import Change, Outputs
 from sansio_gradio.protocol.status import Status
+from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, OutputUpdate, Signal
 from tests.adapters.test_history import LIMIT, generating, more, ready, status, whole
-from tests.support.patience import PATIENCE
 
 
 def output(change: Change) -> Output:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError
+from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters import _network, resolve
 from sansio_gradio_adapters._network import READ_SIZE, Network
 from sansio_gradio_adapters.resolve import Address
-from tests.support.patience import PATIENCE
 
 
 class Told:

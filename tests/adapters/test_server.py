@@ -26,9 +26,9 @@ from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import TEXTBOX, State
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.run import Run
+from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters.server import Server, serve_in_thread
 from sansio_gradio_adapters.sockets import Client
-from tests.support.patience import PATIENCE
 
 
 class Mute(Exception):

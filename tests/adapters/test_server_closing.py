@@ -17,8 +17,8 @@ import pytest
 
 from sansio_gradio.server.app import App
 from sansio_gradio.server.limits import ServerLimits
+from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters.server import Server, serve_in_thread
-from tests.support.patience import PATIENCE
 
 SIZE = 8_000_000  # more than the buffers of both ends take
 

@@ -24,9 +24,9 @@ from sansio_gradio.server.app import App
 from sansio_gradio.server.events import JobSubmitted
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.run import Run
+from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters.server import ServerLoop
 from sansio_gradio_adapters.sockets import Client
-from tests.support.patience import PATIENCE
 
 CERTIFICATES = Path(__file__).parents[1] / "data" / "tls"
 

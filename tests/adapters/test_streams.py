@@ -13,9 +13,9 @@ from sansio_gradio.limits import Timeouts
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import STATE
 from sansio_gradio.server.run import Run
+from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters.server import serve_in_thread
 from sansio_gradio_adapters.sockets import Client, JobCancelledError, MessageStream
-from tests.support.patience import PATIENCE
 
 JSON_TYPE = {"Content-Type": "application/json"}
 

@@ -19,12 +19,12 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio.server.app import App
+from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters._jobs import OutputUpdate
 from sansio_gradio_adapters.server import serve_in_thread
 from tests.adapters.test_sockets import tls_in_front_of
 from tests.adapters.test_tls import client_context, server_context
 from tests.support.lively_app import Lively
-from tests.support.patience import PATIENCE
 from tests.support.places import SERVERS, Place, in_every_world, keep, serve
 from tests.support.worlds import WORLDS, wait_for
 

@@ -21,7 +21,7 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.spaces import STAGES, Do
-from tests.support.conversation_driver import completed, config, starts
+from sansio_gradio.testing.talk import completed, config, starts
 from tests.support.fault_peer import (
     LAST_CHUNK,
     SSE_HEAD,

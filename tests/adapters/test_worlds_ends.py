@@ -21,10 +21,10 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.status import Status
+from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters.server import serve_in_thread
 from tests.adapters.test_sockets import answering, free_port
 from tests.support.lively_app import Lively
-from tests.support.patience import PATIENCE
 from tests.support.places import SERVERS, Place, in_every_world, open_files, serve
 from tests.support.worlds import WORLDS, World, wait_for
 

@@ -22,9 +22,9 @@ from sansio_gradio.errors import DeadlineExceeded, LocalProtocolError
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.server.app import App
 from sansio_gradio.server.run import Run
+from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters.loop import Loop
 from sansio_gradio_adapters.server import serve_in_thread
-from tests.support.patience import PATIENCE
 from tests.support.worlds import WORLDS
 
 CLIENTS = [

@@ -22,7 +22,7 @@ from sansio_gradio.errors import (
 from sansio_gradio.events import Accepted, Anomaly, JobCancelled, MessageReceived, SessionClosed
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo
-from tests.support.conversation_driver import (
+from sansio_gradio.testing.talk import (
     COUNT,
     ECHO,
     PLAIN,

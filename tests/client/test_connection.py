@@ -23,9 +23,9 @@ from sansio_gradio.errors import (
     RemoteProtocolError,
 )
 from sansio_gradio.limits import Limits
+from sansio_gradio.testing.driver import bytes_of
 from sansio_gradio.wire.http import BodyReceived, MessageEnded, ResponseStarted
 from sansio_gradio.wire.url import URL
-from tests.support.engine_driver import bytes_of
 
 ADDRESS = "http://host:8080/queue/join"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Y: z\r\n\r\nok"

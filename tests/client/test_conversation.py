@@ -11,7 +11,8 @@ from sansio_gradio.client.session import Session
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, DeadlineExceeded
 from sansio_gradio.events import Connected, JobCompleted, Output, StatusUpdated
 from sansio_gradio.limits import Timeouts
-from tests.support.conversation_driver import (
+from sansio_gradio.testing.driver import counted_entropy
+from sansio_gradio.testing.talk import (
     COUNT,
     ECHO,
     PLAIN,
@@ -24,7 +25,6 @@ from tests.support.conversation_driver import (
     generating,
     starts,
 )
-from tests.support.engine_driver import counted_entropy
 
 
 def test_a_whole_conversation_without_a_clock() -> None:

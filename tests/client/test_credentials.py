@@ -21,9 +21,9 @@ from sansio_gradio.client.credentials import GOES_TO, Credential, Credentials, P
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.errors import AuthenticationError, LocalProtocolError
 from sansio_gradio.events import Connected, ConnectingFailed
+from sansio_gradio.testing.driver import bytes_of
+from sansio_gradio.testing.talk import Talk, app, completed, config, starts
 from sansio_gradio.wire.url import URL
-from tests.support.conversation_driver import Talk, app, completed, config, starts
-from tests.support.engine_driver import bytes_of
 
 APP = URL.parse("https://app.example/mount/")
 HUB = URL.parse("https://hub.example/")

@@ -22,7 +22,7 @@ from sansio_gradio.errors import (
 from sansio_gradio.events import Anomaly, Connected, ConnectingFailed, JobCompleted, JobFailed
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo
-from tests.support.conversation_driver import ECHO, PLAIN, SRC, Talk, app, body_of, compact, config
+from sansio_gradio.testing.talk import ECHO, PLAIN, SRC, Talk, app, body_of, compact, config
 
 INFO: dict[str, Any] = {
     "named_endpoints": {

@@ -14,7 +14,7 @@ from sansio_gradio.events import JobCancelled
 from sansio_gradio.protocol import protocols
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.protocols import CALLS, PROTOCOLS, Channel, spoken
-from tests.support.conversation_driver import (
+from sansio_gradio.testing.talk import (
     COUNT,
     ECHO,
     PLAIN,

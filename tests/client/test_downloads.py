@@ -26,7 +26,7 @@ from sansio_gradio.events import (
     SessionClosed,
 )
 from sansio_gradio.protocol.files import META
-from tests.support.conversation_driver import SRC, Talk, app
+from sansio_gradio.testing.talk import SRC, Talk, app
 
 MARK = (("etag", '"1"'), ("last-modified", "Mon, 30 Nov 2026 09:00:00 GMT"))
 HLS = {"path": "s/1/2/playlist.m3u8", "is_stream": True, "meta": META}

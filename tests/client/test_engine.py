@@ -40,17 +40,7 @@ from sansio_gradio.events import (
     SessionClosed,
 )
 from sansio_gradio.limits import Limits, Timeouts
-from tests.support.conversation_driver import (
-    COUNT,
-    ECHO,
-    PLAIN,
-    app,
-    completed,
-    config,
-    generating,
-    starts,
-)
-from tests.support.engine_driver import (
+from sansio_gradio.testing.driver import (
     Asked,
     ByHand,
     Driver,
@@ -59,6 +49,16 @@ from tests.support.engine_driver import (
     counted_entropy,
     reply,
     stream_head,
+)
+from sansio_gradio.testing.talk import (
+    COUNT,
+    ECHO,
+    PLAIN,
+    app,
+    completed,
+    config,
+    generating,
+    starts,
 )
 
 SRC = "http://app.example/"

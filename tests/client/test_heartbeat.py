@@ -8,8 +8,8 @@ import pytest
 
 from sansio_gradio.client.commands import Abort, Expect, SendRequest
 from sansio_gradio.events import Anomaly, SessionLost
+from sansio_gradio.testing.talk import Talk, app, completed, starts
 from tests.client.test_session_stream import DATA, JOIN, joined, more
-from tests.support.conversation_driver import Talk, app, completed, starts
 
 APP_ID = 2**63 + 5  # 64 bits
 

@@ -40,7 +40,7 @@ from sansio_gradio.limits import Limits
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.states import TRANSITIONS, JobState, Msg, after
 from sansio_gradio.protocol.status import Status
-from tests.support.conversation_driver import (
+from sansio_gradio.testing.talk import (
     COUNT,
     ECHO,
     Talk,

@@ -10,7 +10,7 @@ from sansio_gradio.client.call import Call
 from sansio_gradio.client.job import Job
 from sansio_gradio.client.line import Line
 from sansio_gradio.client.options import Options
-from tests.support.conversation_driver import Talk, config
+from sansio_gradio.testing.talk import Talk, config
 
 
 def jobs(count: int) -> list[Job]:

@@ -19,8 +19,8 @@ from sansio_gradio.client.retry import Retry
 from sansio_gradio.errors import LocalProtocolError, OptionError, QueueFullError
 from sansio_gradio.events import SessionClosed
 from sansio_gradio.limits import Limits, Timeouts
-from tests.support.conversation_driver import ECHO, SRC, Talk, app
-from tests.support.engine_driver import counted_entropy
+from sansio_gradio.testing.driver import counted_entropy
+from sansio_gradio.testing.talk import ECHO, SRC, Talk, app
 from tests.support.worlds import WORLDS, World
 
 texts = st.text() | st.sampled_from(["", "abc", "a\r\nb", "\ud800", "host", "x" * 10_000])

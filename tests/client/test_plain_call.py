@@ -23,7 +23,7 @@ from sansio_gradio.events import JobCancelled, StatusUpdated
 from sansio_gradio.limits import Limits
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.status import Status
-from tests.support.conversation_driver import COUNT, PLAIN, Talk, app, body_of, config
+from sansio_gradio.testing.talk import COUNT, PLAIN, Talk, app, body_of, config
 
 CALL = "/gradio_api/api/predict"
 

@@ -20,7 +20,7 @@ from sansio_gradio.errors import (
 from sansio_gradio.events import JobCancelled, MessageReceived, StatusUpdated
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.status import Status
-from tests.support.conversation_driver import ECHO, Talk, app, body_of
+from sansio_gradio.testing.talk import ECHO, Talk, app, body_of
 
 PUSH, STATUS = "/api/queue/push/", "/api/queue/status/"
 

@@ -10,7 +10,7 @@ import pytest
 from sansio_gradio.client.call import Want
 from sansio_gradio.errors import LocalProtocolError, QueueFullError
 from sansio_gradio.events import Accepted, JobFailed, MessageReceived
-from tests.support.conversation_driver import (
+from sansio_gradio.testing.talk import (
     ECHO,
     Talk,
     app,

@@ -29,7 +29,8 @@ from sansio_gradio.events import (
 )
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo
-from tests.support.conversation_driver import (
+from sansio_gradio.testing.driver import Asked, ByHand, Driver, counted_entropy, reply
+from sansio_gradio.testing.talk import (
     COUNT,
     ECHO,
     FUNCTIONS,
@@ -42,7 +43,6 @@ from tests.support.conversation_driver import (
     config,
     starts,
 )
-from tests.support.engine_driver import Asked, ByHand, Driver, counted_entropy, reply
 
 JOIN, DATA, QUESTION, CONFIG, INFO = "/queue/join", "/queue/data", "/app_id", "/config", "/info"
 OLD, NEW = 7, 8  # app_id

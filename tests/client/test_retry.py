@@ -28,7 +28,8 @@ from sansio_gradio.errors import (
 from sansio_gradio.events import JobCancelled, JobCompleted, SessionClosed, StatusUpdated
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.status import Status
-from tests.support.conversation_driver import (
+from sansio_gradio.testing.driver import ByHand, Driver, counted_entropy, reply
+from sansio_gradio.testing.talk import (
     COUNT,
     ECHO,
     PLAIN,
@@ -42,7 +43,6 @@ from tests.support.conversation_driver import (
     config,
     estimation,
 )
-from tests.support.engine_driver import ByHand, Driver, counted_entropy, reply
 
 JOIN, DATA = "/queue/join", "/queue/data"
 FULL = {"detail": "Queue is full."}

@@ -13,8 +13,8 @@ from sansio_gradio import Engine, FileSlice, GivenFile, Limits, Session, Want, h
 from sansio_gradio.client.commands import CloseConnection, OpenConnection, ReadFile
 from sansio_gradio.errors import ConnectionLost, LocalProtocolError
 from sansio_gradio.events import JobFailed, UploadProgress
+from sansio_gradio.testing.driver import Asked, ByHand, Driver, bytes_of, counted_entropy, reply
 from tests.client.test_uploads import app
-from tests.support.engine_driver import Asked, ByHand, Driver, bytes_of, counted_entropy, reply
 
 CONTENT = bytes(range(256)) * 10
 

@@ -27,7 +27,8 @@ from sansio_gradio.events import (
 )
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo
-from tests.support.conversation_driver import (
+from sansio_gradio.testing.driver import counted_entropy
+from sansio_gradio.testing.talk import (
     COUNT,
     ECHO,
     PLAIN,
@@ -40,7 +41,6 @@ from tests.support.conversation_driver import (
     config,
     starts,
 )
-from tests.support.engine_driver import counted_entropy
 
 JOIN, DATA, CANCEL = "/queue/join", "/queue/data", "/cancel"
 

@@ -33,7 +33,7 @@ from sansio_gradio.events import (
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol import protocols
 from sansio_gradio.protocol.protocols import Channel, Handover, Naming, Traits
-from tests.support.conversation_driver import (
+from sansio_gradio.testing.talk import (
     COUNT,
     ECHO,
     Talk,

@@ -26,8 +26,8 @@ from sansio_gradio.events import (
     SpaceStatus,
 )
 from sansio_gradio.limits import Timeouts
-from tests.support.conversation_driver import Talk, app, body_of, config
-from tests.support.engine_driver import bytes_of
+from sansio_gradio.testing.driver import bytes_of
+from sansio_gradio.testing.talk import Talk, app, body_of, config
 
 NAME = "owner/name"
 HUB = "https://hub.example"

@@ -28,9 +28,9 @@ from sansio_gradio.errors import (
 from sansio_gradio.events import Anomaly, ConnectingFailed, JobCompleted
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.app_info import AppInfo
+from sansio_gradio.testing.driver import Asked, ByHand, Driver, bytes_of, counted_entropy, reply
+from sansio_gradio.testing.talk import COUNT, ECHO, PLAIN, app, config
 from sansio_gradio.wire.url import URL
-from tests.support.conversation_driver import COUNT, ECHO, PLAIN, app, config
-from tests.support.engine_driver import Asked, ByHand, Driver, bytes_of, counted_entropy, reply
 
 PROXY = "http://me:s3cret-w0rd@proxy.example:3128"
 LOGIN = "Basic bWU6czNjcmV0LXcwcmQ="

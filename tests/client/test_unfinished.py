@@ -12,7 +12,7 @@ from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.events import Anomaly, JobCancelled, JobFailed, Output
 from sansio_gradio.limits import Limits
 from sansio_gradio.protocol.app_info import AppInfo
-from tests.support.conversation_driver import (
+from sansio_gradio.testing.talk import (
     COUNT,
     COUNT_TOO,
     ECHO,

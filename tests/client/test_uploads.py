@@ -31,8 +31,8 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.events import JobCancelled, JobFailed, UploadProgress
 from sansio_gradio.protocol.files import META
-from tests.support.conversation_driver import Talk, body_of, failed, generating, starts
-from tests.support.engine_driver import bytes_of
+from sansio_gradio.testing.driver import bytes_of
+from sansio_gradio.testing.talk import Talk, body_of, failed, generating, starts
 
 JOIN = "/queue/join"
 UPLOAD = "/upload"

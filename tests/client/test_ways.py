@@ -22,8 +22,8 @@ from sansio_gradio.events import Anomaly, JobCancelled, SessionLost
 from sansio_gradio.limits import Limits
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.requests import HTTPRequest
+from sansio_gradio.testing.talk import ECHO, Talk, app, config
 from sansio_gradio.wire.url import URL
-from tests.support.conversation_driver import ECHO, Talk, app, config
 
 POST = HTTPRequest("POST", "queue/join", (), b"{}")
 

@@ -13,9 +13,9 @@ from sansio_gradio.client.connection import News, TextCame, Transfer, TransferFa
 from sansio_gradio.client.websocket_connection import SocketConnection
 from sansio_gradio.errors import ConnectionLost, RemoteProtocolError
 from sansio_gradio.limits import Limits
+from sansio_gradio.testing.driver import bytes_of
 from sansio_gradio.wire.http import BodyReceived, MessageEnded, ResponseStarted
 from sansio_gradio.wire.url import URL
-from tests.support.engine_driver import bytes_of
 
 ADDRESS = "ws://host:8080/app/queue/join"
 

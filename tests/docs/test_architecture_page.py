@@ -25,9 +25,9 @@ import sansio_gradio_adapters
 from sansio_gradio import Engine, OpenConnection, Session, Want
 from sansio_gradio.events import Output
 from sansio_gradio.server.app import App
+from sansio_gradio.testing.driver import bytes_of
 from sansio_gradio_adapters.server import serve_in_thread
 from sansio_gradio_adapters.sockets import Client
-from tests.support.engine_driver import bytes_of
 from tests.support.listings import ROOT, listings, printed_by
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
@@ -57,9 +57,9 @@ APP = {
 
 @functools.cache
 def module_of(path: str) -> str:
-    """The module of ours that lies there; empty: it is none of ours."""
+    """The module of ours that lies there; empty: it is none of ours, or for tests."""
     for folder in OURS:
-        if Path(path).is_relative_to(folder):
+        if Path(path).is_relative_to(folder) and not Path(path).is_relative_to(CORE / "testing"):
             return Path(path).relative_to(folder).as_posix()
     return ""
 

@@ -16,10 +16,10 @@ import pytest
 from sansio_gradio.errors import AppError
 from sansio_gradio.server.app import App
 from sansio_gradio.server.run import Run
+from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters.server import serve_in_thread
 from tests.support import documentation
 from tests.support.documentation import examples, missing
-from tests.support.patience import PATIENCE
 
 WEBSOCKET = "3.50.2"
 NEWEST = "6.31.0"

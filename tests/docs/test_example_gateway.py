@@ -15,10 +15,10 @@ from sansio_gradio.server.app import App
 from sansio_gradio.server.components import State
 from sansio_gradio.server.contents import File
 from sansio_gradio.server.run import Run
+from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters.server import serve_in_thread
 from sansio_gradio_adapters.sockets import Client, handle_file
 from tests.support.gateways import GATEWAY, gateway_to
-from tests.support.patience import PATIENCE
 
 
 class Old:

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from sansio_gradio.server.app import App
+from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters.server import serve_in_thread
 from tests.adapters.test_sockets import tls_in_front_of
 from tests.adapters.test_tls import server_context
-from tests.support.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 CERTIFICATES = ROOT / "tests" / "data" / "tls"

@@ -19,7 +19,7 @@ from sansio_gradio.errors import QueueFullError, RemoteProtocolError, ServerStop
 from sansio_gradio.events import JobCompleted, JobFailed, Output
 from sansio_gradio.protocol.failures import app_error, refusal
 from sansio_gradio.protocol.features import version_numbers
-from tests.support.conversation_driver import Talk, completed, generating
+from sansio_gradio.testing.talk import Talk, completed, generating
 
 TESTS = Path(__file__).parents[1]
 VECTORS = TESTS.parent / "docs" / "vectors"

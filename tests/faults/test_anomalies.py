@@ -9,7 +9,7 @@ import pytest
 
 from sansio_gradio.errors import RemoteProtocolError
 from sansio_gradio.events import Anomaly
-from tests.support.conversation_driver import (
+from sansio_gradio.testing.talk import (
     COUNT,
     Talk,
     app,

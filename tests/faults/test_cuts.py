@@ -19,7 +19,7 @@ from sansio_gradio.client.retry import Retry
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, ServerStoppedError
 from sansio_gradio.events import JobCompleted, JobEnd, JobFailed, SessionClosed
 from sansio_gradio.protocol.app_info import AppInfo
-from tests.support.engine_driver import Driver, counted_entropy
+from sansio_gradio.testing.driver import Driver, counted_entropy
 from tests.support.served_peer import SteppedPeer
 from tests.support.short_session import RESULTS, YIELDS, info, peer, play
 

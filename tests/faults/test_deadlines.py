@@ -27,8 +27,7 @@ from sansio_gradio.events import (
     SessionLost,
 )
 from sansio_gradio.limits import Limits, Timeouts
-from tests.support.conversation_driver import COUNT, ECHO, config, estimation, generating
-from tests.support.engine_driver import (
+from sansio_gradio.testing.driver import (
     Asked,
     ByHand,
     Driver,
@@ -37,6 +36,7 @@ from tests.support.engine_driver import (
     reply,
     stream_head,
 )
+from sansio_gradio.testing.talk import COUNT, ECHO, config, estimation, generating
 from tests.support.short_session import info, peer, play
 
 SRC = "http://app.example/"

@@ -27,9 +27,10 @@ from sansio_gradio.errors import (
     ValidationError,
 )
 from sansio_gradio.protocol.status import Status, StatusUpdate
+from sansio_gradio.testing.patience import PATIENCE
+from sansio_gradio.testing.talk import config
 from sansio_gradio_adapters._jobs import OutputUpdate
 from sansio_gradio_adapters.sockets import Client, Job
-from tests.support.conversation_driver import config
 from tests.support.fault_peer import (
     LAST_CHUNK,
     SSE_HEAD,
@@ -46,7 +47,6 @@ from tests.support.fault_peer import (
     stream,
     wait,
 )
-from tests.support.patience import PATIENCE
 
 JOIN, DATA = "/queue/join", "/queue/data"
 STARTS = {"msg": "process_starts", "event_id": "e"}

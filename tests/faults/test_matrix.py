@@ -32,8 +32,8 @@ from sansio_gradio.errors import (
     ValidationError,
 )
 from sansio_gradio.limits import Limits, Timeouts
+from sansio_gradio.testing.talk import config
 from sansio_gradio_adapters import resolve
-from tests.support.conversation_driver import config
 from tests.support.fault_peer import (
     LAST_CHUNK,
     SSE_HEAD,

@@ -20,8 +20,8 @@ from sansio_gradio.errors import (
     RemoteProtocolError,
 )
 from sansio_gradio.events import ConnectingFailed, JobCompleted, JobFailed, SessionClosed
+from sansio_gradio.testing.driver import Driver
 from tests.client.test_transcripts import Replay
-from tests.support.engine_driver import Driver
 from tests.support.replay import as_recorded
 from tests.support.transcripts import load, scenarios
 

@@ -19,7 +19,7 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.status import Status, StatusUpdate
-from tests.support.conversation_driver import config
+from sansio_gradio.testing.talk import config
 from tests.support.fault_peer import (
     FaultServer,
     Script,

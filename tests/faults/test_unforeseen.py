@@ -24,7 +24,8 @@ from sansio_gradio.events import (
     SessionClosed,
 )
 from sansio_gradio.protocol.states import Msg
-from tests.support.conversation_driver import (
+from sansio_gradio.testing.driver import ByHand, Driver, chunk, counted_entropy, reply, stream_head
+from sansio_gradio.testing.talk import (
     ECHO,
     Talk,
     app,
@@ -34,7 +35,6 @@ from tests.support.conversation_driver import (
     generating,
     starts,
 )
-from tests.support.engine_driver import ByHand, Driver, chunk, counted_entropy, reply, stream_head
 
 KINDS = [*(str(msg) for msg in Msg), "heartbeat", "close_stream", "alive?", "of tomorrow"]
 MESSAGES: dict[str, dict[str, Any]] = {

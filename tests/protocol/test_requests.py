@@ -18,9 +18,9 @@ from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.protocol import requests
 from sansio_gradio.protocol.protocols import KNOWN, Channel, Handover, Naming, Traits
 from sansio_gradio.protocol.requests import HTTPRequest, TextFrame, data_frame, send_data_frame
+from sansio_gradio.testing.talk import body_of
 from sansio_gradio.wire.json import loads
 from tests.support import transcripts
-from tests.support.conversation_driver import body_of
 
 JSON = ("content-type", "application/json")
 EVENTS = ("accept", "text/event-stream")

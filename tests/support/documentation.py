@@ -17,7 +17,7 @@ from pathlib import Path
 
 import attrs
 
-from tests.support.patience import PATIENCE
+from sansio_gradio.testing.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 TEXT = Path(__file__).parents[1] / "data" / "documentation_examples.md"

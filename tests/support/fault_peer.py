@@ -27,7 +27,7 @@ from typing import Self, TypeAlias
 
 import attrs
 
-from tests.support.patience import PATIENCE
+from sansio_gradio.testing.patience import PATIENCE
 
 SSE_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.patience import PATIENCE
+from sansio_gradio.testing.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 

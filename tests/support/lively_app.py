@@ -12,7 +12,7 @@ from sansio_gradio.errors import AppError
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import JSON, STATE, TEXTBOX
 from sansio_gradio.server.run import Run
-from tests.support.patience import PATIENCE
+from sansio_gradio.testing.patience import PATIENCE
 
 
 class Endless:

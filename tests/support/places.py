@@ -12,9 +12,9 @@ from typing import Any
 import attrs
 import pytest
 
+from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters.server import serve_in_thread
 from tests.support.lively_app import Lively
-from tests.support.patience import PATIENCE
 from tests.support.worlds import CANCELLING, WORLDS, World, wait_for
 
 Play = Callable[..., Coroutine[Any, Any, None]]

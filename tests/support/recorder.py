@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.parse import quote, quote_plus, urlsplit
 
-from tests.support.patience import PATIENCE
+from sansio_gradio.testing.patience import PATIENCE
 
 NOT_FOUND: Final = b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}"
 READ: Final = 65536

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from sansio_gradio.server.app import App
 from sansio_gradio.server.engine import ServerEngine
 from sansio_gradio.server.events import JobAbandoned, JobSubmitted
-from tests.support.engine_driver import counted_entropy
+from sansio_gradio.testing.driver import counted_entropy
 
 Call: TypeAlias = Callable[..., Iterator[list[Any]]]
 """What it yields are outputs; the last one is the result, too."""

@@ -12,7 +12,7 @@ from sansio_gradio.events import Connected
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import component_of
-from tests.support.engine_driver import Driver, counted_entropy
+from sansio_gradio.testing.driver import Driver, counted_entropy
 from tests.support.served_peer import SteppedPeer
 
 SRC = "http://app.example/"

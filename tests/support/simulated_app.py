@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sansio_gradio.server.app import App
 from sansio_gradio.server.engine import ServerEngine
 from sansio_gradio.server.events import JobAbandoned, JobSubmitted
-from tests.support.engine_driver import counted_entropy
+from sansio_gradio.testing.driver import counted_entropy
 
 # What edits can express and every server version computes right:
 # docs/protocol/sse_v3.md#6-edits.

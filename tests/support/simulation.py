@@ -31,7 +31,7 @@ from sansio_gradio.protocol.status import Status
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import component_of
 from sansio_gradio.server.events import JobSubmitted
-from tests.support.engine_driver import Driver, Link, counted_entropy
+from sansio_gradio.testing.driver import Driver, Link, counted_entropy
 from tests.support.simulated_app import GROWN, ServedPeer, Truth, grown, values
 
 REACHED: Counter[str] = Counter()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sansio_gradio.events import JobCompleted, SessionClosed
-from tests.support.conversation_driver import ECHO, Talk, app
-from tests.support.ledger import LEDGER, Ledger
+from sansio_gradio.testing.ledger import LEDGER, Ledger
+from sansio_gradio.testing.talk import ECHO, Talk, app
 
 
 def closed_with(*ends: int) -> Ledger:

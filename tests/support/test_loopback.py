@@ -7,8 +7,8 @@ import json
 import socket
 from urllib.parse import urlsplit
 
+from sansio_gradio.testing.patience import PATIENCE
 from tests.support.loopback import Loopback
-from tests.support.patience import PATIENCE
 from tests.support.replay import ReplayServer, bytewise
 from tests.support.transcripts import load
 

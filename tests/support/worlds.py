@@ -27,7 +27,7 @@ import trio
 import sansio_gradio_adapters.asyncio
 import sansio_gradio_adapters.sockets
 import sansio_gradio_adapters.trio
-from tests.support.patience import PATIENCE
+from sansio_gradio.testing.patience import PATIENCE
 
 Call = Callable[[], Awaitable[Any]]
 

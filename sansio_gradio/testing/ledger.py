@@ -1,7 +1,8 @@
-"""The books of all jobs, over all tests: what is submitted ends, once.
+"""The books of all jobs: what is submitted ends, once.
 
-Every session writes them, whatever drives it. After each test they are looked at: no job has ended
-twice, and in a session that has closed each has ended.
+Call ``keep_books()`` in ``conftest.py``. From then on every session writes into ``LEDGER``,
+whatever drives it. Call ``LEDGER.check()`` after each test: it fails if a job has ended twice, or
+if a closed session has a job that never ended.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sansio_gradio.client.call import Call
 from sansio_gradio.client.conversation import Conversation
 from sansio_gradio.events import JobCancelled, JobCompleted, JobFailed, SessionClosed
 
-_ENDS = frozenset({JobCompleted, JobFailed, JobCancelled})
+_ENDS = (JobCompleted, JobFailed, JobCancelled)
 
 
 @attrs.define
@@ -42,10 +43,9 @@ class Ledger:
         self._accounts.setdefault(session, _Account()).submitted.add(job)
 
     def emit(self, session: Conversation, event: Any) -> None:
-        kind = type(event)
-        if kind in _ENDS:
+        if isinstance(event, _ENDS):
             self._accounts.setdefault(session, _Account()).ended[event.job] += 1
-        elif kind is SessionClosed and session in self._accounts:
+        elif isinstance(event, SessionClosed) and session in self._accounts:
             self._accounts[session].closed = True
 
     def check(self) -> None:
@@ -106,8 +106,8 @@ def keep_books() -> None:
     def init_and_listen(self: Conversation, *args: Any, **options: Any) -> None:
         init(self, *args, **options)
         listening = _WrittenDown(self)
-        listening += self._events
-        self._events = listening
+        listening += self._events  # pyright: ignore[reportPrivateUsage]
+        self._events = listening  # pyright: ignore[reportPrivateUsage]
 
     @functools.wraps(begin)
     def begin_and_write(self: Conversation, call: Call) -> int:

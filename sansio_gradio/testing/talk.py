@@ -20,8 +20,8 @@ from sansio_gradio.client.conversation import Conversation
 from sansio_gradio.events import Event, JobCancelled, JobCompleted, JobEnd, JobFailed, Output
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.requests import HTTPRequest
+from sansio_gradio.testing.driver import counted_entropy
 from sansio_gradio.wire.body import Body
-from tests.support.engine_driver import counted_entropy
 
 SRC = "http://app.example/"
 STREAM = (("content-type", "text/event-stream; charset=utf-8"),)
@@ -40,7 +40,7 @@ ECHO, COUNT, PLAIN, COUNT_TOO, TOTAL = range(5)
 
 def config(protocol: str | None = "sse_v3", version: str = "6.31.0", **more: Any) -> dict[str, Any]:
     """What ``/config`` says of an app with the endpoints above."""
-    parts = [{"id": TEXT, "type": "textbox", "props": {}}]
+    parts: list[dict[str, Any]] = [{"id": TEXT, "type": "textbox", "props": {}}]
     parts += [{"id": NUMBER, "type": "number", "props": {}}]
     if more.pop("has_state", False):
         parts += [{"id": STATE, "type": "state", "props": {}}]

@@ -1,0 +1,21 @@
+"""Property-based tests for code that speaks Gradio's protocols: yours, and this library's own.
+
+Install it with ``pip install "sansio-gradio[testing]"``. docs/testing.md shows what to do with it.
+``import sansio_gradio`` does not import it.
+"""
+
+from __future__ import annotations
+
+try:
+    import hypothesis  # noqa: F401  # pyright: ignore[reportUnusedImport]  # is it there?
+    import pytest
+except ImportError as missing:
+    raise ImportError(
+        f"sansio_gradio.testing needs hypothesis and pytest, and {missing.name} is not installed:"
+        ' pip install "sansio-gradio[testing]"'
+    ) from missing
+
+# An assertion that fails in there is shown with its values, as in a test.
+pytest.register_assert_rewrite(
+    *(f"sansio_gradio.testing.{name}" for name in ("contracts", "driver", "talk"))
+)
