@@ -77,6 +77,16 @@ _OWN: Final[Headers] = (
 _HARMLESS: Final = frozenset({"accept", "content-type", "range"})
 _HIDDEN: Final = b"***"
 _LEAST: Final = 4  # characters of a secret that is looked for
+_REMEMBERED: Final = 16  # ways to merge the fields of requests
+
+
+@attrs.frozen
+class _Merged:
+    """The fields of a request, without the cookies of the jar."""
+
+    fields: Headers
+    cookies: list[str]
+    """Those that the request has of its own."""
 
 
 @attrs.frozen
@@ -86,6 +96,19 @@ class _Fields:
     fields: Headers
     takes_call_headers: bool
     takes_cookies: bool
+    merged: dict[Headers, _Merged] = attrs.field(factory=dict[Headers, _Merged])
+    """By the fields of the request itself: most requests have the same as others."""
+
+    def with_own(self, own: Headers) -> _Merged:
+        """These, and a request's *own* fields, which win."""
+        may_go = own
+        if not self.takes_call_headers:
+            may_go = tuple([field for field in own if field[0] in _HARMLESS])
+        if len(self.merged) == _REMEMBERED:
+            self.merged.clear()
+        found = _Merged(overlaid(self.fields, may_go), _cookies(may_go))
+        self.merged[own] = found
+        return found
 
 
 class Credentials:
@@ -157,7 +180,8 @@ class Credentials:
 
     def oauth_token_for(self, url: URL) -> str | None:
         """The token for the code of the app at *url*; None: there is none for it."""
-        return self._oauth_token if self.may_go(Credential.OAUTH_TOKEN, url) else None
+        token = self._oauth_token
+        return token if token and self.may_go(Credential.OAUTH_TOKEN, url) else None
 
     def query_for(self, url: URL) -> str:
         """The query that every request to *url* has; empty: none."""
@@ -172,14 +196,13 @@ class Credentials:
         known = self._known.get(origin)
         if known is None:
             known = self._known[origin] = self._fields_for(url)
-        if not known.takes_call_headers:
-            own = tuple([field for field in own if field[0] in _HARMLESS])
-        headers = overlaid(known.fields, own) if own else known.fields
-        over = _cookies(own)
-        if not known.takes_cookies or not (self.jar.cookies or self._in_headers or over):
-            return headers
-        cookie = self.jar.header(url, now, self._in_headers, over)
-        return headers if cookie is None else overlaid(headers, (("cookie", cookie),))
+        merged = known.merged.get(own) or known.with_own(own)
+        if not known.takes_cookies or not (self.jar.cookies or self._in_headers or merged.cookies):
+            return merged.fields
+        cookie = self.jar.header(url, now, self._in_headers, merged.cookies)
+        if cookie is None:
+            return merged.fields
+        return overlaid(merged.fields, (("cookie", cookie),))
 
     def receive_cookies(self, url: URL, set_cookie_values: list[str], now: float) -> None:
         """Keep the cookies in an answer from *url*, if it is the app's."""

@@ -49,6 +49,7 @@ _OK: Final = 200
 _NOBODYS: Final = Credentials()
 _SWITCHING: Final = 101
 _REFUSED: Final = 400  # and from there on
+_REMEMBERED: Final = 64  # addresses that were asked
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -149,6 +150,7 @@ class Exchanges:
     ) -> None:
         self._address = address
         self._vias: dict[Origin, Via | None] = {}
+        self._addresses: dict[tuple[URL, str, str], URL] = {}  # a session asks few, and often
         self.commands: deque[ConversationCommand] = deque()
         self.login = Login.NOT_GIVEN
         """Found out while the app is discovered."""
@@ -166,15 +168,21 @@ class Exchanges:
         Raises:
             OptionError: the proxy for its address cannot be used.
         """
-        base = exchange.url
         if not exchange.bare:
-            query = self._credentials.query_for(base)
-            exchange.url = base.asking(exchange.request.target, query)
+            exchange.url = self._address_of(exchange.url, exchange.request.target)
         exchange.via = self.via(exchange.url)
         if exchange.deadline is not None:
             self._timers.start(exchange, getattr(self._options.timeouts, exchange.deadline))
         self._send(exchange)
         return exchange.id
+
+    def _address_of(self, base: URL, target: str) -> URL:
+        what = base, target, self._credentials.query_for(base)
+        if (found := self._addresses.get(what)) is None:
+            if len(self._addresses) == _REMEMBERED:
+                self._addresses.clear()
+            found = self._addresses[what] = base.asking(target, what[2])
+        return found
 
     def find(self, given: int | None) -> Exchange | None:
         """The exchange with the first number *given*, if it is under way."""
@@ -341,10 +349,10 @@ class Exchanges:
         headers = credentials.fields(exchange.url, request.headers, self._timers.wall_now)
         if exchange.websocket:
             self.commands.append(
-                OpenWebSocket(id, str(exchange.url.websocket), headers, exchange.via)
+                OpenWebSocket(id, exchange.url.websocket.text, headers, exchange.via)
             )
         else:
-            url, expect = str(exchange.url), exchange.expect
+            url, expect = exchange.url.text, exchange.expect
             self.commands.append(
                 SendRequest(id, request.method, url, headers, request.body, expect, exchange.via)
             )

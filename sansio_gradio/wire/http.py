@@ -34,7 +34,7 @@ import h11
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
 from sansio_gradio.limits import Limits
 from sansio_gradio.wire.body import Body, FileSlice
-from sansio_gradio.wire.headers import Headers, header
+from sansio_gradio.wire.headers import Headers
 
 _Event = TypeVar("_Event")
 
@@ -42,6 +42,8 @@ _DEFAULT_HEADER: Final = Limits().header
 _MOST_INTERIM: Final = 100
 """Interim answers (1xx) before an answer. Each is dropped, so nothing else bounds them."""
 _FRAMING: Final = ("content-length", "transfer-encoding")
+_REMEMBERED: Final = 16
+"""Heads of requests that are made once only: a client sends few, and often."""
 
 
 class Role(enum.Enum):
@@ -129,6 +131,8 @@ class HTTPConnection(WireConnection):
         self._method = ""
         self._interim = 0  # answers before this one
         self._is_unchunked = False  # the body of an answer, which is nothing but content
+        # Heads of requests, checked by h11, which takes longer than all the rest of a request.
+        self._heads: dict[tuple[object, ...], h11.Event] = {}
 
     @property
     def is_reusable(self) -> bool:
@@ -155,8 +159,9 @@ class HTTPConnection(WireConnection):
             LocalProtocolError: the last exchange is not over, or this makes no valid request.
         """
         size = None if body is None else len(body)
-        sent = self._begin_request(method, target, headers, size)
-        return sent + (self.send_body(body) if body else b"") + self.end_body()
+        head = self._request(method, target, headers, size)
+        content = (h11.Data(data=body),) if body else ()
+        return self._send(head, *content, h11.EndOfMessage())
 
     def send_pieces(
         self, method: str, target: str, headers: Headers, body: Body
@@ -169,8 +174,8 @@ class HTTPConnection(WireConnection):
         Raises:
             LocalProtocolError: as ``send_request``.
         """
-        begun = self._begin_request(method, target, headers, body.size, in_chunks=body.size is None)
-        sent: list[bytes | FileSlice] = [begun]
+        head = self._request(method, target, headers, body.size, in_chunks=body.size is None)
+        sent: list[bytes | FileSlice] = [self._send(head)]
         for piece in body.pieces:
             if piece is body.open_slice:
                 return sent
@@ -179,7 +184,7 @@ class HTTPConnection(WireConnection):
             sent += data
         return [*sent, self.end_body()]
 
-    def _begin_request(
+    def _request(
         self,
         method: str,
         target: str,
@@ -187,14 +192,22 @@ class HTTPConnection(WireConnection):
         size: int | None,
         *,
         in_chunks: bool = False,
-    ) -> bytes:
+    ) -> h11.Event:
+        """The head of a request, which can be sent now."""
         if self.role is not Role.CLIENT or not self.is_reusable:
             raise LocalProtocolError("No request can be sent on this connection now.")
+        what = method, target, headers, size, in_chunks
+        head = self._heads.get(what)
+        if head is None:
+            head = _head(
+                h11.Request, headers, size, in_chunks=in_chunks, method=method, target=target
+            )
+            if len(self._heads) == _REMEMBERED:
+                self._heads.clear()
+            self._heads[what] = head
         if self._h11.our_state is h11.DONE:
             self._h11.start_next_cycle()
-        return self._send_head(
-            h11.Request, headers, size, in_chunks=in_chunks, method=method, target=target
-        )
+        return head
 
     def send_response(
         self,
@@ -216,7 +229,9 @@ class HTTPConnection(WireConnection):
         make = h11.InformationalResponse if status == 101 else h11.Response
         bodiless = status in (204, 304)
         size = length if body is None else len(body)
-        sent = self._send_head(make, headers, None if bodiless else size, status_code=status)
+        head = _head(make, headers, None if bodiless else size, status_code=status)
+        self._demand(h11.SEND_RESPONSE)
+        sent = self._send(head)
         if bodiless or self._method == "HEAD":
             body = b""
         return sent if body is None else sent + self.send_body(body) + self.end_body()
@@ -227,6 +242,7 @@ class HTTPConnection(WireConnection):
         Raises:
             LocalProtocolError: no body is due.
         """
+        self._demand(h11.SEND_BODY)
         return self._send(h11.Data(data=data))
 
     def end_body(self) -> bytes:
@@ -235,14 +251,16 @@ class HTTPConnection(WireConnection):
         Raises:
             LocalProtocolError: the peer broke the protocol.
         """
-        due = self._h11.our_state is h11.SEND_BODY
-        return self._send(h11.EndOfMessage()) if due else b""
+        if self._h11.our_state is not h11.SEND_BODY:
+            return b""
+        self._demand(h11.SEND_BODY)
+        return self._send(h11.EndOfMessage())
 
     def data_to_send(self) -> bytes:
         """The bytes of ``100 Continue``, if the client waits for it. Send them after receiving."""
         if self.error is not None or not self._h11.they_are_waiting_for_100_continue:
             return b""
-        return self._send_head(h11.InformationalResponse, (), None, status_code=100)
+        return self._send(_head(h11.InformationalResponse, (), None, status_code=100))
 
     def receive_data(self, data: bytes) -> list[Event]:
         """The events that *data* completes. Without data: the events that were held back; the peer
@@ -324,9 +342,11 @@ class HTTPConnection(WireConnection):
         assert isinstance(head, h11.Request | h11.Response | h11.InformationalResponse)
         raw = head.headers.raw_items()  # lists: generators and h11's own iterator cost more
         headers = tuple([(str(key, "latin-1").lower(), str(text, "latin-1")) for key, text in raw])
+        fields = dict(headers)
+        is_chunked = "transfer-encoding" in fields
         if not head.http_version.startswith(b"1."):
             self._break("This is not HTTP/1.")
-        elif header(headers, "transfer-encoding") and header(headers, "content-length"):
+        elif is_chunked and "content-length" in fields:
             # RFC 9112 6.3: "ought to be handled as an error"; llhttp does.
             self._break("Both Transfer-Encoding and Content-Length are given.")
         elif isinstance(head, h11.Request):
@@ -336,37 +356,51 @@ class HTTPConnection(WireConnection):
             events += ResponseStarted(head.status_code, headers), MessageEnded()
         elif isinstance(head, h11.Response):
             self._interim = 0
-            self._is_unchunked = header(headers, "transfer-encoding") is None
+            self._is_unchunked = not is_chunked
             events.append(ResponseStarted(head.status_code, headers))
         else:
             self._interim += 1
             if self._interim > _MOST_INTERIM:
                 self._break(f"More than {_MOST_INTERIM} interim answers (1xx) came, and no answer.")
 
-    def _send_head(
-        self,
-        make: Callable[..., h11.Event],
-        headers: Headers,
-        size: int | None,
-        *,
-        in_chunks: bool = False,
-        **line: str | int,
-    ) -> bytes:
-        for name, _ in headers:
-            if name.lower() in _FRAMING:
-                raise LocalProtocolError(f"{name} is set by the connection.")
-        if size is not None:
-            headers = (*headers, ("content-length", str(size)))
-        elif in_chunks:
-            headers = (*headers, ("transfer-encoding", "chunked"))
-        try:
-            fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-            head = make(headers=fields, **line)
-            return self._send(head, h11.IDLE if make is h11.Request else h11.SEND_RESPONSE)
-        except (h11.LocalProtocolError, UnicodeEncodeError) as exc:
-            raise LocalProtocolError(str(exc)[:200]) from exc
+    def _demand(self, state: type) -> None:
+        """Raise if this is not the time to send what is sent in *state*.
 
-    def _send(self, event: h11.Event, state: type = h11.SEND_BODY) -> bytes:
+        Raises:
+            LocalProtocolError: it is not.
+        """
         if self.error is not None or self._h11.our_state is not state:
             raise LocalProtocolError("This cannot be sent now.")
-        return self._h11.send(event) or b""
+
+    def _send(self, *events: h11.Event) -> bytes:
+        try:
+            return b"".join(map(cast("Callable[[h11.Event], bytes]", self._h11.send), events))
+        except h11.LocalProtocolError as exc:
+            raise LocalProtocolError(str(exc)[:200]) from exc
+
+
+def _head(
+    make: Callable[..., h11.Event],
+    headers: Headers,
+    size: int | None,
+    *,
+    in_chunks: bool = False,
+    **line: str | int,
+) -> h11.Event:
+    """The head of a message, with the fields that say how long its body is.
+
+    Raises:
+        LocalProtocolError: this makes no valid one.
+    """
+    for name, _ in headers:
+        if name.lower() in _FRAMING:
+            raise LocalProtocolError(f"{name} is set by the connection.")
+    if size is not None:
+        headers = (*headers, ("content-length", str(size)))
+    elif in_chunks:
+        headers = (*headers, ("transfer-encoding", "chunked"))
+    try:
+        fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        return make(headers=fields, **line)
+    except (h11.LocalProtocolError, UnicodeEncodeError) as exc:
+        raise LocalProtocolError(str(exc)[:200]) from exc

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import IPv6Address
 from typing import Any, TypeAlias
 from urllib.parse import quote, unquote, urljoin
@@ -69,11 +69,24 @@ class URL:
     host: str
     port: int
     target: str = "/"
+    origin: Origin = attrs.field(init=False, eq=False, repr=False)
+    """Scheme, host and port; ``ws`` counts as ``http`` and ``wss`` as ``https``."""
+    host_header: str = attrs.field(init=False, eq=False, repr=False)
+    """The value of the Host field: brackets around IPv6, the port only if it is unusual."""
+    text: str = attrs.field(init=False, eq=False, repr=False)
+    """The whole URL; the same as ``str``."""
 
     def __attrs_post_init__(self) -> None:
         for name, is_sound in _SOUND.items():
             if not is_sound(getattr(self, name)):
                 raise LocalProtocolError(f"This is not the {name} of a URL that can be asked.")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        if self.port != DEFAULT_PORTS[self.scheme]:
+            host = f"{host}:{self.port}"
+        give = partial(object.__setattr__, self)
+        give("origin", (self.scheme.replace("ws", "http"), self.host, self.port))
+        give("host_header", host)
+        give("text", f"{self.scheme}://{host}{self.target}")
 
     @classmethod
     @lru_cache(maxsize=_PARSED)
@@ -148,17 +161,6 @@ class URL:
         return attrs.evolve(self, target=self.path + target)
 
     @property
-    def origin(self) -> Origin:
-        """Scheme, host and port; ``ws`` counts as ``http`` and ``wss`` as ``https``."""
-        return self.scheme.replace("ws", "http"), self.host, self.port
-
-    @property
-    def host_header(self) -> str:
-        """The value of the Host field: brackets around IPv6, the port only if it is unusual."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
-
-    @property
     def websocket(self) -> URL:
         """The same address for a WebSocket."""
         return attrs.evolve(self, scheme=self.scheme.replace("http", "ws"))
@@ -169,7 +171,7 @@ class URL:
         return f"{self.scheme}://{self.host_header}{self.path}"
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{self.host_header}{self.target}"
+        return self.text
 
 
 @attrs.frozen
