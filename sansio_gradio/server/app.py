@@ -26,7 +26,7 @@ from sansio_gradio.protocol.components import Component
 from sansio_gradio.protocol.endpoints import Visibility
 from sansio_gradio.protocol.features import version_numbers
 from sansio_gradio.protocol.parameters import Parameter, ReturnValue
-from sansio_gradio.protocol.protocols import Channel, Traits, traits_of
+from sansio_gradio.protocol.protocols import Traits, traits_of
 from sansio_gradio.server.components import (
     JSON,
     STATE,
@@ -39,8 +39,6 @@ from sansio_gradio.server.run import Run
 from sansio_gradio.server.versions import Manner, covers, protocol_of, typical
 
 __all__ = ["App", "Auth", "Function", "Slot", "describe"]
-
-_SERVED: Final = (Channel.WEBSOCKET, Channel.JOB_STREAM, Channel.SESSION_STREAM)
 
 _RUN: Final = " run"  # no name that a parameter can have
 _KEPT: Final = frozenset({"label", "file_count", "choices", "multiselect"})
@@ -110,8 +108,7 @@ class App:
     while the request is answered: let them be quick.
 
     Raises:
-        ValueError: there is no such protocol, *version* is none, or it cannot be served: before
-            3.1.5 clients had to poll.
+        ValueError: there is no such protocol, or *version* is none from 3.0 on.
         LocalProtocolError: *auth* is none of the above.
     """
 
@@ -138,11 +135,6 @@ class App:
         spoken = protocol_of(self.version)
         self.protocol = spoken if protocol is None else protocol
         self.traits: Traits = traits_of(self.protocol)
-        if self.traits.channel not in _SERVED:
-            raise ValueError(
-                f"The protocol {self.protocol!r} (Gradio {self.version_text}) cannot be served:"
-                " give a version from 3.1.5 on."
-            )
         self.show_error = show_error
         self.concurrency_limit = concurrency_limit
         self.max_size = max_size

@@ -13,7 +13,7 @@ from sansio_gradio.deadlines import Deadlines
 from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.server.app import App, Function
 from sansio_gradio.server.channels import Channels
-from sansio_gradio.server.events import JobAbandoned, SendResponse
+from sansio_gradio.server.events import JSON, JobAbandoned, SendResponse
 from sansio_gradio.server.jobs import Answers, ServerJob
 from sansio_gradio.server.messages import Messages, OutputFields
 from sansio_gradio.server.queue import Queue
@@ -81,7 +81,8 @@ class PlainCalls:
     def failed(self, job: ServerJob, error: BaseException | None) -> None:
         """The function has raised."""
         has_yielded = job.last is not None
-        self._answer(job, 500, self._messages.error_output(error), last=not has_yielded)
+        refusal = self._messages.failed_call(self._messages.error_output(error))
+        self._answer(job, *refusal, last=not has_yielded)
         if has_yielded:
             self._end_steps(job)
 
@@ -101,10 +102,12 @@ class PlainCalls:
         nothing = self._results.empty(job)
         self._answer(job, 200, self._results.output(job, nothing, is_generating=False))
 
-    def _answer(self, job: ServerJob, status: int, body: Any, *, last: bool = True) -> None:
+    def _answer(
+        self, job: ServerJob, status: int, body: Any, kind: str = JSON, *, last: bool = True
+    ) -> None:
         """Add an answer, for the request that waits or for the next one."""
         answers = _answers_of(job)
-        answers.waiting.append((status, body))
+        answers.waiting.append((status, body, kind))
         answers.is_complete = last
         self._hand_out(job)
 
@@ -113,8 +116,7 @@ class PlainCalls:
         self._channels.touch(job)
         self._deadlines.stop(job)
         if job.exchange is not None and answers.waiting:
-            status, body = answers.waiting.popleft()
-            self._channels.answer(SendResponse(job.exchange, status, body))
+            self._channels.answer(SendResponse(job.exchange, *answers.waiting.popleft()))
             self._channels.leave(job.exchange)
             job.exchange = None
         if answers.is_complete and not answers.waiting:

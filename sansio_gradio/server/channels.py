@@ -3,7 +3,7 @@
 The messages of a job go to the job's own channel, or to its session. There they wait until a
 stream takes them whose client is not behind. Each message goes to one stream only. The stream that
 takes the end of the session's last pending job is closed after it (gradio routes.py:
-queue_data_helper).
+queue_data_helper). Where clients poll, the ends of jobs wait in the session, and nothing else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import attrs
 
 from sansio_gradio.deadlines import Deadlines
 from sansio_gradio.protocol.messages import Message
-from sansio_gradio.protocol.protocols import Traits
+from sansio_gradio.protocol.protocols import Channel, Traits
 from sansio_gradio.protocol.states import CLOSE_STREAM, HEARTBEAT, Msg
 from sansio_gradio.server.events import (
     EVENTS,
@@ -213,7 +213,9 @@ class Channels:
         """Send this message of a job."""
         if job.exchange is not None:
             self.tell_channel(job.exchange, message)
-        elif job.session is not None:
+        elif job.session is not None and (
+            self._traits.channel is not Channel.POLL or message.get("msg") == Msg.PROCESS_COMPLETED
+        ):
             self.tell_session(job.session, message)
 
     def tell_channel(self, exchange: int, message: Message) -> None:
@@ -245,6 +247,21 @@ class Channels:
             if not session.streams:
                 self._deadlines.start(session, STREAM_WITHIN)
 
+    def take_end(self, session: ServerSession | None, event_id: str) -> Message | None:
+        """The last message of a job, for a client that polls; None: it does not wait there."""
+        end = None if session is None else session.take_end(event_id)
+        if session is not None and end is not None:
+            session.pending.pop(event_id, None)
+            self._note_room(session)
+        return end
+
+    def _note_room(self, session: ServerSession) -> None:
+        """Let the jobs of a session go on, if few of its messages wait now."""
+        if session.is_full and not self._is_above(session, 0.5):
+            session.is_full = False
+            self._touched.add(session)
+            self._deadlines.stop(session)
+
     def _is_above(self, session: ServerSession, part: float) -> bool:
         """Whether the messages that wait in a session exceed this *part* of the limit."""
         count = len(session.messages or ())
@@ -265,9 +282,7 @@ class Channels:
         if exchange is None:
             return False
         self._deliver(session, exchange, session.take())
-        if session.is_full and not self._is_above(session, 0.5):
-            session.is_full = False
-            self._touched.add(session)
+        self._note_room(session)
         return True
 
     def _deliver(self, session: ServerSession, exchange: int, message: Message) -> None:

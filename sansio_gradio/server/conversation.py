@@ -47,6 +47,7 @@ from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.logins import Logins
 from sansio_gradio.server.media_streams import MediaStreams
 from sansio_gradio.server.messages import Messages
+from sansio_gradio.server.polls import PolledJobs
 from sansio_gradio.server.queue import Queue
 from sansio_gradio.server.requests import Request
 from sansio_gradio.server.results import RunResults, function_of
@@ -112,6 +113,7 @@ class ServerConversation:
             calls=self._calls,
             inputs=self._inputs,
             sockets=self._sockets,
+            polls=PolledJobs(app, queue, channels, messages),
             logins=Logins(app, entropy=entropy, limits=limits),
             uploads=self._uploads,
             progress=self._progress,

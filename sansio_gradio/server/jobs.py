@@ -32,7 +32,7 @@ class Stage(enum.Enum):
 class Answers:
     """What a plain call has produced. Each request of the client takes one."""
 
-    waiting: deque[tuple[int, Any]] = attrs.field(factory=deque[tuple[int, Any]])
+    waiting: deque[tuple[int, Any, str]] = attrs.field(factory=deque[tuple[int, Any, str]])
     is_complete: bool = False  # the function will produce no more
 
 
@@ -62,6 +62,7 @@ class ServerJob:
     submission: Submission | None = None  # with the data
     is_simple: bool = False  # of /call: its outputs are never sent as edits
     stage: Stage = Stage.GREETING
+    rank: int = 0  # how many waited before it, as it was told last
     began: float = 0.0  # when the run did
     step_began: float = 0.0  # when the work on the next output did
     last: OutputFields | None = None  # the newest output, with whole data
@@ -119,6 +120,16 @@ class ServerSession:
         assert self.messages
         self.size -= self.sizes.popleft()
         return self.messages.popleft()
+
+    def take_end(self, event_id: str) -> Message | None:
+        """The last message of a job, out of turn; None: it is not among those that wait."""
+        for place, message in enumerate(self.messages or ()):
+            if message.get("event_id") == event_id:
+                assert self.messages is not None
+                self.size -= self.sizes[place]
+                del self.sizes[place], self.messages[place]
+                return message
+        return None
 
     def newest_jobs(self) -> list[ServerJob]:
         """Its jobs, newest first, so that stopping all starts none."""

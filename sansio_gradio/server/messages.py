@@ -19,6 +19,8 @@ from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.protocols import Channel, Naming, Traits
 from sansio_gradio.protocol.states import CLOSE_STREAM, HEARTBEAT, Msg
 from sansio_gradio.server.app import App
+from sansio_gradio.server.events import JSON
+from sansio_gradio.server.requests import BROKEN
 from sansio_gradio.server.versions import Manner, filled, template
 
 __all__ = ["Messages", "OutputFields"]
@@ -109,7 +111,8 @@ class Messages:
     ) -> OutputFields:
         """The output of an error. An ``AppError`` is told whole, any other only if ``show_error``
         allows it. None: nothing is told."""
-        if isinstance(error, AppError):
+        is_told = self._app.show_error or not self._app.does(Manner.HIDDEN_ERROR_BREAKS)
+        if isinstance(error, AppError) and is_told:
             text = _text(error.message)
             made = {
                 "error": repr(text) if self._app.does(Manner.QUOTED_ERROR) else text,
@@ -125,6 +128,12 @@ class Messages:
         if self._app.does(Manner.SHOWN_ERROR_IS_VISIBLE):
             shown["visible"] = True
         return shown
+
+    def failed_call(self, output: OutputFields) -> tuple[int, Any, str]:
+        """The answer to a plain call with that output of an error: status, body and type."""
+        is_hidden = output.get("error") is None
+        breaks = is_hidden and self._app.does(Manner.HIDDEN_ERROR_BREAKS)
+        return BROKEN if breaks else (500, output, JSON)
 
     def session_not_found(self) -> Message:
         # The text of the exception, which had a detail of its own before it had a flag.

@@ -242,6 +242,16 @@ class Queue:
             )
         )
 
+    def next_place(self, function: Function) -> int:
+        """How many jobs the next one of this function would have before it."""
+        line = self._line(function)
+        return len(line.waiting) + bool(line.running)
+
+    def place(self, job: ServerJob) -> int:
+        """How many jobs a job has before it. Those that run count as one."""
+        line = self._line_of[job.id]
+        return job.rank + bool(line.running) if job.id in line.waiting else 0
+
     def expected_seconds(self, job: ServerJob) -> float | None:
         """How long runs like this one took so far."""
         line = self._line_of.get(job.id)
@@ -321,6 +331,7 @@ class Queue:
 
     def _estimate(self, line: WaitingLine, rank: int, job: ServerJob) -> None:
         short = self._app.does(Manner.SHORT_ESTIMATE)
+        job.rank = rank
         estimate = line.estimate(rank, self._deadlines.now, short=short)
         self._channels.say(job, Msg.ESTIMATION, **estimate)
 

@@ -51,6 +51,7 @@ _FIELDS: Final[Mapping[str, type]] = {
     "session_hash": str,
     "event_id": str,
     "trigger_id": int,
+    "hash": str,
 }
 _WRONG: Final[Mapping[type, tuple[str, str]]] = {
     list: ("list_type", "Input should be a valid list"),
@@ -81,6 +82,7 @@ class Submission:
     event_id: str | None = None
     event_data: Any = None
     trigger_id: int | None = None
+    hash: str | None = None  # the event_id, in polls
 
 
 @attrs.frozen

@@ -36,6 +36,7 @@ from sansio_gradio.server.logins import Logins
 from sansio_gradio.server.media_streams import MediaStreams
 from sansio_gradio.server.messages import Messages
 from sansio_gradio.server.page import STYLE, page
+from sansio_gradio.server.polls import PolledJobs
 from sansio_gradio.server.queue import Queue
 from sansio_gradio.server.requests import (
     BROKEN,
@@ -118,6 +119,7 @@ class Routes:
         calls: PlainCalls,
         inputs: StreamingInputs,
         sockets: WebSocketJobs,
+        polls: PolledJobs,
         logins: Logins,
         uploads: Uploads,
         progress: UploadReports,
@@ -133,6 +135,7 @@ class Routes:
         self._calls = calls
         self._inputs = inputs
         self._sockets = sockets
+        self._polls = polls
         self._logins = logins
         self._call_streams = CallStreams(app, queue, channels)
         self._uploads = uploads
@@ -322,6 +325,12 @@ class Routes:
     def _socket(self, request: Request, _: tuple[str, ...]) -> None:
         self._sockets.request(request)
 
+    def _push(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        return self._polls.push(request)
+
+    def _poll(self, request: Request, _: tuple[str, ...]) -> SendResponse:
+        return self._polls.poll(request)
+
     # The simple API
 
     def _post_call(self, request: Request, parts: tuple[str, ...]) -> SendResponse:
@@ -440,6 +449,8 @@ class Routes:
         Route("GET", "/queue/data", _stream, channel=Channel.SESSION_STREAM),
         Route("GET", "/queue/join", _job_stream, channel=Channel.JOB_STREAM),
         Route("GET", "/queue/join", _socket, channel=Channel.WEBSOCKET, is_websocket=True),
+        Route("POST", "/api/queue/push", _push, channel=Channel.POLL),
+        Route("POST", "/api/queue/status", _poll, channel=Channel.POLL),
         Route("POST", "/queue/data", _hand_over, channel=Channel.JOB_STREAM, asked=True),
         Route("POST", "/queue/data", _hand_over, channel=Channel.SESSION_STREAM, asked=True),
         Route("GET", "/queue/status", _status, ">=3.1.5"),

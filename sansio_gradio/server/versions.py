@@ -68,6 +68,7 @@ class Manner(enum.Enum):
     LEAVES_SOCKET_OPEN = "<3.2"  # after process_completed
     ONE_LINE = "<4.0"  # one queue for all functions, with one limit
     SHORT_ESTIMATE = ">=4.11"
+    HIDDEN_ERROR_BREAKS = "<3.1.7"  # a plain call; that of gr.Error is hidden, too
     HIDDEN_ERROR_IS_NONE = ">=3.24<4.22"  # the text "None", in generators
     QUOTED_ERROR = "<5.2"  # the text of gr.Error is its repr
     SHOWN_ERROR_IS_VISIBLE = ">=6.0"  # any shown error says visible

@@ -28,7 +28,7 @@ def test_the_protocol_follows_from_the_version() -> None:
     assert App(version="4.18.0").protocol == "sse_v2"
 
 
-@pytest.mark.parametrize("protocol", sorted({*PROTOCOLS} - {"push"}))
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
 def test_the_version_follows_from_the_protocol(protocol: str) -> None:
     app = App(protocol=protocol)
     assert app.protocol == protocol
@@ -64,12 +64,6 @@ def test_there_is_no_other_protocol_and_no_other_version() -> None:
             App(version=version, protocol="ws")
         with pytest.raises(ValueError, match="not a version"):
             App(version=version)
-
-
-@pytest.mark.parametrize("said", [{"version": "3.1.4"}, {"version": "3.0"}, {"protocol": "push"}])
-def test_what_cannot_be_served_is_refused(said: Any) -> None:
-    with pytest.raises(ValueError, match=r"'push' .*cannot be served"):
-        App(**said)
 
 
 def test_the_decorator_needs_no_arguments() -> None:
