@@ -58,6 +58,14 @@ class SpaceStatus:
 
 
 @attrs.frozen(kw_only=True)
+class TokenRefused:
+    """A server refused the ``token`` of a session whose token rotates. Jobs wait: ``set_token`` of
+    the session lets them go on, with another token or with the same one."""
+
+    session: int
+
+
+@attrs.frozen(kw_only=True)
 class Accepted:
     """The server has taken a job (``chunk`` 0), or a chunk of its streaming input (from 1 on).
 
@@ -246,6 +254,7 @@ Event: TypeAlias = (
     Connected
     | ConnectingFailed
     | SpaceStatus
+    | TokenRefused
     | Accepted
     | MessageReceived
     | StatusUpdated

@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -52,6 +53,7 @@ from sansio_gradio.events import (
     SessionClosed,
     SessionLost,
     StatusUpdated,
+    TokenRefused,
     UploadProgress,
 )
 from sansio_gradio.given import flag, function, is_a, name_of, refused, text
@@ -60,7 +62,7 @@ from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.files import rules_of
 from sansio_gradio.protocol.given_file import handle_file
 from sansio_gradio.protocol.remote_files import RemoteFile, as_argument, with_files
-from sansio_gradio.protocol.spaces import hub_base, space_name
+from sansio_gradio.protocol.spaces import HUB, hub_base, space_name
 from sansio_gradio.wire.headers import Fields
 from sansio_gradio_adapters._downloads import DownloadRecord
 from sansio_gradio_adapters._environment import environment_proxies, hub_address, saved_token
@@ -101,8 +103,10 @@ class ClientCore:
         cancelled_error: type[JobCancelledError] = JobCancelledError,
         download_files: str | PathLike[str] | Literal[False] = False,
     ) -> None:
-        hub = hub_address()
-        if token is None and space_name(text(src, "src"), hub_base(hub)) is not None:
+        trusts_env = flag(trust_env, "trust_env")
+        hub = hub_address() if trusts_env else HUB
+        is_space = space_name(text(src, "src"), hub_base(hub)) is not None
+        if token is None and is_space and trusts_env:
             token = saved_token()
         self.token = Token(token, "token")
         self.oauth_token = Token(oauth_token, "oauth_token")
@@ -122,13 +126,12 @@ class ClientCore:
             cookies=() if cookies is None else cookies,
             auth=auth,
             token=self.token.now,
+            token_rotates=self.token.function is not None,
             oauth_token=self.oauth_token.now,
             hub=hub,
             protocol=protocol,
             retry=retry,
-            proxy=environment_proxies()
-            if proxy is None and flag(trust_env, "trust_env")
-            else proxy,
+            proxy=environment_proxies() if proxy is None and trusts_env else proxy,
         )
         self.app: AppInfo | None = None
         """The app as far as it is known; None until connected."""
@@ -177,9 +180,9 @@ class ClientCore:
         Called in the caller's thread, before each verb: a function may wait, and may raise, and
         neither touches the engine.
         """
-        if self.token.function is not None and self.token.ask():
+        if self.token.ask():
             do_soon(self._tell_token)
-        if self.oauth_token.function is not None and self.oauth_token.ask():
+        if self.oauth_token.ask():
             do_soon(self._tell_oauth_token)
 
     def set_token(
@@ -197,7 +200,22 @@ class ClientCore:
         do_soon(self._tell_oauth_token)
 
     def _tell_token(self) -> None:
-        self.session.set_token(self.token.now)
+        self.session.set_token(self.token.now, rotates=self.token.function is not None)
+
+    def _renew_refused_token(self) -> None:
+        """Ask the caller's function in a thread of its own, since it may wait."""
+        ask = threading.Thread(target=self._ask_for_another_token, name="token", daemon=True)
+        try:
+            ask.start()
+        except RuntimeError:  # there are too many threads: the old token is refused again
+            self.post(self._tell_token)
+
+    def _ask_for_another_token(self) -> None:
+        try:
+            self.token.ask()
+        except BaseException:  # the caller's own; the jobs end in the refusal of the old token
+            _log.exception("token= has raised when it was asked for another token")
+        self.post(self._tell_token)
 
     def _tell_oauth_token(self) -> None:
         self.session.set_oauth_token(self.oauth_token.now)
@@ -396,6 +414,8 @@ class ClientCore:
                 self.streams.ended(record, event)
             case DownloadStarted() | DownloadReceived() | DownloadCompleted() | DownloadFailed():
                 self._hear(event)
+            case TokenRefused():
+                self._renew_refused_token()
             case Connected():
                 if self.app is not None and event.app.config is not self.app.config:
                     self._keep_shapes()

@@ -17,7 +17,7 @@ GivenToken: TypeAlias = str | Callable[[], str | None] | Literal[False] | None
 class Token:
     """A token as a client was given it, and the one to send now.
 
-    ``now`` may be read in any thread. ``ask`` calls the caller's function, in the caller's thread.
+    ``now`` may be read in any thread. ``ask`` calls the caller's function.
     """
 
     def __init__(self, given: GivenToken, name: str) -> None:
@@ -49,11 +49,13 @@ class Token:
             self.function, self.now = None, token_of(given or None, self._name)
 
     def ask(self) -> bool:
-        """Let the function tell the token of the moment; returns whether it is another one.
+        """Let the function tell the token of the moment, if there is one; returns whether the token
+        is another one.
 
         Raises:
             LocalProtocolError: it returns what is no token. What it raises comes through.
         """
-        assert self.function is not None
-        before, self.now = self.now, token_of(self.function(), self._name)
+        if (function := self.function) is None:
+            return False
+        before, self.now = self.now, token_of(function(), self._name)
         return self.now != before

@@ -74,14 +74,16 @@ class Client:
     ``src``: the app's URL, or a Hugging Face Space (``owner/name``, or the URL of its page), or
     ``http+unix://%2Frun%2Fapp.sock/`` for a Unix socket. A query in it is sent with every request.
     ``token``: a Hugging Face token, for a private Space: a text, or a function that returns the
-    token of the moment. The function is called here and at each later call, in the caller's thread.
-    None: the token that the user has saved, for a Space only; False: no token. ``oauth_token``: a
+    token of the moment. The function is called here and at each later call, in the caller's thread,
+    and in another thread if the app refuses a job's token. None: the token that the user has saved,
+    for a Space only; False: no token. ``oauth_token``: a
     Hugging Face token for the app's own use, which goes only to endpoints that ask for one; a text
     or a function, too. ``auth``: (user, password). ``headers`` and ``cookies``: sent to the app
     with every request. ``protocol``: speak this protocol, whatever the app announces.
     ``ssl_context``: for https; default: the system's trust store. ``proxy``:
-    ``http://user:password@host:port``, for every address; None: with ``trust_env`` the proxies of
-    ``HTTPS_PROXY``, ``NO_PROXY`` and the like, else none. ``download_files``: a folder; then
+    ``http://user:password@host:port``, for every address; None: the proxies of ``HTTPS_PROXY``,
+    ``NO_PROXY`` and the like. ``trust_env=False``: no environment variable is read; there is no
+    saved token and no proxy then, unless you pass one. ``download_files``: a folder; then
     results have the paths of files that were saved there, instead of ``RemoteFile``s.
     ``session_hash``: go on in a session that the server knows. ``observe(now, connection,
     direction, what)`` is called with all bytes, commands and events. ``strict``: anomalies are

@@ -79,6 +79,7 @@ from sansio_gradio.events import (
     SessionClosed,
     SessionLost,
     SpaceStatus,
+    TokenRefused,
 )
 from sansio_gradio.given import flag, function, one_of, text
 from sansio_gradio.limits import Limits, Timeouts
@@ -92,6 +93,7 @@ from sansio_gradio.wire.headers import Fields
 from sansio_gradio.wire.url import URL, Address, Origin, api_base
 
 _OK: Final = 200
+_UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 # The answers of an app to a request for another app: it has no such path, takes other methods or
 # other fields there, or wants a login.
@@ -109,6 +111,7 @@ class SessionOptions(TypedDict, total=False):
     cookies: Fields
     auth: tuple[str, str] | None
     token: str | None
+    token_rotates: bool
     oauth_token: str | None
     hub: str
     protocol: str | None
@@ -172,7 +175,8 @@ class Conversation(Session):
     ``entropy(n)`` returns n random bytes. ``app``: the app, if you know it already: then its config
     is not read before something suggests that the app was started anew. ``protocol``: speak this
     protocol, whatever the app announces. ``auth``: (user, password) for an app with a login.
-    ``token``: a Hugging Face token, for a private Space. ``oauth_token``: a Hugging Face token that
+    ``token``: a Hugging Face token, for a private Space. ``token_rotates``: you answer the event
+    ``TokenRefused`` by ``set_token``. ``oauth_token``: a Hugging Face token that
     the app may use in your name; only endpoints whose ``/info`` asks for one get it. ``hub``: the
     address of the Hugging Face Hub, which is asked for a Space. Credentials, which ``headers`` and
     ``cookies`` are, too, go to the app's origin, the token also to the Hub, and nowhere else
@@ -199,6 +203,7 @@ class Conversation(Session):
         cookies: Fields = (),
         auth: tuple[str, str] | None = None,
         token: str | None = None,
+        token_rotates: bool = False,
         oauth_token: str | None = None,
         hub: str = HUB,
         protocol: str | None = None,
@@ -233,6 +238,7 @@ class Conversation(Session):
             strict=flag(strict, "strict"),
             json_loads=None if json_loads is None else function(json_loads, "json_loads"),
         )
+        self._token_rotates = flag(token_rotates, "token_rotates")
         self._forced = protocol
         self._traits: Traits | None = None
         self._base = page  # of the app's page, then, when the app is known, of its API
@@ -318,8 +324,13 @@ class Conversation(Session):
     def is_finding_out(self) -> bool:
         return self._discovery.is_finding
 
-    def set_token(self, token: str | None) -> None:
+    def set_token(self, token: str | None, *, rotates: bool = False) -> None:
         self._credentials.set_token(token)
+        self._token_rotates = flag(rotates, "rotates")
+        if waiting := self._line.for_token:
+            self._asked()
+        for job in waiting:
+            self._start(job)
 
     def set_oauth_token(self, token: str | None) -> None:
         self._credentials.set_oauth_token(token)
@@ -698,6 +709,7 @@ class Conversation(Session):
             url=step.base,
             phase=step.phase,
             deadline=step.deadline,
+            patience=step.patience,
             expect=Expect.CALL if step.deadline is None else Expect.ANSWER,
             way=way,
             attempt=attempt,
@@ -989,6 +1001,8 @@ class Conversation(Session):
         )
 
     def _fail_unstarted(self, job: Job, error: GradioError, *, may_try_again: bool = False) -> None:
+        if self._waits_for_token(job, error):
+            return
         seconds = self._tried_again_after(job, error) if may_try_again else None
         if seconds is not None:
             self._line.wait_for_time(job)
@@ -1183,6 +1197,9 @@ class Conversation(Session):
             self._discovery.login_is_void = self._discovery.is_in_doubt = True
             self._put_back(job)
             return
+        is_untouched = not (attempt.taken or attempt.heard)
+        if is_untouched and self._waits_for_token(job, step.error):
+            return
         if job.has_lost_files(step.error):
             job.forget_files()
             self._end_attempt(job)
@@ -1210,6 +1227,25 @@ class Conversation(Session):
         # Another host, such as that of a file, has nothing to do with it.
         is_apps = self._credentials.may_go(Credential.AUTH, URL.parse(error.url))
         return self._exchanges.login is Login.TAKEN and is_apps and not has_begun
+
+    def _waits_for_token(self, job: Job, error: GradioError) -> bool:
+        """Let a job wait for another token, once, if its error says that the token was refused."""
+        if not (self._token_rotates and isinstance(error, AuthenticationError)):
+            return False
+        # Another host, such as that of a file, has nothing to do with it.
+        is_ours = error.url is not None and self._credentials.may_go(
+            Credential.TOKEN, URL.parse(error.url)
+        )
+        if error.status != _UNAUTHORIZED or not is_ours or job.has_had_another_token:
+            return False
+        job.has_had_another_token = True
+        if not self._line.for_token:
+            self._events.append(TokenRefused(session=self.id))
+        if job.attempt is not None:
+            self._end_attempt(job)
+        self._line.wait_for_token(job)
+        self._call_next()
+        return True
 
     def _located(self, error: GradioError, attempt: Attempt) -> GradioError:
         return error.located(phase="job", url=attempt.base.public)

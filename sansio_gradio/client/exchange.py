@@ -6,6 +6,7 @@ Redirects, deadlines and limits are handled here, and nowhere above.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
@@ -59,13 +60,14 @@ class Exchange:
     ``url``: at first the base, the app or its API; then the address of the request, after
     redirects. ``way``: the way that waits for the answer, for ``attempt``. ``listener``: the part
     that reads the stream or the WebSocket. ``wants``: as in ``Listen``. ``hands_in``,
-    ``discovering``, ``bare``, ``upload`` and ``is_read``: as in ``Ask``.
+    ``discovering``, ``bare``, ``upload``, ``is_read`` and ``patience``: as in ``Ask``.
     """
 
     request: HTTPRequest
     url: URL
     phase: str
     deadline: str | None
+    patience: float | None = None
     expect: Expect = Expect.ANSWER
     way: Way | None = None
     attempt: Attempt | None = None
@@ -172,7 +174,10 @@ class Exchanges:
             exchange.url = self._address_of(exchange.url, exchange.request.target)
         exchange.via = self.via(exchange.url)
         if exchange.deadline is not None:
-            self._timers.start(exchange, getattr(self._options.timeouts, exchange.deadline))
+            seconds: float | None = getattr(self._options.timeouts, exchange.deadline)
+            if exchange.patience is not None:
+                seconds = min(exchange.patience, math.inf if seconds is None else seconds)
+            self._timers.start(exchange, seconds)
         self._send(exchange)
         return exchange.id
 

@@ -75,6 +75,8 @@ class Job:
         anew."""
         self.has_logged_in_again = False
         """The app had forgotten the login, and the job waited for a new one."""
+        self.has_had_another_token = False
+        """The token was refused, and the job waited for another one."""
         self.no_socket: GradioError | None = None
         """Why the job does not use a WebSocket, though its protocol does."""
         self.stored: dict[object, str] = {}

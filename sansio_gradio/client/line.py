@@ -18,12 +18,12 @@ class Line:
         self._for_app: dict[int, Job] = {}
         self._for_info: dict[int, Job] = {}
         self._for_time: dict[int, Job] = {}
+        self._for_token: dict[int, Job] = {}
         self._in_line: dict[int, Job] = {}
         self._gone: set[int] = set()
 
     def __contains__(self, job: int) -> bool:
-        waiting = (self._for_app, self._for_info, self._for_time, self._in_line)
-        return any(job in jobs for jobs in waiting)
+        return job in self._in_line or any(job in jobs for jobs in self._others)
 
     @property
     def for_app(self) -> list[Job]:
@@ -34,6 +34,11 @@ class Line:
     def for_info(self) -> list[Job]:
         """The jobs that wait for ``/info``."""
         return list(self._for_info.values())
+
+    @property
+    def for_token(self) -> list[Job]:
+        """The jobs that wait for another token."""
+        return list(self._for_token.values())
 
     @property
     def next(self) -> Job | None:
@@ -56,6 +61,11 @@ class Line:
         self.leave(job)
         self._for_time[job.id] = job
 
+    def wait_for_token(self, job: Job) -> None:
+        """*job* waits until another token is set."""
+        self.leave(job)
+        self._for_token[job.id] = job
+
     def lets_go(self, job: Job, *, has_turns: bool) -> bool:
         """Whether *job* may go now. If not, it joins the end of the line."""
         if not has_turns:
@@ -77,6 +87,10 @@ class Line:
         self._in_line.pop(job.id, None)
         self._gone.discard(job.id)
 
+    @property
+    def _others(self) -> tuple[dict[int, Job], ...]:
+        return self._for_app, self._for_info, self._for_time, self._for_token
+
     def _leave_others(self, job: Job) -> None:
-        for jobs in (self._for_app, self._for_info, self._for_time):
+        for jobs in self._others:
             jobs.pop(job.id, None)

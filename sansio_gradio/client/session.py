@@ -48,8 +48,11 @@ class Session(ABC):
         """The cookies that the app has set, by name, as they are now. Any thread may ask."""
 
     @abstractmethod
-    def set_token(self, token: str | None) -> None:
+    def set_token(self, token: str | None, *, rotates: bool = False) -> None:
         """Send another ``token`` with each request from now on; None: none.
+
+        ``rotates``: as the option ``token_rotates``. Jobs that wait for another token go on, also
+        if it is the same.
 
         Raises:
             LocalProtocolError: it cannot be sent.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from typing import Any, Final
 
@@ -61,11 +62,12 @@ class Space:
             SpaceError: it will not run before its owner does something.
             DeadlineExceeded: it does not run in time.
         """
-        began: float = yield Sleep(0.0)
-        now = began
+        now: float = yield Sleep(0.0)
+        until = math.inf if self._patience is None else now + self._patience
+        has_waited = False
         while True:
-            stage, message = yield from self._look()
-            if stage is None and now == began:
+            stage, message = yield from self._look(until - now)
+            if stage is None and not has_waited:
                 return False
             stage = stage or self._stage  # one answer that is missing does not end the waiting
             assert stage is not None
@@ -74,25 +76,24 @@ class Space:
                 yield SpaceIs(stage)
             what, meaning = STAGES.get(stage, (Do.GO_ON, ""))
             if what is Do.GO_ON:
-                return now > began
+                return has_waited
             if what is Do.GIVE_UP:
                 raise stage_error(self._name, stage, message).located(
                     phase="space", url=page.public
                 )
             if what is Do.WAKE and not self._is_waking:
                 yield Begin(self._wake(page))
-            pause = _PAUSE
-            if self._patience is not None:
-                pause = min(pause, began + self._patience - now)
-            if pause <= 0.0:
+            now = yield Sleep(0.0)
+            now = yield Sleep(min(_PAUSE, until - now))
+            has_waited = True
+            if now >= until:
                 late = f"The Space {self._name} is {stage} after {self._patience:g} s. {meaning}"
                 raise DeadlineExceeded(late, phase="space", url=page.public)
-            now = yield Sleep(pause)
 
-    def _look(self) -> Generator[Step, Any, tuple[str | None, str]]:
-        """The stage, None if the Hub does not tell it, and the message of a failure."""
+    def _look(self, patience: float) -> Generator[Step, Any, tuple[str | None, str]]:
+        """The stage, None if the Hub does not tell it in time, and the message of a failure."""
         try:
-            answer = yield from self._ask(runtime_request(self._name))
+            answer = yield from self._ask(runtime_request(self._name), patience)
         except GradioError as error:
             yield Puzzle(f"the Hub does not tell the stage of the Space: {error.message}")
             return None, ""
@@ -111,6 +112,10 @@ class Space:
         finally:
             self._is_waking = False
 
-    def _ask(self, request: HTTPRequest) -> Generator[Step, Any, Answer]:
-        answer: Answer = yield Ask(self._hub, request, "space", "request", discovering=True)
+    def _ask(
+        self, request: HTTPRequest, patience: float | None = None
+    ) -> Generator[Step, Any, Answer]:
+        answer: Answer = yield Ask(
+            self._hub, request, "space", "request", patience=patience, discovering=True
+        )
         return answer

@@ -40,7 +40,8 @@ class Ask(NamedTuple):
     an answer with another status than 200 raises its error. ``bare``: another's address: neither
     headers nor cookies of the session are sent, and a redirect may lead anywhere. ``upload``: the
     file that the request carries; then the deadline begins anew with each of its pieces. *is_read*:
-    no request is sent; the file is read here, and the answer has its content.
+    no request is sent; the file is read here, and the answer has its content. ``patience``: seconds
+    that bound the answer, too, if they are fewer.
     """
 
     base: URL
@@ -53,6 +54,7 @@ class Ask(NamedTuple):
     bare: bool = False
     upload: GivenFile | None = None
     is_read: bool = False
+    patience: float | None = None
 
 
 class Listen(NamedTuple):

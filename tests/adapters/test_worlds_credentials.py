@@ -22,6 +22,7 @@ from sansio_gradio.errors import (
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.spaces import STAGES, Do
 from sansio_gradio.testing.talk import completed, config, starts
+from tests.adapters.test_tls import client_context, server_context
 from tests.support.fault_peer import (
     LAST_CHUNK,
     SSE_HEAD,
@@ -37,6 +38,7 @@ from tests.support.fault_peer import (
     play,
     stream,
 )
+from tests.support.recorder import HTTPProxy, Recorder
 from tests.support.worlds import WORLDS, World
 
 CLIENTS = [
@@ -105,6 +107,29 @@ def test_for_a_space_it_goes_to_the_hub_and_the_space(
     assert tokens(hub.requests) == [None] * 2
     assert tokens(server.requests) == [bearer] * 2
     assert tokens(server.requests, "authorization") == [None] * 2
+
+
+def test_without_trust_in_the_environment_no_variable_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not the saved token, not the address of the Hub, and no proxy."""
+    context = client_context()
+    context.check_hostname = False
+    with (
+        Recorder() as named,
+        Recorder(tls=server_context()) as hub,
+        HTTPProxy(hosts={"huggingface.co:443": hub.place}) as proxy,
+    ):
+        monkeypatch.setenv("HF_ENDPOINT", named.url)
+        for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, named.url)
+        with pytest.raises(AuthenticationError, match="pass token="):
+            sansio_gradio_adapters.sockets.Client(
+                NAME, trust_env=False, proxy=proxy.url, ssl_context=context
+            )
+    assert named.records == []
+    assert hub.received.startswith(f"GET {HOST} ".encode())
+    assert b"authorization" not in hub.received.lower()
 
 
 # Tokens that rotate
@@ -191,6 +216,53 @@ def test_what_the_function_raises_at_first_comes_out_of_the_constructor(client: 
         client("http://127.0.0.1:9", token=token)
     with pytest.raises(LocalProtocolError):
         client("http://127.0.0.1:9", token=7)
+
+
+def test_a_token_that_expires_while_jobs_wait_is_asked_for_again(world: World) -> None:
+    """By the function, in another thread: it may wait, and other jobs do not."""
+    now = ["first"]
+    asked: list[int] = []
+
+    def token() -> str:
+        asked.append(threading.get_ident())
+        return now[0]
+
+    def visit(visit: Visit) -> None:
+        now[0] = "second"  # the first call's token has expired on its way
+        play(demanding(SAID, "second"), visit)
+
+    async def play_all() -> None:
+        async with world.client(server.url, token=token) as client:
+            assert await client.predict("x", api_name="/plain") == "said"
+
+    with FaultServer({"/config": APP["/config"], "/api/predict": visit}) as server:
+        world.run(play_all)
+    calls = [request for request in server.requests if request.path == "/api/predict"]
+    assert tokens(calls) == ["Bearer first", "Bearer second"]
+    assert set(asked[:-1]) == {threading.get_ident()}
+    assert asked[-1] != threading.get_ident()
+
+
+def test_a_function_that_raises_when_it_is_asked_again_ends_the_job_in_the_refusal(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = threading.get_ident()
+
+    def token() -> str:
+        if threading.get_ident() != here:
+            raise SystemExit("no token today")
+        return "old"
+
+    async def play_all() -> None:
+        async with world.client(server.url, token=token) as client:
+            with pytest.raises(AuthenticationError) as caught:
+                await client.predict("x", api_name="/plain")
+            assert caught.value.status == 401
+
+    pages: dict[str, Script] = {"/config": APP["/config"], "/api/predict": demanding(SAID, "new")}
+    with FaultServer(pages) as server:
+        world.run(play_all)
+    assert caplog.text.count("SystemExit: no token today") == 1
 
 
 def test_a_token_can_be_set(world: World, server: FaultServer) -> None:
