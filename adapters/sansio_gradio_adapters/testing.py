@@ -1,0 +1,146 @@
+"""A server for tests of clients: an app on a real socket, behind a ``Relay``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from typing import Any, Final
+
+from sansio_gradio.server.app import App
+from sansio_gradio.testing.relay import Relay, Side
+from sansio_gradio_adapters.server import Server
+
+__all__ = ["relayed"]
+
+_READ: Final = 64 * 1024  # bytes
+
+
+@contextlib.contextmanager
+def relayed(app: App, relay: Relay, **options: Any) -> Generator[str]:
+    """Serve *app* on loopback, with *relay* in between, while the ``with`` is open. Gives the
+    address for clients. ``options`` are those of ``Server``.
+
+    Raises:
+        OSError: no port can be had.
+    """
+    address: Future[str] = Future()
+    leave: list[Callable[[], object]] = []
+
+    async def serve() -> None:
+        left, loop = asyncio.Event(), asyncio.get_running_loop()
+        leave.append(lambda: loop.call_soon_threadsafe(left.set))
+        try:
+            async with Server(app, **options) as server, _Relaying(relay, server.port) as relaying:
+                address.set_result(f"http://127.0.0.1:{relaying.port}/")
+                await left.wait()
+        except BaseException as error:
+            if address.done():
+                raise
+            address.set_exception(error)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="sansio-gradio-relay")
+    thread.start()
+    try:
+        yield address.result()
+    finally:
+        if not address.exception():
+            leave[0]()
+        thread.join()
+
+
+class _Relaying:
+    """The sockets of a relay, on asyncio."""
+
+    def __init__(self, relay: Relay, to: int) -> None:
+        self.port = 0
+        self._relay = relay
+        self._to = to
+        self._ends: dict[tuple[int, Side], asyncio.Transport] = {}
+
+    async def __aenter__(self) -> _Relaying:
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(lambda: _Client(self), "127.0.0.1", 0)
+        self.port = self._listener.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._listener.close()
+        for transport in list(self._ends.values()):
+            transport.abort()
+
+    def accept(self, transport: asyncio.Transport) -> int:
+        """A client has connected. Returns the number of its connection."""
+        conn = self._relay.open()
+        self.opened(conn, Side.CLIENT, transport)
+        return conn
+
+    def opened(self, conn: int, side: Side, transport: asyncio.Transport) -> None:
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._ends[conn, side] = transport
+
+    async def connect(self, conn: int) -> None:
+        """Connect to the server for that connection."""
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: _End(self, conn, Side.SERVER), "127.0.0.1", self._to)
+
+    def received(self, conn: int, side: Side, data: bytes) -> None:
+        self._relay.receive(conn, side, data)
+        for to, end, piece in self._relay.data_to_send():
+            transport = self._ends.get((to, end))
+            if transport is not None and piece:
+                transport.write(piece)
+            elif transport is not None:
+                transport.close()
+
+    def lost(self, conn: int, side: Side) -> None:
+        if self._ends.pop((conn, side), None) is not None:
+            self.received(conn, side, b"")
+
+
+class _End(asyncio.Protocol):
+    """One end of a connection."""
+
+    def __init__(self, relaying: _Relaying, conn: int, side: Side) -> None:
+        self._relaying = relaying
+        self._conn = conn
+        self._side = side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._relaying.opened(self._conn, self._side, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._relaying.received(self._conn, self._side, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's verb
+        self._relaying.lost(self._conn, self._side)
+
+
+class _Client(_End):
+    """The end of a client. What it says waits until the server is reached."""
+
+    def __init__(self, relaying: _Relaying) -> None:
+        super().__init__(relaying, -1, Side.CLIENT)
+        self._early: bytes | None = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._conn = self._relaying.accept(transport)
+        self._connecting = asyncio.ensure_future(self._relaying.connect(self._conn))
+        self._connecting.add_done_callback(lambda _: self._connected())
+
+    def data_received(self, data: bytes) -> None:
+        if self._early is None:
+            super().data_received(data)
+        else:
+            self._early += data
+
+    def _connected(self) -> None:
+        early, self._early = self._early, None
+        if early and not self._connecting.cancelled():
+            self._relaying.received(self._conn, self._side, early)
