@@ -16,6 +16,8 @@ except ImportError as missing:
     ) from missing
 
 # An assertion that fails in there is shown with its values, as in a test.
-pytest.register_assert_rewrite(
-    *(f"sansio_gradio.testing.{name}" for name in ("contracts", "driver", "talk"))
-)
+pytest.register_assert_rewrite(*(f"sansio_gradio.testing.{name}" for name in ("driver", "talk")))
+
+from sansio_gradio.testing.client_contract import ClientContract  # noqa: E402  # behind that
+
+__all__ = ["ClientContract"]

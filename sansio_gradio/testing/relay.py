@@ -11,12 +11,13 @@ import enum
 import json
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
 
 import attrs
 import h11
-from wsproto.frame_protocol import FrameProtocol, Opcode
+from wsproto import events as ws
+from wsproto.connection import Connection, ConnectionType
 
 from sansio_gradio.protocol.protocols import Channel
 from sansio_gradio.wire.sse import SSEDecoder
@@ -25,6 +26,7 @@ __all__ = ["PLAIN", "Relay", "Side", "Spoken", "Variation"]
 
 _MOST: Final = 1 << 24  # bytes of a head, or of a frame; both ends are our own
 _JOIN: Final = re.compile(rb"/queue/join(?:\?|$)")
+_STREAM: Final = re.compile(rb"/queue/data\?(?:.*&)?session_hash=([^&]*)")
 _ALL: Final = frozenset(Channel)
 _STREAMS: Final = frozenset({Channel.JOB_STREAM, Channel.SESSION_STREAM})
 
@@ -46,7 +48,7 @@ class Variation:
     foreign_jobs: bool = False  # before each message one for a job of somebody else
     late_messages: bool = False  # behind a job's last message further ones for it
     heartbeats: bool = False  # behind each message
-    join_answered_last: bool = False  # where a stream is open: behind the job's first message
+    join_answered_last: bool = False  # but for a session's first: behind the job's first message
     # JSON
     ascii: bool = False  # \\u1234 instead of UTF-8
     spaces: bool = False  # around everything
@@ -91,16 +93,19 @@ class Spoken:
 class Relay:
     """All connections of one client, or of several. ``conn`` numbers them from 0 on.
 
-    ``spoken`` keeps what passed, in order, as the client saw it.
+    ``spoken`` keeps what passed, in order, as the client saw it. ``breaches``: what the client must
+    not say, and said, each with its rule.
     """
 
     def __init__(self, variation: Variation = PLAIN) -> None:
         self.variation = variation
         self.spoken: list[Spoken] = []
+        self.breaches: list[tuple[str, str]] = []
         self._lines: dict[int, _Line] = {}
         self._count = 0
         self._out: deque[tuple[int, Side, bytes]] = deque()
         self._held: dict[str, tuple[_Line, list[h11.Event]]] = {}  # by event_id
+        self._sessions: set[object] = set()  # that have joined
 
     def open(self) -> int:
         """A client has connected. Returns the connection's number."""
@@ -150,13 +155,30 @@ class Relay:
 
     # What connections have to know of each other
 
-    def holds(self, line: _Line, events: list[h11.Event], event_id: str) -> bool:
-        """Whether the answer to a join waits until that job's first message has passed."""
-        others = [one for one in self._lines.values() if one is not line and one.is_stream]
-        if not others or any(event_id in one.heard for one in others):
+    def streams(self, line: _Line, session: bytes) -> None:
+        """A client asks for the stream of a session."""
+        if any(one.streams == session for one in self._lines.values() if one is not line):
+            name = session.decode("utf-8", "replace")
+            what = f"It has two streams open at once for the session_hash {name!r}."
+            self.breaches.append(("R-stream-3", what))
+        line.streams = session
+
+    def holds(self, line: _Line, events: list[h11.Event], event_id: str, session: object) -> bool:
+        """Whether the answer to a join waits until that job's first message has passed.
+
+        The first one of a session does not: the client may open its stream behind that.
+        """
+        is_first = session not in self._sessions
+        self._sessions.add(session)
+        if is_first or any(event_id in one.heard for one in self._lines.values()):
             return False
         self._held[event_id] = line, events
         return True
+
+    def idle(self) -> None:
+        """Nothing has passed for a while: let go what waits, since the client may wait for it."""
+        for event_id in list(self._held):
+            self.let_go(event_id)
 
     def let_go(self, event_id: object) -> None:
         """A message of that job has passed."""
@@ -172,13 +194,15 @@ class _Line:
     def __init__(self, relay: Relay, conn: int) -> None:
         self.heard: set[object] = set()
         """The event_ids of the messages that passed."""
-        self.is_stream = False
+        self.streams: bytes | None = None
+        """The session whose stream this is."""
         self._relay = relay
         self._conn = conn
         self._way = relay.variation
         self._client = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST)
         self._server = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST)
-        self._asked = b""  # the target
+        self._asked = b""  # the target, and the body
+        self._body = b""
         self._first = b""  # the bytes of the client as long as it might ask for a WebSocket
         self._frames: _Frames | None = None
         self._stream: _Stream | None = None
@@ -198,12 +222,16 @@ class _Line:
     def _ask(self) -> None:
         while not isinstance(event := self._client.next_event(), type):
             if isinstance(event, h11.Request):
-                self._asked = bytes(event.target)
+                self._asked, self._body = bytes(event.target), b""
+                if (session := _STREAM.search(self._asked)) is not None:
+                    self._relay.streams(self, session[1])
                 if (b"upgrade", b"websocket") in [(n, v.lower()) for n, v in event.headers]:
                     self._frames = _Frames(self._way)
                     self._relay.put(self._conn, Side.SERVER, self._first)
                     return
-            elif not isinstance(event, h11.Data | h11.EndOfMessage):
+            elif isinstance(event, h11.Data):
+                self._body += bytes(event.data)
+            elif not isinstance(event, h11.EndOfMessage):
                 return
             self._relay.put(self._conn, Side.SERVER, self._server.send(event) or b"")
             if isinstance(event, h11.EndOfMessage):
@@ -228,7 +256,7 @@ class _Line:
             head = self._head(event)
             kinds = [value for name, value in event.headers if name == b"content-type"]
             if kinds and kinds[0].startswith(b"text/event-stream"):
-                self.is_stream, self._stream = True, _Stream(self._way)
+                self._stream = _Stream(self._way)
                 self.say(head)
             else:
                 self._answer = [head]
@@ -240,23 +268,19 @@ class _Line:
         elif isinstance(event, h11.Data):
             self._answer.append(event)
         elif isinstance(event, h11.EndOfMessage):
-            self.is_stream, self._stream = False, None
+            self.streams, self._stream = None, None
             events, self._answer = [*self._answer, event], []
-            event_id = self._joined(events)
-            if event_id is None or not self._relay.holds(self, events, event_id):
+            if not self._waits(events):
                 for one in events:
                     self.say(one)
 
-    def _joined(self, events: list[h11.Event]) -> str | None:
-        """The event_id, if this is the answer to a join that is to come late."""
+    def _waits(self, events: list[h11.Event]) -> bool:
+        """Whether this is the answer to a join, and comes later."""
         if not self._way.join_answered_last or not _JOIN.search(self._asked):
-            return None
-        body = b"".join(bytes(one.data) for one in events if isinstance(one, h11.Data))
-        try:
-            answer = json.loads(body)
-        except ValueError:
-            return None
-        return answer.get("event_id") if isinstance(answer, dict) else None
+            return False
+        answer = _object(b"".join(bytes(one.data) for one in events if isinstance(one, h11.Data)))
+        event_id, session = answer.get("event_id"), _object(self._body).get("session_hash")
+        return isinstance(event_id, str) and self._relay.holds(self, events, event_id, session)
 
     def _head(self, head: h11.Response) -> h11.Response:
         headers = [(bytes(name), bytes(value)) for name, value in head.headers]
@@ -289,6 +313,15 @@ class _Line:
         for start in range(0, len(data), size):
             said = self._client.send(h11.Data(data=data[start : start + size])) or b""
             self._relay.put(self._conn, Side.CLIENT, said)
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    """The JSON object that *text* is; empty: it is something else."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 class _Messages:
@@ -335,8 +368,11 @@ class _Messages:
 def _reversed(value: Any) -> Any:
     """The same with the keys of all objects from back to front."""
     if isinstance(value, dict):
-        return {key: _reversed(one) for key, one in reversed(value.items())}
-    return [_reversed(one) for one in value] if isinstance(value, list) else value
+        items = cast("dict[str, Any]", value).items()
+        return {key: _reversed(one) for key, one in reversed(items)}
+    if isinstance(value, list):
+        return list(map(_reversed, cast("Iterable[Any]", value)))
+    return value
 
 
 class _Stream:
@@ -352,11 +388,8 @@ class _Stream:
     def receive(self, data: bytes) -> Iterator[tuple[bytes, object]]:
         """What to say instead, and for which job it is; one event at a time."""
         for event in self._decoder.receive_data(data):
-            try:
-                message = json.loads(event.data)
-            except ValueError:  # "ALIVE"
-                message = None
-            if event.event != "message" or not isinstance(message, dict):
+            message = _object(event.data)
+            if event.event != "message" or not message:  # "ALIVE", for one
                 yield self._written(event.event, event.data), None
                 continue
             for one in self._messages.instead(message):
@@ -388,8 +421,8 @@ class _Frames:
         self._way = way
         self._head = b""
         self._is_open = False
-        self._in = FrameProtocol(client=True, extensions=[])
-        self._out = FrameProtocol(client=False, extensions=[])
+        self._in = Connection(ConnectionType.CLIENT)
+        self._out = Connection(ConnectionType.SERVER)
         self._messages = _Messages(way, on_socket=True)
         self._text = ""
 
@@ -401,28 +434,28 @@ class _Frames:
                 return
             yield head + found
             self._is_open = True
-        self._in.receive_bytes(data)
-        for frame in self._in.received_frames():
-            if frame.opcode is Opcode.TEXT:
-                self._text += str(frame.payload)
-                if frame.message_finished:
+        if not data:
+            return
+        self._in.receive_data(data)
+        for event in self._in.events():
+            if isinstance(event, ws.TextMessage):
+                self._text += event.data
+                if event.message_finished:
                     text, self._text = self._text, ""
                     yield from self._said(text)
-            elif frame.opcode is Opcode.CLOSE:
-                code, reason = cast("tuple[int, str]", frame.payload)
-                yield bytes(self._out.close(code, reason))
-            elif frame.opcode is Opcode.PING:
-                yield bytes(self._out.ping(cast("bytes", frame.payload)))
-            else:
-                yield bytes(self._out.pong(cast("bytes", frame.payload)))
+            else:  # a Close, a Ping or a Pong
+                yield self._out.send(event)
 
     def _said(self, text: str) -> Iterator[bytes]:
-        message = json.loads(text)
+        message: dict[str, Any] = json.loads(text)
         for one in self._messages.instead(message):
             written = self._messages.text(one)
             size = self._way.fragments or len(written)
             for start in range(0, len(written), size):
                 if self._way.pings:
-                    yield bytes(self._out.ping(b"are you there?"))
+                    yield self._out.send(ws.Ping(payload=b"are you there?"))
                 end = start + size
-                yield bytes(self._out.send_data(written[start:end], fin=end >= len(written)))
+                piece = ws.TextMessage(
+                    data=written[start:end], message_finished=end >= len(written)
+                )
+                yield self._out.send(piece)

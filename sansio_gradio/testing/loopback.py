@@ -16,7 +16,7 @@ from sansio_gradio_adapters.server import Server
 
 __all__ = ["relayed"]
 
-_READ: Final = 64 * 1024  # bytes
+_QUIET: Final = 0.1  # seconds without a byte: then no longer hold anything back
 
 
 @contextlib.contextmanager
@@ -60,6 +60,7 @@ class _Relaying:
         self._relay = relay
         self._to = to
         self._ends: dict[tuple[int, Side], asyncio.Transport] = {}
+        self._quiet: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> _Relaying:
         loop = asyncio.get_running_loop()
@@ -69,6 +70,8 @@ class _Relaying:
 
     async def __aexit__(self, *_: object) -> None:
         self._listener.close()
+        if self._quiet is not None:
+            self._quiet.cancel()
         for transport in list(self._ends.values()):
             transport.abort()
 
@@ -90,6 +93,16 @@ class _Relaying:
 
     def received(self, conn: int, side: Side, data: bytes) -> None:
         self._relay.receive(conn, side, data)
+        self._send()
+        if self._quiet is not None:
+            self._quiet.cancel()
+        self._quiet = asyncio.get_running_loop().call_later(_QUIET, self._idle)
+
+    def _idle(self) -> None:
+        self._relay.idle()
+        self._send()
+
+    def _send(self) -> None:
         for to, end, piece in self._relay.data_to_send():
             transport = self._ends.get((to, end))
             if transport is not None and piece:
@@ -117,7 +130,7 @@ class _End(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._relaying.received(self._conn, self._side, data)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's verb
+    def connection_lost(self, exc: Exception | None) -> None:  # asyncio's verb
         self._relaying.lost(self._conn, self._side)
 
 
