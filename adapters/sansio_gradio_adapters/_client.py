@@ -28,6 +28,7 @@ from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.streaming_input import Piece
 from sansio_gradio.errors import (
     ConnectionLost,
+    DeadlineExceeded,
     GradioError,
     JobCancelledError,
     LocalProtocolError,
@@ -242,6 +243,9 @@ class ClientCore:
             return
         try:
             self.demand_open()
+            timeout = record.call.timeout
+            timeout = self.timeouts.job if timeout is None else timeout
+            record.until = None if timeout is None else time.monotonic() + timeout
             record.id = self.session.begin(record.call)
         except Exception as error:  # such as a header that cannot be sent: it fails this job only
             record.refuse(error)
@@ -530,10 +534,17 @@ class ClientCore:
         return self.make_file(value, self._api_url, route)
 
     def open_download(
-        self, file: RemoteFile, *, resume: bool = True, growing: bool = False
+        self,
+        file: RemoteFile,
+        *,
+        resume: bool = True,
+        growing: bool = False,
+        until: float | None = None,
     ) -> DownloadRecord:
-        """Begin to fetch a file; from any thread."""
-        record = DownloadRecord(file=file, resume=resume, growing=growing, steer=self._steer_soon)
+        """Begin to fetch a file; from any thread. *until*: as ``JobRecord.until``."""
+        record = DownloadRecord(
+            file=file, resume=resume, growing=growing, until=until, steer=self._steer_soon
+        )
         self._opened[record] = None
         if (error := self.why_not) is not None:  # after the line above: closing looks there
             record.end(error)
@@ -547,8 +558,12 @@ class ClientCore:
         self.touch(record)
         try:
             self.demand_open()
+            until = record.until
             record.id = self.session.download(
-                record.file, resume=record.resume, growing=record.growing
+                record.file,
+                resume=record.resume,
+                growing=record.growing,
+                timeout=None if until is None else max(0.0, until - time.monotonic()),
             )
         except Exception as error:  # it fails this download only
             record.end(error)
@@ -597,7 +612,7 @@ class ClientCore:
             record.shape(event.data),
             self._folder,
             limit=self.limits.download,
-            open_download=self.open_download,
+            open_download=partial(self.open_download, until=record.until),
             done=done,
         )
         if fetching.has_files:
@@ -606,10 +621,16 @@ class ClientCore:
         return fetching.has_files
 
     def _fetched(self, record: JobRecord, event: JobCompleted, fetching: Fetching) -> None:
-        if self._fetching.pop(record, None) is not None:
+        if self._fetching.pop(record, None) is None:
+            return
+        if fetching.is_late:
+            what = "The deadline passed while the files of the result were downloaded."
+            late = DeadlineExceeded(what, phase="job", url=self._api_url)
+            record.add_end(late.for_job(event.job, record.yielded or (event.data,)))
+        else:
             record.fetched.append(fetching.result)
             record.add_end(event)
-            self.touch(record)
+        self.touch(record)
 
     def _end_files(self, error: BaseException) -> None:
         """The client is closed, or lost."""

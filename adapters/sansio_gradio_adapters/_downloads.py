@@ -36,13 +36,14 @@ _RESUMED_AT: Final = 256 * 1024
 class DownloadRecord:
     """The state of one download of *file*.
 
-    ``steer`` is called, in any thread and by finalisers, with the record and True to resume it,
-    False to drop it.
+    ``until``: when the deadline of its job passes, in monotonic seconds. ``steer`` is called, in
+    any thread and by finalisers, with the record and True to resume it, False to drop it.
     """
 
     file: RemoteFile
     resume: bool = True
     growing: bool = False
+    until: float | None = None
     steer: Callable[[DownloadRecord, bool], object]
     id: int | None = None
     """The engine's number of the download, once it has one."""

@@ -30,7 +30,7 @@ from sansio_gradio.client.commands import (
     ResumeReading,
     StartTLS,
 )
-from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError
+from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError, LocalProtocolError
 from sansio_gradio.events import Event
 from sansio_gradio.given import refused
 from sansio_gradio.protocol.given_file import GivenFile
@@ -357,6 +357,10 @@ def _safely(read: Callable[[], bytes]) -> _Read:
         return read()
     except Exception as error:  # it ends this upload only
         return error
+    except SystemExit as error:  # of a file object: it ends no thread of ours, and no event loop
+        failed = LocalProtocolError("The file object has raised SystemExit.")
+        failed.__cause__ = error
+        return failed
 
 
 def _refused(error: Exception) -> GradioError:

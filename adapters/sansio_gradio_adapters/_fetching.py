@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from sansio_gradio.errors import DeadlineExceeded
 from sansio_gradio.protocol.remote_files import RemoteFile, files_in, replaced_files
 from sansio_gradio_adapters._downloads import DownloadRecord
 from sansio_gradio_adapters._saving import Budget, Target, save
@@ -42,6 +43,8 @@ class Fetching:
         self._records: dict[DownloadRecord, None] = {}
         self._left = dict.fromkeys(range(len(self._files)))
         self._is_over = False
+        self.is_late = False
+        """The deadline of the job has passed before all files were there."""
 
     @property
     def has_files(self) -> bool:
@@ -65,6 +68,7 @@ class Fetching:
                 self._paths[id(file)] = str(self._save(file))
         except Exception as error:  # which is told with the file; the others go on
             file.error = error
+            self.is_late |= isinstance(error, DeadlineExceeded) and error.phase == "job"
             if not self._is_over:
                 _log.warning("%r was not downloaded: %s", file.name, error)
         self._left.pop(number)

@@ -148,6 +148,8 @@ class JobRecord:
 
     id: int | None = attrs.field(default=None, init=False)
     """The engine's number of the job, once it has one."""
+    until: float | None = attrs.field(default=None, init=False)
+    """When its deadline passes, in monotonic seconds; None: it has none."""
     fate: dict[None, Outcome] = attrs.field(factory=dict[None, Outcome], init=False)
     """The outcome, as soon as there is one: the first ``setdefault`` fixes it."""
     _status: StatusUpdate = attrs.field(init=False)

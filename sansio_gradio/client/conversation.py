@@ -81,7 +81,7 @@ from sansio_gradio.events import (
     SpaceStatus,
     TokenRefused,
 )
-from sansio_gradio.given import flag, function, one_of, text
+from sansio_gradio.given import flag, function, one_of, seconds, text
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.protocol.failures import Login
@@ -127,6 +127,13 @@ class _JobIsLate:
     """The job's own deadline has passed."""
 
     job: int
+
+
+@attrs.frozen
+class _DownloadIsLate:
+    """The deadline of the job that a download belongs to has passed."""
+
+    download: int
 
 
 @attrs.frozen
@@ -356,9 +363,7 @@ class Conversation(Session):
     def cancel(self, job: int) -> bool:
         if (download := self._download(job)) is not None:
             self._go(download.forget())
-            self._not_begun.pop(job, None)
-            self._downloads.pop(job, None)
-            self._begin_downloads()
+            self._leave_download(job)
             self._asked()
             return True
         found = self._jobs.get(job)
@@ -401,8 +406,16 @@ class Conversation(Session):
             return None
         return found.attempt.endpoint
 
-    def download(self, file: RemoteFile, *, resume: bool = True, growing: bool = False) -> int:
+    def download(
+        self,
+        file: RemoteFile,
+        *,
+        resume: bool = True,
+        growing: bool = False,
+        timeout: float | None = None,
+    ) -> int:
         self._demand_open()
+        patience = None if timeout is None else seconds(timeout, "timeout")
         if self.app is None:
             raise LocalProtocolError("A file can be fetched once the session is connected.")
         if file.data_url is None and file.base != self.api_url:
@@ -418,6 +431,7 @@ class Conversation(Session):
             may_resume = resume and not file.is_stream
             download = WholeDownload(self._last_job, self.id, source, options, resume=may_resume)
         self._not_begun[download.id] = download
+        self._timers.start(_DownloadIsLate(download.id), patience)
         self._begin_downloads()
         self._asked()
         return download.id
@@ -762,6 +776,10 @@ class Conversation(Session):
         match name:
             case _JobIsLate(id):
                 self._expire(self._jobs[id])
+            case _DownloadIsLate(id):
+                download = self._download(id)
+                assert download is not None
+                self._go(download.fail(DeadlineExceeded(phase="job")))
             case _StopIsLate(id):
                 if not (job := self._jobs[id]).is_over:
                     assert job.attempt is not None
@@ -1081,8 +1099,14 @@ class Conversation(Session):
     def _announce(self, step: steps.Announce) -> None:
         self._events.append(step.event)
         if isinstance(step.event, DownloadCompleted | DownloadFailed):
-            self._downloads.pop(step.event.download, None)
-            self._begin_downloads()
+            self._leave_download(step.event.download)
+
+    def _leave_download(self, number: int) -> None:
+        """Forget a download that is over."""
+        self._timers.stop(_DownloadIsLate(number))
+        self._not_begun.pop(number, None)
+        self._downloads.pop(number, None)
+        self._begin_downloads()
 
     # Attempts.
 

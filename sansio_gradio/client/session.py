@@ -183,13 +183,21 @@ class Session(ABC):
         return self.begin(Call.of_upload(given, timeout, want=Want.ALL))
 
     @abstractmethod
-    def download(self, file: RemoteFile, *, resume: bool = True, growing: bool = False) -> int:
+    def download(
+        self,
+        file: RemoteFile,
+        *,
+        resume: bool = True,
+        growing: bool = False,
+        timeout: float | None = None,
+    ) -> int:
         """Fetch a file of the app; returns the number of the download, which its events carry.
 
         Downloads and jobs share one row of numbers: ``pause`` and ``cancel`` take both. *resume*:
         if the connection breaks, go on at that place, where the server proves that it is the same
         file. *growing*: if it is an output in segments, which may still grow, fetch the segments;
-        otherwise the server makes one file of them.
+        otherwise the server makes one file of them. *timeout*: the seconds that a job, of which the
+        download is a part, has left.
 
         Raises:
             LocalProtocolError: the session is closed or not connected yet, or the file lies at

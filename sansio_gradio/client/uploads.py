@@ -21,7 +21,7 @@ from sansio_gradio.client.answer import Answer
 from sansio_gradio.client.attempt import Attempt
 from sansio_gradio.client.options import Options
 from sansio_gradio.client.steps import Ask, Begin, Step, Stored, Way
-from sansio_gradio.errors import RemoteProtocolError
+from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
 from sansio_gradio.protocol import requests
 from sansio_gradio.protocol.failures import excerpt
 from sansio_gradio.protocol.files import (
@@ -127,6 +127,9 @@ class CallFiles:
             content = yield from self._bytes(file)
             file = attrs.evolve(file, source=content, size=len(content))
         else:
+            # Of an empty file nothing is read while it is sent: here it is seen if it has grown.
+            if file.size == 0 and (yield from self._bytes(file)):
+                raise LocalProtocolError(f"{file!r} has become longer since it was given.")
             file = attrs.evolve(file)  # so that each upload is known by its own
         request = requests.upload(file, self._options.new_hash() + self._options.new_hash())
         answer: Answer = yield Ask(attempt.base, request, "upload", "send", attempt, upload=file)

@@ -429,6 +429,22 @@ def test_a_job_is_cancelled_while_its_files_come(world: World, tmp_path: Path) -
 
 
 @BOTH
+def test_the_deadline_of_a_job_holds_for_its_files_too(world: World, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world.client(shelf.url, download_files=tmp_path) as client:
+            job = client.submit(api_name="/give", timeout=0.2)
+            with pytest.raises(DeadlineExceeded, match="while the files") as caught:
+                await job.result(30)
+            assert (caught.value.phase, caught.value.job) == ("job", 1)
+            assert [file["path"] for file in caught.value.outputs[0]] == ["quick", "held"]
+            assert listed(tmp_path) == ["quick"]
+            assert not client._core.downloads
+
+    with Shelf({"quick": give(b"x"), "held": Held()}, outputs=2) as shelf:
+        world.run(scenario)
+
+
+@BOTH
 def test_a_client_is_closed_while_the_files_of_a_job_come(world: World, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world.client(shelf.url, download_files=tmp_path) as client:

@@ -192,6 +192,61 @@ def test_a_file_that_changes_during_its_upload_ends_it(world: str, tmp_path: Pat
         WORLDS[world].run(functools.partial(scenario, server))
 
 
+class Turns(io.RawIOBase):
+    """A file object that cannot seek; its content is *data*, and *meanwhile* happens before."""
+
+    def __init__(self, data: bytes, meanwhile: Callable[[], object]) -> None:
+        self._data, self._meanwhile = [data, b""], meanwhile
+
+    def read(self, _size: int = -1) -> bytes:
+        self._meanwhile()
+        return self._data.pop(0)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("fills", [True, False])
+def test_an_empty_file_that_is_filled_later_is_refused_as_any_other_change(
+    fills: bool, world: str, url: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "log.txt"
+    path.write_bytes(b"")
+
+    async def scenario() -> None:
+        async with WORLDS[world].client(url, limits=Limits(uploads=1)) as client:
+            first = Turns(b"first", lambda: fills and path.write_bytes(b"later"))
+            job = client.submit([handle_file(first, name="a"), handle_file(path)], api_name="/all")
+            if fills:
+                with pytest.raises(LocalProtocolError, match="has changed since it was given"):
+                    await job
+            else:
+                assert await job == "a:5 log.txt:0"
+
+    WORLDS[world].run(scenario)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("seekable", [True, False])
+def test_a_file_object_that_raises_system_exit_ends_its_job_and_nothing_else(
+    seekable: bool, world: str, url: str
+) -> None:
+    class Leaves(io.BytesIO):
+        def seekable(self) -> bool:
+            return seekable
+
+        def read(self, _size: int | None = -1) -> bytes:
+            raise SystemExit(3)
+
+    async def scenario() -> None:
+        async with WORLDS[world].client(url) as client:
+            job = client.submit(handle_file(Leaves(b"abc"), name="a"), api_name="/size")
+            with pytest.raises(LocalProtocolError, match="SystemExit") as caught:
+                await job
+            assert isinstance(caught.value.__cause__, SystemExit)
+            assert await client.predict(handle_file(b"x", name="b"), api_name="/size")
+
+    WORLDS[world].run(scenario)
+
+
 @pytest.mark.parametrize("world", WORLDS)
 def test_a_file_of_another_app_is_passed_on_as_it_comes(world: str, url: str) -> None:
     async def scenario(other_url: str) -> None:

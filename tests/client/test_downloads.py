@@ -239,6 +239,28 @@ def test_a_file_that_drips_is_given_up() -> None:
     assert Abort(get.id) in talk.asked
 
 
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_download_of_a_job_has_what_the_job_has_left(waits: bool) -> None:
+    talk = Fetch(limits=Limits(downloads=1 if waits else 3))
+    others = [talk.conversation.download(talk.file("0")) for _ in range(2)]
+    late, dropped = (talk.conversation.download(talk.file("1"), timeout=3.0) for _ in range(2))
+    assert talk.conversation.cancel(dropped)
+    talk.sleep(2.9)
+    assert talk.events(late) == []
+    talk.sleep(0.2)
+    error = talk.error(late)
+    assert isinstance(error, DeadlineExceeded)
+    assert error.phase == "job"
+    assert talk.sleep(10.0) == []
+    assert [talk.events(number) for number in (*others, dropped)] == [[], [], []]
+
+
+def test_a_timeout_is_in_seconds() -> None:
+    talk = Fetch()
+    with pytest.raises(LocalProtocolError, match="timeout"):
+        talk.conversation.download(talk.file(), timeout=-1.0)
+
+
 def test_a_paused_download_is_not_late() -> None:
     talk = Fetch(timeouts=Timeouts(download=5))
     number, get = talk.get()

@@ -7,6 +7,7 @@ import io
 import json
 from typing import Any
 
+import attrs
 import pytest
 
 from sansio_gradio import (
@@ -298,6 +299,26 @@ def test_a_file_that_cannot_be_read_ends_the_job() -> None:
     (command,) = one.new()
     one.conversation.failed(command.id, LocalProtocolError("changed"), one.now)
     assert isinstance(one.failure_of(job), LocalProtocolError)
+
+
+@pytest.mark.parametrize("content", [b"", b"later"])
+def test_an_empty_file_is_read_before_it_is_sent(content: bytes) -> None:
+    one = talk()
+    empty = attrs.evolve(handle_file(io.BytesIO(), name="x.png"), size=0)
+    job = one.conversation.submit(empty, api_name="/image")
+    (command,) = one.new()
+    assert isinstance(command, ReadFile)
+    if content:
+        one.conversation.data(command.id, content, one.now)
+    one.conversation.ended(command.id, one.now)
+    if content:
+        error = one.failure_of(job)
+        assert isinstance(error, LocalProtocolError)
+        assert "has become longer" in error.message
+        assert one.new() == []
+    else:
+        answered(one, "/tmp/x.png")
+        assert joined(one) == [payload("/tmp/x.png", "x.png")]
 
 
 def test_a_content_that_is_too_large_for_an_argument_is_refused() -> None:
