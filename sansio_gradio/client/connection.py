@@ -5,23 +5,19 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import attrs
 
 from sansio_gradio.client.commands import Expect, OpenWebSocket, SendRequest
+from sansio_gradio.client.news import News
 from sansio_gradio.client.tunnel import Tunnel
 from sansio_gradio.client.via import Proxy, Via
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError, RemoteProtocolError
 from sansio_gradio.limits import Limits
 from sansio_gradio.wire.body import Body, FileSlice
 from sansio_gradio.wire.headers import Headers
-from sansio_gradio.wire.http import (
-    Event,
-    HTTPConnection,
-    ResponseStarted,
-    Role,
-)
+from sansio_gradio.wire.http import HTTPConnection, ResponseStarted, Role
 from sansio_gradio.wire.outbox import Outbox
 from sansio_gradio.wire.url import URL, Origin
 
@@ -84,25 +80,6 @@ class Transfer:
             and not (self.answered or self.is_spent)
             and (self.is_safe or not self.handed_out)
         )
-
-
-@attrs.define
-class TextCame:
-    """A text message came on a WebSocket."""
-
-    text: str
-
-
-@attrs.define
-class TransferFailed:
-    """The transfer has ended before its time."""
-
-    error: GradioError
-
-
-News: TypeAlias = Event | TextCame | TransferFailed
-"""The news on a connection: the parts of an answer, or the texts of a WebSocket. A WebSocket begins
-with an answer of 101, and ends with a ``MessageEnded``."""
 
 
 class ConnectionState(enum.Enum):

@@ -15,7 +15,7 @@ heartbeat), which returns a way of steps. ``_go``, and nothing else, carries the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, TypedDict
 
@@ -48,6 +48,7 @@ from sansio_gradio.client.exchange import (
 )
 from sansio_gradio.client.job import Job
 from sansio_gradio.client.line import Line
+from sansio_gradio.client.news import News, TextCame, TransferFailed
 from sansio_gradio.client.options import Options
 from sansio_gradio.client.proxies import Proxies
 from sansio_gradio.client.retry import Retry
@@ -90,6 +91,7 @@ from sansio_gradio.protocol.protocols import PROTOCOLS, Handover, Traits, detect
 from sansio_gradio.protocol.remote_files import RemoteFile
 from sansio_gradio.protocol.spaces import HUB, hub_base, space_name
 from sansio_gradio.wire.headers import Fields
+from sansio_gradio.wire.http import BodyReceived, MessageEnded, ResponseStarted
 from sansio_gradio.wire.url import URL, Address, Origin, api_base
 
 _OK: Final = 200
@@ -545,39 +547,57 @@ class Conversation(Session):
             except Exception as error:  # see ``_fault``
                 self._end_by_fault(None, error, self._jobs.get(getattr(name, "job", 0)))
 
-    def response(
-        self, id: int, status: int, headers: Iterable[tuple[str, str]], now: float | None = None
-    ) -> None:
-        """The head of an answer; 101 means that a WebSocket is open."""
-        self._timers.tell(now)
-        self._hear(
-            self._exchanges.running.get(id), self._exchanges.response, status, tuple(headers)
-        )
-
-    def data(self, id: int, chunk: bytes, now: float | None = None) -> None:
-        """A piece of an answer's body."""
+    def receive(self, id: int, news: Sequence[News], now: float | None = None) -> None:
+        """All that has come at once for an exchange: the same as the five verbs below."""
         self._timers.tell(now)
         exchange = self._exchanges.running.get(id)
         if exchange is None:
             return
-        if exchange.listener is None or not exchange.is_open:
-            self._hear(exchange, self._exchanges.data, chunk)
-            return
-        exchange.last_heard = now = self._timers.now
-        try:
-            self._go(exchange.listener.received(chunk, now))
-        except Exception as error:  # see ``_fault``
-            self._end_by_fault(exchange, error)
+        told = self._exchanges
+        for item in news:
+            if exchange.is_over:
+                return  # because of the one before
+            if isinstance(item, BodyReceived) and exchange.is_open:
+                listener = exchange.listener
+                assert listener is not None
+                exchange.last_heard = at = self._timers.now
+                try:
+                    self._go(listener.received(item.data, at))
+                except Exception as error:  # see ``_fault``
+                    self._end_by_fault(exchange, error)
+            elif isinstance(item, BodyReceived):
+                self._hear(exchange, told.data, item.data)
+            elif isinstance(item, ResponseStarted):
+                self._hear(exchange, told.response, item.status, item.headers)
+            elif isinstance(item, MessageEnded):
+                self._hear(exchange, told.ended)
+            elif isinstance(item, TextCame):
+                self._hear(exchange, told.text, item.text)
+            else:
+                assert isinstance(item, TransferFailed)
+                broke = item.error
+                if isinstance(broke, ConnectionError) or not isinstance(broke, GradioError):
+                    self._discovery.is_in_doubt = True
+                self._hear(exchange, told.failed, broke)
+
+    def response(
+        self, id: int, status: int, headers: Iterable[tuple[str, str]], now: float | None = None
+    ) -> None:
+        """The head of an answer; 101 means that a WebSocket is open."""
+        fields = tuple([(name.lower(), value) for name, value in headers])
+        self.receive(id, (ResponseStarted(status, fields),), now)
+
+    def data(self, id: int, chunk: bytes, now: float | None = None) -> None:
+        """A piece of an answer's body."""
+        self.receive(id, (BodyReceived(chunk),), now)
 
     def text(self, id: int, text: str, now: float | None = None) -> None:
         """A text message on a WebSocket."""
-        self._timers.tell(now)
-        self._hear(self._exchanges.running.get(id), self._exchanges.text, text)
+        self.receive(id, (TextCame(text),), now)
 
     def ended(self, id: int, now: float | None = None) -> None:
         """The answer is complete; a WebSocket was closed with 1000."""
-        self._timers.tell(now)
-        self._hear(self._exchanges.running.get(id), self._exchanges.ended)
+        self.receive(id, (MessageEnded(),), now)
 
     def failed(
         self, id: int, error: BaseException, now: float | None = None, *, connected: bool = True
@@ -587,19 +607,13 @@ class Conversation(Session):
         Not *connected*: no connection could be made, so the server has seen nothing of the request,
         and ``Retry`` may hand the job in again. A ``ConnectFailed`` means the same.
         """
-        self._timers.tell(now)
-        exchange = self._exchanges.running.get(id)
-        if exchange is None:
-            return
-        if isinstance(error, ConnectionError) or not isinstance(error, GradioError):
-            self._discovery.is_in_doubt = True
         if not connected and not isinstance(error, GradioError):
             refused = ConnectFailed(
                 f"no connection came about: {str(error) or type(error).__name__}", phase="connect"
             )
             refused.__cause__ = error
             error = refused
-        self._hear(exchange, self._exchanges.failed, error)
+        self.receive(id, (TransferFailed(error),), now)
 
     def sent(self, id: int, size: int, now: float | None = None) -> None:
         """So many bytes of a file were sent, in the body of a request."""
@@ -638,12 +652,8 @@ class Conversation(Session):
         self._timers.tell(now)
         return not self._keeps_back(id)
 
-    def _hear(
-        self, exchange: Exchange | None, verb: Callable[..., Came | None], *told: Any
-    ) -> None:
+    def _hear(self, exchange: Exchange, verb: Callable[..., Came | None], *told: Any) -> None:
         """Ask *verb* what came, and hand it to the right part."""
-        if exchange is None:
-            return
         try:
             came = verb(exchange, *told)
             if came is None:

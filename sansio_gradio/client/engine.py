@@ -11,7 +11,7 @@ Rule 2: this file knows connections and requests. ``Conversation`` knows what th
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Unpack
 
@@ -20,13 +20,11 @@ from sansio_gradio.client.commands import ConversationCommand, EngineCommand, Ob
 from sansio_gradio.client.connection import (
     Connection,
     ConnectionState,
-    News,
     RequestConnection,
-    TextCame,
     Transfer,
-    TransferFailed,
 )
 from sansio_gradio.client.conversation import Conversation, SessionOptions
+from sansio_gradio.client.news import News, TransferFailed
 from sansio_gradio.client.pool import Assign, Open, Pool, is_stale
 from sansio_gradio.client.session import Session
 from sansio_gradio.client.timers import Timers
@@ -44,7 +42,7 @@ from sansio_gradio.given import function, one_of
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.given_file import GivenFile, not_read
 from sansio_gradio.wire.body import FileSlice
-from sansio_gradio.wire.http import BodyReceived, ResponseStarted
+from sansio_gradio.wire.http import BodyReceived, MessageEnded
 from sansio_gradio.wire.url import URL, Origin
 
 
@@ -296,10 +294,7 @@ class Engine:
         if self._observe is not None:
             self._tell_observer(conn, "received", data)
         try:
-            for news in connection.receive(data):
-                for conversation in list(self._touched.values()):
-                    # What was said to the one before may abort this one.
-                    self._carry_out_commands(conversation)
+            if news := connection.receive(data):
                 self._deliver(connection, news, now)
             error: Exception | None = connection.error
         except RemoteProtocolError as broke:
@@ -508,8 +503,7 @@ class Engine:
         if isinstance(read, GradioError):
             conversation.failed(id, read)
         else:
-            conversation.data(id, read)
-            conversation.ended(id)
+            conversation.receive(id, (BodyReceived(read), MessageEnded()))
         self._touch(conversation)
 
     def _sending(self, upload: GivenFile) -> RequestConnection | None:
@@ -616,25 +610,18 @@ class Engine:
         else:
             self._close(connection)
 
-    def _deliver(self, connection: Connection, news: News, now: float) -> None:
+    def _deliver(self, connection: Connection, news: Sequence[News], now: float) -> None:
         transfer = connection.transfer
         if transfer is None:
-            return  # aborted by what came before
+            return  # it was aborted
         session, id = transfer.key
         conversation = self._sessions[session]
         self._touch(conversation)
-        if isinstance(news, BodyReceived):
-            conversation.data(id, news.data, now)
-        elif isinstance(news, TextCame):
-            conversation.text(id, news.text, now)
-        elif isinstance(news, ResponseStarted):
-            conversation.response(id, news.status, news.headers, now)
-        else:
-            if isinstance(news, TransferFailed):
-                conversation.failed(id, news.error, now)
-            else:
-                conversation.ended(id, now)
+        has_ended = isinstance(news[-1], MessageEnded | TransferFailed)
+        if has_ended:
             del self._transfers[transfer.key]
+        conversation.receive(id, news, now)
+        if has_ended:
             # What the conversation says to this is heard before the connection is closed, which
             # may be the last one, and a reason to ask for the app again.
             self._carry_out_touched()

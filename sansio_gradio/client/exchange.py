@@ -253,12 +253,13 @@ class Exchanges:
         self._timers.start(exchange, getattr(self._options.timeouts, exchange.deadline))
 
     def response(self, exchange: Exchange, status: int, headers: Headers) -> Came | None:
-        exchange.status = status
-        exchange.headers = tuple([(name.lower(), value) for name, value in headers])
-        set_cookies = [value for name, value in exchange.headers if name == "set-cookie"]
-        if set_cookies and not exchange.bare:
-            self._credentials.receive_cookies(exchange.url, set_cookies, self._timers.wall_now)
-        coding = header(exchange.headers, "content-encoding")
+        """The head of an answer; the names of *headers* are in lower case."""
+        exchange.status, exchange.headers = status, headers
+        fields = dict(headers)
+        if "set-cookie" in fields and not exchange.bare:
+            cookies = [value for name, value in headers if name == "set-cookie"]
+            self._credentials.receive_cookies(exchange.url, cookies, self._timers.wall_now)
+        coding = header(headers, "content-encoding") if "content-encoding" in fields else None
         if coding is not None and coding.lower() != "identity":
             return self.give_up(
                 exchange, RemoteProtocolError(f"the answer is encoded, as {coding!r}")

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import attrs
 
-from sansio_gradio.client.connection import Connection, News, TextCame, Transfer, TransferFailed
+from sansio_gradio.client.connection import Connection, Transfer
+from sansio_gradio.client.news import News, TextCame, TransferFailed
 from sansio_gradio.errors import ConnectionLost
 from sansio_gradio.limits import Limits
 from sansio_gradio.wire.body import FileSlice

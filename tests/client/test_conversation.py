@@ -25,6 +25,7 @@ from sansio_gradio.testing.talk import (
     generating,
     starts,
 )
+from sansio_gradio.wire.http import BodyReceived, MessageEnded, ResponseStarted
 
 
 def test_a_whole_conversation_without_a_clock() -> None:
@@ -121,6 +122,42 @@ def test_verbs_about_unknown_exchanges_are_ignored() -> None:
     conversation.failed(99, OSError())
     assert talk.new() == []
     assert len(talk.said) == 1
+
+
+def test_names_of_header_fields_are_read_in_any_case() -> None:
+    talk = Talk(app())
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    talk.answer(talk.request("/queue/join"), {"event_id": "a"})
+    stream = talk.request("/queue/data")
+    talk.conversation.response(stream.id, 200, [("Content-TYPE", "text/event-stream")])
+    talk.send(stream, starts("a"), completed("x", event_id="a"))
+    assert talk.data_of(job) == ("x",)
+
+
+def test_what_comes_at_once_is_what_comes_one_by_one() -> None:
+    news = (
+        ResponseStarted(200, (("content-type", "application/json"),)),
+        BodyReceived(b'{"event'),
+        BodyReceived(b'_id":"a"}'),
+        MessageEnded(),
+    )
+    talk = Talk(app())
+    talk.conversation.submit("x", fn_index=ECHO)
+    talk.conversation.receive(talk.request("/queue/join").id, news, 1000.0)
+    assert talk.request("/queue/data").method == "GET"
+    talk.conversation.receive(99, news, 1000.0)  # unknown, so it is ignored
+    assert talk.conversation.next_command() is None
+
+
+def test_nothing_is_read_behind_what_ends_an_exchange() -> None:
+    talk = Talk(app())
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    refused = ResponseStarted(200, (("content-encoding", "gzip"),))
+    body = BodyReceived(b'{"event_id":"a"}')
+    join = talk.request("/queue/join")
+    talk.conversation.receive(join.id, (refused, body, MessageEnded()), 1000.0)
+    assert "encoded" in str(talk.failure_of(job))
+    assert talk.asked == [join, Abort(join.id)]
 
 
 def test_events_that_come_to_nothing_are_skipped() -> None:

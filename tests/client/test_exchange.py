@@ -72,7 +72,8 @@ class Heard:
 
     def response(self, id: int, status: int, headers: Any) -> None:
         if (exchange := self.inner.running.get(id)) is not None:
-            self.tell(self.inner.response(exchange, status, headers))
+            lower = tuple([(name.lower(), value) for name, value in headers])
+            self.tell(self.inner.response(exchange, status, lower))
 
     def data(self, id: int, chunk: bytes) -> None:
         exchange = self.inner.running.get(id)

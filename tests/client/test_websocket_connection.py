@@ -9,7 +9,8 @@ from wsproto import ConnectionType, WSConnection
 from wsproto import events as ws
 
 from sansio_gradio.client.commands import OpenWebSocket
-from sansio_gradio.client.connection import News, TextCame, Transfer, TransferFailed
+from sansio_gradio.client.connection import Transfer
+from sansio_gradio.client.news import News, TextCame, TransferFailed
 from sansio_gradio.client.websocket_connection import SocketConnection
 from sansio_gradio.errors import ConnectionLost, RemoteProtocolError
 from sansio_gradio.limits import Limits

@@ -261,7 +261,8 @@ def test_a_fault_in_whatever_is_told_of_a_request_ends_it(
     with monkeypatch.context() as patch:
         if verb == "response":
             patch.setattr("sansio_gradio.client.exchange.header", raising)
-            talk.conversation.response(request.id, 200, (), talk.now)
+            plain = (("content-encoding", "identity"),)
+            talk.conversation.response(request.id, 200, plain, talk.now)
         else:
             patch.setattr("sansio_gradio.client.exchange.ConnectionLost", raising)
             talk.lose(request)
@@ -411,7 +412,7 @@ def complete(driver: Driver, peer: ByHand, conn: int) -> None:
     [
         "connection.RequestConnection.receive",
         "engine.Engine._deliver",
-        "conversation.Conversation.data",
+        "conversation.Conversation.receive",
     ],
 )
 def test_a_fault_on_one_connection_ends_what_it_carries(
