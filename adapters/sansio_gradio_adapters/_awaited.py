@@ -6,7 +6,7 @@ All of them belong to the event loop of their client.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -100,11 +100,12 @@ class Job:
     def __await__(self) -> Generator[Any, None, Any]:
         return self.result().__await__()
 
-    def outputs(self) -> list[Any]:
+    def outputs(self) -> Sequence[Any]:
         """All outputs so far, oldest first; the result itself, if it was the only one.
 
-        They are kept as edits, and each call makes all values again: iterate to make each value
-        once.
+        They are kept as edits, and a value is made when it is read: ``len`` makes none, and
+        ``[-1]`` one. ``list(job.outputs())`` makes all. The number does not change: call again to
+        see more.
         """
         return self._record.outputs()
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -268,11 +268,12 @@ class Job(Future[Any]):
         """Whether the job was cancelled."""
         return self._record.was_cancelled
 
-    def outputs(self) -> list[Any]:
+    def outputs(self) -> Sequence[Any]:
         """All outputs so far, oldest first; the result itself, if it was the only one.
 
-        They are kept as edits, and each call makes all values again: iterate to make each value
-        once.
+        They are kept as edits, and a value is made when it is read: ``len`` makes none, and
+        ``[-1]`` one. ``list(job.outputs())`` makes all. The number does not change: call again to
+        see more.
         """
         return self._record.outputs()
 

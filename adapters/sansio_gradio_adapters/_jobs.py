@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
@@ -32,6 +32,7 @@ from sansio_gradio.events import (
     UploadProgress,
 )
 from sansio_gradio.limits import Limits
+from sansio_gradio.protocol.lazy import LazySequence
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.outputs import Outputs
 from sansio_gradio.protocol.status import Status, StatusUpdate
@@ -104,6 +105,36 @@ class OutputUpdate:
 
 
 Update: TypeAlias = StatusUpdate | OutputUpdate | UploadProgress
+
+
+class JobOutputs(LazySequence[Any]):
+    """The outputs that a job had at one moment, oldest first, as its caller gets them.
+
+    Each is made when it is read, and not kept: how many there are costs no memory. Their number
+    does not change: ask the job again for more.
+    """
+
+    def __init__(
+        self, rows: Sequence[tuple[Any, ...]], shape: Callable[[tuple[Any, ...]], Any]
+    ) -> None:
+        self._rows = rows
+        self._shape = shape
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._shape, self._rows)
+
+    def __reversed__(self) -> Iterator[Any]:
+        return map(self._shape, reversed(self._rows))
+
+    def at(self, place: int) -> Any:
+        return self._shape(self._rows[place])
+
+
+def _the_one(row: tuple[Any, ...]) -> Any:
+    return row[0]
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -327,13 +358,14 @@ class JobRecord:
     def skipped(self) -> int:
         return 0 if self.yielded is None else self.yielded.skipped
 
-    def outputs(self) -> list[Any]:
-        """All outputs so far: see ``outputs_of``."""
-        over = self.is_over
-        found = [self.shape(values) for values in self.yielded or ()]
-        if not found and over and not self.was_cancelled and self.error is None:
-            found.append(self.result)
-        return found
+    def outputs(self) -> JobOutputs:
+        """The outputs that there are now; the result, if nothing was yielded before it."""
+        outcome = self.fate.get(None)
+        if self.yielded is not None:
+            return JobOutputs(self.yielded.so_far(), self.shape)
+        if outcome is None or outcome.was_cancelled or outcome.error is not None:
+            return JobOutputs((), self.shape)
+        return JobOutputs(((outcome.result,),), _the_one)
 
     def raise_error(self) -> None:
         """Raise the error of a job that is over, if it has one."""

@@ -148,6 +148,34 @@ def test_a_job_that_yields_nothing_has_its_result_as_output() -> None:
     assert job.outputs() == [(1, 2)]
 
 
+def test_outputs_are_made_when_they_are_read() -> None:
+    made: list[Any] = []
+
+    def shape(values: tuple[Any, ...]) -> Any:
+        made.append(values)
+        return unwrapped(values)
+
+    job = JobRecord(call=Call(), shape=shape)
+    assert job.outputs() == []
+    yielded = outputs(whole("a"), more("b"), more("c"))
+    job.add_outputs(yielded)
+    found = job.outputs()
+    assert (len(found), repr(found), made) == (3, "<JobOutputs: 3>", [])
+    assert (found[-1], made) == ("abc", [("abc",)])
+    assert list(reversed(found)) == ["abc", "ab", "a"]
+    assert (found[:2], found[::-2], found == ["a", "ab", "abc"]) == (
+        ["a", "ab"],
+        ["abc", "a"],
+        True,
+    )
+    assert (found != ("a",), found != "abc", "ab" in found) == (True, True, True)
+    for index in (3, -4):
+        with pytest.raises(IndexError):
+            found[index]
+    yielded.add(more("d"), 1)
+    assert (len(found), len(job.outputs())) == (3, 4)
+
+
 def test_a_job_that_failed_raises_after_its_outputs() -> None:
     job = new_job()
     error = AppError("no")

@@ -356,6 +356,108 @@ def test_several_threads_may_look_at_once() -> None:
     assert wrong == []
 
 
+# The outputs up to a moment
+
+
+@given(st.lists(rows, min_size=1, max_size=12), st.integers(0, 12), st.integers(1, 9 * OVERHEAD))
+def test_the_outputs_up_to_a_moment_stay_as_they_were(
+    history: list[Row], moment: int, limit: int
+) -> None:
+    outputs, server = Outputs(diffs=True, limit=limit), Server()
+    so_far, expected = outputs.so_far(), list[Row]()
+    for number, row in enumerate(history):
+        if number == moment:
+            so_far, expected = outputs.so_far(), server.rows[outputs.dropped :]
+        outputs.add(server.change(row), 0)
+    assert exactly(list(so_far)) == exactly(expected)
+    assert exactly(list(reversed(so_far))) == exactly(expected[::-1])
+    assert len(so_far) == len(expected)
+    for index in reversed(range(-len(expected), len(expected))):
+        assert exactly(so_far[index]) == exactly(expected[index])
+    for index in (len(expected), -len(expected) - 1):
+        with pytest.raises(IndexError):
+            so_far[index]
+    for chosen in (slice(None), slice(1, -1, 2), slice(None, None, -2), slice(5, 2)):
+        assert exactly(so_far[chosen]) == exactly(expected[chosen])
+    assert so_far == expected
+
+
+@pytest.mark.parametrize("bad", ["{", None])
+@pytest.mark.parametrize("is_known", [False, True])
+def test_up_to_a_moment_what_cannot_be_read_ends_them_too(bad: str | None, is_known: bool) -> None:
+    outputs = filled([("a",), ("b",)], texts=True)
+    before = outputs.so_far()
+    if bad is None:
+        outputs.end("it is bad")
+    else:
+        outputs.add(bad, 1)
+    after = outputs.so_far()
+    outputs.finish(("result",))
+    if is_known:
+        assert outputs.skipped == 1
+    last = outputs.so_far()
+    for so_far, expected in ((before, 2), (after, 2), (last, 3)):
+        rows: list[Row] = [("a",), ("b",), ("result",)][:expected]
+        assert list(so_far) == rows
+        assert (len(so_far), so_far[:], list(reversed(so_far))) == (expected, rows, rows[::-1])
+        assert repr(so_far) == f"<OutputsSoFar: {expected}>"
+
+
+def newest(outputs: Sequence[Row]) -> object:
+    return outputs[-1], outputs[-2], outputs[-1]
+
+
+def back_and_on(outputs: Sequence[Row]) -> object:
+    return [outputs[n] for n in (-1, 10, *range(20, 900), -1, -1)]
+
+
+@pytest.mark.parametrize(
+    ("look", "parsed", "made"),
+    [
+        (len, 1, 1),
+        (lambda outputs: (len(outputs), len(outputs)), 1, 1),
+        (newest, 2, 4),
+        (lambda outputs: outputs[-3:], 2, 5),
+        (list, 2, 1001),  # which asks for the length, too
+        (lambda outputs: [outputs[n] for n in range(len(outputs))], 2, 1001),
+        (back_and_on, 2, 890),
+        (lambda outputs: list(reversed(outputs)), 5, 1300),
+        (lambda outputs: outputs[::-1], 2, 1001),
+    ],
+)
+@pytest.mark.parametrize("limit", [ENOUGH, 1100 * 400])
+def test_each_text_is_parsed_a_few_times_and_a_value_made_where_it_is_read(
+    look: Callable[[Sequence[Row]], object],
+    parsed: int,
+    made: int,
+    limit: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counts = {"parsed": 0, "made": 0}
+    apply, snapshot = Slots.apply, Slots.snapshot
+
+    def counted(self: Slots, change: Change) -> None:
+        counts["parsed"] += 1
+        apply(self, change)
+
+    def seen(self: Slots) -> Row:
+        counts["made"] += 1
+        return snapshot(self)
+
+    outputs = Outputs(diffs=True, limit=limit)
+    outputs.add(text_of([""]), 144)
+    for _ in range(999 if limit == ENOUGH else 1999):
+        outputs.add(text_of([[["append", [], "x" * 8]]]), 144)
+    count = outputs.received - outputs.dropped
+    monkeypatch.setattr(Slots, "apply", counted)
+    monkeypatch.setattr(Slots, "snapshot", seen)
+    for so_far in (outputs.so_far(), outputs):  # the first has read nothing yet
+        counts.update(parsed=0, made=0)
+        look(so_far)
+        assert counts["parsed"] <= parsed * (count + 100)
+        assert counts["made"] <= made * count / 1000 + 2
+
+
 # What cannot be read
 
 BAD_TEXTS = [
