@@ -382,6 +382,17 @@ def test_the_outputs_up_to_a_moment_stay_as_they_were(
     assert so_far == expected
 
 
+def test_up_to_a_moment_what_was_dropped_is_left_out() -> None:
+    text = "x" * 20_000  # such a base is copied seldom
+    outputs = Outputs(diffs=True, limit=10 * OVERHEAD)
+    outputs.add(whole(text), 0)
+    for number in range(30):
+        outputs.add(more("b"), 0)
+        so_far, first = outputs.so_far(), outputs.dropped
+        expected: list[Row] = [(text + "b" * n,) for n in range(first, number + 2)]
+        assert list(so_far) == so_far[:] == list(reversed(so_far))[::-1] == expected
+
+
 @pytest.mark.parametrize("bad", ["{", None])
 @pytest.mark.parametrize("is_known", [False, True])
 def test_up_to_a_moment_what_cannot_be_read_ends_them_too(bad: str | None, is_known: bool) -> None:
