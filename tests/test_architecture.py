@@ -45,7 +45,7 @@ FLOORS = {
 # the environment is not here. Three modules know dates and, for other uses, the clock: see CLOCKS.
 # fmt: off
 PURE = {
-    "__future__", "abc", "ast", "base64", "binascii", "bisect", "calendar", "codecs",
+    "__future__", "abc", "array", "ast", "base64", "binascii", "bisect", "calendar", "codecs",
     "collections", "contextlib", "copy", "datetime", "difflib", "email.utils", "enum",
     "fractions", "functools", "hashlib", "heapq", "hmac", "html", "http", "inspect", "ipaddress",
     "itertools", "json", "keyword", "math", "numbers", "operator", "re", "reprlib", "string",
