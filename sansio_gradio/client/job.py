@@ -316,7 +316,7 @@ class Job:
         """Apply a yield, and make its ``Output``."""
         if self._has_broken:
             return
-        why = self.outputs.why_ended
+        why: str | None = None
         try:
             if change is not None:
                 self._slots.apply(change)
@@ -325,6 +325,7 @@ class Job:
         if change is None:
             # The whole value comes again only with the last message.
             self._has_broken = True
+            why = self.outputs.why_ended if why is None else why
             events.append(self._anomaly(self._what_broke(why), message))
             return
         values = self._slots.snapshot()
