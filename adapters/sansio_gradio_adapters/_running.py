@@ -36,6 +36,7 @@ from sansio_gradio.server.events import (
     LoginRaised,
     ServerEvent,
     SessionEnded,
+    StorageRaised,
 )
 from sansio_gradio.server.run import Logged, Run, Said
 from sansio_gradio_adapters._threads import Threads
@@ -115,6 +116,8 @@ class Runner:
             self._working[event.job] = _Working(self, event)
         elif isinstance(event, LoginRaised):
             _log.error("the app's auth function raised", exc_info=event.error)
+        elif isinstance(event, StorageRaised):
+            _log.error("the server's storage raised", exc_info=event.error)
         elif not isinstance(event, SessionEnded) and event.job in self._working:
             working = self._working[event.job]
             if isinstance(event, ChunkReceived):

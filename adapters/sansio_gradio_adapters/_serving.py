@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from sansio_gradio.deadlines import Deadlines
 from sansio_gradio.errors import GradioError
 from sansio_gradio.server.app import App
+from sansio_gradio.server.contents import Storage
 from sansio_gradio.server.engine import Disconnect, ServerEngine
 from sansio_gradio.server.events import ServerEvent
 from sansio_gradio.server.limits import ServerLimits
@@ -63,12 +64,17 @@ class ServerDriver:
         max_threads: int,
         limits: ServerLimits | None,
         on_event: Callable[[ServerEvent], object] | None,
+        storage: Storage | None,
     ) -> None:
         limits = limits or ServerLimits()
         self.scheme = "http" if ssl_context is None else "https"
         self.due: float | None = None
         self.engine = ServerEngine(
-            app, entropy=os.urandom, wall_offset=time.time() - clock(), limits=limits
+            app,
+            entropy=os.urandom,
+            wall_offset=time.time() - clock(),
+            limits=limits,
+            storage=storage,
         )
         self.runner = Runner(
             self.engine,

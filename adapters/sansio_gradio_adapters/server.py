@@ -28,6 +28,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from sansio_gradio.server.app import App
+from sansio_gradio.server.contents import Storage
 from sansio_gradio.server.engine import Disconnect, ServerEngine
 from sansio_gradio.server.events import ServerEvent
 from sansio_gradio.server.limits import ServerLimits
@@ -50,8 +51,8 @@ class Server:
     Up to ``max_threads`` plain functions run at once; the others wait. At the end runs are
     cancelled and get up to ``grace`` seconds to stop. A plain function that neither yields nor
     uses its ``Run`` cannot be stopped: it goes on in its daemon thread. ``ssl_context`` has the
-    server's certificate; None: plain HTTP. ``on_event(event)`` is called with what
-    clients do.
+    server's certificate; None: plain HTTP. ``on_event(event)`` is called with what clients do.
+    ``storage`` keeps the contents of uploaded files (None: in memory; see ``storage.OnDisk``).
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Server:
         limits: ServerLimits | None = None,
         ssl_context: ssl.SSLContext | None = None,
         on_event: Callable[[ServerEvent], object] | None = None,
+        storage: Storage | None = None,
     ) -> None:
         self.app = app
         self.host = host
@@ -74,6 +76,7 @@ class Server:
         self._limits = limits
         self._ssl_context = ssl_context
         self._on_event = on_event
+        self._storage = storage
 
     @property
     def url(self) -> str:
@@ -82,7 +85,15 @@ class Server:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._core = _Core(self.app, loop, self._max_threads, self._limits, self._on_event)
+        engine = ServerEngine(
+            self.app,
+            entropy=os.urandom,
+            wall_offset=time.time() - loop.time(),
+            limits=self._limits,
+            storage=self._storage,
+        )
+        stall = (self._limits or ServerLimits()).stall
+        self._core = _Core(engine, loop, stall, self._max_threads, self._on_event)
         peer = partial(_Peer, self._core, "http" if self._ssl_context is None else "https")
         self._listener = await loop.create_server(
             peer, self.host, self.port, ssl=self._ssl_context, backlog=1024
@@ -270,18 +281,15 @@ class _Core:
 
     def __init__(
         self,
-        app: App,
+        engine: ServerEngine,
         loop: asyncio.AbstractEventLoop,
+        stall: float,
         max_threads: int,
-        limits: ServerLimits | None,
         on_event: Callable[[ServerEvent], object] | None,
     ) -> None:
-        limits = limits or ServerLimits()
         self.now = loop.time
-        self.stall = limits.stall
-        self.engine = ServerEngine(
-            app, entropy=os.urandom, wall_offset=time.time() - loop.time(), limits=limits
-        )
+        self.stall = stall
+        self.engine = engine
         self._loop = loop
         self._runner = Runner(
             self.engine,

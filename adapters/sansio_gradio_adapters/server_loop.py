@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sansio_gradio.server.app import App
+from sansio_gradio.server.contents import Storage
 from sansio_gradio.server.events import ServerEvent
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio_adapters._network import Network
@@ -48,13 +49,15 @@ class ServerLoop(Polled):
         max_threads: int = 40,
         limits: ServerLimits | None = None,
         on_event: Callable[[ServerEvent], object] | None = None,
+        storage: Storage | None = None,
         clock: Callable[[], float] = time.monotonic,
         tasks: Tasks | None = None,
     ) -> None:
         """Listen on *host* and *port* (0: a free one).
 
         ``ssl_context`` has the server's certificate; None: plain HTTP. ``on_event(event)`` is
-        called with what clients do. ``tasks``: those of the event loop that polls it, for async
+        called with what clients do. ``storage`` keeps the contents of uploaded files (None: in
+        memory; see ``storage.OnDisk``). ``tasks``: those of the event loop that polls it, for async
         functions.
 
         Raises:
@@ -70,6 +73,7 @@ class ServerLoop(Polled):
             max_threads=max_threads,
             limits=limits,
             on_event=on_event,
+            storage=storage,
         )
         super().__init__(network, self._server, clock)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -43,7 +43,11 @@ class Draft(Protocol):
 
 
 class Storage(Protocol):
-    """Where uploaded contents are kept. A content is kept as long as there is a reference to it."""
+    """Where uploaded contents are kept. A content is kept as long as there is a reference to it.
+
+    What it does may raise ``OSError``: an upload then gets a 500 (``StorageRaised``), and a
+    download is cut off.
+    """
 
     def begin(self) -> Draft:
         """Begin a new content."""

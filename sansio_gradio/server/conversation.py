@@ -103,7 +103,7 @@ class ServerConversation:
         self._sockets = WebSocketJobs(app, queue, channels, deadlines)
         self._cors = Cors(app)
         self._progress = UploadReports(app, channels, deadlines, limits)
-        self._uploads = Uploads(app, files, self._progress, limits)
+        self._uploads = Uploads(app, queue, files, self._progress, limits)
         self._bodies = Bodies(limits.request)
         self._routes = Routes(
             app,

@@ -329,7 +329,12 @@ class ServerEngine:
 
     def _fill(self, connection: ServerConnection) -> None:
         """Read on in the file that is sent on this connection, if there is one."""
-        if connection.fill(PIECE):
+        try:
+            is_over = connection.fill(PIECE)
+        except OSError as error:
+            self._cut(connection, f"its file cannot be read: {error}")
+            return
+        if is_over:
             if connection.owes_more:
                 self._deadlines.start(connection, CLOSE_WITHIN)
             else:

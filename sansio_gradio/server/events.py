@@ -42,6 +42,7 @@ __all__ = [
     "ServerCommand",
     "ServerEvent",
     "SessionEnded",
+    "StorageRaised",
 ]
 
 JSON: Final = "application/json"
@@ -126,10 +127,17 @@ class LoginRaised:
     error: BaseException
 
 
+@attrs.frozen(kw_only=True)
+class StorageRaised:
+    """The storage that you gave for uploads has raised. The client got a 500."""
+
+    error: OSError
+
+
 JobEvent: TypeAlias = (
     JobSubmitted | JobAbandoned | JobHeld | JobReleased | ChunkReceived | InputEnded
 )
-ServerEvent: TypeAlias = JobEvent | SessionEnded | LoginRaised
+ServerEvent: TypeAlias = JobEvent | SessionEnded | LoginRaised | StorageRaised
 
 
 @attrs.frozen

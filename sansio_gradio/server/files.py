@@ -155,9 +155,9 @@ class FileDraft:
 
     def keep(self, name: str, mime_type: str | None) -> KeptFile:
         """All bytes have come: it is one of the server's files now."""
+        file = File(name, self._draft.keep(), mime_type)
         self._is_kept = True
         self._files.take_room(_OVERHEAD)
-        file = File(name, self._draft.keep(), mime_type)
         return self._files.keep(file, self._digest.hexdigest())
 
     def drop(self) -> None:

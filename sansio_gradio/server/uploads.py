@@ -10,10 +10,11 @@ from typing import Final
 import attrs
 
 from sansio_gradio.server.app import App
-from sansio_gradio.server.events import TEXT, SendResponse
+from sansio_gradio.server.events import TEXT, SendResponse, StorageRaised
 from sansio_gradio.server.files import FileDraft, FileStore
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.names import base_name
+from sansio_gradio.server.queue import Queue
 from sansio_gradio.server.requests import BROKEN, Refusal, Request
 from sansio_gradio.server.upload_progress import UploadReports
 from sansio_gradio.server.versions import Manner
@@ -63,9 +64,15 @@ class Uploads:
     """The uploads that are under way, by the exchange of their requests."""
 
     def __init__(
-        self, app: App, files: FileStore, progress: UploadReports, limits: ServerLimits
+        self,
+        app: App,
+        queue: Queue,
+        files: FileStore,
+        progress: UploadReports,
+        limits: ServerLimits,
     ) -> None:
         self._app = app
+        self._queue = queue
         self._files = files
         self._progress = progress
         self._limits = limits
@@ -104,6 +111,9 @@ class Uploads:
         except Refusal as refusal:
             self.drop(exchange)
             return SendResponse(exchange, *refusal.args)
+        except OSError as error:
+            self.drop(exchange)
+            return self._not_kept(exchange, error)
         return None
 
     def end(self, exchange: int) -> SendResponse | None:
@@ -117,6 +127,8 @@ class Uploads:
             return SendResponse(exchange, 200, paths)
         except Refusal as refusal:
             return SendResponse(exchange, *refusal.args)
+        except OSError as error:
+            return self._not_kept(exchange, error)
         finally:
             self.drop(exchange)
 
@@ -127,6 +139,10 @@ class Uploads:
             self._progress.ended(upload.upload_id)
             for _, draft in upload.drafts:
                 draft.drop()
+
+    def _not_kept(self, exchange: int, error: OSError) -> SendResponse:
+        self._queue.tell(StorageRaised(error=error))
+        return SendResponse(exchange, *BROKEN)
 
     # The parts
 

@@ -28,8 +28,8 @@ from sansio_gradio.server.components import (
     ComponentKind,
 )
 from sansio_gradio.server.contents import Content, File, InMemory
-from sansio_gradio.server.engine import ServerEngine
-from sansio_gradio.server.events import JobSubmitted, SendFile, SendResponse
+from sansio_gradio.server.engine import Disconnect, ServerEngine
+from sansio_gradio.server.events import JobSubmitted, SendFile, SendResponse, StorageRaised
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.names import kept_name
 from sansio_gradio.server.requests import Request
@@ -704,6 +704,66 @@ def test_contents_are_kept_where_the_owner_wants_them() -> None:
     assert fetch(wire, path).body == "1"
     wire.ask("POST", "/gradio_api/upload", form(("a", b"1"))[:-4] + b"!!\r\n", **FORM)
     assert shelf.said[2:] == ["begin", "drop"]
+
+
+class Failing(Shelf):
+    """A storage whose disk is full, or cannot be read."""
+
+    def __init__(self, failing: str) -> None:
+        super().__init__()
+        self.failing = failing
+        self.size = 5
+
+    def begin(self) -> Failing:
+        super().begin()
+        return self
+
+    def write(self, data: bytes) -> None:
+        self._fail("write")
+
+    def keep(self) -> Content:
+        self._fail("keep")
+        return self
+
+    def read(self, start: int, stop: int) -> bytes:
+        self._fail("read")
+        return b"12345"[start:stop]
+
+    def _fail(self, name: str) -> None:
+        if name == self.failing:
+            raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("failing", ["write", "keep"])
+def test_a_storage_that_raises_costs_one_upload(failing: str) -> None:
+    app, shelf = App(), Failing(failing)
+    wire = Wire(app)
+    wire.engine = ServerEngine(app, entropy=bytes, storage=shelf)
+    seen = wire.seen(wire.ask("POST", "/gradio_api/upload", form(("a", b"1")), **FORM), "POST")
+    assert (seen.status, seen.body) == (500, "Internal Server Error")
+    assert shelf.said == ["begin", "drop"]
+    event = wire.next_event()
+    assert isinstance(event, StorageRaised)
+    assert event.error.errno == 28
+    shelf.failing = ""
+    (path,) = upload(wire, ("a", b"12345"))
+    assert fetch(wire, path).body == "12345"
+
+
+def test_a_download_whose_content_cannot_be_read_is_cut_off() -> None:
+    app, shelf = App(), Failing("")
+    wire = Wire(app)
+    wire.engine = ServerEngine(app, entropy=bytes, storage=shelf)
+    (path,) = upload(wire, ("a", b"12345"))
+    shelf.failing = "read"
+    conn = wire.connect()
+    wire.engine.receive_data(conn, request("GET", f"/gradio_api/file={path}"), 1)
+    assert wire.engine.next_command() == Disconnect(
+        conn, at_once=True, why="its file cannot be read: [Errno 28] No space left on device"
+    )
+    assert wire.engine.data_to_send(conn) == b""
+    shelf.failing = ""
+    assert fetch(wire, path).body == "12345"
 
 
 # Progress
