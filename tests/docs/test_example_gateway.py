@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -18,7 +20,8 @@ from sansio_gradio.server.run import Run
 from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters.server import serve_in_thread
 from sansio_gradio_adapters.sockets import Client, handle_file
-from tests.support.gateways import GATEWAY, gateway_to
+from sansio_gradio_adapters.storage import OnDisk
+from tests.support.gateways import GATEWAY, gateway, gateway_to
 
 
 class Old:
@@ -131,6 +134,37 @@ def test_files_pass(client: Client) -> None:
     given = handle_file(b"hello", name="note.txt")
     loud, name = client.predict(given, api_name="/shout")
     assert (loud.read(), loud.name, name) == (b"HELLO", "loud note.txt", "note.txt")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="it reads /proc")
+def test_a_large_file_is_never_whole_in_memory(tmp_path: Path) -> None:
+    size = 64 * 1024 * 1024
+    path = tmp_path / "large.bin"
+    path.write_bytes(b"0123456789abcdef" * (size // 16))
+    app = App(version="3.50.2")
+    app.add_function(same)
+    with (
+        serve_in_thread(app, storage=OnDisk(tmp_path)) as behind,
+        gateway(behind) as (url, pid),
+        Client(url) as client,
+    ):
+        client.predict(handle_file(b"x", name="x.bin"), api_name="/same")
+        before = peak_of(pid)
+        result = client.predict(handle_file(path), api_name="/same")
+        assert sum(len(piece) for piece in result.stream()) == size
+        assert peak_of(pid) - before < size // 4
+
+
+def same(file: File) -> File:
+    return file
+
+
+def peak_of(pid: int) -> int:
+    """The most memory that a process has had, in bytes."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
 
 
 def test_progress_and_notices_pass(client: Client) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.reverse.table import NotInstalled, drive
+from tests.reverse.table import NotInstalled, Seen, drive
 from tests.support.gateways import gateway_to
 from tests.support.worlds import WORLDS
 
@@ -34,6 +34,20 @@ SEEN = {
     "cancel": [True, 0],
     "twenty_jobs": [str(number) for number in range(20)],
     "files": ["HELLO", "upper.txt"],
+}
+
+
+TXT, PNG, WAV = [".txt", "hell"], [".png", "\x89PNG"], [".wav", "RIFF"]
+WITH_FILES = {
+    "file": TXT,
+    "files": [TXT, PNG],
+    "image": PNG,
+    "audio": WAV,
+    "video": [".mp4", "\0\0\0 "],
+    "model3d": TXT,
+    "annotate": {"image": PNG, "annotations": [{"image": PNG, "label": "corner"}]},
+    "album": [{"image": PNG, "caption": None}, {"image": PNG, "caption": "again"}],
+    "chat": [["look", {"type": "file", "file": PNG, "alt_text": None}]],
 }
 
 
@@ -67,3 +81,17 @@ def test_the_official_client(url: str) -> None:
     assert midway[0].startswith("AppError: ")
     assert midway[1] == ["first", "second"]
     assert {name: one.saw for name, one in seen.items()} == SEEN
+
+
+def test_files_of_every_component_with_the_official_client(server: RealServer) -> None:
+    if server.version != "3.50.2":
+        pytest.skip("other releases have other components")
+    with (
+        RealServer(server.version, "special", NO_LOGIN="1") as behind,
+        gateway_to(behind.url) as url,
+    ):
+        try:
+            (seen,) = drive(OFFICIAL, url, ["components"]).values()
+        except NotInstalled as error:
+            pytest.skip(str(error))
+    assert seen == Seen(saw=WITH_FILES)

@@ -9,7 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["GATEWAY", "gateway_to"]
+__all__ = ["GATEWAY", "gateway", "gateway_to"]
 
 ROOT = Path(__file__).parents[2]
 GATEWAY = ROOT / "examples" / "gateway.py"
@@ -18,6 +18,13 @@ GATEWAY = ROOT / "examples" / "gateway.py"
 @contextmanager
 def gateway_to(url: str) -> Generator[str]:
     """The address of a gateway to the app at *url*."""
+    with gateway(url) as (address, _):
+        yield address
+
+
+@contextmanager
+def gateway(url: str) -> Generator[tuple[str, int]]:
+    """The address of a gateway to the app at *url*, and its process."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "adapters")])
     with subprocess.Popen(
         [sys.executable, str(GATEWAY), url, "0"],
@@ -27,6 +34,6 @@ def gateway_to(url: str) -> Generator[str]:
     ) as process:
         try:
             assert process.stdout is not None
-            yield process.stdout.readline().split()[-1]
+            yield process.stdout.readline().split()[-1], process.pid
         finally:
             process.kill()

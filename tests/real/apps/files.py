@@ -101,6 +101,10 @@ def offer(endpoint):
         picture = made("Image", type="filepath")
         endpoint(annotate, [picture], [made("AnnotatedImage")], "annotate")
 
+        if VERSION < (4, 0):
+            album = made("Gallery")
+            endpoint(lambda image: [image, (image, "again")], [picture], [album], "album")
+
     chat = made("Chatbot", type="messages")
 
     def send_file(image):

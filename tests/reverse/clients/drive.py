@@ -4,6 +4,7 @@ It runs in an environment of its own, with one release of gradio_client from 0.6
 ours.
 """
 
+import base64
 import importlib
 import json
 import os
@@ -145,6 +146,57 @@ def fact_files():
     result = connect().predict(wrap(path) if wrap else path, api_name="/upper_file")
     with open(result) as upper:
         return [upper.read(), os.path.basename(result)]
+
+
+def fact_components():
+    """Files of several components, through the endpoints of ``real/apps/files.py``."""
+    made = {
+        "note.txt": b"hello",
+        "p.png": PNG,
+        "s.wav": WAV,
+        "v.mp4": b"\0\0\0 ftypisom" + bytes(100),
+    }
+    for name, content in made.items():
+        with open(name, "wb") as file:
+            file.write(content)
+    client = connect()
+    note, picture, sound, video = map(gradio_client.handle_file, made)
+    return {
+        name: shown(client.predict(argument, api_name="/" + name))
+        for name, argument in {
+            "file": note,
+            "files": [note, picture],
+            "image": picture,
+            "audio": sound,
+            "video": {"video": video},
+            "model3d": note,
+            "annotate": picture,
+            "album": picture,
+            "chat": picture,
+        }.items()
+    }
+
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEElEQVR4nGP4z8AA"
+    "RAwQCgAf7gP9i18U1AAAAABJRU5ErkJggg=="
+)
+WAV = (
+    b"RIFF$\x10\0\0WAVEfmt \x10\0\0\0\1\0\1\0@\x1f\0\0\x80>\0\0\2\0\x10\0data\0\x10\0\0"
+    + b"\0\1" * 2048
+)
+
+
+def shown(value):
+    """A result, with the beginning of each file in it."""
+    if isinstance(value, str) and os.path.isfile(value):
+        with open(value, "rb") as file:
+            return [os.path.splitext(value)[1], file.read(4).decode("latin-1")]
+    if isinstance(value, (list, tuple)):
+        return [shown(item) for item in value]
+    if isinstance(value, dict):
+        return {key: shown(item) for key, item in value.items()}
+    return value
 
 
 def fact_twenty_jobs():
