@@ -130,6 +130,8 @@ def test(args: list[str]) -> int:
     """The tests and the coverage of the core; with arguments, only what pytest is told to run.
 
     ``--all``: the exhaustive tests, too. They try more cases and cover nothing that others do not.
+    pytest's rewriting of asserts is for those that fail: it takes three times as long as importing
+    the tests. So they are run once more, and show their values, or that they pass the second time.
     """
     python = environment()
     if args and args != ["--all"]:
@@ -138,8 +140,11 @@ def test(args: list[str]) -> int:
     coverage = [python, "-m", "coverage"]
     run([*coverage, "erase"])
     workers = str((os.cpu_count() or 1) + 1)  # many tests wait for others
-    tests = ["-m", "pytest", "-q", "-n", workers, "--dist", "worksteal", "--durations=5"]
-    failed = run([*coverage, "run", *tests, "-m", marked])
+    pytest = ["-m", "pytest", "-q", "-m", marked]
+    parallel = ["-n", workers, "--dist", "worksteal", "--durations=5", "--assert=plain"]
+    failed = run([*coverage, "run", *pytest, *parallel])
+    if failed:
+        run([python, *pytest, "--last-failed", "--last-failed-no-failures=none", "--maxfail=20"])
     return run([*coverage, "combine", "-q"]) or run([*coverage, "report"]) or failed
 
 

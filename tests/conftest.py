@@ -120,6 +120,7 @@ UNMEASURED = (
     "test_dev",
     "test_fuzz_targets",
 )
+ADD_NONE = ("exhaustive", "unmeasured")  # the same, of single tests
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)  # it makes processes measure themselves
 
@@ -142,7 +143,7 @@ def tracing(request: pytest.FixtureRequest) -> Iterator[None]:
     """Stops the measuring for the tests that must not be needed for it."""
     measuring = coverage.Coverage.current()
     needed = not request.node.nodeid.removeprefix("tests/").startswith(UNMEASURED)
-    if measuring is None or (needed and not request.node.get_closest_marker("exhaustive")):
+    if measuring is None or (needed and not any(map(request.node.get_closest_marker, ADD_NONE))):
         yield
         return
     measuring.stop()

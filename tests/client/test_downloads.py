@@ -490,6 +490,7 @@ def test_a_waiting_download_can_be_cancelled_or_paused() -> None:
     assert talk.events(cancelled) == []
 
 
+@pytest.mark.unmeasured
 def test_a_thousand_that_end_at_once_are_no_recursion() -> None:
     talk = Fetch(limits=Limits(downloads=1))
     _, one = talk.get(talk.file("0"))

@@ -1318,6 +1318,7 @@ def test_strict_and_json_loads_reach_the_sessions() -> None:
         world.engine.session(SRC, protocol="sse_v4")
 
 
+@pytest.mark.unmeasured
 def test_a_hundred_sessions_on_one_engine() -> None:
     ids = iter(range(1000))
     waiting: dict[str, list[str]] = {}

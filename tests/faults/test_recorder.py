@@ -198,6 +198,7 @@ def test_it_knows_every_form(before: str) -> None:
 # Nothing reaches it
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("status", [307, pytest.param(302, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize(
     "path",
@@ -213,6 +214,7 @@ def test_no_redirect_leads_to_it(path: str, status: int, app: str) -> None:
     assert "hi" in told or any(isinstance(what, GradioError) for what in told)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("path", ["/config", "/join"])
 def test_no_redirect_leads_to_it_in_another_world(name: str, path: str, app: str) -> None:
@@ -223,6 +225,7 @@ def test_no_redirect_leads_to_it_in_another_world(name: str, path: str, app: str
     assert recorder.records == []
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", WORLDS)
 def test_the_root_that_an_app_tells_is_not_used(name: str, app: str) -> None:
     """A wrong X-Forwarded-Host of a proxy, or a ``root`` on another port, is the same to a client:
@@ -252,6 +255,7 @@ def test_no_prefix_of_an_api_leads_to_it(prefix: str) -> None:
     assert recorder.records == []
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", WORLDS)
 def test_http_addresses_of_an_app_behind_tls_are_not_used(name: str, app: str) -> None:
     """The proxy that ends TLS tells the app nothing: its addresses are http of the same place."""
@@ -353,6 +357,7 @@ def test_a_file_elsewhere_is_fetched_without_credentials(name: str, app: str) ->
         assert recorder.records == []
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", WORLDS)
 def test_the_hub_gets_the_token_and_nothing_else(
     name: str, app: str, monkeypatch: pytest.MonkeyPatch

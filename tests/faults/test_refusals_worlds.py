@@ -119,6 +119,7 @@ def test_other_bad_requests_are_not_the_app_s_word(world: World, body: bytes) ->
 # Redirects
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize(
     ("to", "base"),

@@ -202,6 +202,7 @@ def recorded_jobs() -> list[tuple[str, str, Any]]:
     ]
 
 
+@pytest.mark.unmeasured
 def test_recorded_data_is_bound_from_its_visible_part() -> None:
     """State slots were sent as null by the recorder, too."""
     states = 0

@@ -83,6 +83,7 @@ def test_all_keys_that_are_read_are_known() -> None:
     assert set(Message.__annotations__) == set(KINDS)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("key", KINDS)
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_a_key_that_is_read_has_its_type_or_is_dropped(key: str, kind: str) -> None:

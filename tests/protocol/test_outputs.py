@@ -273,6 +273,7 @@ def test_the_cost_of_a_long_history_is_linear(texts: bool, monkeypatch: pytest.M
     assert applied <= 2 * (len(outputs) + 1)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("texts", [False, True])
 def test_nobody_waits_long_for_the_oldest_to_be_dropped(
     texts: bool, monkeypatch: pytest.MonkeyPatch
@@ -332,6 +333,7 @@ def test_a_look_from_before_the_oldest_were_dropped_is_of_no_use() -> None:
     assert outputs[-1] == ("a" + "b" * 20,)
 
 
+@pytest.mark.unmeasured
 def test_several_threads_may_look_at_once() -> None:
     outputs = Outputs(diffs=True, limit=ENOUGH)
     interval = sys.getswitchinterval()
@@ -761,6 +763,7 @@ KINDS_OF_GROWTH: list[tuple[Any, Any]] = [
 ]
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("first", "edit"), KINDS_OF_GROWTH)
 @pytest.mark.parametrize("limit", [1, ENOUGH])
 @pytest.mark.parametrize("texts", [False, True])
@@ -778,6 +781,7 @@ def test_a_value_has_a_limit_however_it_grows(
     assert outputs.received == outputs.skipped + len(outputs)
 
 
+@pytest.mark.unmeasured
 def test_keys_that_grow_count_too_and_what_goes_does_not() -> None:
     outputs = Outputs(diffs=True, limit=1, value_limit=10_000)
     outputs.add(whole({}))

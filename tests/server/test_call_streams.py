@@ -52,6 +52,7 @@ def test_a_full_queue_takes_no_call() -> None:
     assert [talk.post("call/f", data=["x", "y"])[0] for _ in range(3)] == [200, 200, 503]
 
 
+@pytest.mark.unmeasured
 def test_a_session_that_is_forgotten_ends_its_stream_by_an_error() -> None:
     talk = talk_of()
     _, said = talk.post("call/f", data=["x", "y"])

@@ -103,6 +103,7 @@ def by_event(messages: list[Any]) -> list[str]:
     return [text(m) for m in sorted(messages, key=lambda m: str(m.get("event_id")))]
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("version", "name"), REPLAYED)
 def test_a_recorded_client_gets_what_the_real_server_sent(version: str, name: str) -> None:
     recording = load(version, name)
@@ -253,6 +254,7 @@ def test_requests_that_are_sent_ahead_are_answered_in_order() -> None:
     assert first < second
 
 
+@pytest.mark.unmeasured
 def test_as_many_requests_as_fit_may_be_sent_ahead() -> None:
     wire = wire_to()
     conn = wire.connect()

@@ -128,6 +128,7 @@ def test_a_stream_that_ends_with_its_job_is_not() -> None:
     assert ended(talk) == []
 
 
+@pytest.mark.unmeasured
 def test_a_session_that_is_forgotten_has_ended() -> None:
     talk = talk_of()
     for number in range(2001):

@@ -58,7 +58,10 @@ class Echo:
                 self.collect()
 
 
-@pytest.mark.parametrize("slicer", SLICERS)
+@pytest.mark.parametrize(
+    "slicer",
+    [pytest.param(how, marks=pytest.mark.exhaustive if how != "random" else ()) for how in SLICERS],
+)
 @pytest.mark.parametrize(("version", "scenario"), recordings())
 def test_the_recorded_requests_get_the_recorded_bytes(
     version: str, scenario: str, slicer: str

@@ -410,6 +410,7 @@ class CountedBuffer(ReceiveBuffer):
         return super().__bytes__()
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("read", [1, 1000, 1 << 30])
 @pytest.mark.parametrize("shape", ["length", "chunks", "tiny chunks", "long line"])
 def test_receiving_is_linear(shape: str, read: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -799,6 +800,7 @@ def test_a_client_that_has_said_all_is_still_answered() -> None:
 # What real clients and servers said
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("version", transcripts.versions())
 def test_recorded_exchanges_are_read_from_both_sides(version: str) -> None:
     seen = 0

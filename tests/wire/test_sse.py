@@ -334,6 +334,7 @@ class SlicedStream(RuleBasedStateMachine):
         assert self.got == self.expected[: len(self.got)]
 
 
+@pytest.mark.unmeasured
 def test_the_network_cannot_be_noticed() -> None:
     reached.clear()
     # Enough examples for the counts below to be no matter of luck.

@@ -662,6 +662,7 @@ class Counted(bytearray):
         return out
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("read", [1, 1000, 1 << 30])
 @pytest.mark.parametrize("fragment", [1, 100, 1 << 30])
 def test_receiving_is_linear(fragment: int, read: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -865,6 +866,7 @@ def meaning(text: str) -> Any:
         return {"raw": text}
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("version", "scenario"), websockets())
 def test_recorded_conversations_are_read_from_both_sides(
     version: str, scenario: str, monkeypatch: pytest.MonkeyPatch
