@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import attrs
@@ -292,17 +292,6 @@ def counted_entropy() -> Callable[[int], bytes]:
         return count.to_bytes(size)
 
     return entropy
-
-
-def cut(data: bytes, sizes: Sequence[int]) -> list[bytes]:
-    """*data* in pieces of these sizes, again and again."""
-    pieces: list[bytes] = []
-    at, turn = 0, 0
-    while at < len(data):
-        size = sizes[turn % len(sizes)]
-        pieces.append(data[at : at + size])
-        at, turn = at + size, turn + 1
-    return pieces
 
 
 @attrs.define(eq=False)
