@@ -67,6 +67,7 @@ from sansio_gradio.protocol.spaces import HUB, hub_base, space_name
 from sansio_gradio.wire.headers import Fields
 from sansio_gradio_adapters._downloads import DownloadRecord
 from sansio_gradio_adapters._environment import environment_proxies, hub_address, saved_token
+from sansio_gradio_adapters._fast_json import installed_parser
 from sansio_gradio_adapters._fetching import Fetching
 from sansio_gradio_adapters._files import noted
 from sansio_gradio_adapters._history import MessageQueue
@@ -118,7 +119,7 @@ class ClientCore:
             timeouts=timeouts,
             observe=None if observe is None else _told_of_faults(function(observe, "observe")),
             strict=strict,
-            json_loads=json_loads,
+            json_loads=installed_parser() if json_loads is None else json_loads,
         )
         self.session = self.engine.session(
             src,

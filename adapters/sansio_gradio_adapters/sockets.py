@@ -87,9 +87,9 @@ class Client:
     results have the paths of files that were saved there, instead of ``RemoteFile``s.
     ``session_hash``: go on in a session that the server knows. ``observe(now, connection,
     direction, what)`` is called with all bytes, commands and events. ``strict``: anomalies are
-    errors. ``retry``: which failed jobs are handed in again; None: none. ``json_loads``: a faster
-    parser of JSON for what the server sends, such as
-    ``orjson.loads`` (the extra ``speed``).
+    errors. ``retry``: which failed jobs are handed in again; None: none. ``json_loads``: another
+    parser of JSON for what the server sends; default: orjson where it is installed (the extra
+    ``speed``) and gives exactly what Python's json gives, else that.
 
     Raises:
         ConnectFailed, AuthenticationError, RemoteProtocolError, TooManyRequestsError,

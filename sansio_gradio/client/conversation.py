@@ -194,7 +194,7 @@ class Conversation(Session):
     of the environment; None: none. ``wall_offset``: POSIX time minus monotonic time, in seconds
     (0.0 if ``now`` is POSIX time); None: not known. Then the time of a status is monotonic, and
     dates (of cookies, of Retry-After) are ignored. ``strict``: anomalies are errors.
-    ``json_loads``: another JSON parser, as ``orjson.loads``.
+    ``json_loads``: another JSON parser, as ``wire.json.Exact(orjson.loads)``.
 
     Raises:
         LocalProtocolError: *src* is not an address, a header cannot be sent, or an option has an

@@ -36,6 +36,15 @@ _SURROGATES = re.compile(
     r"|(?P<lone>[89a-fA-F][0-9a-fA-F]{2})))"
 )
 _SPACES = " \t\n\r"
+# What may stand before a number, a digit, and anything else.
+_BEFORE, _DIGIT, _OTHER = b"[", b"0", b"."
+_KINDS = bytes(
+    (_DIGIT if c in b"0123456789" else _BEFORE if c in b"[,:- \t\n\r" else _OTHER)[0]
+    for c in range(256)
+)
+_LONG_INTEGER = _BEFORE + 19 * _DIGIT
+_LARGE = 1 << 14
+_QUOTES = 1 << 9  # parts of a large text to look at one by one
 _EXCERPT = 60
 
 
@@ -46,6 +55,24 @@ def _number(text: str) -> float | None:
 _decoder = json.JSONDecoder(parse_float=_number, parse_constant=_number)
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _encode_ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+
+class Exact:
+    """A faster parser that is asked only where it gives exactly what Python's json gives.
+
+    ``Exact(orjson.loads)``: *parse* must refuse what is not JSON, and numbers beyond the range of a
+    double; it may turn integers beyond 64 bits into floats: a text that may have one is left to
+    json, as is every text that *parse* refuses.
+    """
+
+    __slots__ = ("_parse",)
+
+    def __init__(self, parse: Callable[[str | bytes], Any]) -> None:
+        self._parse = parse
+
+    def __call__(self, text: str | bytes) -> JSON:
+        text = text if isinstance(text, str) else text.decode("utf-8")
+        return _decoder.decode(text) if _may_have_long_integer(text) else self._parse(text)
 
 
 def loads(
@@ -59,9 +86,10 @@ def loads(
 
     ``max_size`` counts bytes, or characters of a ``str``. ``max_depth`` counts nested containers (a
     scalar has depth 0, ``[]`` 1); the default leaves half of Python's recursion limit to the
-    application and is far beyond what components nest. ``json_loads`` is another parser, such as
-    ``orjson.loads``. An infinity or NaN in its result becomes null, too; other numbers stay as the
-    parser made them (orjson turns integers beyond 64 bits into floats).
+    application and is far beyond what components nest. ``json_loads`` is another parser: either
+    ``Exact``, or one that may read as it likes. An infinity or NaN in its result becomes null, too;
+    other numbers stay as the parser made them (``orjson.loads`` turns integers beyond 64 bits into
+    floats).
 
     Raises:
         RemoteProtocolError: not UTF-8, not JSON, too large, nested too deeply, or an integer of
@@ -77,7 +105,12 @@ def loads(
             text = _SURROGATES.sub(lambda m: "\\ufffd" if m["lone"] else m[0], text)
         value: JSON
         try:
-            value = _decode(text) if json_loads is None else _finite(json_loads(text))
+            if json_loads is None:
+                value = _decode(text)
+            elif isinstance(json_loads, Exact):
+                value = json_loads(text)
+            else:
+                value = _finite(json_loads(text))
         except ValueError:
             value = _decoder.decode(text)  # which knows NaN, and spaces in front
         # Only a text with more openings than levels can be too deep, and most have a handful.
@@ -128,6 +161,20 @@ def _decode(text: str) -> JSON:
     if end != len(text) and text[end:].strip(_SPACES):
         raise ValueError
     return value
+
+
+def _may_have_long_integer(text: str) -> bool:
+    """Whether *text* may have an integer of 19 digits or more, which may need more than 64 bits.
+
+    The kinds of characters are searched from the right, for the start of a number with 19 digits
+    behind it: 0.4 us for a message of 300 bytes (a regular expression takes 5), of which orjson
+    takes 1.0 and json 2.5.
+    """
+    if len(text) > _LARGE and "\\" not in text:
+        # Each other part is within a string: files in base64 are skipped.
+        text = '"'.join(text.split('"', _QUOTES)[::2])
+    kinds = text.encode().translate(_KINDS)
+    return kinds.rfind(_LONG_INTEGER) >= 0 or kinds.startswith(_DIGIT)
 
 
 def _has_more_openings(text: str, count: int) -> bool:

@@ -1,8 +1,9 @@
-"""A parser of the user's own reads all JSON that a server sends, in every world."""
+"""What reads the JSON that a server sends: orjson, where it is installed, or the user's parser."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,8 +11,12 @@ import orjson
 import pytest
 
 from sansio_gradio.errors import AppError
+from sansio_gradio.wire.json import Exact
+from sansio_gradio_adapters._fast_json import installed_parser
 from tests.support.lively_app import Lively
 from tests.support.places import SERVERS, Place, in_every_world, serve
+
+orjson_loads = orjson.loads
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -27,7 +32,7 @@ class Parser:
 
     def __call__(self, text: str | bytes) -> Any:
         self.texts.append(text if isinstance(text, str) else text.decode())
-        return orjson.loads(text)
+        return orjson_loads(text)
 
     def take(self) -> str:
         found, self.texts[:] = "\n".join(self.texts), []
@@ -52,6 +57,52 @@ async def test_all_that_comes_is_read_by_it(place: Place) -> None:
         assert '"error"' in parser.take()
         await client.predict(b=3, a=1, api_name="/add")
         assert '"named_endpoints"' in parser.take()
+
+
+@pytest.fixture
+def anew() -> Iterator[None]:
+    """The installed parser is looked for anew."""
+    installed_parser.cache_clear()
+    yield
+    installed_parser.cache_clear()
+
+
+@in_every_world
+@pytest.mark.usefixtures("anew")
+async def test_orjson_reads_it_where_it_is_installed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parser = Parser()
+    monkeypatch.setattr(orjson, "loads", parser)
+    installed_parser.cache_clear()
+    async with place.client() as client:
+        assert '"dependencies"' in parser.take()
+        assert await client.predict(2**70, 1, api_name="/add") == 2**70 + 1
+        assert str(2**70 + 1) not in parser.take()
+        job = client.submit("abc", api_name="/chat")
+        await job
+        assert job.outputs() == ["a", "ab", "abc"]
+        assert "process_generating" in parser.take()
+
+
+@pytest.mark.usefixtures("anew")
+@pytest.mark.parametrize("version", ["3.9.15", "3", "new", None])
+def test_an_orjson_of_an_unknown_or_early_version_is_left_alone(
+    version: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(installed_parser(), Exact)
+    installed_parser.cache_clear()
+    if version is None:
+        monkeypatch.delattr(orjson, "__version__")
+    else:
+        monkeypatch.setattr(orjson, "__version__", version)
+    assert installed_parser() is None
+
+
+@pytest.mark.usefixtures("anew")
+def test_without_orjson_json_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "orjson", None)
+    assert installed_parser() is None
 
 
 @in_every_world

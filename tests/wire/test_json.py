@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from fuzz.json_text import target
 from sansio_gradio.errors import LocalProtocolError, RemoteProtocolError
-from sansio_gradio.wire.json import dumps, loads
+from sansio_gradio.wire.json import Exact, dumps, loads
 from tests.support.corpora import cases_of
 
 scalars = st.one_of(
@@ -233,6 +233,89 @@ def test_another_parser_is_used_under_the_same_rules() -> None:
 
     with pytest.raises(RemoteProtocolError, match="levels"):
         loads("[]", json_loads=overflow)
+
+
+# Another parser where it is exact
+
+digits = st.text("0123456789", min_size=1, max_size=25)
+number_texts = st.one_of(
+    st.builds("{}{}".format, st.sampled_from(["", "-"]), digits),
+    st.builds("{}{}.{}".format, st.sampled_from(["", "-"]), st.integers(0), digits),
+    st.builds("{}{}e{}".format, st.sampled_from(["", "-"]), st.integers(0), st.integers(-400, 400)),
+    st.floats().map(json.dumps),
+    st.sampled_from(
+        [
+            str(sign * (2**bits + more))
+            for sign in (1, -1)
+            for bits in (53, 63, 64)
+            for more in (-1, 0, 1)
+        ]
+        + ["-0", "NaN", "-Infinity", "1e999", "9" * 400, "0" * 30, "+1", ".5", "1.", "01", "1e"]
+    ),
+)
+string_texts = st.one_of(
+    st.text(max_size=5).map(json.dumps),
+    st.text(max_size=5).map(lambda text: json.dumps(text, ensure_ascii=False)),
+    st.sampled_from(
+        [r'"\ud800"', r'"\ud83d\ude00"', '"\ud800"', '"\x7f"', '"\x01"', r'"\x"', '"a', r'"\\"']
+    ),
+    st.integers(10**17, 10**25).map(lambda number: f'",{number}"'),
+)
+spaces = st.sampled_from(["", "", "", " ", "\n", "\t\r", "\x0b", "\ufeff", "\xa0"])
+json_texts = st.recursive(
+    st.builds(
+        "{}{}{}".format, spaces, st.one_of(number_texts, string_texts, st.just("null")), spaces
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4).map(lambda items: f"[{','.join(items)}]"),
+        st.lists(st.tuples(st.sampled_from(['"a"', '"b"', '"1"']), inner), max_size=4).map(
+            lambda items: "{" + ",".join(f"{key}:{value}" for key, value in items) + "}"
+        ),
+    ),
+    max_leaves=8,
+)
+
+
+def said_of(text: str | bytes, json_loads: Any = None) -> str:
+    """What comes of it; ``repr`` tells 1, 1.0 and -0.0 apart."""
+    try:
+        return repr(loads(text, json_loads=json_loads))
+    except RemoteProtocolError as error:
+        return error.message
+
+
+@given(json_texts, st.sampled_from(["", "]", "1", ","]))
+@example("12345678901234567890", "")
+@example("-9223372036854775809", "")
+@example("[" * 600 + "]" * 600, "")
+@example('{"a":1,"b":[12345678901234567890,2],"a":-0}', "")
+def test_an_exact_parser_changes_nothing(text: str, more: str) -> None:
+    exact = Exact(orjson.loads)
+    assert said_of(text + more, exact) == said_of(text + more)
+    with contextlib.suppress(UnicodeEncodeError):
+        assert said_of(text.encode(), exact) == said_of(text.encode())
+
+
+@pytest.mark.parametrize("quotes", [0, 200, 300, 5000])
+@pytest.mark.parametrize("escape", ["", r"\n"])
+@pytest.mark.parametrize("long", ["1" * 20, "-" + "9" * 19, "1" * 18, f'"{"1" * 20}"'])
+def test_nor_does_it_in_large_texts(quotes: int, escape: str, long: str) -> None:
+    image = base64.b64encode(bytes(20_000)).decode() + "1" * 30
+    text = f'[{quotes * """ "x",1, """} "{image}{escape}",{long},"{image}"]'
+    assert said_of(text, Exact(orjson.loads)) == said_of(text)
+
+
+def test_an_exact_parser_is_asked_where_it_is_exact() -> None:
+    asked: list[str | bytes] = []
+    exact = Exact(lambda text: [asked.append(text), orjson.loads(text)][1])
+    event_id, duration = "46073f31f2850612345678901234567890", 0.0008116004755000316
+    text = json.dumps({"event_id": event_id, "duration": duration, "data": [-1.5, 10**17]})
+    assert loads(text, json_loads=exact) == json.loads(text)
+    image = json.dumps(["1" * 20_000, {"a": ",12345678901234567890"}])
+    assert loads(image, json_loads=exact) == json.loads(image)
+    assert loads(f"[{2**64}]", json_loads=exact) == [2**64]
+    assert (len(asked), asked == [text, image]) == (2, True)
+    assert (exact(b"[1]"), exact(str(2**64))) == ([1], 2**64)
 
 
 def test_what_another_parser_cannot_read_is_read_by_our_own() -> None:
