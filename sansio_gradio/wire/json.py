@@ -72,7 +72,9 @@ class Exact:
 
     def __call__(self, text: str | bytes) -> JSON:
         text = text if isinstance(text, str) else text.decode("utf-8")
-        return _decoder.decode(text) if _may_have_long_integer(text) else self._parse(text)
+        parse = _decoder.decode if _may_have_long_integer(text) else self._parse
+        value: JSON = parse(text)
+        return value
 
 
 def loads(

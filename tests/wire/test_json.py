@@ -307,7 +307,12 @@ def test_nor_does_it_in_large_texts(quotes: int, escape: str, long: str) -> None
 
 def test_an_exact_parser_is_asked_where_it_is_exact() -> None:
     asked: list[str | bytes] = []
-    exact = Exact(lambda text: [asked.append(text), orjson.loads(text)][1])
+
+    def parse(text: str | bytes) -> Any:
+        asked.append(text)
+        return orjson.loads(text)
+
+    exact = Exact(parse)
     event_id, duration = "46073f31f2850612345678901234567890", 0.0008116004755000316
     text = json.dumps({"event_id": event_id, "duration": duration, "data": [-1.5, 10**17]})
     assert loads(text, json_loads=exact) == json.loads(text)
