@@ -18,8 +18,8 @@ from sansio_gradio.testing.ledger import LEDGER, keep_books
 
 # What a test module asserts by these is shown like its own.
 pytest.register_assert_rewrite(
-    *(f"tests.support.{name}" for name in ("listings", "lively_app", "loopback")),
-    *(f"tests.support.{name}" for name in ("replay", "served", "worlds")),
+    *(f"tests.support.{name}" for name in ("listings", "loopback")),
+    *(f"tests.support.{name}" for name in ("replay", "served")),
 )
 
 # Machines differ in speed, so no deadlines; the number of examples is what bounds a run.

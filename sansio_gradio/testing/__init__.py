@@ -16,8 +16,12 @@ except ImportError as missing:
     ) from missing
 
 # An assertion that fails in there is shown with its values, as in a test.
-pytest.register_assert_rewrite(*(f"sansio_gradio.testing.{name}" for name in ("driver", "talk")))
+pytest.register_assert_rewrite(
+    *(f"sansio_gradio.testing.{name}" for name in ("adapter_contract", "driver", "talk"))
+)
 
-from sansio_gradio.testing.client_contract import ClientContract  # noqa: E402  # behind that
+from sansio_gradio.testing.adapter_contract import AdapterContract  # noqa: E402  # behind that
+from sansio_gradio.testing.client_contract import ClientContract  # noqa: E402
+from sansio_gradio.testing.worlds import World  # noqa: E402
 
-__all__ = ["ClientContract"]
+__all__ = ["AdapterContract", "ClientContract", "World"]

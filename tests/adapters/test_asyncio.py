@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from sansio_gradio.errors import ConnectFailed, LocalProtocolError
+from sansio_gradio.testing.lively_app import Lively
 from sansio_gradio.testing.patience import PATIENCE
+from sansio_gradio.testing.worlds import wait_for
 from sansio_gradio_adapters.asyncio import Client
 from sansio_gradio_adapters.server import serve_in_thread
 from tests.support.listings import ROOT
-from tests.support.lively_app import Lively
-from tests.support.worlds import CANCELLING, wait_for
+from tests.support.worlds import CANCELLING
 
 LOOPS = {name: world for name, world in CANCELLING.items() if name != "trio"}
 

@@ -14,8 +14,9 @@ import trio
 
 import sansio_gradio_adapters.asyncio as for_asyncio
 import sansio_gradio_adapters.trio as for_trio
+from sansio_gradio.testing.worlds import wait_for
 from sansio_gradio_adapters._client import ClientCore
-from tests.support.worlds import CANCELLING, CancellingWorld, wait_for
+from tests.support.worlds import CANCELLING, CancellingWorld
 
 PIECE = b"x" * 65536
 PIECES = 400

@@ -28,13 +28,14 @@ from sansio_gradio.events import DownloadReceived
 from sansio_gradio.server.app import App
 from sansio_gradio.server.components import STREAMED_AUDIO
 from sansio_gradio.server.contents import File, InMemory
+from sansio_gradio.testing.worlds import World, wait_for
 from sansio_gradio_adapters import _saving
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._history import Nothing
 from sansio_gradio_adapters.server import serve_in_thread
 from sansio_gradio_adapters.sockets import Client
 from tests.support.shelf import MARKS, Request, Shelf, file
-from tests.support.worlds import CANCELLING, WORLDS, CancellingWorld, World, wait_for
+from tests.support.worlds import CANCELLING, WORLDS, CancellingWorld
 
 BIG = os.urandom(100_000) * 30
 TOGETHER = ("sockets", "asyncio", "trio")

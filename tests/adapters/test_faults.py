@@ -10,14 +10,15 @@ import trio
 
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, RemoteProtocolError
 from sansio_gradio.server.app import App
+from sansio_gradio.testing.lively_app import Lively
+from sansio_gradio.testing.worlds import World
 from sansio_gradio_adapters import resolve
 from sansio_gradio_adapters._jobs import JobRecord
 from sansio_gradio_adapters.server import serve_in_thread
 from sansio_gradio_adapters.tls import TLSWrapper
 from tests.adapters.test_sockets import tls_in_front_of
 from tests.adapters.test_tls import client_context, server_context
-from tests.support.lively_app import Lively
-from tests.support.worlds import WORLDS, World
+from tests.support.worlds import WORLDS
 
 EVERY_WORLD = pytest.mark.parametrize("world", WORLDS.values(), ids=list(WORLDS))
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from sansio_gradio.testing.lively_app import Lively
 from sansio_gradio_adapters.server import serve_in_thread
 from tests.adapters.test_processes import run
-from tests.support.lively_app import Lively
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 

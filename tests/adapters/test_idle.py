@@ -17,9 +17,10 @@ import pytest
 
 from sansio_gradio import Engine
 from sansio_gradio.events import Event, JobCompleted, JobFailed
+from sansio_gradio.testing.worlds import World
 from sansio_gradio_adapters.loop import Loop
 from tests.support.fault_peer import page
-from tests.support.worlds import WORLDS, World
+from tests.support.worlds import WORLDS
 
 CONFIG = {
     "version": "4.44.1",

@@ -10,11 +10,11 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from sansio_gradio.testing.lively_app import Lively
 from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters.server import serve_in_thread
 from sansio_gradio_adapters.sockets import Client, Job, OutputUpdate
 from tests.support.interrupts import interrupted
-from tests.support.lively_app import Lively
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import trio
 
+from sansio_gradio.testing.lively_app import Lively
 from sansio_gradio_adapters.server import serve_in_thread
 from sansio_gradio_adapters.trio import Client
 from tests.support.interrupts import interrupted
-from tests.support.lively_app import Lively
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,11 @@ import orjson
 import pytest
 
 from sansio_gradio.errors import AppError
+from sansio_gradio.testing.adapter_contract import Place
+from sansio_gradio.testing.lively_app import Lively
 from sansio_gradio.wire.json import Exact
 from sansio_gradio_adapters._fast_json import installed_parser
-from tests.support.lively_app import Lively
-from tests.support.places import SERVERS, Place, in_every_world, serve
+from tests.support.places import SERVERS, in_every_world, serve
 
 orjson_loads = orjson.loads
 

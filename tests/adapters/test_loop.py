@@ -14,11 +14,11 @@ import pytest
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.events import Connected, ConnectingFailed, Event, JobCompleted, Output
+from sansio_gradio.testing.lively_app import Lively
 from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters._network import Network
 from sansio_gradio_adapters.loop import Loop
 from sansio_gradio_adapters.server import serve_in_thread
-from tests.support.lively_app import Lively
 
 
 @pytest.fixture(scope="module")

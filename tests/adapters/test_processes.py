@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from sansio_gradio.server.app import App
+from sansio_gradio.testing.lively_app import Lively
 from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters.server import serve_in_thread
-from tests.support.lively_app import Lively
 from tests.support.worlds import WORLDS
 
 ROOT = Path(__file__).parents[2]

@@ -18,12 +18,13 @@ import sansio_gradio_adapters.asyncio
 import sansio_gradio_adapters.sockets
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.limits import Limits
+from sansio_gradio.testing.adapter_contract import Place
+from sansio_gradio.testing.lively_app import Lively
 from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters.sockets import Client, Job
 from sansio_gradio_adapters.worlds import ClientCore, Signal, WatchedWorld
 from tests.support.interrupts import interrupted
-from tests.support.lively_app import Lively
-from tests.support.places import Place, in_every_world, serve
+from tests.support.places import in_every_world, serve
 
 
 @pytest.fixture(scope="module")

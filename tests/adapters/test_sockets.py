@@ -29,6 +29,7 @@ from sansio_gradio.errors import (
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio.server.app import App
+from sansio_gradio.testing.lively_app import Lively
 from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters.server import serve_in_thread
 from sansio_gradio_adapters.sockets import (
@@ -39,7 +40,6 @@ from sansio_gradio_adapters.sockets import (
     OutputUpdate,
 )
 from tests.adapters.test_tls import CERTIFICATES, server_context
-from tests.support.lively_app import Lively
 
 
 @pytest.fixture(scope="module", params=["sse_v3", "ws"])

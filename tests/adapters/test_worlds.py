@@ -6,8 +6,6 @@ import math
 import threading
 import traceback
 from collections.abc import Iterator
-from functools import partial
-from typing import Any
 
 import pytest
 
@@ -17,16 +15,16 @@ from sansio_gradio.errors import (
     LocalProtocolError,
     QueueFullError,
 )
-from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio.server.app import App
+from sansio_gradio.testing.adapter_contract import Place
+from sansio_gradio.testing.lively_app import Lively
 from sansio_gradio.testing.patience import PATIENCE
-from sansio_gradio_adapters._jobs import OutputUpdate
+from sansio_gradio.testing.worlds import wait_for
 from sansio_gradio_adapters.server import serve_in_thread
 from tests.adapters.test_sockets import tls_in_front_of
 from tests.adapters.test_tls import client_context, server_context
-from tests.support.lively_app import Lively
-from tests.support.places import SERVERS, Place, in_every_world, keep, serve
-from tests.support.worlds import WORLDS, wait_for
+from tests.support.places import SERVERS, in_every_world, serve
+from tests.support.worlds import WORLDS
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -35,17 +33,6 @@ def served(request: pytest.FixtureRequest) -> Iterator[tuple[Lively, str]]:
 
 
 # Calling
-
-
-@in_every_world
-async def test_values_come_as_they_are(place: Place) -> None:
-    async with place.client() as client:
-        assert await client.predict("hello", api_name="/echo") == "hello"
-        assert await client.predict("a", "b", api_name="pair") == ("b", "a")
-        assert await client.predict(b=3, a=1, api_name="/add") == 4
-        assert await client.predict("plain", api_name="/plain") == "plain"
-        assert await client.predict("x-mine", api_name="/headers", headers={"X-Mine": "1"}) == "1"
-        assert await client.submit("hello", api_name="/echo") == "hello"
 
 
 @in_every_world
@@ -60,40 +47,6 @@ async def test_calls_that_cannot_be_made_say_so(place: Place) -> None:
 
 
 @in_every_world
-async def test_the_apps_own_error_is_raised(place: Place) -> None:
-    async with place.client() as client:
-        with pytest.raises(AppError, match="too much"):
-            await client.predict("too much", api_name="/boom")
-        job = client.submit("too much", api_name="/boom")
-        assert isinstance(await job.exception(PATIENCE), AppError)
-        assert job.done()
-        with pytest.raises(AppError, match="too much"):
-            await job
-        assert await client.predict("still here", api_name="/echo") == "still here"
-
-
-@in_every_world
-async def test_state_is_kept_until_the_session_is_reset(place: Place) -> None:
-    async with place.client() as client:
-        assert await client.predict(1, api_name="/sum") == 1
-        assert await client.predict(2, api_name="/sum") == 3
-        before = client.session_hash
-        await client.reset_session()
-        assert client.session_hash != before
-        assert await client.predict(2, api_name="/sum") == 2
-
-
-@in_every_world
-async def test_many_jobs_at_once(place: Place) -> None:
-    async with place.client() as client:
-        numbers = [str(number) for number in range(60)]
-        jobs = [client.submit(number, api_name="/echo") for number in numbers]
-        assert [await job for job in jobs] == numbers
-        predicts = [partial(client.predict, number, api_name="/echo") for number in numbers]
-        assert await place.world.together(*predicts) == numbers
-
-
-@in_every_world
 async def test_patience_is_a_number(place: Place) -> None:
     async with place.client() as client:
         job = client.submit("x", api_name="/held")
@@ -102,15 +55,6 @@ async def test_patience_is_a_number(place: Place) -> None:
                 await wait(timeout=math.nan)
         place.lively.go_on.set()
         assert await job == "x"
-
-
-@in_every_world
-async def test_a_large_value_goes_both_ways(place: Place) -> None:
-    async with place.client() as client:
-        big = "x" * 5_000_000
-        small = client.submit("small", api_name="/echo")
-        assert await client.predict(big, api_name="/echo") == big
-        assert await small == "small"
 
 
 @in_every_world
@@ -144,69 +88,6 @@ async def test_everything_goes_through_tls(place: Place) -> None:
 
 
 # Outputs
-
-
-@in_every_world
-async def test_every_output_is_seen_by_everybody(place: Place) -> None:
-    async with place.client() as client:
-        job = client.submit("abc", api_name="/chat")
-        early, late = aiter(job), aiter(job)
-        assert await anext(early) == "a"
-        assert [output async for output in early] == ["ab", "abc"]
-        assert await job == "abc"
-        assert [output async for output in late] == ["a", "ab", "abc"]
-        assert job.outputs() == ["a", "ab", "abc"]
-        assert [output async for output in client.submit("x", api_name="/echo")] == ["x"]
-
-
-@in_every_world
-async def test_many_outputs_keep_their_order(place: Place) -> None:
-    async with place.client() as client:
-        text = "0123456789" * 30
-        outputs = [output async for output in client.submit(text, api_name="/chat")]
-        assert outputs == [text[: end + 1] for end in range(len(text))]
-
-
-@in_every_world
-async def test_outputs_come_as_they_are_made(place: Place) -> None:
-    endless = place.lively.new_endless()
-    async with place.client() as client:
-        job = client.submit(endless.name, api_name="/endless")
-        outputs = aiter(job)
-        assert [await anext(outputs) for _ in range(3)] == [0, 1, 2]
-        assert not job.done()
-        assert job.running()
-        job.cancel()
-    await place.ends(endless)
-
-
-@in_every_world
-async def test_the_error_comes_after_the_outputs(place: Place) -> None:
-    async with place.client() as client:
-        job = client.submit("half way", api_name="/half")
-        seen: list[Any] = []
-        with pytest.raises(AppError, match="half way"):
-            await keep(job, seen)
-        assert seen == ["a", "ab"]
-        error = await job.exception()
-        assert list(error.outputs) == [("a",), ("ab",)]
-
-
-@in_every_world
-async def test_updates_come_in_order_and_the_result_last(place: Place) -> None:
-    async with place.client() as client:
-        job = client.submit(2, api_name="/work")
-        updates = [update async for update in job.updates()]
-        codes = [update.code for update in updates if isinstance(update, StatusUpdate)]
-        work = [Status.PROGRESS, Status.LOG] * 2
-        assert codes[-6:] == [Status.PROCESSING, *work, Status.FINISHED]
-        assert updates[-1] == OutputUpdate(outputs="done", final=True, success=True)
-        assert job.status().code is Status.FINISHED
-        assert repr(job).endswith(": finished>")
-        seen: list[Any] = []
-        with pytest.raises(AppError):
-            await keep(client.submit("no", api_name="/half").updates(), seen)
-        assert seen[-1] == OutputUpdate(outputs="ab", final=True, success=False)
 
 
 # Apps of their own

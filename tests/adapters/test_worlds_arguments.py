@@ -11,9 +11,10 @@ import pytest
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.server.app import App
 from sansio_gradio.server.run import Run
+from sansio_gradio.testing.adapter_contract import Place
+from sansio_gradio.testing.lively_app import Lively
 from sansio_gradio_adapters.server import serve_in_thread
-from tests.support.lively_app import Lively
-from tests.support.places import SERVERS, Place, in_every_world, serve
+from tests.support.places import SERVERS, in_every_world, serve
 from tests.support.worlds import WORLDS
 
 

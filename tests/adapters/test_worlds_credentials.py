@@ -22,6 +22,7 @@ from sansio_gradio.errors import (
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.spaces import STAGES, Do
 from sansio_gradio.testing.talk import completed, config, starts
+from sansio_gradio.testing.worlds import World
 from tests.adapters.test_tls import client_context, server_context
 from tests.support.fault_peer import (
     LAST_CHUNK,
@@ -39,7 +40,7 @@ from tests.support.fault_peer import (
     stream,
 )
 from tests.support.recorder import HTTPProxy, Recorder
-from tests.support.worlds import WORLDS, World
+from tests.support.worlds import WORLDS
 
 CLIENTS = [
     sansio_gradio_adapters.sockets.Client,

@@ -22,10 +22,11 @@ from sansio_gradio.events import UploadProgress
 from sansio_gradio.server.app import App
 from sansio_gradio.server.contents import File
 from sansio_gradio.testing.patience import PATIENCE
+from sansio_gradio.testing.worlds import wait_for
 from sansio_gradio_adapters._driver import WRITE_SIZE
 from sansio_gradio_adapters.server import serve_in_thread
 from tests.support.fault_peer import page
-from tests.support.worlds import WORLDS, wait_for
+from tests.support.worlds import WORLDS
 
 BIG = os.urandom(1_000_000)
 

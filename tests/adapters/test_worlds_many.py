@@ -11,11 +11,12 @@ import pytest
 
 from sansio_gradio.protocol.status import Status, StatusUpdate
 from sansio_gradio.server.app import App
+from sansio_gradio.testing.adapter_contract import open_files
+from sansio_gradio.testing.worlds import wait_for
 from sansio_gradio_adapters._history import KEPT_WAITING
 from sansio_gradio_adapters.server import serve_in_thread
 from tests.support.memory import Memory, known_jobs
-from tests.support.places import open_files
-from tests.support.worlds import WORLDS, wait_for
+from tests.support.worlds import WORLDS
 
 MANY = 1000
 IN_LINE = 100  # of whom each is told of each other's start

@@ -9,16 +9,10 @@ from typing import Any
 import pytest
 
 from sansio_gradio.errors import AppError, JobCancelledError, LocalProtocolError
+from sansio_gradio.testing.adapter_contract import Place, keep
+from sansio_gradio.testing.lively_app import Lively
 from sansio_gradio_adapters._jobs import JobRecord
-from tests.support.lively_app import Lively
-from tests.support.places import (
-    SERVERS,
-    Place,
-    in_every_world,
-    keep,
-    serve,
-    where_tasks_are_cancelled,
-)
+from tests.support.places import SERVERS, in_every_world, serve, where_tasks_are_cancelled
 
 
 @pytest.fixture(scope="module", params=SERVERS)

@@ -18,8 +18,9 @@ import pytest
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, LocalProtocolError
 from sansio_gradio.server.app import App
 from sansio_gradio.server.components import State
+from sansio_gradio.testing.worlds import World
 from sansio_gradio_adapters.server import serve_in_thread
-from tests.support.worlds import WORLDS, World
+from tests.support.worlds import WORLDS
 
 NEWEST = "6.31.0"
 VERSIONS = ["3.16.2", "3.50.2", "4.0.2", "4.16.0", "4.19.2", "4.44.1", NEWEST]

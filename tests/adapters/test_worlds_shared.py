@@ -9,15 +9,9 @@ import pytest
 
 from sansio_gradio.errors import AppError, JobCancelledError
 from sansio_gradio.protocol.status import Status, StatusUpdate
-from tests.support.lively_app import Lively
-from tests.support.places import (
-    SERVERS,
-    Place,
-    in_every_world,
-    keep,
-    serve,
-    where_tasks_are_cancelled,
-)
+from sansio_gradio.testing.adapter_contract import Place, keep
+from sansio_gradio.testing.lively_app import Lively
+from tests.support.places import SERVERS, in_every_world, serve, where_tasks_are_cancelled
 
 TEXT = "abcdefghij"
 ALL = [TEXT[: end + 1] for end in range(len(TEXT))]

@@ -13,8 +13,9 @@ import pytest
 from sansio_gradio.protocol.status import Status
 from sansio_gradio.server.app import App
 from sansio_gradio.testing.patience import PATIENCE
+from sansio_gradio.testing.worlds import wait_for
 from sansio_gradio_adapters.server import serve_in_thread
-from tests.support.worlds import WORLDS, wait_for
+from tests.support.worlds import WORLDS
 
 ORDERS = [order for count in (2, 3) for order in itertools.permutations(range(count))]
 

@@ -10,8 +10,9 @@ import pytest
 
 from sansio_gradio.errors import JobCancelledError
 from sansio_gradio.limits import Limits
-from tests.support.lively_app import Lively
-from tests.support.places import SERVERS, Place, in_every_world, serve
+from sansio_gradio.testing.adapter_contract import Place
+from sansio_gradio.testing.lively_app import Lively
+from tests.support.places import SERVERS, in_every_world, serve
 
 TEXT = "0123456789" * 100
 LIMITS = Limits(kept_outputs=len(TEXT) * 10)  # bytes: of a fraction of its outputs

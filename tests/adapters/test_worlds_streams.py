@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from sansio_gradio.errors import (
-    AppError,
     LocalProtocolError,
 )
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.server.app import App
+from sansio_gradio.testing.adapter_contract import Place
+from sansio_gradio.testing.lively_app import Lively
 from sansio_gradio_adapters.server import serve_in_thread
-from tests.support.lively_app import Lively
-from tests.support.places import SERVERS, Place, in_every_world, keep, serve
+from tests.support.places import SERVERS, in_every_world, serve
 from tests.support.worlds import WORLDS
 
 
@@ -26,94 +25,6 @@ def served(request: pytest.FixtureRequest) -> Iterator[tuple[Lively, str]]:
 
 
 # Messages
-
-
-@in_every_world
-async def test_messages_are_whole_and_in_order(place: Place) -> None:
-    async with place.client() as client:
-        async with client.stream_messages("abc", api_name="/chat") as messages:
-            seen = [message async for message in messages]
-        data = [message["output"]["data"] for message in seen if "output" in message]
-        assert data == [["a"], ["ab"], ["abc"], ["abc"]]
-        assert seen[-1]["msg"] == "process_completed"
-        assert [message async for message in messages] == []
-        assert messages.skipped == 0
-
-
-@in_every_world
-async def test_the_failing_message_comes_before_the_error(place: Place) -> None:
-    async with place.client() as client, client.stream_messages("no", api_name="/half") as messages:
-        seen: list[Any] = []
-        with pytest.raises(AppError, match="no"):
-            await keep(messages, seen)
-        assert seen[-1]["success"] is False
-        assert [message async for message in messages] == []
-
-
-async def until_it_yields(messages: Any) -> None:
-    async for message in messages:
-        if message.get("msg") == "process_generating":
-            return
-    raise AssertionError("it never did")
-
-
-async def leave_by_break(client: Any, name: str) -> None:
-    async with client.stream_messages(name, api_name="/endless") as messages:
-        await until_it_yields(messages)
-
-
-async def leave_by_closing(client: Any, name: str) -> None:
-    messages = client.stream_messages(name, api_name="/endless")
-    await until_it_yields(messages)
-    messages.close()
-    messages.close()
-    assert [message async for message in messages] == []
-
-
-async def leave_by_forgetting(client: Any, name: str) -> None:
-    await until_it_yields(client.stream_messages(name, api_name="/endless"))
-    gc.collect()
-
-
-async def leave_by_error(client: Any, name: str) -> None:
-    async def leave() -> None:
-        async with client.stream_messages(name, api_name="/endless") as messages:
-            await until_it_yields(messages)
-            raise KeyError("something else")
-
-    with pytest.raises(KeyError):
-        await leave()
-
-
-@pytest.mark.parametrize(
-    "leave", [leave_by_break, leave_by_closing, leave_by_forgetting, leave_by_error]
-)
-@in_every_world
-async def test_leaving_early_ends_the_job(place: Place, leave: Any) -> None:
-    endless = place.lively.new_endless()
-    async with place.client() as client:
-        await leave(client, endless.name)
-        await place.ends(endless)
-        assert await client.predict("still here", api_name="/echo") == "still here"
-
-
-@in_every_world
-async def test_who_reads_messages_is_told_that_another_closes(place: Place) -> None:
-    endless = place.lively.new_endless()
-    async with place.client() as client:
-        messages = client.stream_messages(endless.name, api_name="/endless")
-        await until_it_yields(messages)
-
-        async def read() -> list[Any]:
-            return [message async for message in messages]
-
-        async def close() -> None:
-            await place.world.sleep(0.02)
-            messages.close()
-
-        seen, _ = await place.world.together(read, close)
-        assert all(message["msg"] != "process_completed" for message in seen)
-        await place.ends(endless)
 
 
 # Both ways

@@ -14,9 +14,10 @@ from sansio_gradio.events import Anomaly
 from sansio_gradio.limits import Limits
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import JSON, TEXTBOX
+from sansio_gradio.testing.adapter_contract import Place, keep
 from sansio_gradio_adapters._jobs import OutputUpdate
 from sansio_gradio_adapters.server import serve_in_thread
-from tests.support.places import Place, in_every_world, keep
+from tests.support.places import in_every_world
 from tests.support.worlds import WORLDS
 
 ONE, TWO, ANY = "/one", "/two", "/any"

@@ -21,7 +21,8 @@ from sansio_gradio.events import SessionClosed
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.testing.driver import counted_entropy
 from sansio_gradio.testing.talk import ECHO, SRC, Talk, app
-from tests.support.worlds import WORLDS, World
+from sansio_gradio.testing.worlds import World
+from tests.support.worlds import WORLDS
 
 texts = st.text() | st.sampled_from(["", "abc", "a\r\nb", "\ud800", "host", "x" * 10_000])
 anything = st.recursive(

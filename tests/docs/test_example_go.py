@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from sansio_gradio.testing.lively_app import Lively
 from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters.server import serve_in_thread
 from tests.support.golang import CLIENT, GO, GOFMT, NO_GO, TESTS, go_client, go_tests
-from tests.support.lively_app import Lively
 
 __all__ = ["go_client"]
 

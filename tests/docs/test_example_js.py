@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from sansio_gradio.testing.lively_app import Lively
 from sansio_gradio.testing.patience import PATIENCE
 from sansio_gradio_adapters.server import serve_in_thread
 from tests.support.javascript import NODE
-from tests.support.lively_app import Lively
 
 TESTS = Path(__file__).parents[1]
 CLIENT = TESTS.parent / "examples" / "client.mjs"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from sansio_gradio.testing.lively_app import Lively
 from tests.support.listings import listings, printed_by
-from tests.support.lively_app import Lively
 from tests.support.places import SERVERS, serve
 
 WATCHED, WATCHED_MAIN, GROUPED, TWISTED, TWISTED_MAIN = listings("fourth_adapter")

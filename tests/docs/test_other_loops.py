@@ -15,11 +15,11 @@ import pytest
 
 from sansio_gradio.client.call import Want
 from sansio_gradio.client.commands import Expect
+from sansio_gradio.testing.lively_app import Lively
 from sansio_gradio.testing.patience import PATIENCE
 from tests.adapters.test_sockets import free_port, tls_in_front_of
 from tests.adapters.test_tls import CERTIFICATES, server_context
 from tests.support.listings import ROOT, listings, printed_by
-from tests.support.lively_app import Lively
 from tests.support.places import SERVERS, serve
 
 SELECTORS, GEVENT, QT, RAW, HTTPX, AIOHTTP, FETCH = listings("other_loops")

@@ -33,6 +33,7 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.testing.talk import config
+from sansio_gradio.testing.worlds import World
 from sansio_gradio_adapters import resolve
 from tests.support.fault_peer import (
     LAST_CHUNK,
@@ -57,7 +58,7 @@ from tests.support.fault_peer import (
     stream,
     text,
 )
-from tests.support.worlds import WORLDS, World
+from tests.support.worlds import WORLDS
 
 LONG = Timeouts(connect=20, tls=20, request=20, join=20, send=20, stream_idle=20, job=20, close=0.3)
 """None of these may be what ends the wait."""

@@ -14,10 +14,11 @@ import pytest
 from sansio_gradio.errors import AppError, ConnectionLost, DeadlineExceeded, ServerStoppedError
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.server.app import App
+from sansio_gradio.testing.worlds import World
 from sansio_gradio_adapters.server import serve_in_thread
 from tests.faults.test_matrix import Told, program
 from tests.support.fault_peer import Fault, FaultProxy, nothing_is_left
-from tests.support.worlds import WORLDS, World
+from tests.support.worlds import WORLDS
 
 PLACES = range(0, 4400, 700)
 """Bytes of the server: its config, the join, the stream, and behind its end."""

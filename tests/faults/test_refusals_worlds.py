@@ -19,7 +19,9 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.status import Status, StatusUpdate
+from sansio_gradio.testing.adapter_contract import keep
 from sansio_gradio.testing.talk import config
+from sansio_gradio.testing.worlds import World
 from tests.support.fault_peer import (
     FaultServer,
     Script,
@@ -31,8 +33,7 @@ from tests.support.fault_peer import (
     reset,
     stream,
 )
-from tests.support.places import keep
-from tests.support.worlds import WORLDS, World
+from tests.support.worlds import WORLDS
 
 PASSWORD = 'hunter2 & "co"'
 

@@ -26,8 +26,8 @@ from sansio_gradio.errors import (
 )
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.status import Status, StatusUpdate
+from sansio_gradio.testing.worlds import World
 from tests.support.javascript import NODE
-from tests.support.worlds import World
 
 from .poor_proxy import poor_proxy
 from .server import ROOT

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from sansio_gradio.testing.adapter_contract import open_files
+from sansio_gradio.testing.worlds import wait_for
 from tests.support.memory import Memory, known_jobs
-from tests.support.places import open_files
-from tests.support.worlds import WORLDS, wait_for
+from tests.support.worlds import WORLDS
 
 from .server import RealServer
 from .test_main_job import needs

@@ -8,8 +8,9 @@ import pytest
 
 from sansio_gradio.errors import ConnectionLost, LocalProtocolError
 from sansio_gradio.protocol.status import Status
+from sansio_gradio.testing.worlds import wait_for
 from sansio_gradio_adapters.sockets import Client
-from tests.support.worlds import WORLDS, wait_for
+from tests.support.worlds import WORLDS
 
 from .server import RealServer, free_port
 

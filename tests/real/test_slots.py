@@ -11,7 +11,8 @@ import pytest
 
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.status import Status
-from tests.support.worlds import WORLDS, World, wait_for
+from sansio_gradio.testing.worlds import World, wait_for
+from tests.support.worlds import WORLDS
 
 from .server import RealServer
 from .test_endings import speaks

@@ -11,8 +11,9 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, Self
 
+from sansio_gradio.testing.worlds import Call, wait_for
 from sansio_gradio_adapters.asyncio import Job, MessageStream, Reader, Results
-from tests.support.worlds import Call, CancellingWorld, wait_for
+from tests.support.worlds import CancellingWorld
 
 Door = Callable[[Call], Any]
 _END = object()

@@ -5,38 +5,19 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
-import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
-import attrs
 import pytest
 
-from sansio_gradio.testing.patience import PATIENCE
+from sansio_gradio.testing.adapter_contract import Place
+from sansio_gradio.testing.lively_app import Lively
+from sansio_gradio.testing.worlds import World
 from sansio_gradio_adapters.server import serve_in_thread
-from tests.support.lively_app import Lively
-from tests.support.worlds import CANCELLING, WORLDS, World, wait_for
+from tests.support.worlds import CANCELLING, WORLDS
 
 Play = Callable[..., Coroutine[Any, Any, None]]
 SERVERS = {"sse_v3": {"protocol": "sse_v3"}, "ws": {"version": "3.50.2"}}
-
-
-@attrs.define
-class Place:
-    """A world, and a server at an address in it."""
-
-    world: Any  # World, or CancellingWorld
-    lively: Lively
-    url: str
-
-    def client(self, **options: Any) -> Any:
-        return self.world.client(self.url, **options)
-
-    async def until(self, happened: Callable[[], object]) -> None:
-        await wait_for(self.world, happened, PATIENCE)
-
-    async def ends(self, endless: Any) -> None:
-        await self.world.blocking(endless.wait_for_end)
 
 
 def serve(name: str) -> Iterator[tuple[Lively, str]]:
@@ -75,13 +56,3 @@ def _in(worlds: Mapping[str, World], play: Play) -> Any:
     for_pytest.__signature__ = inspect.Signature([*own, *others])
     test.__name__ = play.__name__
     return pytest.mark.parametrize("world", worlds)(test)
-
-
-async def keep(items: AsyncIterator[Any], seen: list[Any]) -> None:
-    """Put into *seen* what comes, up to the end or the error."""
-    async for item in items:
-        seen.append(item)
-
-
-def open_files() -> int:
-    return len(os.listdir("/dev/fd"))

@@ -36,10 +36,14 @@ class Endless:
 
 
 class Lively:
-    """The app, and ``go_on`` and ``steps`` to let functions go that wait for the test."""
+    """The app, and ``go_on`` and ``steps`` to let functions go that wait for the test.
+
+    ``holding`` counts the calls of ``/held``.
+    """
 
     def __init__(self, **options: Any) -> None:
         self.go_on = threading.Event()
+        self.holding = threading.Semaphore(0)
         self.steps = threading.Semaphore(0)
         self._watched: dict[str, Endless] = {}
         self.app = App(concurrency_limit=None, show_error=True, **options)
@@ -60,6 +64,7 @@ class Lively:
         ):
             self.app.add_function(function)
         self.app.add_function(self.echo, "plain", queue=False)
+        self.app.add_function(self.held, "held_plain", queue=False)
         number, state = Slot(name="number"), Slot(name="so_far", component=STATE)
         self.app.add(
             "sum",
@@ -99,6 +104,7 @@ class Lively:
 
     def held(self, value: str) -> str:
         """Returns when the test says so."""
+        self.holding.release()
         assert self.go_on.wait(PATIENCE)
         return value
 
