@@ -68,7 +68,7 @@ class Lively:
         number, state = Slot(name="number"), Slot(name="so_far", component=STATE)
         self.app.add(
             "sum",
-            call=lambda number, so_far: [(so_far or 0) + number, (so_far or 0) + number],
+            call=self.sum,
             parameters=(number, state),
             returns=(number, state),
         )
@@ -90,6 +90,10 @@ class Lively:
 
     def add(self, a: float, b: float = 10) -> float:
         return a + b
+
+    def sum(self, number: float, so_far: float | None) -> list[float]:
+        total = (so_far or 0) + number
+        return [total, total]
 
     def chat(self, text: str) -> Iterator[str]:
         answer = ""

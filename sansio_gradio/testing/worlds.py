@@ -277,7 +277,8 @@ class _Client:
         return self._client.get_endpoints()
 
     async def view_api(self, **options: Any) -> Any:
-        return self._client.view_api(**options)
+        view: Callable[..., Any] = self._client.view_api
+        return view(**options)
 
     async def reload(self) -> None:
         self._client.reload()

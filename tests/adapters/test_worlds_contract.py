@@ -75,7 +75,10 @@ class OnStreams(Asyncio):
         return client
 
 
+@pytest.mark.exhaustive
 class TestStreams(InOneProtocol):
+    """So that each of the mistakes below is the one that is found."""
+
     def world(self) -> World:
         return OnStreams()
 

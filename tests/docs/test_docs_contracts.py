@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sansio_gradio.testing import World
 from sansio_gradio.testing.cases import Case, cases
 
 PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
@@ -41,3 +42,17 @@ def test_one_that_loses_something_fails_as_the_page_says() -> None:
     told = str(failed.value).splitlines()[:4]
     assert "\n".join(told) in PAGE.read_text("utf-8")
     assert told[0].startswith("Its output 2 is ")
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    ["test_values_come_as_they_are", "test_a_connection_that_is_closed_is_read_no_more"],
+)
+def test_the_world_of_the_page_passes(scenario: str) -> None:
+    getattr(named("test_world.py", "TestMyWorld")(), scenario)("6.31.0")
+
+
+def test_the_verbs_of_a_world_are_on_the_page() -> None:
+    text = PAGE.read_text("utf-8")
+    verbs = [name for name in vars(World) if not name.startswith("_")]
+    assert [name for name in verbs if f"\n| `{name}(" not in text] == []
