@@ -1,5 +1,5 @@
 // Tests of examples/client.go: copy both files into one folder, then go test. Environment:
-// VECTORS: the folder docs/vectors. LIVELY, REAL: addresses of tests/support/lively_app.py and tests/real/apps/main.py.
+// VECTORS: the folder docs/vectors. LIVELY, REAL: addresses of sansio_gradio/testing/lively_app.py and tests/real/apps/main.py.
 package main
 
 import (
