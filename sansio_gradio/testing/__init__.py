@@ -20,8 +20,27 @@ pytest.register_assert_rewrite(
     *(f"sansio_gradio.testing.{name}" for name in ("adapter_contract", "driver", "talk"))
 )
 
-from sansio_gradio.testing.adapter_contract import AdapterContract  # noqa: E402  # behind that
+from sansio_gradio.testing import strategies  # noqa: E402  # behind that
+from sansio_gradio.testing.adapter_contract import AdapterContract  # noqa: E402
+from sansio_gradio.testing.checked import CheckedEngine, DriverMistake  # noqa: E402
 from sansio_gradio.testing.client_contract import ClientContract  # noqa: E402
+from sansio_gradio.testing.driver import Driver  # noqa: E402
+from sansio_gradio.testing.faults import Fault, FaultKind  # noqa: E402
+from sansio_gradio.testing.peers import AppPeer  # noqa: E402
+from sansio_gradio.testing.simulation import SimulatedJob, Simulation  # noqa: E402
 from sansio_gradio.testing.worlds import World  # noqa: E402
 
-__all__ = ["AdapterContract", "ClientContract", "World"]
+__all__ = [
+    "AdapterContract",
+    "AppPeer",
+    "CheckedEngine",
+    "ClientContract",
+    "Driver",
+    "DriverMistake",
+    "Fault",
+    "FaultKind",
+    "SimulatedJob",
+    "Simulation",
+    "World",
+    "strategies",
+]

@@ -8,10 +8,9 @@ connection that is closed, keep a deadline that has passed, go on for ever.
 
 from __future__ import annotations
 
-import json
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import attrs
 
@@ -25,6 +24,7 @@ from sansio_gradio.client.commands import (
 )
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.events import Event, JobCancelled, JobCompleted, JobEnd, JobFailed, Output
+from sansio_gradio.testing.peers import Peer
 from sansio_gradio.wire.body import FileSlice
 
 MANY = 100_000  # steps without time passing: by then something runs in circles
@@ -40,22 +40,6 @@ def bytes_of(piece: bytes | FileSlice) -> bytes:
     return source[piece.offset : piece.offset + len(piece)]
 
 
-class Peer(Protocol):
-    """The other end of all connections."""
-
-    def open(self, conn: int, now: float) -> None: ...
-    def receive(self, conn: int, data: bytes, now: float) -> None:
-        """What came from the engine; no bytes: its end. Also of a connection that is over."""
-        ...
-
-    def outputs(self) -> Iterable[tuple[int, bytes]]:
-        """What to send now; no bytes: the end of that connection."""
-        ...
-
-    def next_deadline(self) -> float | None: ...
-    def handle_timer(self, now: float) -> None: ...
-
-
 @attrs.define(eq=False)
 class Link:
     """One connection as the network has it: what is on its way in both directions."""
@@ -63,6 +47,7 @@ class Link:
     opening: OpenConnection
     secured: bool = False
     paused: bool = False
+    held_until: float = 0.0  # a time: nothing arrives before, in neither direction
     up: deque[bytes] = attrs.field(factory=deque[bytes])  # to the peer
     down: deque[bytes] = attrs.field(factory=deque[bytes])  # to the engine; b"": the end
 
@@ -152,8 +137,9 @@ class Driver:
         end = self.now + seconds
         for _ in range(MANY):
             self.settle()
-            times = (self.engine.next_deadline(), self.peer.next_deadline())
-            due = min((time for time in times if time is not None), default=end)
+            due = self.next_time()
+            if due is None:
+                due = end
             if due > end:
                 break
             self.now = max(self.now, due)
@@ -165,6 +151,11 @@ class Driver:
             raise AssertionError("deadlines follow each other for ever")
         self.now = end
         self.settle()
+
+    def next_time(self) -> float | None:
+        """When something happens next; None: nothing does."""
+        times = (self.engine.next_deadline(), self.peer.next_deadline())
+        return min((time for time in times if time is not None), default=None)
 
     def _tell_time(self) -> bool:
         due = self.engine.next_deadline()
@@ -280,110 +271,3 @@ class Driver:
     def of(self, *kinds: type[Any]) -> list[Any]:
         """The events of these kinds, in order."""
         return [event for event in self.events if isinstance(event, kinds)]
-
-
-def counted_entropy() -> Callable[[int], bytes]:
-    """Bytes as unlike as random ones, and the same in every run."""
-    count = 0
-
-    def entropy(size: int) -> bytes:
-        nonlocal count
-        count += 1
-        return count.to_bytes(size)
-
-    return entropy
-
-
-@attrs.define(eq=False)
-class Asked:
-    """One request as a peer sees it."""
-
-    conn: int
-    method: str
-    target: str
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def path(self) -> str:
-        return self.target.partition("?")[0]
-
-
-class ByHand:
-    """A peer whose answers are the test's: requests in, bytes out."""
-
-    def __init__(self, *answers: Callable[[Asked], bytes | None]) -> None:
-        self.asked: list[Asked] = []
-        """Every request, in order."""
-        self.got: dict[int, bytes] = {}
-        """What came on each connection and is no whole request."""
-        self.ended: list[int] = []
-        self._answers = answers
-        self._out: list[tuple[int, bytes]] = []
-        self._sockets: set[int] = set()
-
-    def open(self, conn: int, now: float) -> None:
-        self.got[conn] = b""
-
-    def receive(self, conn: int, data: bytes, now: float) -> None:
-        if not data:
-            self.ended.append(conn)
-        self.got[conn] += data
-        if conn not in self._sockets:
-            self._read(conn)
-
-    def _read(self, conn: int) -> None:
-        while b"\r\n\r\n" in self.got[conn]:
-            head, rest = self.got[conn].split(b"\r\n\r\n", 1)
-            first, *lines = head.decode().split("\r\n")
-            named = (line.split(": ", 1) for line in lines)
-            headers = {name.lower(): value for name, value in named}
-            size = int(headers.get("content-length", 0))
-            if len(rest) < size:
-                return
-            self.got[conn] = rest[size:]
-            method, target, _ = first.split(" ")
-            asked = Asked(conn, method, target, headers, rest[:size])
-            self.asked.append(asked)
-            if "upgrade" in headers:
-                self._sockets.add(conn)
-            for answer in self._answers:
-                said = answer(asked)
-                if said is not None:
-                    self.say(conn, said)
-                    break
-
-    def say(self, conn: int, *data: bytes) -> None:
-        """Bytes, in these pieces."""
-        self._out += [(conn, piece) for piece in data]
-
-    def hang_up(self, conn: int) -> None:
-        self._out.append((conn, b""))
-
-    def outputs(self) -> list[tuple[int, bytes]]:
-        out, self._out = self._out, []
-        return out
-
-    def next_deadline(self) -> float | None:
-        return None
-
-    def handle_timer(self, now: float) -> None: ...
-
-
-def reply(body: object = None, status: int = 200, *headers: str) -> bytes:
-    """An HTTP answer: JSON, or the bytes that are given."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    lines = [f"HTTP/1.1 {status} Some Reason", f"content-length: {len(data)}", *headers]
-    return "\r\n".join([*lines, "", ""]).encode() + data
-
-
-def stream_head() -> bytes:
-    return (
-        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-    )
-
-
-def chunk(*messages: object) -> bytes:
-    """Messages on an event stream; none: its end."""
-    data = b"".join(b"data: " + json.dumps(message).encode() + b"\n\n" for message in messages)
-    return b"%x\r\n%s\r\n" % (len(data), data)

@@ -28,6 +28,7 @@ from sansio_gradio.protocol.states import (
 )
 from sansio_gradio.server.app import App
 from sansio_gradio.server.messages import Messages
+from sansio_gradio.testing.faults import Fault, FaultKind
 
 __all__ = [
     "Cut",
@@ -37,6 +38,7 @@ __all__ = [
     "Violation",
     "cuts",
     "exactly",
+    "faults",
     "framings",
     "histories",
     "json_values",
@@ -657,3 +659,14 @@ def framings() -> st.SearchStrategy[Framing]:
         splits=st.booleans(),
         is_ascii=st.booleans(),
     )
+
+
+def faults(*kinds: FaultKind, most: int = 3) -> st.SearchStrategy[list[Fault]]:
+    """Faults for a ``Simulation``: up to *most*, of these *kinds* (none: of all)."""
+    one = st.builds(
+        Fault,
+        st.sampled_from(kinds or tuple(FaultKind)),
+        after=st.integers(0, 30),
+        seconds=st.sampled_from([0.1, 1.0, 20.0]),
+    )
+    return st.lists(one, max_size=most)

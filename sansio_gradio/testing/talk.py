@@ -20,7 +20,7 @@ from sansio_gradio.client.conversation import Conversation
 from sansio_gradio.events import Event, JobCancelled, JobCompleted, JobEnd, JobFailed, Output
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.requests import HTTPRequest
-from sansio_gradio.testing.driver import counted_entropy
+from sansio_gradio.testing.entropy import counted_entropy
 from sansio_gradio.wire.body import Body
 
 SRC = "http://app.example/"

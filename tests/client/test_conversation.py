@@ -11,7 +11,7 @@ from sansio_gradio.client.session import Session
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, DeadlineExceeded
 from sansio_gradio.events import Connected, JobCompleted, Output, StatusUpdated
 from sansio_gradio.limits import Timeouts
-from sansio_gradio.testing.driver import counted_entropy
+from sansio_gradio.testing.entropy import counted_entropy
 from sansio_gradio.testing.talk import (
     COUNT,
     ECHO,

@@ -40,16 +40,9 @@ from sansio_gradio.events import (
     SessionClosed,
 )
 from sansio_gradio.limits import Limits, Timeouts
-from sansio_gradio.testing.driver import (
-    Asked,
-    ByHand,
-    Driver,
-    bytes_of,
-    chunk,
-    counted_entropy,
-    reply,
-    stream_head,
-)
+from sansio_gradio.testing.driver import Driver, bytes_of
+from sansio_gradio.testing.entropy import counted_entropy
+from sansio_gradio.testing.peers import Asked, ByHand, chunk, reply, stream_head
 from sansio_gradio.testing.talk import (
     COUNT,
     ECHO,

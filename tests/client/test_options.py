@@ -19,7 +19,7 @@ from sansio_gradio.client.retry import Retry
 from sansio_gradio.errors import LocalProtocolError, OptionError, QueueFullError
 from sansio_gradio.events import SessionClosed
 from sansio_gradio.limits import Limits, Timeouts
-from sansio_gradio.testing.driver import counted_entropy
+from sansio_gradio.testing.entropy import counted_entropy
 from sansio_gradio.testing.talk import ECHO, SRC, Talk, app
 from sansio_gradio.testing.worlds import World
 from tests.support.worlds import WORLDS

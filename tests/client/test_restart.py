@@ -29,7 +29,9 @@ from sansio_gradio.events import (
 )
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo
-from sansio_gradio.testing.driver import Asked, ByHand, Driver, counted_entropy, reply
+from sansio_gradio.testing.driver import Driver
+from sansio_gradio.testing.entropy import counted_entropy
+from sansio_gradio.testing.peers import Asked, ByHand, reply
 from sansio_gradio.testing.talk import (
     COUNT,
     ECHO,

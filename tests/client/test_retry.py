@@ -28,7 +28,9 @@ from sansio_gradio.errors import (
 from sansio_gradio.events import JobCancelled, JobCompleted, SessionClosed, StatusUpdated
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.status import Status
-from sansio_gradio.testing.driver import ByHand, Driver, counted_entropy, reply
+from sansio_gradio.testing.driver import Driver
+from sansio_gradio.testing.entropy import counted_entropy
+from sansio_gradio.testing.peers import ByHand, reply
 from sansio_gradio.testing.talk import (
     COUNT,
     ECHO,

@@ -13,7 +13,9 @@ from sansio_gradio import Engine, FileSlice, GivenFile, Limits, Session, Want, h
 from sansio_gradio.client.commands import CloseConnection, OpenConnection, ReadFile
 from sansio_gradio.errors import ConnectionLost, LocalProtocolError
 from sansio_gradio.events import JobFailed, UploadProgress
-from sansio_gradio.testing.driver import Asked, ByHand, Driver, bytes_of, counted_entropy, reply
+from sansio_gradio.testing.driver import Driver, bytes_of
+from sansio_gradio.testing.entropy import counted_entropy
+from sansio_gradio.testing.peers import Asked, ByHand, reply
 from tests.client.test_uploads import app
 
 CONTENT = bytes(range(256)) * 10

@@ -27,7 +27,7 @@ from sansio_gradio.events import (
 )
 from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo
-from sansio_gradio.testing.driver import counted_entropy
+from sansio_gradio.testing.entropy import counted_entropy
 from sansio_gradio.testing.talk import (
     COUNT,
     ECHO,

@@ -47,7 +47,8 @@ from sansio_gradio.events import (
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.protocol.dialects import of_call, of_poll
 from sansio_gradio.protocol.states import SESSION_MSGS
-from sansio_gradio.testing.driver import Driver, counted_entropy
+from sansio_gradio.testing.driver import Driver
+from sansio_gradio.testing.entropy import counted_entropy
 from tests.support.exchanges import Exchange, exchanges
 from tests.support.replay import ReplayServer, Slicer, as_recorded, bytewise, random_cuts, whole
 from tests.support.transcripts import VERSIONS, Recording, load, recordings

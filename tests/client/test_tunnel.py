@@ -28,7 +28,9 @@ from sansio_gradio.errors import (
 from sansio_gradio.events import Anomaly, ConnectingFailed, JobCompleted
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.app_info import AppInfo
-from sansio_gradio.testing.driver import Asked, ByHand, Driver, bytes_of, counted_entropy, reply
+from sansio_gradio.testing.driver import Driver, bytes_of
+from sansio_gradio.testing.entropy import counted_entropy
+from sansio_gradio.testing.peers import Asked, ByHand, reply
 from sansio_gradio.testing.talk import COUNT, ECHO, PLAIN, app, config
 from sansio_gradio.wire.url import URL
 

@@ -19,8 +19,9 @@ from sansio_gradio.client.retry import Retry
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, ServerStoppedError
 from sansio_gradio.events import JobCompleted, JobEnd, JobFailed, SessionClosed
 from sansio_gradio.protocol.app_info import AppInfo
-from sansio_gradio.testing.driver import Driver, counted_entropy
-from tests.support.served_peer import SteppedPeer
+from sansio_gradio.testing.driver import Driver
+from sansio_gradio.testing.entropy import counted_entropy
+from sansio_gradio.testing.peers import AppPeer
 from tests.support.short_session import RESULTS, YIELDS, info, peer, play
 
 pytestmark = pytest.mark.exhaustive
@@ -46,7 +47,7 @@ class Cut(enum.Enum):
 class Cutter(Driver):
     """Breaks the network after so many bytes of the server."""
 
-    def __init__(self, engine: Engine, peer: SteppedPeer, cut: Cut, after: int) -> None:
+    def __init__(self, engine: Engine, peer: AppPeer, cut: Cut, after: int) -> None:
         super().__init__(engine, peer)
         self.left = after
         self._cut = cut
@@ -73,7 +74,7 @@ class Cutter(Driver):
 class Dripping(Driver):
     """Delivers byte by byte, and notes what was known of each job after each of them."""
 
-    def __init__(self, engine: Engine, peer: SteppedPeer) -> None:
+    def __init__(self, engine: Engine, peer: AppPeer) -> None:
         super().__init__(engine, peer)
         self.known: list[Known] = []
 

@@ -27,15 +27,9 @@ from sansio_gradio.events import (
     SessionLost,
 )
 from sansio_gradio.limits import Limits, Timeouts
-from sansio_gradio.testing.driver import (
-    Asked,
-    ByHand,
-    Driver,
-    chunk,
-    counted_entropy,
-    reply,
-    stream_head,
-)
+from sansio_gradio.testing.driver import Driver
+from sansio_gradio.testing.entropy import counted_entropy
+from sansio_gradio.testing.peers import Asked, ByHand, chunk, reply, stream_head
 from sansio_gradio.testing.talk import COUNT, ECHO, config, estimation, generating
 from tests.support.short_session import info, peer, play
 

@@ -24,7 +24,9 @@ from sansio_gradio.events import (
     SessionClosed,
 )
 from sansio_gradio.protocol.states import Msg
-from sansio_gradio.testing.driver import ByHand, Driver, chunk, counted_entropy, reply, stream_head
+from sansio_gradio.testing.driver import Driver
+from sansio_gradio.testing.entropy import counted_entropy
+from sansio_gradio.testing.peers import ByHand, chunk, reply, stream_head
 from sansio_gradio.testing.talk import (
     ECHO,
     Talk,

@@ -12,8 +12,9 @@ from sansio_gradio.events import Connected
 from sansio_gradio.protocol.app_info import AppInfo
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import component_of
-from sansio_gradio.testing.driver import Driver, counted_entropy
-from tests.support.served_peer import SteppedPeer
+from sansio_gradio.testing.driver import Driver
+from sansio_gradio.testing.entropy import counted_entropy
+from sansio_gradio.testing.peers import AppPeer
 
 SRC = "http://app.example/"
 YIELDS = ("a", "ab")  # of the first job
@@ -22,25 +23,25 @@ RESULTS = {1: "ab1", 2: "2", 3: "3"}  # by the number of the job
 VERSIONS = {"sse_v3": "4.24.0", "ws": "3.50.2"}  # whose messages are short
 
 
-def grow(text: Any) -> Iterator[list[Any]]:
+def grow(text: str) -> Iterator[str]:
     for value in YIELDS:
-        yield [value + text]
+        yield value + text
 
 
-def once(text: Any) -> Iterator[list[Any]]:
-    yield [text]
+def once(text: str) -> str:
+    return text
 
 
-def peer(protocol: Any) -> SteppedPeer:
+def peer(protocol: Any) -> AppPeer:
     app = App(protocol=protocol, version=VERSIONS[protocol], concurrency_limit=None)
     text = component_of(str)
     slots: dict[str, Any] = {
         "parameters": [Slot(name="text", component=text)],
         "returns": [Slot(name="text", component=text)],
     }
-    app.add("grow", generator=True, **slots)
-    app.add("once", **slots)
-    return SteppedPeer(app, {"grow": grow, "once": once})
+    app.add("grow", generator=True, call=grow, **slots)
+    app.add("once", call=once, **slots)
+    return AppPeer(app)
 
 
 def info(protocol: str) -> AppInfo:

@@ -7,10 +7,7 @@ from typing import Any
 import attrs
 from hypothesis import strategies as st
 
-from sansio_gradio.server.app import App
-from sansio_gradio.server.engine import ServerEngine
-from sansio_gradio.server.events import JobAbandoned, JobSubmitted
-from sansio_gradio.testing.driver import counted_entropy
+from sansio_gradio.testing.peers import AppPeer
 
 # What edits can express and every server version computes right:
 # docs/protocol/sse_v3.md#6-edits.
@@ -38,49 +35,10 @@ def grown(value: Any) -> Any:
             return ["a"]
 
 
-class ServedPeer:
-    """The server role as a peer, and what it is told about its jobs."""
-
-    def __init__(self, app: App) -> None:
-        self.engine = ServerEngine(app, entropy=counted_entropy())
-        self.running: dict[int, JobSubmitted] = {}
-
-    def open(self, conn: int, now: float) -> None:
-        self.engine.connection_made(conn, now)
-
-    def receive(self, conn: int, data: bytes, now: float) -> None:
-        self.engine.receive_data(conn, data, now)
-        self.look()
-
-    def look(self) -> None:
-        while (event := self.engine.next_event()) is not None:
-            if isinstance(event, JobSubmitted):
-                self.running[event.job] = event
-            elif isinstance(event, JobAbandoned):
-                self.running.pop(event.job, None)
-
-    def outputs(self) -> list[tuple[int, bytes]]:
-        out: list[tuple[int, bytes]] = []
-        for conn in self.engine.connections_with_data():
-            while data := self.engine.data_to_send(conn):
-                out.append((conn, data))
-        while (command := self.engine.next_command()) is not None:
-            while data := self.engine.data_to_send(command.conn):
-                out.append((command.conn, data))
-            out.append((command.conn, b""))
-        return out
-
-    def next_deadline(self) -> float | None:
-        return self.engine.next_deadline()
-
-    def handle_timer(self, now: float) -> None:
-        self.engine.handle_timer(now)
-        self.look()
-
-    def streams(self) -> dict[str, int]:
-        """How many streams each session has."""
-        sessions = self.engine._conversation._queue.sessions
-        return {name: len(found.streams) for name, found in sessions._sessions.items()}
+def streams_of(peer: AppPeer) -> dict[str, int]:
+    """How many streams each session has."""
+    sessions = peer.engine._conversation._queue.sessions
+    return {name: len(found.streams) for name, found in sessions._sessions.items()}
 
 
 @attrs.define

@@ -31,8 +31,10 @@ from sansio_gradio.protocol.status import Status
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import component_of
 from sansio_gradio.server.events import JobSubmitted
-from sansio_gradio.testing.driver import Driver, Link, counted_entropy
-from tests.support.simulated_app import GROWN, ServedPeer, Truth, grown, values
+from sansio_gradio.testing.driver import Driver, Link
+from sansio_gradio.testing.entropy import counted_entropy
+from sansio_gradio.testing.peers import AppPeer
+from tests.support.simulated_app import GROWN, Truth, grown, streams_of, values
 
 REACHED: Counter[str] = Counter()
 """What runs have come to: one that never gets anywhere proves nothing."""
@@ -64,7 +66,7 @@ class Simulation(RuleBasedStateMachine):
         app.add("many", generator=True, **slots)
         app.add("more", generator=True, **slots)
         app.add("plain", queue=False, **slots)
-        self.peer = ServedPeer(app)
+        self.peer = AppPeer(app)
         self.engine = Engine(entropy=counted_entropy())
         self.driver = Driver(self.engine, self.peer)
         self.refusing = False
@@ -306,7 +308,7 @@ class Simulation(RuleBasedStateMachine):
         for connection in self.engine._connections.values():
             assert connection._out.size < 100_000
         assert len(self.engine._connections) < 100
-        for streams in self.peer.streams().values():
+        for streams in streams_of(self.peer).values():
             assert streams <= 1, "two streams at once"
 
     def teardown(self) -> None:
