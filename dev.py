@@ -67,6 +67,7 @@ SERVERS_DIR = Path(os.environ.get("SANSIO_GRADIO_SERVERS") or ROOT / ".servers")
 
 # Commands that are a script of their own; each exists as soon as its file does.
 SCRIPTS = {
+    "blocking": ("adapters/make_blocking.py", "the blocking client's text, from that for tasks"),
     "fuzz": ("fuzz/run.py", "the fuzz targets [--seconds N] [TARGET ...]"),
     "docs": ("docs/build.py", "the documentation"),
     "mutants": ("tests/mutants.py", "named bugs, each of which a test must notice [WORD ...]"),

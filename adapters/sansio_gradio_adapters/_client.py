@@ -18,13 +18,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn, cast
+from typing import Any, Final, NoReturn, cast
 
 from sansio_gradio.client.call import Call, Want
 from sansio_gradio.client.commands import Observe
 from sansio_gradio.client.engine import Engine
-from sansio_gradio.client.proxies import Proxies
-from sansio_gradio.client.retry import Retry
 from sansio_gradio.client.streaming_input import Piece
 from sansio_gradio.errors import (
     ConnectionLost,
@@ -64,7 +62,6 @@ from sansio_gradio.protocol.files import rules_of
 from sansio_gradio.protocol.given_file import handle_file
 from sansio_gradio.protocol.remote_files import RemoteFile, as_argument, with_files
 from sansio_gradio.protocol.spaces import HUB, hub_base, space_name
-from sansio_gradio.wire.headers import Fields
 from sansio_gradio_adapters._downloads import DownloadRecord
 from sansio_gradio_adapters._environment import environment_proxies, hub_address, saved_token
 from sansio_gradio_adapters._fast_json import installed_parser
@@ -72,6 +69,7 @@ from sansio_gradio_adapters._fetching import Fetching
 from sansio_gradio_adapters._files import noted
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord, Signal
+from sansio_gradio_adapters._options import ClientOptions
 from sansio_gradio_adapters._saving import OnProgress
 from sansio_gradio_adapters._streams import OpenStreams
 from sansio_gradio_adapters._threads import Threads
@@ -81,59 +79,43 @@ _log: Final = logging.getLogger(__name__)
 
 
 class ClientCore:
-    """One session and its state. For the arguments see ``Client``."""
+    """One session and its state."""
 
     def __init__(
         self,
-        src: str,
-        *,
-        token: GivenToken = None,
-        oauth_token: str | Callable[[], str | None] | None = None,
-        auth: tuple[str, str] | None = None,
-        headers: Fields | None = None,
-        cookies: Fields | None = None,
-        protocol: str | None = None,
-        session_hash: str | None = None,
-        timeouts: Timeouts | None = None,
-        limits: Limits | None = None,
-        retry: Retry | None = None,
-        observe: Observe | None = None,
-        strict: bool = False,
-        json_loads: Callable[[str | bytes], Any] | None = None,
-        proxy: str | Proxies | None = None,
-        trust_env: bool = True,
+        options: ClientOptions,
         cancelled_error: type[JobCancelledError] = JobCancelledError,
-        download_files: str | PathLike[str] | Literal[False] = False,
     ) -> None:
-        trusts_env = flag(trust_env, "trust_env")
+        token, observe = options.token, options.observe
+        trusts_env = flag(options.trust_env, "trust_env")
         hub = hub_address() if trusts_env else HUB
-        is_space = space_name(text(src, "src"), hub_base(hub)) is not None
+        is_space = space_name(text(options.src, "src"), hub_base(hub)) is not None
         if token is None and is_space and trusts_env:
             token = saved_token()
         self.token = Token(token, "token")
-        self.oauth_token = Token(oauth_token, "oauth_token")
+        self.oauth_token = Token(options.oauth_token, "oauth_token")
         self.engine = Engine(
             entropy=os.urandom,
             wall_offset=time.time() - time.monotonic(),
-            limits=limits,
-            timeouts=timeouts,
+            limits=options.limits,
+            timeouts=options.timeouts,
             observe=None if observe is None else _told_of_faults(function(observe, "observe")),
-            strict=strict,
-            json_loads=installed_parser() if json_loads is None else json_loads,
+            strict=options.strict,
+            json_loads=installed_parser() if options.json_loads is None else options.json_loads,
         )
         self.session = self.engine.session(
-            src,
-            session_hash=session_hash,
-            headers=() if headers is None else headers,
-            cookies=() if cookies is None else cookies,
-            auth=auth,
+            options.src,
+            session_hash=options.session_hash,
+            headers=() if options.headers is None else options.headers,
+            cookies=() if options.cookies is None else options.cookies,
+            auth=options.auth,
             token=self.token.now,
             token_rotates=self.token.function is not None,
             oauth_token=self.oauth_token.now,
             hub=hub,
-            protocol=protocol,
-            retry=retry,
-            proxy=environment_proxies() if proxy is None and trusts_env else proxy,
+            protocol=options.protocol,
+            retry=options.retry,
+            proxy=environment_proxies() if options.proxy is None and trusts_env else options.proxy,
         )
         self.app: AppInfo | None = None
         """The app as far as it is known; None until connected."""
@@ -149,8 +131,8 @@ class ClientCore:
         """One of the above has changed."""
         self.is_busy = False
         """The engine is at work: nothing may be asked of it now."""
-        self.limits = limits or Limits()
-        self.timeouts = timeouts or Timeouts()
+        self.limits = options.limits or Limits()
+        self.timeouts = options.timeouts or Timeouts()
         self.jobs: dict[int, JobRecord] = {}
         """The jobs that are not over, by the engine's number, oldest first."""
         self.streams = OpenStreams(self)
@@ -161,7 +143,7 @@ class ClientCore:
         """Makes the files that this client hands out: of a dict, the address of the API, and what
         stands before a path there."""
         self._opened: dict[DownloadRecord, None] = {}  # also those that have no number yet
-        self._folder = _folder(download_files)
+        self._folder = _folder(options.download_files)
         self._fetching: dict[JobRecord, Fetching] = {}
         self.threads = Threads(self.limits.downloads)
         """For downloads that are saved by the client itself."""
@@ -696,6 +678,10 @@ def _told_of_faults(observe: Observe) -> Observe:
             raise
 
     return look
+
+
+def nobody(_error: BaseException) -> None:
+    """Told why something was refused that nothing waits for."""
 
 
 def refuse_to_duplicate() -> NoReturn:

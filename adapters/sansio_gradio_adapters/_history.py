@@ -37,9 +37,10 @@ _YIELDS: Final = frozenset({Msg.PROCESS_GENERATING, Msg.PROCESS_STREAMING})
 
 
 class Nothing(enum.Enum):
-    """Returned to a reader instead of an item."""
+    """Returned to a reader instead of an item: not yet, or no more."""
 
     YET = enum.auto()
+    END = enum.auto()
 
 
 _Entry: TypeAlias = tuple[int, int, StatusUpdate | UploadProgress]

@@ -370,7 +370,15 @@ class JobRecord:
     def raise_error(self) -> None:
         """Raise the error of a job that is over, if it has one."""
         if (error := self.outcome_error()) is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # the error refers to this frame
+
+    def value(self) -> Any:
+        """The result of a job that is over; raises its error, if it has one."""
+        self.raise_error()
+        return self.result
 
     # Readers. Each is an iterator of its own, which ends, or raises, with the job.
 

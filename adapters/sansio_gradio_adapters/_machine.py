@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError, LocalProtocolError
 from sansio_gradio_adapters import resolve
-from sansio_gradio_adapters._client import ClientCore
+from sansio_gradio_adapters._client import ClientCore, nobody
 from sansio_gradio_adapters._driver import Driver, World
 from sansio_gradio_adapters._jobs import Signal
 
@@ -191,8 +191,15 @@ class Machine:
             core.is_busy = False
             self._world.step_soon()
 
-    def do_soon(self, action: Callable[[], object]) -> None:
-        """As ``do``, or as soon as the engine is not at work; never in a forked process."""
+    def do_soon(
+        self,
+        action: Callable[[], object],
+        refuse: Callable[[BaseException], object] = nobody,  # noqa: ARG002
+    ) -> None:
+        """As ``do``, or as soon as the engine is not at work; never in a forked process.
+
+        *refuse*: as in ``Worker.do_soon``; not called, since the loop takes everything.
+        """
         if not self._core.is_own_process:
             return
         if self._core.is_busy:
@@ -200,9 +207,61 @@ class Machine:
         else:
             self.do(action)
 
-    def demand_own_process(self) -> None:
-        """Raise if this process was forked from the client's: see ``ClientCore``."""
+    def leave(self, note: Callable[[], object], error: BaseException) -> None:
+        """Let *note* give up what a task has waited for until *error* was raised in it.
+
+        If the task is garbage-collected (``GeneratorExit``), the engine may be at work in another
+        thread, or the loop may be gone: then as a finaliser does.
+        """
+        if isinstance(error, GeneratorExit):
+            self._post(note)
+        else:
+            self.do_soon(note)
+
+    def may_wait(self) -> None:
+        """Raise if waiting would never end.
+
+        Raises:
+            LocalProtocolError: this process was forked from the client's: tasks of the parent would
+                run.
+        """
         self._core.demand_own_process()
+
+    async def checkpoint(self) -> None:
+        """Let other tasks run, and be cancelled; raises as ``may_wait``."""
+        self.may_wait()
+        await self._world.checkpoint()
+
+    async def wait_for(self, signal: Signal, seen: int) -> None:
+        """Wait until *signal* is beyond the version *seen*."""
+        await self._world.wait_for(signal, seen)
+
+    async def wait_until(
+        self, signal: Signal, happened: Callable[[], bool], timeout: float | None = None
+    ) -> bool:
+        """Wait until *happened*, which may change with each notification of *signal*.
+
+        At most *timeout* seconds; False: it has not happened by then.
+        """
+        await self.checkpoint()
+        late = timeout is not None and timeout <= 0
+
+        def give_up() -> None:
+            nonlocal late
+            late = True
+            signal.notify()
+
+        if timeout is not None and not late:
+            self.alarms.start(give_up, timeout)
+            self._world.step_soon()
+        try:
+            while True:
+                seen = signal.version
+                if happened() or late:
+                    return happened()
+                await self.wait_for(signal, seen)
+        finally:
+            self.alarms.stop(give_up)
 
     def _post(self, note: Callable[[], object]) -> None:
         if self._core.is_own_process:  # what wakes the event loop is the parent's, too
@@ -252,36 +311,6 @@ class Machine:
 
 def _first(*times: float | None) -> float | None:
     return min((time for time in times if time is not None), default=None)
-
-
-async def wait_until(
-    world: TaskWorld, signal: Signal, happened: Callable[[], bool], timeout: float | None = None
-) -> bool:
-    """Wait until *happened*, which may change with each notification of *signal*.
-
-    At most *timeout* seconds; False: it has not happened by then.
-    """
-    world.machine.demand_own_process()
-    await world.checkpoint()
-    late = timeout is not None and timeout <= 0
-
-    def give_up() -> None:
-        nonlocal late
-        late = True
-        signal.notify()
-
-    alarms = world.machine.alarms
-    if timeout is not None and not late:
-        alarms.start(give_up, timeout)
-        world.step_soon()
-    try:
-        while True:
-            seen = signal.version
-            if happened() or late:
-                return happened()
-            await world.wait_for(signal, seen)
-    finally:
-        alarms.stop(give_up)
 
 
 def connect_failed(host: str, port: int, error: Exception) -> ConnectFailed:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import count
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, Protocol, TypeAlias, cast, get_args
 
 import attrs
 
@@ -26,18 +27,24 @@ from sansio_gradio_adapters._jobs import JobRecord, Signal
 OnError: TypeAlias = Literal["raise", "return", "skip"]
 
 
+class DoSoon(Protocol):
+    """Calls *note* where the engine runs; *refuse* with the reason if it cannot."""
+
+    def __call__(
+        self, note: Callable[[], object], refuse: Callable[[BaseException], object] = ..., /
+    ) -> object: ...
+
+
 class Calls:
     """The calls of one ``map``: *call* with each of *inputs*.
 
-    Several threads or tasks may take results. ``begin_job`` starts a job in the engine; ``do_soon``
-    calls its argument in the engine's thread, and finalisers may call it.
+    Several threads or tasks may take results. ``do_soon``: see ``Worker`` and ``Machine``.
     """
 
     def __init__(
         self,
         core: ClientCore,
-        begin_job: Callable[[JobRecord], object],
-        do_soon: Callable[[Callable[[], object]], object],
+        do_soon: DoSoon,
         call: Call,
         inputs: Iterable[Any],
         *,
@@ -51,7 +58,6 @@ class Calls:
         self.changed = Signal()
         """A call is over, or there are no more inputs."""
         self._core = core
-        self._begin_job = begin_job
         self._do_soon = do_soon
         self._call = call
         self._inputs = _iterated(inputs)
@@ -125,7 +131,7 @@ class Calls:
         record.ended = self.changed
         self._held[next(self._numbers)] = record
         if mistake is None:
-            self._begin_job(record)
+            self._do_soon(partial(self._core.begin, record), record.refuse)
         else:
             record.add_end(mistake)
             record.publish()

@@ -24,9 +24,9 @@ from operator import call
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from sansio_gradio.errors import LocalProtocolError
-from sansio_gradio_adapters._client import ClientCore
+from sansio_gradio_adapters._client import ClientCore, nobody
 from sansio_gradio_adapters._jobs import Signal
-from sansio_gradio_adapters._waiting import wait_until
+from sansio_gradio_adapters._waiting import wait_for, wait_until
 from sansio_gradio_adapters.loop import Loop
 
 if TYPE_CHECKING:
@@ -36,10 +36,6 @@ T = TypeVar("T")
 
 _log: Final = logging.getLogger(__name__)
 _Note: TypeAlias = tuple[Callable[[], object], Callable[[BaseException], object]]
-
-
-def _nobody(_error: BaseException) -> None:
-    """The refusal of a note that nothing waits for."""
 
 
 def at_once(*actions: Callable[[], object], last: Iterable[Callable[[], object]] = ()) -> None:
@@ -56,7 +52,7 @@ class Worker:
 
     def __init__(self, core: ClientCore, ssl_context: ssl.SSLContext | None) -> None:
         self._core = core
-        core.post = self.leave
+        core.post = self.do_soon
         self._ssl_context = ssl_context
         self._notes: deque[_Note] = deque()
         self._bells: list[Callable[[], object]] = []  # one, as long as the thread may wait
@@ -70,44 +66,29 @@ class Worker:
         """Once only."""
         self._thread.start()
 
-    def leave(self, note: Callable[[], object]) -> None:
-        """Let the thread call *note*, if it has not ended.
-
-        For finalisers: the garbage collector may run them in a thread that holds a lock.
-        """
-        if self._core.is_own_process:
-            self._put(note, _nobody)
-
-    def post(
+    def do_soon(
         self,
         note: Callable[[], object],
-        refuse: Callable[[BaseException], object] = _nobody,
+        refuse: Callable[[BaseException], object] = nobody,
         first: Callable[[], object] = int,
     ) -> None:
         """Let the thread call *note*. If the thread has ended, call *refuse* with the reason.
 
         *refuse* may be called in any thread, and twice. *first*, which is written in C, is called
-        at once; no Ctrl-C comes between.
+        at once; no Ctrl-C comes between. In a forked process nothing is called.
 
-        Raises:
-            LocalProtocolError: this process was forked from the one of the thread.
+        Finalisers call this, too: the garbage collector may run them in a thread that holds a lock.
         """
-        self._core.demand_own_process()
-        self._put(note, refuse, first)
+        if not self._core.is_own_process:
+            return
+        with suppress(OSError):
+            at_once(first, partial(self._notes.append, (note, refuse)), last=self._bells)
         if self._has_ended:  # and may have read its notes for the last time
             refuse(self._why_not())
 
-    def _put(
-        self,
-        note: Callable[[], object],
-        refuse: Callable[[BaseException], object],
-        first: Callable[[], object] = int,
-    ) -> None:
-        with suppress(OSError):
-            at_once(first, partial(self._notes.append, (note, refuse)), last=self._bells)
-
-    def ask(self, question: Callable[[], T]) -> T:
+    def do(self, question: Callable[[], T]) -> T:
         """Let the thread call *question*; wait, and return or raise as it does."""
+        self._core.demand_own_process()
         if self.is_current:
             if self._core.is_busy:
                 self.may_wait()
@@ -128,7 +109,7 @@ class Worker:
             errors.append(error)
             answered.notify()
 
-        self.post(note, refuse)
+        self.do_soon(note, refuse)
         wait_until(answered, lambda: bool(answers or errors))
         if answers:
             return answers[0]
@@ -139,6 +120,10 @@ class Worker:
         # Not by the thread's own lock, which Ctrl-C can leave in disorder.
         wait_until(self._end, lambda: self._has_ended)
         self._thread.join()
+
+    def leave(self, note: Callable[[], object], _error: BaseException) -> None:
+        """Let *note* give up what a thread has waited for until an error was raised in it."""
+        self.do_soon(note)
 
     @property
     def is_current(self) -> bool:
@@ -159,6 +144,24 @@ class Worker:
                 "A callback cannot wait for the client that called it: it would wait for ever. "
                 "Hand the work to another thread."
             )
+
+    def wait_for(self, signal: Signal, seen: int) -> None:
+        """Wait until *signal* is beyond the version *seen*; raises as ``may_wait``."""
+        self.may_wait()
+        wait_for(signal, seen)
+
+    def wait_until(
+        self, signal: Signal, happened: Callable[[], bool], timeout: float | None = None
+    ) -> bool:
+        """Wait until *happened*, which may change with each notification of *signal*.
+
+        At most *timeout* seconds; False: it has not happened by then. Raises as ``may_wait``, if
+        there is something to wait for.
+        """
+        if happened():
+            return True
+        self.may_wait()
+        return wait_until(signal, happened, timeout)
 
     def let_go(self) -> None:
         """In a forked process: close the copies of the parent's descriptors."""

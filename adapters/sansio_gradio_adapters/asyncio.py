@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from sansio_gradio.errors import JobCancelledError
 from sansio_gradio.protocol.given_file import handle_file
-from sansio_gradio_adapters._awaited import Job, MessageStream, Reader, Results
-from sansio_gradio_adapters._awaited_files import FileStream, RemoteFile
+from sansio_gradio_adapters._awaited.files import FileStream, RemoteFile
+from sansio_gradio_adapters._awaited.jobs import Job, MessageStream, Results
+from sansio_gradio_adapters._awaited.reading import Reader
+from sansio_gradio_adapters._awaited.task_client import TaskClient
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._dialing import dial
 from sansio_gradio_adapters._jobs import OutputUpdate, Signal
@@ -33,7 +35,6 @@ from sansio_gradio_adapters._machine import (
     outcome_of,
 )
 from sansio_gradio_adapters._network import LINGER, READ_SIZE, is_readable
-from sansio_gradio_adapters._task_client import TaskClient
 
 if TYPE_CHECKING:
     import ssl
@@ -71,7 +72,7 @@ class Client(TaskClient):
             # One that is alive at exit is no mistake: it ends with the process.
             self._unclosed = weakref.finalize(self, _warn_and_close, repr(self), self._core, world)
             self._unclosed.atexit = False
-        self._open_world()
+        self._open_machine()
         return self
 
     def __await__(self) -> Generator[Any, None, Self]:

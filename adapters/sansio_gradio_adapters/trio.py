@@ -24,8 +24,12 @@ import trio
 from sansio_gradio.errors import JobCancelledError, LocalProtocolError
 from sansio_gradio.protocol.given_file import handle_file
 from sansio_gradio_adapters import resolve
-from sansio_gradio_adapters._awaited import Job, MessageStream, Reader, Results
-from sansio_gradio_adapters._awaited_files import FileStream, RemoteFile
+from sansio_gradio_adapters._awaited.client import OpenClient
+from sansio_gradio_adapters._awaited.files import FileStream, RemoteFile
+from sansio_gradio_adapters._awaited.jobs import Job, MessageStream, Results
+from sansio_gradio_adapters._awaited.of_tasks import JobOfTasks
+from sansio_gradio_adapters._awaited.reading import Reader
+from sansio_gradio_adapters._awaited.task_client import TaskClient
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._jobs import OutputUpdate, Signal
 from sansio_gradio_adapters._machine import (
@@ -37,7 +41,6 @@ from sansio_gradio_adapters._machine import (
     outcome_of,
 )
 from sansio_gradio_adapters._network import LINGER, READ_SIZE, is_readable
-from sansio_gradio_adapters._task_client import TaskClient
 
 if TYPE_CHECKING:
     import ssl
@@ -64,7 +67,7 @@ T = TypeVar("T")
 whole: Final = trio.lowlevel.enable_ki_protection
 
 # What the user's tasks call: done or not done, and never half.
-for _kind in (Machine, TaskClient, Job, MessageStream, Reader):
+for _kind in (Machine, OpenClient, TaskClient, JobOfTasks, Job, MessageStream, Reader):
     for _verb in vars(_kind).values():
         if isfunction(_verb):
             whole(_verb)

@@ -5,8 +5,10 @@ in which tasks await. The world tells a ``Machine`` what has happened. ``Watched
 for event loops that can wait for a descriptor.
 """
 
-from sansio_gradio_adapters._awaited import Job, MessageStream, Reader, Results
-from sansio_gradio_adapters._awaited_files import FileStream, RemoteFile
+from sansio_gradio_adapters._awaited.files import FileStream, RemoteFile
+from sansio_gradio_adapters._awaited.jobs import Job, MessageStream, Results
+from sansio_gradio_adapters._awaited.reading import Reader
+from sansio_gradio_adapters._awaited.task_client import TaskClient
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._jobs import Signal
 from sansio_gradio_adapters._machine import (
@@ -17,7 +19,6 @@ from sansio_gradio_adapters._machine import (
     connection_lost,
     first_in,
 )
-from sansio_gradio_adapters._task_client import TaskClient
 from sansio_gradio_adapters._watched import WatchedWorld
 
 __all__ = [

@@ -16,6 +16,7 @@ import sansio_gradio_adapters.asyncio as for_asyncio
 import sansio_gradio_adapters.trio as for_trio
 from sansio_gradio.testing.worlds import wait_for
 from sansio_gradio_adapters._client import ClientCore
+from sansio_gradio_adapters._options import ClientOptions
 from tests.support.worlds import CANCELLING, CancellingWorld
 
 PIECE = b"x" * 65536
@@ -54,9 +55,8 @@ class Machine:
     def step(self) -> None: ...
 
 
-async def in_a_world(
-    machine: Machine, play: Callable[[Any], Awaitable[None]], name: str, core: ClientCore
-) -> None:
+async def in_a_world(machine: Machine, play: Callable[[Any], Awaitable[None]], name: str) -> None:
+    core = ClientCore(ClientOptions("http://127.0.0.1:1"))
     if name == "trio":
         async with trio.open_nursery() as nursery:
             world: Any = for_trio._World(core, None, nursery)
@@ -108,7 +108,7 @@ def test_what_the_peer_does_not_read_is_not_taken(name: str) -> None:
                 await wait_for(world, lambda: count == PIECES * len(PIECE))
                 reader.join()
 
-        world.run(lambda: in_a_world(machine, play, name, ClientCore("http://127.0.0.1:1")))
+        world.run(lambda: in_a_world(machine, play, name))
     assert machine.left == 0
 
 
@@ -134,7 +134,7 @@ def test_what_is_not_to_be_read_waits_at_the_peer(name: str) -> None:
                     own.resume(1)
                     await wait_for(world, partial(machine.has_received, wanted))
 
-        world.run(lambda: in_a_world(machine, play, name, ClientCore("http://127.0.0.1:1")))
+        world.run(lambda: in_a_world(machine, play, name))
 
 
 LAST = PIECE * 100  # more than buffers take
@@ -163,7 +163,7 @@ def test_the_last_bytes_arrive_at_a_peer_that_reads_late(name: str) -> None:
                 reader.start()
                 await wait_for(world, lambda: not reader.is_alive())
 
-        world.run(lambda: in_a_world(machine, play, name, ClientCore("http://127.0.0.1:1")))
+        world.run(lambda: in_a_world(machine, play, name))
     assert sum(map(len, parts)) == len(LAST)
 
 
@@ -187,4 +187,4 @@ def test_a_peer_that_does_not_read_the_last_bytes_is_left(
                 own.close(1, LAST)
                 await wait_for(world, lambda: len(own.rest) == others)
 
-        world.run(lambda: in_a_world(machine, play, name, ClientCore("http://127.0.0.1:1")))
+        world.run(lambda: in_a_world(machine, play, name))

@@ -32,6 +32,7 @@ from sansio_gradio.testing.worlds import World, wait_for
 from sansio_gradio_adapters import _saving
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._history import Nothing
+from sansio_gradio_adapters._options import ClientOptions
 from sansio_gradio_adapters.server import serve_in_thread
 from sansio_gradio_adapters.sockets import Client
 from tests.support.shelf import MARKS, Request, Shelf, file
@@ -547,7 +548,7 @@ def test_a_long_name_is_no_mistake(name: str, tmp_path: Path) -> None:
 
 def test_a_reader_that_is_quicker_than_the_pause_is_not_left_waiting() -> None:
     """It takes all that there is just when the download is about to be paused."""
-    core = ClientCore("http://127.0.0.1:1/")
+    core = ClientCore(ClientOptions("http://127.0.0.1:1/"))
     core.post = lambda _: None
     steered: list[bool] = []
     record = core.open_download(RemoteFile({}, "http://127.0.0.1:1/"))

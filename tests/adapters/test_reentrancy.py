@@ -21,6 +21,7 @@ from sansio_gradio.limits import Limits
 from sansio_gradio.testing.adapter_contract import Place
 from sansio_gradio.testing.lively_app import Lively
 from sansio_gradio.testing.patience import PATIENCE
+from sansio_gradio_adapters._options import ClientOptions
 from sansio_gradio_adapters.sockets import Client, Job
 from sansio_gradio_adapters.worlds import ClientCore, Signal, WatchedWorld
 from tests.support.interrupts import interrupted
@@ -210,7 +211,7 @@ def test_a_note_that_comes_while_sockets_are_read_is_called_at_once(
         async def checkpoint(self) -> None:
             raise NotImplementedError
 
-    core = ClientCore(served[1], observe=observe)
+    core = ClientCore(ClientOptions(served[1], observe=observe))
     world = World(core, None)
 
     def turn(patience: float) -> None:

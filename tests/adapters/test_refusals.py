@@ -34,6 +34,7 @@ from sansio_gradio.errors import (
 from sansio_gradio.events import ConnectingFailed
 from sansio_gradio.limits import Timeouts
 from sansio_gradio_adapters._client import ClientCore
+from sansio_gradio_adapters._options import ClientOptions
 from sansio_gradio_adapters.sockets import Client
 from tests.support.transcripts import load
 
@@ -311,7 +312,7 @@ def test_something_else_where_the_info_is_due(page: Page) -> None:
 
 
 def test_everybody_who_waits_is_told_of_the_same_failure() -> None:
-    core = ClientCore("http://127.0.0.1:1")
+    core = ClientCore(ClientOptions("http://127.0.0.1:1"))
     askers = [core.ask_for_info() for _ in range(3)]
     failure = ConnectFailed("nobody is there", phase="info")
     failure.__cause__ = OSError("no")

@@ -1,20 +1,22 @@
+# Made from _awaited/files.py by `python3 dev.py blocking`: change that.
+
 """The files that the blocking client hands out."""
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import IO, Any, Final
 
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.protocol import remote_files
-from sansio_gradio_adapters._blocking import Reader
+from sansio_gradio_adapters._blocking.of_threads import Reader
+from sansio_gradio_adapters._blocking.reading import Closing
+from sansio_gradio_adapters._blocking.saving import saved
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._downloads import DownloadRecord
-from sansio_gradio_adapters._saving import OnProgress, PathText, Target, Temporary, save
+from sansio_gradio_adapters._saving import OnProgress, PathText, Target, Temporary
 from sansio_gradio_adapters._worker import Worker
 
 NO_CLIENT: Final = (
@@ -22,8 +24,8 @@ NO_CLIENT: Final = (
 )
 
 
-class FileStream(Reader[bytes]):
-    """The content of a file, in pieces, as they arrive: an iterator and a context manager.
+class FileStream(Reader[bytes], Closing):
+    """The content of a file, in pieces, as they arrive: an iterator and context manager.
 
     Leaving early, by ``close``, the end of a ``with``, or when it is garbage-collected, ends the
     download. If nobody reads, the server waits.
@@ -42,17 +44,6 @@ class FileStream(Reader[bytes]):
     def close(self) -> None:
         """End the download, if it is not over."""
         self._record.drop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         record: DownloadRecord | None = self.__dict__.get("_record")
@@ -83,8 +74,8 @@ class RemoteFile(remote_files.RemoteFile):
         self._client = client  # lives as long as its files
 
     def stream(self) -> FileStream:
-        """The content in pieces, as they arrive. Of an audio or video that still grows, the
-        segments come while they are made."""
+        """The content in pieces, as they arrive: use ``for``. Of an audio or video that still
+        grows, the segments come while they are made."""
         return self._owner.stream(self)
 
     def read(self) -> bytes:
@@ -108,7 +99,8 @@ class RemoteFile(remote_files.RemoteFile):
         there is replaced. ``resume``: if the connection breaks, go on where it broke, if that is
         safe. ``on_progress(saved, size)`` is called as it grows, in bytes; the size may be None.
 
-        The file appears when it is complete. If saving fails, nothing is left behind.
+        The file appears when it is complete. If saving fails, or is cancelled, nothing is left
+        behind.
 
         Raises:
             OSError: it cannot be written there.
@@ -140,19 +132,18 @@ class Files:
     def _make(self, value: dict[str, Any], base: str, route: str) -> RemoteFile:
         return RemoteFile(value, base, route, files=self, client=self._client())
 
-    def stream(self, file: remote_files.RemoteFile) -> FileStream:
+    def stream(self, file: remote_files.RemoteFile, *, growing: bool = True) -> FileStream:
         self._check()
-        record = self._begin(file, growing=True)
+        record = self._core.open_download(file, growing=growing)
         return FileStream(record, self._worker, self._client())
 
     def read(self, file: remote_files.RemoteFile) -> bytes:
-        self._check()
-        with FileStream(self._begin(file), self._worker, self._client()) as stream:
-            return b"".join(stream)
+        with self.stream(file, growing=False) as stream:
+            return b"".join([chunk for chunk in stream])
 
     def open(self, file: remote_files.RemoteFile) -> IO[bytes]:
         self._check()
-        found: IO[bytes] = save(partial(self._begin, file), Temporary())
+        found: IO[bytes] = saved(self._core, self._worker, file, Temporary())
         return found
 
     def save(
@@ -164,17 +155,17 @@ class Files:
         on_progress: OnProgress | None = None,
     ) -> Path:
         self._check()
-        begin = partial(self._begin, file, resume=resume)
-        path: Path = save(begin, Target(target, file.name), on_progress)
+        path: Path = saved(
+            self._core,
+            self._worker,
+            file,
+            Target(target, file.name),
+            resume=resume,
+            on_progress=on_progress,
+        )
         return path
 
-    def _begin(
-        self, file: remote_files.RemoteFile, *, resume: bool = True, growing: bool = False
-    ) -> DownloadRecord:
-        return self._core.open_download(file, resume=resume, growing=growing)
-
     def _check(self) -> None:
-        """Raise if this is no place to wait, or a forked process."""
-        self._core.demand_own_process()
+        """Raise if waiting would never end; else look for the tokens of the moment."""
         self._worker.may_wait()
         self._core.renew_tokens(self._core.post)

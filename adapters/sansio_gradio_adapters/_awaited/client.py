@@ -1,119 +1,83 @@
-"""The client of worlds with ``await``, without its opening and closing."""
+"""The verbs of a client with ``await``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
+from typing import Any, Literal, NoReturn, overload
 
 from sansio_gradio.client.call import Call, Want
-from sansio_gradio.client.commands import Observe
-from sansio_gradio.client.proxies import Proxies
-from sansio_gradio.client.retry import Retry
-from sansio_gradio.errors import JobCancelledError, LocalProtocolError
+from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.events import UploadProgress
-from sansio_gradio.limits import Limits, Timeouts
 from sansio_gradio.protocol.app_info import AppInfo, Endpoint
 from sansio_gradio.wire.headers import Fields
-from sansio_gradio_adapters._awaited import Job, MessageStream, Results
-from sansio_gradio_adapters._awaited_files import Files, RemoteFile
+from sansio_gradio_adapters._awaited.files import Files, RemoteFile
+from sansio_gradio_adapters._awaited.jobs import Job, MessageStream, Results
+from sansio_gradio_adapters._awaited.of_tasks import JobCancelledError
 from sansio_gradio_adapters._client import ClientCore, refuse_to_duplicate, upload_of
 from sansio_gradio_adapters._driver import tls_context
 from sansio_gradio_adapters._history import MessageQueue
 from sansio_gradio_adapters._jobs import JobRecord
-from sansio_gradio_adapters._machine import TaskWorld, wait_until
+from sansio_gradio_adapters._machine import Machine
 from sansio_gradio_adapters._mapping import Calls, OnError
+from sansio_gradio_adapters._options import ClientOptions, made_from
 from sansio_gradio_adapters._saving import OnProgress, PathText
 from sansio_gradio_adapters._streams import Sending
 from sansio_gradio_adapters._tokens import GivenToken
 
-if TYPE_CHECKING:
-    import ssl
 
+class OpenClient:
+    """The verbs of a client. A world adds how it is opened and closed."""
 
-class TaskClient:
-    """A client of one Gradio app, connected when it is opened.
+    _files: Files
 
-    ``src``: the app's URL, or a Hugging Face Space (``owner/name``, or the URL of its page), or
-    ``http+unix://%2Frun%2Fapp.sock/`` for a Unix socket. A query in it is sent with every request.
-    ``token``: a Hugging Face token, for a private Space: a text, or a function that returns the
-    token of the moment. The function is called here and at each later call, in the caller's thread,
-    and in another thread if the app refuses a job's token. None: the token that the user has saved,
-    for a Space only; False: no token. ``oauth_token``: a
-    Hugging Face token for the app's own use, which goes only to endpoints that ask for one; a text
-    or a function, too. ``auth``: (user, password). ``headers`` and ``cookies``: sent to the app
-    with every request. ``protocol``: speak this protocol, whatever the app announces.
-    ``ssl_context``: for https; default: the system's trust store. ``proxy``:
-    ``http://user:password@host:port``, for every address; None: the proxies of ``HTTPS_PROXY``,
-    ``NO_PROXY`` and the like. ``trust_env=False``: no environment variable is read; there is no
-    saved token and no proxy then, unless you pass one. ``download_files``: a folder; then
-    results have the paths of files that were saved there, instead of ``RemoteFile``s.
-    ``session_hash``: go on in a session that the server knows. ``observe(now, connection,
-    direction, what)`` is called with all bytes, commands and events. ``strict``: anomalies are
-    errors. ``retry``: which failed jobs are handed in again; None: none. ``json_loads``: another
-    parser of JSON for what the server sends; default: orjson where it is installed (the extra
-    ``speed``) and gives exactly what Python's json gives, else that.
+    @made_from(ClientOptions)
+    def __init__(self, options: ClientOptions) -> None:
+        """All but ``src`` are keywords.
 
-    Raises:
-        LocalProtocolError: ``src`` or a header is invalid.
-        ConnectFailed, AuthenticationError, RemoteProtocolError, TooManyRequestsError,
-        DeadlineExceeded: when it is opened: the app could not be reached or understood; all are
-        ``ConnectionError``.
-    """
+        Args:
+            src: the app's URL, or a Hugging Face Space (``owner/name``, or the URL of its page), or
+                ``http+unix://%2Frun%2Fapp.sock/`` for a Unix socket. A query in it is sent with
+                every request.
+            token: a Hugging Face token, for a private Space: a text, or a function that returns the
+                token of the moment. The function is called here and at each later call, in the
+                caller's thread, and in another thread if the app refuses a job's token. None: the
+                token that the user has saved, for a Space only; False: none.
+            oauth_token: a Hugging Face token for the app's own use, which goes only to endpoints
+                that ask for one; a text or a function, too.
+            auth: user and password.
+            headers, cookies: sent to the app with every request.
+            protocol: speak this protocol, whatever the app announces.
+            ssl_context: for https; None: the system's trust store.
+            proxy: ``http://user:password@host:port``, for every address; None: the proxies of
+                ``HTTPS_PROXY``, ``NO_PROXY`` and the like.
+            trust_env: False: no environment variable is read; there is no saved token and no proxy
+                then, unless you pass one.
+            download_files: a folder; then results have the paths of files that were saved there,
+                instead of ``RemoteFile``s.
+            session_hash: go on in a session that the server knows.
+            timeouts, limits: bounds; each has a default.
+            retry: which failed jobs are handed in again; None: none.
+            observe: ``observe(now, connection, direction, what)`` is called with all bytes,
+                commands and events.
+            strict: anomalies are errors.
+            json_loads: another parser of JSON for what the server sends; None: orjson, if it is
+                installed (the extra ``speed``) and gives exactly what Python's json gives.
+        """
+        self._set_up(options)
 
-    def __init__(
-        self,
-        src: str,
-        *,
-        token: GivenToken = None,
-        oauth_token: str | Callable[[], str | None] | None = None,
-        auth: tuple[str, str] | None = None,
-        headers: Fields | None = None,
-        cookies: Fields | None = None,
-        protocol: str | None = None,
-        ssl_context: ssl.SSLContext | None = None,
-        proxy: str | Proxies | None = None,
-        trust_env: bool = True,
-        download_files: PathText | Literal[False] = False,
-        session_hash: str | None = None,
-        timeouts: Timeouts | None = None,
-        limits: Limits | None = None,
-        retry: Retry | None = None,
-        observe: Observe | None = None,
-        strict: bool = False,
-        json_loads: Callable[[str | bytes], Any] | None = None,
-    ) -> None:
-        self._core = ClientCore(
-            src,
-            token=token,
-            oauth_token=oauth_token,
-            auth=auth,
-            headers=headers,
-            cookies=cookies,
-            protocol=protocol,
-            proxy=proxy,
-            trust_env=trust_env,
-            download_files=download_files,
-            session_hash=session_hash,
-            timeouts=timeouts,
-            limits=limits,
-            retry=retry,
-            observe=observe,
-            strict=strict,
-            json_loads=json_loads,
-        )
-        self._ssl_context = tls_context(ssl_context)
-        self._world: TaskWorld | None = None  # from its opening on, as the next one
-        self._files: Files
+    def _set_up(self, options: ClientOptions) -> None:
+        self._core = ClientCore(options, cancelled_error=JobCancelledError)
+        self._ssl_context = tls_context(options.ssl_context)
+        self._machine: Machine | None = None  # from its opening on
         self._is_open = False
 
     @property
     def app(self) -> AppInfo:
         """What the app tells of itself."""
         if self._core.app is None:
-            self._open_world()
+            self._open_machine()
         assert self._core.app is not None
         return self._core.app
 
@@ -150,15 +114,16 @@ class TaskClient:
 
     async def get_endpoints(self) -> Mapping[int, Endpoint]:
         """The app's endpoints by ``fn_index``. The first time, ``/info`` is fetched."""
-        core, app = self._core, self.app
-        if not app.has_info:
-            world = self._open_world()
-            since = world.machine.do(core.ask_for_info)
-            await wait_until(
-                world, core.changed, lambda: self.app.has_info or core.has_failed(since)
+        core = self._core
+        if not self.app.has_info:
+            machine = self._open_machine()
+            machine.may_wait()
+            since = machine.do(core.ask_for_info)
+            await machine.wait_until(
+                core.changed, lambda: self.app.has_info or core.has_failed(since)
             )
             core.raise_error(since)
-        return self.endpoints
+        return self.app.endpoints
 
     async def predict(
         self,
@@ -184,7 +149,9 @@ class TaskClient:
             ConnectionError: something went wrong on the way; ``DeadlineExceeded`` is one.
             LocalProtocolError: there is no such endpoint, or the arguments do not fit it.
         """
-        return await self._begin(
+        core, machine = self._core, self._open_machine()
+        machine.may_wait()
+        record = core.new_job(
             Call(
                 args=args,
                 kwargs=kwargs,
@@ -199,6 +166,14 @@ class TaskClient:
                 whole_input=True,
             )
         )
+        try:
+            self._begin(record, machine)
+            record.demand_outcome()
+            await machine.wait_until(record.ended, lambda: record.is_over)
+        except BaseException as error:  # a cancellation, or Ctrl-C: no caller has it
+            machine.leave(partial(core.give_up, record), error)
+            raise
+        return record.value()
 
     def submit(
         self,
@@ -217,7 +192,7 @@ class TaskClient:
         ``isolated`` gives the job a session of its own: no shared State, and an exact cancel.
         ``event_data`` and ``trigger_id`` describe the event, as a browser sends it.
         """
-        return self._begin(
+        return self._submit(
             Call(
                 args=args,
                 kwargs=kwargs,
@@ -239,7 +214,7 @@ class TaskClient:
 
         ``component`` is its id, as in ``app.components``; ``data`` is the argument of the function.
         """
-        return self._begin(
+        return self._submit(
             Call(
                 args=(data,),
                 component=component,
@@ -260,12 +235,12 @@ class TaskClient:
             AppError: it is too large for the app.
             ConnectionError: something went wrong on the way.
         """
-        job = self._begin(upload_of(source, on_progress))
+        job = self._submit(upload_of(source, on_progress))
         if on_progress is not None:
             async for update in job.updates():
                 if isinstance(update, UploadProgress):
                     on_progress(update.sent, update.total)
-        file: RemoteFile = await job
+        file: RemoteFile = await job.result()
         return file
 
     def map(
@@ -292,11 +267,7 @@ class TaskClient:
         ``timeout``: seconds for each call. The other options are those of ``predict``, for each
         call.
         """
-        core, world = self._core, self._open_world()
-
-        def begin(record: JobRecord) -> None:
-            world.machine.do_soon(partial(core.begin, record))
-
+        machine = self._open_machine()
         call = Call(
             api_name=api_name,
             fn_index=fn_index,
@@ -310,15 +281,14 @@ class TaskClient:
         )
         calls = Calls(
             self._core,
-            begin,
-            world.machine.do_soon,
+            machine.do_soon,
             call,
             inputs,
             in_flight=in_flight,
             ordered=ordered,
             on_error=on_error,
         )
-        return Results(calls, world, self)
+        return Results(calls, self._core, machine, self)
 
     async def download(
         self,
@@ -336,7 +306,7 @@ class TaskClient:
         Raises:
             LocalProtocolError: it is no file, or one of another app.
         """
-        self._open_world()
+        self._open_machine()
         own = self._core.file_of(file)
         return await self._files.save(own, target, resume=resume, on_progress=on_progress)
 
@@ -350,15 +320,15 @@ class TaskClient:
         some are required, nothing is called: the stream listens to the jobs that ``send_data``
         begins.
         """
-        core, world = self._core, self._open_world()
+        core, machine = self._core, self._open_machine()
         messages = MessageQueue(core.limits.kept_outputs)
         call = Call(
             args=data, api_name=api_name, fn_index=fn_index, want=Want.MESSAGES | Want.OUTPUTS
         )
         record = core.new_job(call, messages)
-        job = Job(record, core, world, self)
-        stream = MessageStream(job, job.messages(), messages, world)
-        world.machine.do_soon(partial(core.streams.open, record, messages, may_listen=not data))
+        stream = MessageStream(record, messages, core, machine, self)
+        open_it = partial(core.streams.open, record, messages, may_listen=not data)
+        machine.do_soon(open_it, record.refuse)
         return stream
 
     async def send_data(
@@ -386,18 +356,20 @@ class TaskClient:
             ConnectionError: the server could not be reached.
             AppError: the server refused it.
         """
-        core, world = self._core, self._open_world()
+        core, machine = self._core, self._open_machine()
+        machine.may_wait()
         core.demand_protocol(protocol)
         sending = Sending.of(data, hash_data, request_headers, self.session_hash)
         try:
-            world.machine.do_soon(partial(core.streams.send, sending))
-            patience = core.timeouts.send
-            await wait_until(
-                world, sending.changed, lambda: sending.is_placed or sending.is_over, patience
+            machine.do_soon(partial(core.streams.send, sending), sending.refuse)
+            await machine.wait_until(
+                sending.changed,
+                lambda: sending.is_placed or sending.is_over,
+                core.timeouts.send,
             )
         finally:
-            world.machine.do_soon(partial(core.streams.give_up, sending))
-        await wait_until(world, sending.changed, lambda: sending.is_over)
+            machine.do_soon(partial(core.streams.give_up, sending))
+        await machine.wait_until(sending.changed, lambda: sending.is_over)
         return sending.result()
 
     @overload
@@ -430,11 +402,13 @@ class TaskClient:
         Raises:
             ConnectionError: the app could not be reached or understood.
         """
-        core, world = self._core, self._open_world()
+        core, machine = self._core, self._open_machine()
+        machine.may_wait()
         had_info = self.app.has_info
-        reads, since = core.reload()
-        world.step_soon()
-        await wait_until(world, core.changed, lambda: core.reads != reads or core.has_failed(since))
+        reads, since = machine.do(core.reload)
+        await machine.wait_until(
+            core.changed, lambda: core.reads != reads or core.has_failed(since)
+        )
         if core.reads == reads:
             core.raise_error(since)
         if had_info:
@@ -446,13 +420,11 @@ class TaskClient:
         Raises:
             LocalProtocolError: it is not a token, or the client is closed.
         """
-        world = self._open_world()
-        self._core.set_token(token, world.machine.do_soon)
+        self._core.set_token(token, self._open_machine().do_soon)
 
     def set_oauth_token(self, token: GivenToken) -> None:
         """As ``set_token``, for the ``oauth_token``."""
-        world = self._open_world()
-        self._core.set_oauth_token(token, world.machine.do_soon)
+        self._core.set_oauth_token(token, self._open_machine().do_soon)
 
     @classmethod
     def duplicate(cls, *_args: Any, **_kwargs: Any) -> NoReturn:
@@ -465,72 +437,42 @@ class TaskClient:
 
     async def reset_session(self) -> None:
         """Go on in a new session: State starts afresh, jobs under way are cancelled."""
-        world = self._open_world()
-        world.machine.do(self._core.reset_session)
-        await world.checkpoint()
-
-    async def close(self) -> None:
-        """Cancel all jobs and close; takes at most ``Timeouts.close``.
-
-        Closing twice is fine. In a forked process nothing is done: the connections are the
-        parent's.
-        """
-        self._is_open = False
-        core, world = self._core, self._world
-        if world is None or not core.is_own_process:
-            return
-        try:
-            world.machine.do_soon(core.session.close)
-            await wait_until(world, core.changed, lambda: core.is_closed)
-        except BaseException:  # there is no more time for goodbyes
-            core.break_down(JobCancelledError())
-            raise
-        finally:
-            world.machine.shut_down()
-        await wait_until(world, world.rest.changed, lambda: not world.rest)
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._exit()
+        machine = self._open_machine()
+        machine.may_wait()
+        machine.do(self._core.reset_session)
+        await machine.checkpoint()
 
     def __repr__(self) -> str:
         return f"<Client of {self._core.session.url}>"
 
-    async def _exit(self) -> None:
-        """The ``async with`` is left."""
-        await self.close()
-
-    async def _open(self, world: TaskWorld) -> None:
-        """Connect, in a world that has just been made."""
-        core, self._world = self._core, world
-        self._files = Files(core, world, self)
-        try:
-            world.step_soon()
-            await wait_until(world, core.changed, lambda: core.app is not None or core.has_failed())
-            core.raise_error()
-        except BaseException:
-            await self.close()
-            raise
+    async def _connect(self, machine: Machine) -> None:
+        """Wait until the app has answered. Raises what keeps it from that."""
+        core = self._core
+        await machine.wait_until(core.changed, lambda: core.app is not None or core.has_failed())
+        core.raise_error()
         self._is_open = True
 
-    def _begin(self, call: Call) -> Job:
-        core, world = self._core, self._open_world()
+    def _begin(self, record: JobRecord, machine: Machine) -> None:
+        machine.do_soon(partial(self._core.begin, record), record.refuse)
+
+    def _submit(self, call: Call) -> Job:
+        core, machine = self._core, self._open_machine()
         record = core.new_job(call)
-        job = Job(record, core, world, self)
-        world.machine.do_soon(partial(core.begin, record))
+        job = Job(record, core, machine, self)
+        try:
+            self._begin(record, machine)
+        except BaseException as error:  # Ctrl-C: no caller will have it
+            machine.leave(partial(core.give_up, record), error)
+            raise
         return job
 
-    def _open_world(self) -> TaskWorld:
-        """The world of an open client. Every verb begins with this, and so with the tokens of the
-        moment."""
-        if self._world is None:
+    def _open_machine(self) -> Machine:
+        """What runs the engine of an open client. Every verb begins with this, and so with the
+        tokens of the moment."""
+        if self._machine is None:
             raise LocalProtocolError("The client is not connected yet: use `async with`.")
         self._core.demand_own_process()
         if not self._is_open:
             raise LocalProtocolError("The client is closed.")
-        self._core.renew_tokens(self._world.machine.do_soon)
-        return self._world
+        self._core.renew_tokens(self._machine.do_soon)
+        return self._machine

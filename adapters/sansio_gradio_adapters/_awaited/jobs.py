@@ -1,4 +1,4 @@
-"""The objects that clients with ``await`` hand out: ``Job``, ``MessageStream``, and their readers.
+"""The objects that clients with ``await`` hand out: ``Job``, ``MessageStream`` and ``Results``.
 
 All of them belong to the event loop of their client.
 """
@@ -6,72 +6,31 @@ All of them belong to the event loop of their client.
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from sansio_gradio.client.streaming_input import Piece
-from sansio_gradio.errors import JobCancelledError
-from sansio_gradio.given import patience
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.status import Status, StatusUpdate
+from sansio_gradio_adapters._awaited.of_tasks import JobCancelledError, JobOfTasks, Reader
+from sansio_gradio_adapters._awaited.reading import Closing
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._history import MessageQueue, Nothing
-from sansio_gradio_adapters._jobs import JobRecord, Signal, Update
-from sansio_gradio_adapters._machine import TaskWorld, wait_until
+from sansio_gradio_adapters._jobs import JobRecord, Update
+from sansio_gradio_adapters._machine import Machine
 from sansio_gradio_adapters._mapping import Calls
 
 T = TypeVar("T")
 
 
-class Reader(Generic[T]):
-    """The outputs, updates or messages of a job, from the first on: iterate with ``async for``.
-
-    If several tasks iterate one reader, each item goes to one of them.
-    """
-
-    def __init__(
-        self, items: Iterator[T | Nothing], changed: Signal, world: TaskWorld, source: object
-    ) -> None:
-        self._items = items
-        self._changed = changed
-        self._world = world
-        self._source = source  # keeps the job alive while it is read
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> T:
-        self._world.machine.demand_own_process()  # otherwise tasks of the parent would run
-        # Before and not after, so that a cancellation loses no item.
-        await self._world.checkpoint()
-        while True:
-            seen = self._changed.version
-            try:
-                item = next(self._items)
-            except StopIteration:
-                raise StopAsyncIteration from None
-            if not isinstance(item, Nothing):
-                return item
-            await self._world.wait_for(self._changed, seen)
-
-
-class Job:
+class Job(JobOfTasks):
     """A call under way. ``await`` it for its result.
 
     ``async for`` gives every output from the first one on and then raises the job's error, if any.
     Several iterations at a time are independent. A task that is cancelled while it waits for the
     result gives the job up; a task that only iterates does not.
     """
-
-    def __init__(
-        self, record: JobRecord, core: ClientCore, world: TaskWorld, client: object
-    ) -> None:
-        self._record = record
-        self._core = core
-        self._world = world
-        self._client = client  # keeps the client alive as long as the job
 
     async def result(self, timeout: float | None = None) -> Any:
         """The value that the endpoint returns: one, or a tuple of several.
@@ -82,23 +41,15 @@ class Job:
             GradioError: the job failed.
         """
         await self._wait(timeout)
-        if (error := self._record.outcome_error()) is not None:
-            try:
-                raise error
-            finally:
-                del error  # the error refers to this frame
-        return self._record.result
+        return self._record.value()
 
     async def exception(self, timeout: float | None = None) -> BaseException | None:
         """The error of the job, or None. Raises ``TimeoutError`` and ``JobCancelledError`` as
         ``result`` does."""
         await self._wait(timeout)
         if self._record.was_cancelled:
-            await self.result()
+            self._record.raise_error()
         return self._record.error
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        return self.result().__await__()
 
     def outputs(self) -> Sequence[Any]:
         """All outputs so far, oldest first; the result itself, if it was the only one.
@@ -135,14 +86,6 @@ class Job:
         """Whether the job was cancelled."""
         return self._record.was_cancelled
 
-    def cancel(self) -> bool:
-        """Cancel the job at once, and make the server stop it; False: it was over already."""
-        self._core.demand_own_process()
-        if not self._record.cancel():
-            return False
-        self._world.machine.do_soon(partial(self._core.cancel, self._record))
-        return True
-
     def send(self, *chunk: Any, latest: bool = False) -> None:
         """Give a streaming input its next piece, which waits until the server asks for it.
 
@@ -153,8 +96,8 @@ class Job:
             LocalProtocolError: the job is over or takes no pieces, its input was ended, or the
                 piece does not fit or is not JSON.
         """
-        piece = Piece(chunk)
-        self._world.machine.do(partial(self._core.send, self._record, piece, latest=latest))
+        piece = Piece(chunk)  # copied here, where the caller is
+        self._machine.do(partial(self._core.send, self._record, piece, latest=latest))
 
     def end_input(self) -> None:
         """End a streaming input: the job completes after the pieces that wait.
@@ -162,7 +105,7 @@ class Job:
         Raises:
             LocalProtocolError: the job is over or takes no pieces, or its input was ended.
         """
-        self._world.machine.do(partial(self._core.end_input, self._record))
+        self._machine.do(partial(self._core.end_input, self._record))
 
     @property
     def stopped_on_server(self) -> bool | None:
@@ -187,36 +130,13 @@ class Job:
         return self._reader(self._record.read_messages())
 
     def _reader(self, items: Iterator[T | Nothing]) -> Reader[T]:
-        return Reader(items, self._record.changed, self._world, self)
-
-    async def _wait(self, timeout: float | None) -> None:
-        timeout = patience(timeout)
-        self._record.demand_outcome()
-        try:
-            ended = await wait_until(self._world, self._record.ended, self.done, timeout)
-        except BaseException as error:  # the world's own cancellation
-            self.give_up(error)
-            raise
-        if not ended:
-            raise self._record.not_yet(timeout)
-
-    def give_up(self, error: BaseException | None = None) -> None:
-        """Cancel the job, since *error* was raised in a task that waited for it; not in a forked
-        process."""
-        if not self._core.is_own_process:
-            return
-        if isinstance(error, GeneratorExit):
-            # Not at once: when this is collected, the engine may be at work, or the loop may be
-            # gone.
-            self._world.post(self.cancel)
-        else:
-            self.cancel()
+        return Reader(items, self._record.changed, self._machine, self)
 
     def __repr__(self) -> str:
         return f"<Job {self._record.id}: {self.status().code.lower()}>"
 
 
-class MessageStream:
+class MessageStream(Closing):
     """The messages of one job, as they arrive: an async iterator, and an async context manager.
 
     Leaving early, by ``close``, the end of an ``async with``, an exception, a cancellation, or when
@@ -229,13 +149,19 @@ class MessageStream:
     """
 
     def __init__(
-        self, job: Job, messages: Reader[Message], queue: MessageQueue, world: TaskWorld
+        self,
+        record: JobRecord,
+        queue: MessageQueue,
+        core: ClientCore,
+        machine: Machine,
+        client: object,
     ) -> None:
-        self._job = job
-        self._messages = messages
+        self._core = core
+        self._machine = machine
         self._queue = queue
-        self._world = world
+        self._messages = Reader(record.read_messages(), record.changed, machine, client)
         self._closed = False
+        self._record = record
 
     @property
     def skipped(self) -> int:
@@ -252,11 +178,11 @@ class MessageStream:
             raise StopAsyncIteration
         try:
             return await anext(self._messages)
-        except BaseException as error:  # cancellation too
-            closed_elsewhere = self._job.cancelled() and isinstance(error, JobCancelledError)
+        except BaseException as error:  # a cancellation and Ctrl-C, too
+            was_closed = self._record.was_cancelled and isinstance(error, JobCancelledError)
             self._closed = True
-            self._job.give_up(error)
-            if closed_elsewhere:
+            self._machine.leave(self._give_up, error)
+            if was_closed:  # elsewhere
                 raise StopAsyncIteration from None
             raise
 
@@ -264,48 +190,42 @@ class MessageStream:
         """End the job, if it is not over. In a forked process the job goes on: it is the
         parent's."""
         self._closed = True
-        self._job.give_up()
+        if not self._record.is_over:
+            self._machine.do_soon(self._give_up)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+    @property
+    def _give_up(self) -> Callable[[], None]:
+        return partial(self._core.give_up, self._record)
 
     def __del__(self) -> None:
-        # Without a job Ctrl-C came in the constructor. Not at once: whatever is under way where
-        # this is noticed may be the engine.
-        job: Job | None = self.__dict__.get("_job")
-        if job is not None and not job.done() and not sys.is_finalizing():
-            job.give_up(GeneratorExit())
+        # Without a record Ctrl-C came in the constructor, before there was anything to leave.
+        record: JobRecord | None = self.__dict__.get("_record")
+        if record is not None and not record.is_over and not sys.is_finalizing():
+            self._core.post(self._give_up)
 
 
-class Results:
-    """The results of an endpoint for many inputs: an async iterator and context manager.
+class Results(Closing):
+    """The results of an endpoint for many inputs: an async iterator, and an async context manager.
 
     Leaving early, by ``close``, the end of an ``async with``, an exception, a cancellation, or when
     it is garbage-collected, gives up the calls under way. If several tasks iterate it, each result
     goes to one of them.
     """
 
-    def __init__(self, calls: Calls, world: TaskWorld, client: object) -> None:
+    def __init__(self, calls: Calls, core: ClientCore, machine: Machine, client: object) -> None:
+        self._post = core.post  # for the finaliser
         self._calls = calls
-        self._world = world
-        self._client = client
+        self._machine = machine
+        self._client = client  # keeps the client alive as long as the calls
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Any:
-        calls, world = self._calls, self._world
+        calls, machine = self._calls, self._machine
+        machine.may_wait()
         try:
-            world.machine.demand_own_process()
-            await world.checkpoint()
+            await machine.checkpoint()
             while True:
                 seen = calls.changed.version
                 calls.begin()
@@ -313,12 +233,9 @@ class Results:
                     return result
                 if calls.are_over:
                     break
-                await world.wait_for(calls.changed, seen)
-        except GeneratorExit:
-            world.post(calls.close)  # see ``Job.give_up``
-            raise
-        except BaseException:  # cancellation, and what the inputs raise, too
-            self.close()
+                await machine.wait_for(calls.changed, seen)
+        except BaseException as error:  # a cancellation, Ctrl-C, and what the inputs raise
+            machine.leave(calls.close, error)
             raise
         raise StopAsyncIteration
 
@@ -326,19 +243,8 @@ class Results:
         """Cancel the calls under way. In a forked process they go on: they are the parent's."""
         self._calls.close()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def __del__(self) -> None:
         # Without calls Ctrl-C came in the constructor.
         calls: Calls | None = self.__dict__.get("_calls")
         if calls is not None and not calls.are_over and not sys.is_finalizing():
-            self._world.post(calls.close)
+            self._post(calls.close)

@@ -4,41 +4,33 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import IO, Any, Final
 
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.protocol import remote_files
-from sansio_gradio_adapters._awaited import Reader
+from sansio_gradio_adapters._awaited.of_tasks import Reader
+from sansio_gradio_adapters._awaited.reading import Closing
+from sansio_gradio_adapters._awaited.saving import saved
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._downloads import DownloadRecord
-from sansio_gradio_adapters._jobs import Signal
-from sansio_gradio_adapters._machine import TaskWorld, wait_until
-from sansio_gradio_adapters._saving import (
-    DownloadTarget,
-    OnProgress,
-    PathText,
-    Target,
-    Temporary,
-    save,
-)
+from sansio_gradio_adapters._machine import Machine
+from sansio_gradio_adapters._saving import OnProgress, PathText, Target, Temporary
 
 NO_CLIENT: Final = (
     "This file has no client (it was unpickled, perhaps): use client.download(file, target)."
 )
 
 
-class FileStream(Reader[bytes]):
+class FileStream(Reader[bytes], Closing):
     """The content of a file, in pieces, as they arrive: an async iterator and context manager.
 
     Leaving early, by ``close``, the end of an ``async with``, or when it is garbage-collected, ends
     the download. If nobody reads, the server waits.
     """
 
-    def __init__(self, record: DownloadRecord, world: TaskWorld, source: object) -> None:
-        super().__init__(record, record.changed, world, source)
+    def __init__(self, record: DownloadRecord, machine: Machine, source: object) -> None:
+        super().__init__(record, record.changed, machine, source)
         self._record = record
 
     @property
@@ -50,17 +42,6 @@ class FileStream(Reader[bytes]):
     def close(self) -> None:
         """End the download, if it is not over."""
         self._record.drop()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         record: DownloadRecord | None = self.__dict__.get("_record")
@@ -116,7 +97,7 @@ class RemoteFile(remote_files.RemoteFile):
         there is replaced. ``resume``: if the connection breaks, go on where it broke, if that is
         safe. ``on_progress(saved, size)`` is called as it grows, in bytes; the size may be None.
 
-        The file appears when it is complete. If it fails, or its task is cancelled, nothing is left
+        The file appears when it is complete. If saving fails, or is cancelled, nothing is left
         behind.
 
         Raises:
@@ -140,30 +121,27 @@ class RemoteFile(remote_files.RemoteFile):
 class Files:
     """The files of one client, and what they need of it."""
 
-    def __init__(self, core: ClientCore, world: TaskWorld, client: object) -> None:
+    def __init__(self, core: ClientCore, machine: Machine, client: object) -> None:
         self._core = core
-        self._world = world
+        self._machine = machine
         self._client = weakref.ref(client)
         core.make_file = self._make
 
     def _make(self, value: dict[str, Any], base: str, route: str) -> RemoteFile:
         return RemoteFile(value, base, route, files=self, client=self._client())
 
-    def stream(self, file: remote_files.RemoteFile) -> FileStream:
+    def stream(self, file: remote_files.RemoteFile, *, growing: bool = True) -> FileStream:
         self._check()
-        record = self._core.open_download(file, growing=True)
-        return FileStream(record, self._world, self._client())
+        record = self._core.open_download(file, growing=growing)
+        return FileStream(record, self._machine, self._client())
 
     async def read(self, file: remote_files.RemoteFile) -> bytes:
-        self._check()
-        record = self._core.open_download(file)
-        async with FileStream(record, self._world, self._client()) as stream:
+        async with self.stream(file, growing=False) as stream:
             return b"".join([chunk async for chunk in stream])
 
     async def open(self, file: remote_files.RemoteFile) -> IO[bytes]:
         self._check()
-        saving = _Saving(self._core, file, Temporary())
-        found: IO[bytes] = await saving.run(self._world)
+        found: IO[bytes] = await saved(self._core, self._machine, file, Temporary())
         return found
 
     async def save(
@@ -175,85 +153,17 @@ class Files:
         on_progress: OnProgress | None = None,
     ) -> Path:
         self._check()
-        place = Target(target, file.name)
-        saving = _Saving(self._core, file, place, resume=resume, on_progress=on_progress)
-        path: Path = await saving.run(self._world)
+        path: Path = await saved(
+            self._core,
+            self._machine,
+            file,
+            Target(target, file.name),
+            resume=resume,
+            on_progress=on_progress,
+        )
         return path
 
     def _check(self) -> None:
-        """Raise if this is a forked process."""
-        self._core.demand_own_process()
+        """Raise if waiting would never end; else look for the tokens of the moment."""
+        self._machine.may_wait()
         self._core.renew_tokens(self._core.post)
-
-
-class _Saving:
-    """A file that a thread saves while a task waits."""
-
-    def __init__(
-        self,
-        core: ClientCore,
-        file: remote_files.RemoteFile,
-        place: DownloadTarget,
-        *,
-        resume: bool = True,
-        on_progress: OnProgress | None = None,
-    ) -> None:
-        self._core = core
-        self._file = file
-        self._place = place
-        self._resume = resume
-        self._on_progress = on_progress
-        self._records: list[DownloadRecord] = []
-        self._is_given_up = False
-        self._why: Exception | None = None  # what ``on_progress`` has raised
-        self._results: list[Any] = []
-        self._errors: list[BaseException] = []
-        self._done = Signal()
-
-    async def run(self, world: TaskWorld) -> Any:
-        """Wait for the end. A cancellation gives it up, and leaves nothing behind."""
-        self._core.threads.call(self._work)
-        try:
-            await wait_until(world, self._done, lambda: bool(self._results or self._errors))
-        except BaseException:
-            self._give_up()
-            self._place.abandon()
-            raise
-        if self._why is not None:
-            raise self._why
-        if self._errors:
-            raise self._errors[0]
-        return self._results[0]
-
-    def _work(self) -> None:
-        progress = None if self._on_progress is None else self._tell
-        try:
-            self._results.append(save(self._begin, self._place, progress))
-        except BaseException as error:
-            self._errors.append(error)
-        self._core.post(self._done.notify)
-
-    def _begin(self) -> DownloadRecord:
-        record = self._core.open_download(self._file, resume=self._resume)
-        self._records.append(record)
-        if self._is_given_up:  # after the line above: giving up looks there
-            record.drop()
-        return record
-
-    def _give_up(self) -> None:
-        self._is_given_up = True
-        for record in self._records:
-            record.drop()
-
-    def _tell(self, saved: int, size: int | None) -> None:
-        self._core.post(partial(self._progress, saved, size))
-
-    def _progress(self, saved: int, size: int | None) -> None:
-        """In the event loop."""
-        if self._why is None and not self._is_given_up:
-            assert self._on_progress is not None
-            try:
-                self._on_progress(saved, size)
-            except Exception as error:  # the caller's own code: it ends this download only
-                self._why = error
-                self._give_up()
