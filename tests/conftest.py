@@ -6,7 +6,7 @@ import importlib
 import os
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import coverage
@@ -15,6 +15,13 @@ from hypothesis import HealthCheck, settings
 
 import sansio_gradio
 from sansio_gradio.testing.ledger import LEDGER, keep_books
+from tests.support.second_host import (
+    CARRIED,
+    WATCH,
+    ReachedElsewhere,
+    carry_credentials,
+    keep_watch,
+)
 
 # What a test module asserts by these is shown like its own.
 pytest.register_assert_rewrite(
@@ -69,6 +76,19 @@ def _loopback_only(event: str, args: tuple[Any, ...]) -> None:
 sys.addaudithook(_loopback_only)
 
 keep_books()
+keep_watch()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--credentials``: every session carries credentials, each kind or those that are named, and
+    only what reaches a second host counts: see ``tests/support/second_host.py``."""
+    parser.addoption("--credentials", metavar="KIND,…", nargs="?", const=",".join(CARRIED))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin to carry them."""
+    if kinds := config.getoption("--credentials"):
+        carry_credentials(kinds.split(","))
 
 
 @pytest.hookimpl(tryfirst=True)  # before ``-m`` chooses
@@ -99,6 +119,27 @@ def jobs_end() -> Iterator[None]:
     """Every job ends once: see ``ledger.py``."""
     yield
     LEDGER.check()
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_elsewhere() -> Iterator[None]:
+    """What a session was not given gets nothing of it: see ``second_host.py``."""
+    yield
+    WATCH.check()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With ``--credentials`` only the second host counts: a test may compare whole requests."""
+    report = yield
+    is_found = call.excinfo is not None and call.excinfo.errisinstance(ReachedElsewhere)
+    if report.failed and not is_found and item.config.getoption("--credentials"):
+        WATCH.broken_off += 1
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), 0, "Skipped: it cannot bear more credentials")
+    return report
 
 
 # What is not measured, since tracing doubles its time. The coverage of the core comes from its own
@@ -156,13 +197,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["ledger"] = LEDGER.sums
+        output["watch"] = WATCH.sums
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     if "ledger" in (told := getattr(node, "workeroutput", None) or {}):
         LEDGER.add(told["ledger"])
+        WATCH.add(told["watch"])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(f"{LEDGER}")
+    terminalreporter.write_line(f"{WATCH}")

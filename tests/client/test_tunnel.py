@@ -33,6 +33,7 @@ from sansio_gradio.testing.entropy import counted_entropy
 from sansio_gradio.testing.peers import Asked, ByHand, reply
 from sansio_gradio.testing.talk import COUNT, ECHO, PLAIN, app, config
 from sansio_gradio.wire.url import URL
+from tests.support.second_host import WATCH
 
 PROXY = "http://me:s3cret-w0rd@proxy.example:3128"
 LOGIN = "Basic bWU6czNjcmV0LXcwcmQ="
@@ -273,6 +274,8 @@ def test_a_request_elsewhere_may_need_a_proxy_that_cannot_be_used_and_gets_no_qu
     net = Net("http://app.example/?token=x", proxy=None)
     assert isinstance(net.driver.end(1, net.submit()), JobCompleted)
     assert net.lines == ["POST /api/predict"]  # the token is the app's
+    # The watch over all sessions has seen it.
+    assert "for which nobody has asked" in "".join(WATCH.complaints())
 
 
 # What a proxy says

@@ -72,6 +72,11 @@ class RealServer:
         self.stop()
 
     @property
+    def folder(self) -> str:
+        """Where it keeps uploads."""
+        return self._folder.name
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid

@@ -106,6 +106,7 @@ if VERSION < (3, 2):
     launch["enable_queue"] = True
 else:
     demo.queue()
+launch["show_error"] = os.environ.get("SHOW_ERROR") == "1"
 if VERSION >= (3, 16) and not os.environ.get("NO_LOGIN"):
     launch["auth"] = ("user", "secret")
 demo.launch(**accepted(demo.launch, **launch))
