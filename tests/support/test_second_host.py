@@ -15,7 +15,9 @@ from sansio_gradio.client.engine import Engine
 from sansio_gradio.client.steps import Way
 from sansio_gradio.events import JobCompleted
 from sansio_gradio.protocol.given_file import handle_file
-from sansio_gradio.testing.driver import ByHand, Driver, counted_entropy, reply
+from sansio_gradio.testing.driver import Driver
+from sansio_gradio.testing.entropy import counted_entropy
+from sansio_gradio.testing.peers import ByHand, reply
 from sansio_gradio.testing.talk import Talk, app
 from sansio_gradio.wire.url import URL
 from tests.support.second_host import WATCH
