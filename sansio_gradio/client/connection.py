@@ -90,6 +90,11 @@ class ConnectionState(enum.Enum):
     CLOSED = enum.auto()  # for the engine; there may still be bytes to send
 
     @property
+    def is_being_made(self) -> bool:
+        """Whether the connection is on its way to ``OPEN``."""
+        return self not in (ConnectionState.OPEN, ConnectionState.CLOSED)
+
+    @property
     def phase(self) -> str:
         """The phase of errors before a connection is open, and its name in ``Timeouts``."""
         return "tls" if self is ConnectionState.SECURING else "connect"

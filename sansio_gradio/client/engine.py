@@ -473,8 +473,13 @@ class Engine:
 
     def _closed_to(self, origin: Origin) -> None:
         self._open_to[origin] -= 1
-        if not self._open_to[origin]:
-            del self._open_to[origin]
+        if self._open_to[origin]:
+            return
+        del self._open_to[origin]
+        # A connection that is being made shows whether the app is there. Some proxies close each
+        # connection behind its answer: without this there would be a doubt behind each.
+        others = (other for other in self._connections.values() if other.origin == origin)
+        if not any(other.state.is_being_made for other in others):
             for conversation in self._sessions.values():
                 if conversation.origin == origin:
                     conversation.doubt_app(self._timers.now)

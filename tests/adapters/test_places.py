@@ -329,3 +329,26 @@ def test_an_affinity_cookie_keeps_a_client_at_its_replica(name: str, version: st
         for visitors in (1, 2):
             use(name, balancer.url)
             assert balancer.given == visitors
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_websocket_behind_a_proxy_that_closes_each_connection_is_opened_once(name: str) -> None:
+    """The proxy closes the connection of the question whether it is still the same app: that is no
+    new doubt, since the WebSocket is on its way."""
+    app, world = App(version="3.50.2"), WORLDS[name]
+
+    @app.endpoint("/echo")
+    def echo(text: str) -> str:
+        return text
+
+    async def scenario() -> None:
+        async with world.client(url, proxy=proxy.url) as client:
+            for text in ("x", "y"):
+                proxy.asked.clear()
+                assert await client.predict(text, api_name="/echo") == text
+                asked = [line.partition(" ")[0] for line in proxy.asked]
+                assert asked.count("CONNECT") == 1
+                assert asked.count("GET") <= 1
+
+    with serve_in_thread(app) as url, HTTPProxy() as proxy:
+        world.run(scenario)
