@@ -392,8 +392,8 @@ MUTANTS = [
     Mutant(
         "the token goes to the app as authorization",
         "client/credentials.py",
-        '    Place.APP: "x-hf-authorization",\n',
-        '    Place.APP: "authorization",\n',
+        '    Recipient.APP: "x-hf-authorization",\n',
+        '    Recipient.APP: "authorization",\n',
         "tests/client/test_credentials.py",
     ),
     Mutant(

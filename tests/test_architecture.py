@@ -16,9 +16,12 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import get_args
 
+import attrs
 import pytest
 
+from sansio_gradio.client.options import Options
 from sansio_gradio.protocol.protocols import Protocol
+from sansio_gradio_adapters._options import ClientOptions
 
 Sources = Mapping[str, str]  # path, relative to the project -> text
 Check = Callable[[Sources], list[str]]
@@ -224,25 +227,68 @@ def _elements(node: ast.expr) -> list[ast.expr]:
             return []
 
 
-def names_of_the_server_are_its_own(sources: Sources) -> list[str]:
-    """No public class of the server role has the name of one elsewhere in the core."""
-    server: dict[str, str] = {}
-    others: set[str] = set()
+# By contract the clients of all worlds, and what they hand out, have the same words. Some have them
+# from the core, and the scenarios of tests dress them up. World is what each of them lives in.
+WORDS_OF_WORLDS = {
+    *("Client", "FileStream", "Job", "JobCancelledError", "MessageStream", "Reader"),
+    *("RemoteFile", "Results", "World"),
+}
+
+
+def names_mean_one_thing(sources: Sources) -> list[str]:
+    """The name of a public class is the name of no other class, with or without an underscore.
+
+    The blocking client's text is made from the text with ``await``, and so has its names.
+    """
+    places: dict[str, set[str]] = {}
+    public: set[str] = set()
     for path, text in sources.items():
-        names = {
-            node.name
-            for node in ast.parse(text).body
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
-        }
-        if path.startswith("sansio_gradio/server/"):
-            server.update(dict.fromkeys(names, path))
-        elif in_core(path):
-            others |= names
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef):
+                name = node.name.lstrip("_")
+                places.setdefault(name, set()).add(path.replace("/_blocking/", "/_awaited/"))
+                public |= {name} & {node.name}
     return [
-        f"{path}: {name} means something else, too"
-        for name, path in server.items()
-        if name in others
+        f"{name} means several things: {', '.join(sorted(places[name]))}"
+        for name in sorted(public - WORDS_OF_WORLDS)
+        if len(places[name]) > 1
     ]
+
+
+OPTIONS = {*attrs.fields_dict(Options), *attrs.fields_dict(ClientOptions)}
+OPTIONS -= {"limits", "ssl_context"}  # servers have them, too
+# The outermost constructors, and those of values that are made of options at once.
+TAKE_OPTIONS = {
+    "sansio_gradio/client/conversation.py": "Conversation.__init__",
+    "sansio_gradio/client/engine.py": "Engine.__init__",
+    "sansio_gradio/client/credentials.py": "Credentials.__init__",
+}
+
+
+def options_are_one_value(sources: Sources) -> list[str]:
+    """An option is a keyword of the outermost constructors only. Inside, ``Options`` has it, and in
+    the adapters ``ClientOptions``."""
+    return [
+        f"{path}: {where} takes options one by one: {', '.join(sorted(taken))}"
+        for path, text in sources.items()
+        if path.startswith(("sansio_gradio/client/", "adapters/"))
+        for where, function in _functions(ast.parse(text))
+        if where != TAKE_OPTIONS.get(path)
+        and len(taken := OPTIONS & {argument.arg for argument in _arguments(function)}) > 1
+    ]
+
+
+def _functions(tree: ast.AST, above: str = "") -> Iterator[tuple[str, ast.FunctionDef]]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef):
+            yield above + node.name, node
+        name = f"{above}{node.name}." if isinstance(node, ast.ClassDef) else above
+        yield from _functions(node, name)
+
+
+def _arguments(function: ast.FunctionDef) -> list[ast.arg]:
+    found = function.args
+    return [*found.posonlyargs, *found.args, *found.kwonlyargs]
 
 
 def server_modules_name_what_is_public(sources: Sources) -> list[str]:
@@ -329,8 +375,17 @@ BAD_SAMPLES: list[tuple[Check, dict[str, str]]] = [
     (protocols_are_data, {"sansio_gradio/client/x.py": "p.startswith('sse')"}),
     (protocols_are_data, {"sansio_gradio/client/x.py": "f = {'ws': 1, 'sse': 2}[p]"}),
     (
-        names_of_the_server_are_its_own,
+        names_mean_one_thing,
         {"sansio_gradio/client/x.py": "class A: ...", "sansio_gradio/server/x.py": "class A: ..."},
+    ),
+    (
+        names_mean_one_thing,
+        {"sansio_gradio/client/x.py": "class _A: ...", "adapters/a/x.py": "class A: ..."},
+    ),
+    (options_are_one_value, {"sansio_gradio/client/x.py": "def f(*, retry, strict=False): ..."}),
+    (
+        options_are_one_value,
+        {"adapters/a/_x.py": "class A:\n    def f(self, src, trust_env): ..."},
     ),
     (server_modules_name_what_is_public, {"sansio_gradio/server/x.py": "class A: ..."}),
     (

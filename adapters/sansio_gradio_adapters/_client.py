@@ -72,7 +72,7 @@ from sansio_gradio_adapters._jobs import JobRecord, Signal
 from sansio_gradio_adapters._options import ClientOptions
 from sansio_gradio_adapters._saving import OnProgress
 from sansio_gradio_adapters._streams import OpenStreams
-from sansio_gradio_adapters._threads import Threads
+from sansio_gradio_adapters._threads import BlockingThreads
 from sansio_gradio_adapters._tokens import GivenToken, Token
 
 _log: Final = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ class ClientCore:
         self._opened: dict[DownloadRecord, None] = {}  # also those that have no number yet
         self._folder = _folder(options.download_files)
         self._fetching: dict[JobRecord, Fetching] = {}
-        self.threads = Threads(self.limits.downloads)
+        self.threads = BlockingThreads(self.limits.downloads)
         """For downloads that are saved by the client itself."""
         self.post: Callable[[Callable[[], object]], object]
         """Calls a note in the thread that runs the engine, which sets this. Finalisers may call

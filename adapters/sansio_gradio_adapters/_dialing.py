@@ -18,14 +18,14 @@ from sansio_gradio_adapters._machine import connect_failed
 T = TypeVar("T")
 
 
-class Start(Protocol):
+class StartTask(Protocol):
     """Makes a task, and keeps it until it is over."""
 
     def __call__(self, what: Coroutine[Any, Any, T]) -> asyncio.Task[T]: ...
 
 
 async def dial(
-    host: str, port: int, wire: Callable[[], asyncio.BufferedProtocol], start: Start
+    host: str, port: int, wire: Callable[[], asyncio.BufferedProtocol], start: StartTask
 ) -> None:
     """Connect, so that a *wire* is told ``connection_made``.
 
@@ -58,7 +58,7 @@ async def dial(
 
 
 async def _attempt(
-    wire: Callable[[], asyncio.BufferedProtocol], start: Start, family: int, address: Any
+    wire: Callable[[], asyncio.BufferedProtocol], start: StartTask, family: int, address: Any
 ) -> Exception | None:
     """Try one address. Returns why it failed; None: the connection is made."""
     loop = asyncio.get_running_loop()

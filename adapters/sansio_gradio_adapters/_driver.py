@@ -112,7 +112,7 @@ def tls_context(given: ssl.SSLContext | None) -> ssl.SSLContext | None:
     return given
 
 
-class Driver:
+class EngineDriver:
     """An engine and a world, joined."""
 
     def __init__(

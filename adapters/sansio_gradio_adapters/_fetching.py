@@ -12,7 +12,7 @@ from sansio_gradio.errors import DeadlineExceeded
 from sansio_gradio.protocol.remote_files import RemoteFile, files_in, replaced_files
 from sansio_gradio_adapters._downloads import DownloadRecord
 from sansio_gradio_adapters._saving import Budget, Target, save
-from sansio_gradio_adapters._threads import Threads
+from sansio_gradio_adapters._threads import BlockingThreads
 
 _log: Final = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Fetching:
         """Whether there is something to download."""
         return bool(self._files)
 
-    def start(self, threads: Threads) -> None:
+    def start(self, threads: BlockingThreads) -> None:
         """Begin."""
         for number, file in enumerate(self._files):
             threads.call(partial(self._fetch, number, file))

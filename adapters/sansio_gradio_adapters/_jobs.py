@@ -504,7 +504,7 @@ class _OutputReading(_ValueReading[tuple[int, bool, bool], Any]):
 
 
 @attrs.frozen
-class _Place:
+class _Position:
     """The place of a reader of updates."""
 
     status: int = 0
@@ -517,11 +517,11 @@ class _Place:
     """The final output, too."""
 
 
-class _UpdateReading(_ValueReading[_Place, Update]):
+class _UpdateReading(_ValueReading[_Position, Update]):
     def __init__(self, record: JobRecord) -> None:
-        super().__init__(record, _Place())
+        super().__init__(record, _Position())
 
-    def _look(self, place: _Place) -> tuple[Update, _Place] | Nothing:
+    def _look(self, place: _Position) -> tuple[Update, _Position] | Nothing:
         record = self._record
         outcome = record.fate.get(None)
         entry = record.statuses.at(place.status)

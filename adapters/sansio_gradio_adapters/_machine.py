@@ -21,7 +21,7 @@ from sansio_gradio.client.timers import Timers
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError, LocalProtocolError
 from sansio_gradio_adapters import resolve
 from sansio_gradio_adapters._client import ClientCore, nobody
-from sansio_gradio_adapters._driver import Driver, World
+from sansio_gradio_adapters._driver import EngineDriver, World
 from sansio_gradio_adapters._jobs import Signal
 
 if TYPE_CHECKING:
@@ -110,7 +110,9 @@ class Machine:
         self._core = core
         self._world = world
         core.post = self._post
-        self.driver = Driver(core.engine, world, ssl_context=ssl_context, clock=time.monotonic)
+        self.driver = EngineDriver(
+            core.engine, world, ssl_context=ssl_context, clock=time.monotonic
+        )
         self.driver.sinks[core.session.id] = core.receive
         self.alarms: Timers[Callable[[], object]] = Timers()
         """For those who wait, but not for ever."""

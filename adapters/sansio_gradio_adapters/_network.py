@@ -3,7 +3,7 @@
 Rule 1: one thread calls ``wait`` and, through the driver, the rest; only ``wake`` and ``call_soon``
 may be called from anywhere.
 
-Rule 2: a descriptor has one owner, ``_Dial`` or ``_Connection``, which closes it in every case.
+Rule 2: a descriptor has one owner, ``_Dial`` or ``_Socket``, which closes it in every case.
 
 Reading is non-blocking even after readiness: some TLS records carry no plaintext, such as the
 session tickets of TLS 1.3, and a blocking read would wait for plaintext for ever.
@@ -66,7 +66,7 @@ class Pollable(Protocol):
 
 
 class Receiver(Protocol):
-    """Told of everything that happens on the connections: ``Driver``."""
+    """Told of everything that happens on the connections: ``EngineDriver``."""
 
     def opened(self, conn: int, now: float) -> None: ...
     def received(self, conn: int, data: bytes, now: float) -> None: ...
@@ -87,7 +87,7 @@ class _Dial:
 
 
 @attrs.define(eq=False)
-class _Connection:
+class _Socket:
     sock: socket.socket
     mask: int = 0  # what the selector watches for
     reading: bool = True
@@ -108,8 +108,8 @@ class Network:
         self._receiver: Receiver
         self._selector = selectors.DefaultSelector()
         self._dials: dict[int, _Dial] = {}
-        self._connections: dict[int, _Connection] = {}
-        self._closing: set[_Connection] = set()
+        self._connections: dict[int, _Socket] = {}
+        self._closing: set[_Socket] = set()
         self._lookups: dict[tuple[str, int], list[int]] = {}
         self._buffer = bytearray(READ_SIZE)
         self._soon: deque[OnReady] = deque()
@@ -245,7 +245,7 @@ class Network:
         """Run a connection that was accepted."""
         sock.setblocking(False)
         resolve.prepare(sock)
-        connection = self._connections[conn] = _Connection(sock)
+        connection = self._connections[conn] = _Socket(sock)
         self._watch(conn, connection)
 
     # What the driver asks for: see ``World``.
@@ -367,7 +367,7 @@ class Network:
         del self._dials[conn]
         self._hang_up(dial)
         resolve.prepare(sock)
-        self._connections[conn] = _Connection(sock)
+        self._connections[conn] = _Socket(sock)
         self._watch(conn, self._connections[conn])
         self._receiver.opened(conn, now)
 
@@ -387,13 +387,13 @@ class Network:
 
     # Connected.
 
-    def _ready(self, conn: int, connection: _Connection, now: float) -> None:
+    def _ready(self, conn: int, connection: _Socket, now: float) -> None:
         if connection.out:
             self._flush(conn, connection)
         if connection.reading:
             self._read(conn, connection, now)
 
-    def _read(self, conn: int, connection: _Connection, now: float) -> None:
+    def _read(self, conn: int, connection: _Socket, now: float) -> None:
         try:
             if connection.brings_much:
                 data = connection.sock.recv(self.read_size)
@@ -415,7 +415,7 @@ class Network:
             self._watch(conn, connection)
         self._receiver.received(conn, data, now)
 
-    def _flush(self, conn: int, connection: _Connection) -> None:
+    def _flush(self, conn: int, connection: _Socket) -> None:
         """Write until the socket takes no more, or there is no more."""
         while connection.broken is None:
             if not connection.out:
@@ -437,7 +437,7 @@ class Network:
         else:
             self._watch(conn, connection)
 
-    def _watch(self, conn: int, connection: _Connection) -> None:
+    def _watch(self, conn: int, connection: _Socket) -> None:
         mask = (READ if connection.reading else 0) | (WRITE if connection.out else 0)
         if mask == connection.mask:
             return
@@ -454,14 +454,14 @@ class Network:
             connection.reading = reading and not connection.ended
             self._watch(conn, connection)
 
-    def _break(self, conn: int, connection: _Connection, cause: OSError, now: float) -> None:
+    def _break(self, conn: int, connection: _Socket, cause: OSError, now: float) -> None:
         del self._connections[conn]
         self._discard(connection)
         error = ConnectionLost(f"The connection was lost: {cause.strerror or cause}.")
         error.__cause__ = cause
         self._receiver.lost(conn, error, now)
 
-    def _discard(self, connection: _Connection) -> None:
+    def _discard(self, connection: _Socket) -> None:
         self._closing.discard(connection)
         if connection.mask:
             self._selector.unregister(connection.sock)

@@ -39,7 +39,7 @@ from sansio_gradio.server.events import (
     StorageRaised,
 )
 from sansio_gradio.server.run import Logged, Run, Said
-from sansio_gradio_adapters._threads import Threads
+from sansio_gradio_adapters._threads import BlockingThreads
 
 _log: Final = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class Runner:
         self.clock = clock
         self.tasks = tasks
         self._on_event = on_event
-        self.threads = Threads(max_threads)
+        self.threads = BlockingThreads(max_threads)
         self.thread = threading.get_ident()
         self._working: dict[int, _Working] = {}
         self._when_idle: Callable[[], object] | None = None

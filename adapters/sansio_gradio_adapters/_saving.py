@@ -1,6 +1,6 @@
 """Downloads are saved: written beside their place, and moved there when they are complete.
 
-All of this blocks, and runs in the thread of a caller or in one of ``Threads``.
+All of this blocks, and runs in the thread of a caller or in one of ``BlockingThreads``.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ async def serving(
     manager = trio.open_nursery()
     nursery = await manager.__aenter__()
     try:
-        with ServerLoop(app, host, port, tasks=_Tasks(nursery), **options) as loop:
+        with ServerLoop(app, host, port, tasks=_NurseryTasks(nursery), **options) as loop:
             polled = trio.Event()
             nursery.start_soon(_poll, loop, polled)
             try:
@@ -54,7 +54,7 @@ async def _poll(loop: ServerLoop, done: trio.Event) -> None:
         done.set()
 
 
-class _Tasks:
+class _NurseryTasks:
     """The tasks of a nursery."""
 
     cancelled: type[BaseException] = trio.Cancelled

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 
-class Threads:
+class BlockingThreads:
     """Daemon threads: one for each call, up to a limit. Further calls wait."""
 
     def __init__(self, limit: int) -> None:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sansio_gradio_adapters._driver import Driver, Sink
+from sansio_gradio_adapters._driver import EngineDriver, Sink
 from sansio_gradio_adapters._network import Network
 from sansio_gradio_adapters._polled import Polled
 
@@ -42,7 +42,7 @@ class Loop(Polled):
         ``clock`` tells the time, in monotonic seconds.
         """
         network = Network(clock)
-        self._engine_driver = Driver(engine, network, ssl_context=ssl_context, clock=clock)
+        self._engine_driver = EngineDriver(engine, network, ssl_context=ssl_context, clock=clock)
         super().__init__(network, self._engine_driver, clock)
 
     def attach(self, session: int, sink: Sink) -> None:

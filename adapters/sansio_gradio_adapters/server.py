@@ -94,7 +94,7 @@ class Server:
         )
         stall = (self._limits or ServerLimits()).stall
         self._core = _Core(engine, loop, stall, self._max_threads, self._on_event)
-        peer = partial(_Peer, self._core, "http" if self._ssl_context is None else "https")
+        peer = partial(_Wire, self._core, "http" if self._ssl_context is None else "https")
         self._listener = await loop.create_server(
             peer, self.host, self.port, ssl=self._ssl_context, backlog=1024
         )
@@ -180,7 +180,7 @@ def serve(app: App, host: str = "127.0.0.1", port: int = 7860, **options: Any) -
         asyncio.run(forever())
 
 
-class _Peer(asyncio.Protocol):
+class _Wire(asyncio.Protocol):
     """One connection."""
 
     def __init__(self, core: _Core, scheme: str) -> None:
@@ -257,7 +257,7 @@ class _Peer(asyncio.Protocol):
             self._look_later(self._taken())
 
 
-class _Tasks:
+class _LoopTasks:
     """The tasks of asyncio."""
 
     cancelled: type[BaseException] = asyncio.CancelledError
@@ -296,16 +296,16 @@ class _Core:
             self.step,
             call_soon=loop.call_soon_threadsafe,
             clock=loop.time,
-            tasks=_Tasks(loop),
+            tasks=_LoopTasks(loop),
             max_threads=max_threads,
             on_event=on_event,
         )
-        self._peers: dict[int, _Peer] = {}
+        self._peers: dict[int, _Wire] = {}
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
         self._is_due = False  # the timer has passed; the engine is about to be told
 
-    def add(self, peer: _Peer, scheme: str) -> int:
+    def add(self, peer: _Wire, scheme: str) -> int:
         conn = self._count
         self._count += 1
         self._peers[conn] = peer

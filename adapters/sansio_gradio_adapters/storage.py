@@ -104,10 +104,10 @@ def opened(file: File) -> IO[bytes]:
 
     For libraries that want a file, and for ``handle_file``: the content is read piece by piece.
     """
-    return io.BufferedReader(_Reader(file.content), _BUFFER)
+    return io.BufferedReader(_ContentFile(file.content), _BUFFER)
 
 
-class _Reader(io.RawIOBase):
+class _ContentFile(io.RawIOBase):
     """Reads a content."""
 
     def __init__(self, content: Content) -> None:

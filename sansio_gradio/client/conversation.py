@@ -32,7 +32,7 @@ from sansio_gradio.client.commands import (
     OpenWebSocket,
     SendRequest,
 )
-from sansio_gradio.client.credentials import Credential, Credentials, Place
+from sansio_gradio.client.credentials import Credential, Credentials, Recipient
 from sansio_gradio.client.discovery import Discovery
 from sansio_gradio.client.dispatch import Dispatch, needs_connection
 from sansio_gradio.client.downloads import Download, PlaylistDownload, Source, WholeDownload
@@ -261,7 +261,7 @@ class Conversation(Session):
             oauth_token=oauth_token,
             query=address.query,
         )
-        credentials.add(*(Place.APP, page) if name is None else (Place.HUB, home))
+        credentials.add(*(Recipient.APP, page) if name is None else (Recipient.HUB, home))
         self._exchanges = Exchanges(address, credentials, self._timers, options)
         self._exchanges.via(page)  # one that cannot be used is refused here
         self._jobs: dict[int, Job] = {}
@@ -919,7 +919,7 @@ class Conversation(Session):
 
     def _live_at(self, step: steps.LiveAt) -> None:
         self._exchanges.via(step.page)  # a proxy that cannot be used ends the discovery
-        self._credentials.add(Place.APP, step.page)
+        self._credentials.add(Recipient.APP, step.page)
         self._base = step.page
         self.url = str(step.page)
 

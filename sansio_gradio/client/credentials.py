@@ -26,8 +26,8 @@ from sansio_gradio.wire.headers import Fields, Headers, checked, overlaid, pairs
 from sansio_gradio.wire.url import URL, Origin
 
 
-class Place(enum.Enum):
-    """A place that credentials are meant for. It is known by its origin."""
+class Recipient(enum.Enum):
+    """What credentials are meant for. It is known by its origins."""
 
     APP = enum.auto()
     """The address that the user gave, or the address of the Space that the user named. If a
@@ -50,23 +50,23 @@ class Credential(enum.Enum):
     """It may hold the token of a gateway."""
 
 
-GOES_TO: Final[Mapping[Credential, frozenset[Place]]] = MappingProxyType(
+GOES_TO: Final[Mapping[Credential, frozenset[Recipient]]] = MappingProxyType(
     {
-        Credential.HEADERS: frozenset({Place.APP}),
-        Credential.CALL_HEADERS: frozenset({Place.APP}),
-        Credential.COOKIES: frozenset({Place.APP}),
-        Credential.AUTH: frozenset({Place.APP}),
-        Credential.TOKEN: frozenset({Place.APP, Place.HUB}),
-        Credential.OAUTH_TOKEN: frozenset({Place.APP}),
-        Credential.QUERY: frozenset({Place.APP}),
+        Credential.HEADERS: frozenset({Recipient.APP}),
+        Credential.CALL_HEADERS: frozenset({Recipient.APP}),
+        Credential.COOKIES: frozenset({Recipient.APP}),
+        Credential.AUTH: frozenset({Recipient.APP}),
+        Credential.TOKEN: frozenset({Recipient.APP, Recipient.HUB}),
+        Credential.OAUTH_TOKEN: frozenset({Recipient.APP}),
+        Credential.QUERY: frozenset({Recipient.APP}),
     }
 )
 """The one table of places per credential."""
 
-_OF_TOKEN: Final[Mapping[Place, str]] = {
+_OF_TOKEN: Final[Mapping[Recipient, str]] = {
     # The proxy of Spaces takes this field off, so the app's code does not see the token.
-    Place.APP: "x-hf-authorization",
-    Place.HUB: "authorization",
+    Recipient.APP: "x-hf-authorization",
+    Recipient.HUB: "authorization",
 }
 _OWN: Final[Headers] = (
     ("user-agent", "sansio-gradio"),
@@ -138,7 +138,7 @@ class Credentials:
         for name, value in self._own_cookies:
             demand_cookie(name, value)
         self._in_headers = _cookies(self._headers)
-        self._origins: dict[Place, set[Origin]] = {place: set() for place in Place}
+        self._origins: dict[Recipient, set[Origin]] = {place: set() for place in Recipient}
         self._known: dict[Origin, _Fields] = {}
 
     @property
@@ -158,7 +158,7 @@ class Credentials:
         """As ``set_token``, for the token that apps may use."""
         self._oauth_token = token_of(token, "oauth_token")
 
-    def add(self, place: Place, url: URL) -> None:
+    def add(self, place: Recipient, url: URL) -> None:
         """The origin of *url* is *place*."""
         if url.origin in self._origins[place]:
             return

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from inspect import Signature, signature
 from typing import Any, Unpack
 
 from sansio_gradio.client import commands
@@ -130,10 +131,10 @@ class Engine:
         self._work()
 
     def session(self, src: str, **options: Unpack[SessionOptions]) -> Session:
-        """Begin a session with the app at *src*; for the options see ``Session``.
+        """Begin a session with the app at *src*; for the options see ``Conversation``.
 
         Raises:
-            LocalProtocolError: the engine was closed, or as ``Session``.
+            LocalProtocolError: the engine was closed, or as ``Conversation``.
         """
         if self._closing:
             raise LocalProtocolError("This engine is closed: make a new one for a new session.")
@@ -664,3 +665,14 @@ class Engine:
             for conversation in self._sessions.values():
                 conversation.fault(None, error)
                 self._touch(conversation)
+
+
+def _with_each_option() -> Signature:
+    """The signature of ``Engine.session`` for ``help``: each option, as ``Conversation`` has it."""
+    short, whole = signature(Engine.session), signature(Conversation).parameters
+    given = [short.parameters[name] for name in ("self", "src")]
+    options = [whole[name] for name in SessionOptions.__annotations__]
+    return short.replace(parameters=[*given, *options])
+
+
+vars(Engine.session)["__signature__"] = _with_each_option()

@@ -115,7 +115,7 @@ class _Kept:
         return self.place + len(self.entries)
 
 
-class _Reader:
+class _Materialiser:
     """Makes the values out of what is kept, and knows where what can be read ends.
 
     Any number of threads may use it at a time.
@@ -216,7 +216,7 @@ class Outputs(Sequence[tuple[Any, ...]]):
         self.size_received = 0
         """The bytes of all yields, as ``limit`` counts them, dropped ones included."""
         self._kept: _Kept = _Kept((), 0, 0, [], array("Q"))
-        self._reader = _Reader(loads, diffs=diffs)
+        self._reader = _Materialiser(loads, diffs=diffs)
         self._final: tuple[Any, ...] | None = None
         self._head: Slots | None = None  # the newest values, once each yield is read when it comes
 
@@ -400,7 +400,7 @@ class OutputsSoFar(LazySequence[tuple[Any, ...]]):
     """
 
     def __init__(
-        self, reader: _Reader, kept: _Kept, until: int, final: tuple[Any, ...] | None
+        self, reader: _Materialiser, kept: _Kept, until: int, final: tuple[Any, ...] | None
     ) -> None:
         self._reader = reader
         self._kept = kept

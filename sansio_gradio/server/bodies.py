@@ -11,7 +11,7 @@ __all__ = ["Bodies"]
 
 
 @attrs.define(eq=False)
-class _Body:
+class _Collected:
     request: Request
     pieces: list[bytes] = attrs.field(factory=list[bytes])
     size: int = 0
@@ -22,11 +22,11 @@ class Bodies:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._bodies: dict[int, _Body] = {}
+        self._bodies: dict[int, _Collected] = {}
 
     def begin(self, request: Request) -> None:
         """The body of this request will come."""
-        self._bodies[request.exchange] = _Body(request)
+        self._bodies[request.exchange] = _Collected(request)
 
     def add(self, exchange: int, data: bytes) -> SendResponse | None:
         """Some of it has come. Returns the answer if it is too large. Ignored for others."""

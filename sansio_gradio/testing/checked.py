@@ -34,7 +34,7 @@ class DriverMistake(AssertionError):
 
 
 @attrs.define
-class _Told:
+class _Duties:
     """What the driver was asked for on one connection, and has told of it."""
 
     is_made: bool = False
@@ -68,7 +68,7 @@ class CheckedEngine(Engine):
         """The engine that does the work."""
         self.mistakes: list[str] = []
         self._patience = patience
-        self._connections_told: dict[int, _Told] = {}
+        self._connections_told: dict[int, _Duties] = {}
         self._now: float | None = None
         self._waits_since: dict[str, float] = {}
         """Since when something waits, by what the driver should do about it."""
@@ -138,7 +138,7 @@ class CheckedEngine(Engine):
             return command
         told = self._connections_told.get(command.conn)
         if isinstance(command, OpenConnection):
-            self._connections_told[command.conn] = _Told()
+            self._connections_told[command.conn] = _Duties()
         elif told is not None:
             match command:
                 case StartTLS():
@@ -263,7 +263,7 @@ class CheckedEngine(Engine):
 
     # The watch
 
-    def _told(self, conn: int, verb: str, now: float) -> _Told:
+    def _told(self, conn: int, verb: str, now: float) -> _Duties:
         told = self._connections_told.get(conn)
         if told is None:
             self._wrong(f"{verb} is about connection {conn}, which no OpenConnection asked for")

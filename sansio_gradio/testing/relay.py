@@ -101,17 +101,17 @@ class Relay:
         self.variation = variation
         self.spoken: list[Spoken] = []
         self.breaches: list[tuple[str, str]] = []
-        self._lines: dict[int, _Line] = {}
+        self._lines: dict[int, _Passage] = {}
         self._count = 0
         self._out: deque[tuple[int, Side, bytes]] = deque()
-        self._held: dict[str, tuple[_Line, list[h11.Event]]] = {}  # by event_id
+        self._held: dict[str, tuple[_Passage, list[h11.Event]]] = {}  # by event_id
         self._sessions: set[object] = set()  # that have joined
 
     def open(self) -> int:
         """A client has connected. Returns the connection's number."""
         self._count += 1
         conn = self._count - 1
-        self._lines[conn] = _Line(self, conn)
+        self._lines[conn] = _Passage(self, conn)
         return conn
 
     def receive(self, conn: int, side: Side, data: bytes) -> None:
@@ -155,7 +155,7 @@ class Relay:
 
     # What connections have to know of each other
 
-    def streams(self, line: _Line, session: bytes) -> None:
+    def streams(self, line: _Passage, session: bytes) -> None:
         """A client asks for the stream of a session."""
         if any(one.streams == session for one in self._lines.values() if one is not line):
             name = session.decode("utf-8", "replace")
@@ -163,7 +163,9 @@ class Relay:
             self.breaches.append(("R-stream-3", what))
         line.streams = session
 
-    def holds(self, line: _Line, events: list[h11.Event], event_id: str, session: object) -> bool:
+    def holds(
+        self, line: _Passage, events: list[h11.Event], event_id: str, session: object
+    ) -> bool:
         """Whether the answer to a join waits until that job's first message has passed.
 
         The first one of a session does not: the client may open its stream behind that.
@@ -188,7 +190,7 @@ class Relay:
                 line.say(event)
 
 
-class _Line:
+class _Passage:
     """One connection."""
 
     def __init__(self, relay: Relay, conn: int) -> None:
@@ -324,7 +326,7 @@ def _object(text: str | bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
-class _Messages:
+class _Instead:
     """What is said instead of one message."""
 
     def __init__(self, way: Variation, *, on_socket: bool) -> None:
@@ -381,7 +383,7 @@ class _Stream:
     def __init__(self, way: Variation) -> None:
         self._way = way
         self._decoder = SSEDecoder(max_event_size=_MOST)
-        self._messages = _Messages(way, on_socket=False)
+        self._messages = _Instead(way, on_socket=False)
         self._has_begun = False
         self._count = 0
 
@@ -423,7 +425,7 @@ class _Frames:
         self._is_open = False
         self._in = Connection(ConnectionType.CLIENT)
         self._out = Connection(ConnectionType.SERVER)
-        self._messages = _Messages(way, on_socket=True)
+        self._messages = _Instead(way, on_socket=True)
         self._text = ""
 
     def receive(self, data: bytes) -> Iterator[bytes]:

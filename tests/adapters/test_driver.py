@@ -19,7 +19,7 @@ from sansio_gradio.client.commands import (
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.errors import ConnectFailed, ConnectionLost, GradioError
 from sansio_gradio.events import Anomaly, Event
-from sansio_gradio_adapters._driver import WRITE_SIZE, Driver
+from sansio_gradio_adapters._driver import WRITE_SIZE, EngineDriver
 from sansio_gradio_adapters.tls import TLSWrapper
 from tests.adapters.test_tls import Peer, client_context
 
@@ -90,7 +90,7 @@ class Notebook:
         self.quiet = True
         self.reads: list[Any] | None = None
         """What is to be read elsewhere, and who is to be told; None: it is read here."""
-        self.driver: Driver
+        self.driver: EngineDriver
 
     def open(self, conn: int, host: str, port: int) -> None:
         self.done.append(("open", conn, host, port))
@@ -121,9 +121,9 @@ class Notebook:
             self.sent += data
 
 
-def joined() -> tuple[ScriptedEngine, Notebook, Driver]:
+def joined() -> tuple[ScriptedEngine, Notebook, EngineDriver]:
     engine, world = ScriptedEngine(), Notebook()
-    world.driver = Driver(
+    world.driver = EngineDriver(
         cast("Engine", engine), world, ssl_context=client_context(), clock=lambda: 77.0
     )
     return engine, world, world.driver
@@ -255,7 +255,7 @@ def test_what_the_world_finds_out_is_told() -> None:
 # TLS is the driver's: worlds see ciphertext only, engines plaintext only.
 
 
-def secured() -> tuple[ScriptedEngine, Notebook, Driver, Peer]:
+def secured() -> tuple[ScriptedEngine, Notebook, EngineDriver, Peer]:
     engine, world, driver = joined()
     peer = Peer()
     engine.commands.append(StartTLS(1, "localhost"))
@@ -266,7 +266,7 @@ def secured() -> tuple[ScriptedEngine, Notebook, Driver, Peer]:
     return engine, world, driver, peer
 
 
-def exchange(world: Notebook, driver: Driver, peer: Peer) -> None:
+def exchange(world: Notebook, driver: EngineDriver, peer: Peer) -> None:
     while world.sent:
         sent, world.sent = world.sent, b""
         peer.feed(sent)

@@ -17,7 +17,7 @@ from sansio_gradio.client.commands import (
     SendRequest,
 )
 from sansio_gradio.client.conversation import Conversation
-from sansio_gradio.client.credentials import GOES_TO, Credential, Credentials, Place
+from sansio_gradio.client.credentials import GOES_TO, Credential, Credentials, Recipient
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.errors import AuthenticationError, LocalProtocolError
 from sansio_gradio.events import Connected, ConnectingFailed
@@ -49,8 +49,8 @@ CALL = (("content-type", "application/json"), ("x-ip-token", "s-call"), ("cookie
 
 def credentials() -> Credentials:
     made = Credentials(**OPTIONS)
-    made.add(Place.APP, APP)
-    made.add(Place.HUB, HUB)
+    made.add(Recipient.APP, APP)
+    made.add(Recipient.HUB, HUB)
     made.receive_cookies(APP, ["theirs=s-theirs; Path=/"], 0.0)
     made.receive_cookies(HUB, ["hubs=s-hubs; Path=/"], 0.0)
     return made
@@ -67,8 +67,10 @@ def said(url: str | URL, own: Any = CALL) -> str:
 
 def test_the_table_has_a_row_for_each_credential_and_all_go_to_the_app() -> None:
     assert set(GOES_TO) == set(Credential)
-    assert all(Place.APP in places for places in GOES_TO.values())
-    assert {what for what, places in GOES_TO.items() if Place.HUB in places} == {Credential.TOKEN}
+    assert all(Recipient.APP in places for places in GOES_TO.values())
+    assert {what for what, places in GOES_TO.items() if Recipient.HUB in places} == {
+        Credential.TOKEN
+    }
 
 
 def test_a_request_to_the_app_has_all_that_fields_can_carry() -> None:
@@ -116,7 +118,7 @@ def test_what_is_not_set_by_the_app_is_no_cookie() -> None:
 def test_the_same_place_twice_changes_nothing() -> None:
     made = credentials()
     made.receive_cookies(APP, ["own=changed; Path=/"], 0.0)
-    made.add(Place.APP, APP)
+    made.add(Recipient.APP, APP)
     assert ("own=changed") in dict(made.fields(APP, (), 0.0))["cookie"]
 
 

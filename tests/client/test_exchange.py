@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sansio_gradio.client.answer import Answer
 from sansio_gradio.client.commands import Abort, Expect, OpenWebSocket, SendRequest, SendText
-from sansio_gradio.client.credentials import Credentials, Place
+from sansio_gradio.client.credentials import Credentials, Recipient
 from sansio_gradio.client.exchange import (
     Answered,
     Came,
@@ -123,7 +123,7 @@ class Asking:
         self.timers.tell(0.0)
         headers = options.pop("headers", (("user-agent", "test"), ("accept", "*/*")))
         credentials = Credentials(headers=headers, cookies=options.pop("cookies", ()))
-        credentials.add(Place.APP, BASE)
+        credentials.add(Recipient.APP, BASE)
         limits = Limits(**options.pop("limits", {}))
         known = Options(entropy=bytes, limits=limits, timeouts=Timeouts(**options))
         exchanges = Exchanges(Address(BASE), credentials, self.timers, known)

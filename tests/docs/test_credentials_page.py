@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sansio_gradio.client.credentials import GOES_TO, Credential, Place
+from sansio_gradio.client.credentials import GOES_TO, Credential, Recipient
 from sansio_gradio.client.proxies import Proxies
 from sansio_gradio.protocol.spaces import STAGES, Do
 from sansio_gradio_adapters import hub_address, saved_token
@@ -39,8 +39,8 @@ def test_each_credential_goes_where_the_page_says() -> None:
     assert set(rows) == {credential.value for credential in Credential}
     for credential in Credential:
         app, hub = rows[credential.value]
-        assert (app != "no") is (Place.APP in GOES_TO[credential])
-        assert (hub != "no") is (Place.HUB in GOES_TO[credential])
+        assert (app != "no") is (Recipient.APP in GOES_TO[credential])
+        assert (hub != "no") is (Recipient.HUB in GOES_TO[credential])
 
 
 def test_each_stage_is_on_the_page() -> None:

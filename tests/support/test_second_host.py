@@ -10,7 +10,7 @@ from sansio_gradio.client import credentials
 from sansio_gradio.client.attempt import Attempt
 from sansio_gradio.client.channels import PlainCall
 from sansio_gradio.client.commands import SendRequest
-from sansio_gradio.client.credentials import GOES_TO, Credential, Place
+from sansio_gradio.client.credentials import GOES_TO, Credential, Recipient
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.client.steps import Way
 from sansio_gradio.events import JobCompleted
@@ -46,7 +46,7 @@ def a_call_that_goes_astray(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def leaks(monkeypatch: pytest.MonkeyPatch, kind: Credential) -> None:
     """Break the table: *kind* goes to the Hub, too."""
-    table = {**GOES_TO, kind: GOES_TO[kind] | {Place.HUB}}
+    table = {**GOES_TO, kind: GOES_TO[kind] | {Recipient.HUB}}
     monkeypatch.setattr(credentials, "GOES_TO", table)
 
 
@@ -65,7 +65,7 @@ def test_it_notices_each_kind(kind: Credential, monkeypatch: pytest.MonkeyPatch)
         "unnamed_endpoints": {},
     }
     talk = Talk(app().with_info(info), **KINDS[kind])
-    talk.conversation._credentials.add(Place.HUB, ASTRAY)
+    talk.conversation._credentials.add(Recipient.HUB, ASTRAY)
     of_call = {"x-of-call": SECRET} if kind is Credential.CALL_HEADERS else None
     talk.conversation.submit("x", api_name="/plain", headers=of_call)
     asked(talk)
