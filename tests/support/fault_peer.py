@@ -28,6 +28,7 @@ from typing import Self, TypeAlias
 import attrs
 
 from sansio_gradio.testing.patience import PATIENCE
+from tests.support.threaded_server import ThreadedServer
 
 SSE_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -215,71 +216,33 @@ def play(script: Script, visit: Visit) -> None:
             step(visit)
 
 
-class FaultServer:
+class FaultServer(ThreadedServer):
     """Answers by the path, or its folder, whatever the method; what it does not know gets a 404."""
 
     def __init__(self, pages: Mapping[str, Script], *, banner: bytes = b"") -> None:
         self.pages = pages
         self.requests: list[Request] = []
         self._banner = banner
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        super().__init__(socket.create_server(("127.0.0.1", 0)))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._stopping = threading.Event()
-        self._open: set[socket.socket] = set()
-        self._threads: list[threading.Thread] = []
 
     def asked(self, path: str) -> list[Request]:
         return [request for request in self.requests if request.path == path]
-
-    def __enter__(self) -> Self:
-        self._start(self._accept)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
-        self._stopping.set()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for sock in list(self._open):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(PATIENCE)
 
     def _script(self, path: str) -> Script:
         folder = path[: path.rfind("/") + 1]
         return self.pages.get(path) or self.pages.get(folder) or html(404)
 
-    def _start(self, target: Callable[..., None], *args: object) -> None:
-        thread = threading.Thread(target=target, args=args, name="fault server", daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):  # closed: the end
-            while True:
-                sock, _ = self._listener.accept()
-                self._open.add(sock)
-                self._start(self._serve, sock)
-
-    def _serve(self, sock: socket.socket) -> None:
+    def talk(self, sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with contextlib.suppress(OSError), sock:
-            if self._banner:
-                sock.sendall(self._banner)
-            while (request := _read_request(sock)) is not None:
-                self.requests.append(request)
-                number = len(self.asked(request.path))
-                visit = Visit(sock, request, number, self._stopping)
-                play(self._script(request.path), visit)
-                if visit.is_over:
-                    break
-        self._open.discard(sock)
+        if self._banner:
+            sock.sendall(self._banner)
+        while (request := _read_request(sock)) is not None:
+            self.requests.append(request)
+            visit = Visit(sock, request, len(self.asked(request.path)), self.stopping)
+            play(self._script(request.path), visit)
+            if visit.is_over:
+                break
 
 
 def _read_request(sock: socket.socket) -> Request | None:

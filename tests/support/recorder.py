@@ -12,18 +12,17 @@ All threads and sockets of a host are gone when its ``with`` is left.
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import select
 import socket
 import ssl
-import threading
-from collections.abc import Callable, Mapping
-from types import TracebackType
+from collections.abc import Mapping
 from typing import Final, Self
 from urllib.parse import quote, quote_plus, urlsplit
 
-from sansio_gradio.testing.patience import PATIENCE
+import attrs
+
+from tests.support.threaded_server import ThreadedServer
 
 NOT_FOUND: Final = b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}"
 READ: Final = 65536
@@ -43,7 +42,7 @@ def forms(secret: str) -> set[bytes]:
     return found
 
 
-class Host:
+class Host(ThreadedServer):
     """Listens on this machine; what comes on each connection is kept."""
 
     def __init__(
@@ -54,15 +53,14 @@ class Host:
         self._tls = tls
         if path is None:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            self._listener = socket.create_server((host, 0), family=family)
-            self.port: int = self._listener.getsockname()[1]
+            listener = socket.create_server((host, 0), family=family)
+            self.port: int = listener.getsockname()[1]
         else:
-            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._listener.bind(path)
-            self._listener.listen()
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            listener.bind(path)
+            listener.listen()
             self.port = 0
-        self._open: set[socket.socket] = set()
-        self._threads: list[threading.Thread] = []
+        super().__init__(listener)
 
     @property
     def place(self) -> str:
@@ -80,25 +78,6 @@ class Host:
         """Whether *secret* came, in whatever form."""
         received = self.received
         return any(form in received for form in forms(secret))
-
-    def __enter__(self) -> Self:
-        self._start(self._accept)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for sock in list(self._open):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(PATIENCE)
 
     def serve(self, sock: socket.socket, record: bytearray) -> None:
         """Talk on one connection, up to its end."""
@@ -125,27 +104,42 @@ class Host:
         self._open.add(sock)
         return sock
 
-    def _start(self, target: Callable[..., None], *args: object) -> None:
-        thread = threading.Thread(target=target, args=args, name="second host", daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):  # closed: the end
-            while True:
-                sock, _ = self._listener.accept()
-                self._open.add(sock)
-                self._start(self._talk, sock)
-
-    def _talk(self, sock: socket.socket) -> None:
+    def talk(self, sock: socket.socket) -> None:
         record = bytearray()
         self.records.append(record)
-        with contextlib.suppress(OSError):  # a client that does not trust us, too
-            if self._tls is not None:
-                sock = self._tls.wrap_socket(sock, server_side=True)
-                self._open.add(sock)
+        if self._tls is None:
             self.serve(sock, record)
-        sock.close()
+            return
+        with self._tls.wrap_socket(sock, server_side=True) as secured:  # a client may not trust us
+            self._open.add(secured)
+            self.serve(secured, record)
+
+
+@attrs.frozen
+class _Asked:
+    """The head of a request, and what came behind it."""
+
+    first: str
+    lines: list[str]
+    rest: bytes
+
+    @classmethod
+    def read(cls, sock: socket.socket, record: bytearray) -> Self:
+        head, rest = _read_head(sock)
+        record += head + rest
+        first, *lines = head.decode("latin-1").split("\r\n")
+        return cls(first, [line for line in lines if line], rest)
+
+    def passed_on(
+        self, first: str, *fields: str, without: tuple[str, ...] = (), closes: bool = False
+    ) -> bytes:
+        """The same for another server. The connection ends with the answer, unless it becomes a
+        WebSocket; with *closes*, in any case."""
+        dropped = ("connection:", *without)
+        kept = [line for line in self.lines if not line.lower().startswith(dropped)]
+        is_socket = any(line.lower().startswith("upgrade:") for line in kept) and not closes
+        ending = f"connection: {'Upgrade' if is_socket else 'close'}"
+        return "\r\n".join([first, *fields, *kept, ending, "", ""]).encode("latin-1") + self.rest
 
 
 class Recorder(Host):
@@ -200,15 +194,13 @@ class HTTPProxy(Host):
         self._refuse = refuse
 
     def serve(self, sock: socket.socket, record: bytearray) -> None:
-        head, rest = _read_head(sock)
-        record += head + rest
-        first, *lines = head.decode("latin-1").split("\r\n")
-        self.asked.append(first)
-        method, target, _ = first.split(" ")
+        asked = _Asked.read(sock, record)
+        self.asked.append(asked.first)
+        method, target, _ = asked.first.split(" ")
         wanted = base64.b64encode((self._login or "").encode()).decode()
         if self._refuse is not None:
             sock.sendall(self._refuse)
-        elif self._login is not None and f"proxy-authorization: Basic {wanted}" not in lines:
+        elif self._login is not None and f"proxy-authorization: Basic {wanted}" not in asked.lines:
             body = b"<html>who are you?</html>"
             sock.sendall(
                 b"HTTP/1.1 407 Proxy Authentication Required\r\n"
@@ -218,18 +210,16 @@ class HTTPProxy(Host):
         elif method == "CONNECT":
             with self.connect(_place(self._hosts.get(target, target))) as server:
                 sock.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                server.sendall(rest)
+                server.sendall(asked.rest)
                 self.carry(sock, record, server)
         else:
             url = urlsplit(target)
             place = url.netloc if ":" in url.netloc else f"{url.netloc}:80"
-            own = ("proxy-authorization:", "connection:")
-            kept = [line for line in lines if line and not line.lower().startswith(own)]
             query = f"?{url.query}" if url.query else ""
-            start = f"{method} {url.path or '/'}{query} HTTP/1.1"
-            head = "\r\n".join([start, *kept, "connection: close", "", ""]).encode("latin-1")
+            first = f"{method} {url.path or '/'}{query} HTTP/1.1"
             with self.connect(_place(self._hosts.get(place, place))) as server:
-                server.sendall(head + rest)
+                own = ("proxy-authorization:",)
+                server.sendall(asked.passed_on(first, without=own, closes=True))
                 self.carry(sock, record, server)
 
 
@@ -245,15 +235,12 @@ class Balancer(Host):
         self._replicas = replicas
 
     def serve(self, sock: socket.socket, record: bytearray) -> None:
-        head, rest = _read_head(sock)
-        record += head + rest
-        lines = head.decode("latin-1").split("\r\n")
-        cookies = [line for line in lines if line.lower().startswith("cookie:")]
+        asked = _Asked.read(sock, record)
+        cookies = [line for line in asked.lines if line.lower().startswith("cookie:")]
         known = [at for at in range(len(self._replicas)) if f"{self.COOKIE}={at}" in str(cookies)]
         at = known[0] if known else self.given % len(self._replicas)
-        kept = [line for line in lines if line and not line.lower().startswith("connection:")]
         with self.connect(_place(self._replicas[at])) as server:
-            server.sendall("\r\n".join([*kept, _ending(lines), "", ""]).encode("latin-1") + rest)
+            server.sendall(asked.passed_on(asked.first))
             if not known:
                 self.given += 1
                 answer, more = _read_head(server)
@@ -275,10 +262,8 @@ class Redirector(Host):
         self._status = status
 
     def serve(self, sock: socket.socket, record: bytearray) -> None:
-        head, rest = _read_head(sock)
-        record += head + rest
-        first, *lines = head.decode("latin-1").split("\r\n")
-        _, target, _ = first.split(" ")
+        asked = _Asked.read(sock, record)
+        _, target, _ = asked.first.split(" ")
         if any(path in target for path in self._paths):
             self.redirected += 1
             where = f"location: {self._away}{target}"
@@ -286,10 +271,8 @@ class Redirector(Host):
             answer = "\r\n".join([start, where, "content-length: 0", "connection: close", "", ""])
             sock.sendall(answer.encode())
             return
-        kept = [line for line in lines if line and not line.lower().startswith("connection:")]
         with self.connect(_place(self._to)) as server:
-            head = "\r\n".join([first, *kept, _ending(lines), "", ""]).encode("latin-1")
-            server.sendall(head + rest)
+            server.sendall(asked.passed_on(asked.first))
             self.carry(sock, record, server)
 
 
@@ -306,11 +289,9 @@ class Front(Host):
         self._limit = limit
 
     def serve(self, sock: socket.socket, record: bytearray) -> None:
-        head, rest = _read_head(sock)
-        record += head + rest
-        first, *lines = head.decode("latin-1").split("\r\n")
-        method, target, _ = first.split(" ")
-        fields = dict(line.lower().split(": ", 1) for line in lines if line)
+        asked = _Asked.read(sock, record)
+        method, target, _ = asked.first.split(" ")
+        fields = dict(line.lower().split(": ", 1) for line in asked.lines)
         if int(fields.get("content-length", "0")) > self._limit:
             sock.sendall(_page("413 Request Entity Too Large"))
             while sock.recv(READ):  # a close with bytes unread would overtake the answer
@@ -320,11 +301,8 @@ class Front(Host):
             sock.sendall(_page("404 Not Found"))
             return
         first = f"{method} /{target.removeprefix(self._path)} HTTP/1.1"
-        dropped = ("connection:", "host:")
-        kept = [line for line in lines if line and not line.lower().startswith(dropped)]
         with self.connect(_place(self._to)) as server:
-            head = "\r\n".join([first, "host: upstream", *kept, _ending(lines), "", ""]).encode()
-            server.sendall(head + rest)
+            server.sendall(asked.passed_on(first, "host: upstream", without=("host:",)))
             self.carry(sock, record, server)
 
 
@@ -332,12 +310,6 @@ def _page(title: str) -> bytes:
     body = f"<html><head><title>{title}</title></head></html>".encode()
     head = f"HTTP/1.1 {title}\r\ncontent-type: text/html\r\nconnection: close\r\n"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
-
-
-def _ending(lines: list[str]) -> str:
-    """The field that ends a connection with its answer, unless it becomes a WebSocket."""
-    is_socket = any(line.lower().startswith("upgrade:") for line in lines)
-    return "connection: Upgrade" if is_socket else "connection: close"
 
 
 def _place(text: str) -> tuple[str, int]:
