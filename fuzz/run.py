@@ -36,8 +36,8 @@ BYTES_AN_INPUT = 64 * 1024
 
 def names() -> list[str]:
     """The targets that there are."""
-    others = {"run", "__init__"}
-    return sorted(path.stem for path in HERE.glob("*.py") if path.stem not in others)
+    found = (path.stem for path in HERE.glob("*.py"))
+    return sorted(name for name in found if name != "run" and not name.startswith("_"))
 
 
 def load(name: str) -> Target:
