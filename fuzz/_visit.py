@@ -31,7 +31,9 @@ from sansio_gradio.limits import Limits
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import FILE, TEXTBOX
 from sansio_gradio.server.engine import ServerEngine
-from sansio_gradio.testing.driver import Asked, ByHand, Driver, counted_entropy, reply
+from sansio_gradio.testing.driver import Driver
+from sansio_gradio.testing.entropy import counted_entropy
+from sansio_gradio.testing.peers import Asked, ByHand, reply
 
 VERSIONS = ("3.50.2", "4.0.2", "4.16.0", "4.19.2", "4.44.1", "5.50.0", "6.31.0")
 ANSWER, NAME = b"\x1e", b"\x1f"

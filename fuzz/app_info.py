@@ -6,6 +6,7 @@ The data is a JSON list of the config and the info.
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 
 from sansio_gradio.errors import AuthenticationError, LocalProtocolError, RemoteProtocolError
@@ -42,3 +43,12 @@ def _ask(app: AppInfo) -> None:
             endpoint.bind((), {})
         except LocalProtocolError:
             assert not all(p.has_default for p in endpoint.parameters)
+
+
+def grown(times: int) -> bytes:
+    """An input that is *times* as long, for counting the work."""
+    components = [{"id": 1, "type": "textbox", "props": {"label": "x"}}]
+    function = {"inputs": [1], "outputs": [1], "queue": True}
+    functions = [{**function, "id": n, "api_name": f"f{n}"} for n in range(30 * times)]
+    config = {"version": "6.31.0", "protocol": "sse_v3", "components": components}
+    return json.dumps({**config, "dependencies": functions}).encode()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from fuzz._visit import Visit
+from fuzz._visit import Visit, written
 
 
 def target(data: bytes) -> None:
@@ -27,3 +27,15 @@ def target(data: bytes) -> None:
         partial(session.submit, "z", api_name="/many", isolated=True, timeout=100.0),
     )
     visit.end()
+
+
+def grown(times: int) -> bytes:
+    """An input that is *times* as long, for counting the work."""
+    said = (
+        b'data: {"msg": "process_generating", "event_id": "e", "success": true, "output": %b}\n\n'
+    )
+    first = said % b'{"data": ["a"]}'
+    stream = first + said % b'{"data": [[["append", [], "b"]]]}' * (50 * times)
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+    joined = b'HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n{"event_id": "e"}'
+    return written("6.31.0", 200, (b"queue/join", joined), (b"queue/data", head + stream))

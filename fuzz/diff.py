@@ -34,3 +34,9 @@ def _apply(before: JSON, edits: JSON) -> None:
         assert json.dumps(apply_diff(before, compute_diff(before, after))) == json.dumps(after)
     finally:
         assert json.dumps([before, edits]) == text
+
+
+def grown(times: int) -> bytes:
+    """An input that is *times* as long, for counting the work."""
+    value = list(range(100 * times))
+    return json.dumps([value, [["replace", [place], "x"] for place in value]]).encode()

@@ -77,3 +77,8 @@ def by_the_standard(stream: bytes, limit: int) -> tuple[list[ServerSentEvent], b
             elif field == "retry" and re.fullmatch("[0-9]+", value):
                 reconnection_time = int(value)
     return events, size + len(rest.encode("utf-8", "surrogateescape")) <= limit
+
+
+def grown(times: int) -> bytes:
+    """An input that is *times* as long, for counting the work."""
+    return b"\x0f" + b"event: e\ndata: x\ndata: y\r\n\n" * (100 * times)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 
-from fuzz._visit import LIMITS, Visit
+from fuzz._visit import LIMITS, Visit, written
 from sansio_gradio.errors import LocalProtocolError
 from sansio_gradio.events import DownloadReceived
 from sansio_gradio.protocol.given_file import handle_file
@@ -37,3 +37,10 @@ def target(data: bytes) -> None:
         got = sum(len(event.data) for event in received if event.download == number)
         assert got <= LIMITS.download
     visit.end()
+
+
+def grown(times: int) -> bytes:
+    """An input that is *times* as long, for counting the work."""
+    size = 4000 * times
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size
+    return written("6.31.0", 20, (b"file=", head + b"x" * size))

@@ -42,3 +42,9 @@ def _received(pieces: list[bytes]) -> tuple[list[object], bytes, bool]:
     else:
         assert others[-1] == MessageEnded()
     return others, body, clean
+
+
+def grown(times: int) -> bytes:
+    """An input that is *times* as long, for counting the work."""
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    return b"\x0f" + head + b"1\r\na\r\n" * (100 * times) + b"0\r\n\r\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from fuzz._visit import Visit
+from fuzz._visit import Visit, written
 
 TOKEN = "hf_secret"
 
@@ -26,3 +26,14 @@ def target(data: bytes) -> None:
             assert opened.server_name is not None, "a token without TLS"
             is_hub = opened.host == "hub.example"
             assert is_hub or opened.host.encode() in named, opened.host
+
+
+def grown(times: int) -> bytes:
+    """An input that is *times* as long, for counting the work."""
+    fields = b'"x": [1, {}], ' * (200 * times)
+    host = b'{%b"host": "https://owner-name.hf.space"}' % fields
+    stage = b'{%b"stage": "RUNNING"}' % fields
+    answered = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b"
+    answers = ((b"/host", host), (b"/runtime", stage))
+    parts = [(name, answered % (len(said), said)) for name, said in answers]
+    return written("6.31.0", 20, *parts)

@@ -47,3 +47,8 @@ def _depth(value: JSON) -> int:
         depth += 1
         level = [item for part in level for item in _inside(part)]
     return depth
+
+
+def grown(times: int) -> bytes:
+    """An input that is *times* as long, for counting the work."""
+    return b"[" + b'{"a": [1.5, "\\u00e9"]}, ' * (50 * times) + b"0]"

@@ -57,3 +57,9 @@ def _use(message: Message) -> None:
     for _ in range(3):
         outputs.add(json.dumps(message), 1000)
     assert len(list(outputs)) == len(outputs)
+
+
+def grown(times: int) -> bytes:
+    """An input that is *times* as long, for counting the work."""
+    data = b'[["append", [], "x"]], ' * (100 * times)
+    return b'{"msg": "process_generating", "success": true, "output": {"data": [%b[]]}}' % data

@@ -45,6 +45,12 @@ def load(name: str) -> Target:
     return target
 
 
+def grown(name: str) -> Callable[[int], bytes]:
+    """What makes a longer input of a target: see ``_work``."""
+    found: Callable[[int], bytes] = importlib.import_module(f"fuzz.{name}").grown
+    return found
+
+
 def seeds(name: str) -> list[bytes]:
     """The committed corpus of a target, in a fixed order; the empty input is always in it."""
     return [b"", *(path.read_bytes() for path in sorted((HERE / "corpus" / name).glob("*")))]

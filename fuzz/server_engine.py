@@ -17,7 +17,7 @@ from sansio_gradio.server.components import FILE, STATE, TEXTBOX
 from sansio_gradio.server.engine import ServerEngine
 from sansio_gradio.server.events import JobSubmitted
 from sansio_gradio.server.limits import ServerLimits
-from sansio_gradio.testing.driver import counted_entropy
+from sansio_gradio.testing.entropy import counted_entropy
 
 LIMITS = ServerLimits(request=20_000, unsent=200_000)
 MANY = 10_000
@@ -109,3 +109,8 @@ def served(version: str, clients: list[bytes], step: int) -> dict[int, bytes]:
         assert said == b"" or said.startswith((b"HTTP/1.1 ", b"HTTP/1.0 ")), conn
         assert engine.data_to_send(conn) == b""
     return told
+
+
+def grown(times: int) -> bytes:
+    """An input that is *times* as long, for counting the work."""
+    return b"\x00\x1f" + b"GET /config HTTP/1.1\r\nhost: a\r\n\r\n" * (10 * times)

@@ -52,3 +52,8 @@ def _received(role: Role, pieces: list[bytes]) -> tuple[list[Event], bool]:
             assert event is events[-1]
             assert clean
     return events, clean
+
+
+def grown(times: int) -> bytes:
+    """An input that is *times* as long, for counting the work."""
+    return b"\x0e" + b"\x81\x01a\x01\x01b\x80\x01c" * (100 * times)

@@ -8,7 +8,7 @@ that runs this). First a map of which test covers which line, then the mutants:
 
 where RC has ``[run]``, ``source = sansio_gradio``, ``dynamic_context = test_function`` and
 ``data_file = COV``, and PYTHON is the interpreter of this project. It works on a copy. What
-survives is printed, as a diff. See docs/mutation_testing.md.
+survives is printed, as a diff.
 """
 
 from __future__ import annotations

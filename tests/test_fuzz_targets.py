@@ -15,6 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzz import run
+from fuzz._work import growth
+
+SESSIONS = ("client_engine", "file_answers", "hub", "server_engine")
+"""They play whole sessions, which takes long: by default on their corpus only."""
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.exhaustive] if name in SESSIONS else [])
+    for name in run.names()
+]
 
 
 @pytest.mark.parametrize("name", run.names())
@@ -29,7 +37,7 @@ def test_the_target_has_a_corpus(name: str) -> None:
     assert len(run.seeds(name)) > 1
 
 
-@pytest.mark.parametrize("name", run.names())
+@pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
 def test_the_target_holds_near_its_corpus(name: str, data: st.DataObject) -> None:
     seed = data.draw(st.integers(0, 2**32))
@@ -38,10 +46,15 @@ def test_the_target_holds_near_its_corpus(name: str, data: st.DataObject) -> Non
         target(mutant)
 
 
-@pytest.mark.parametrize("name", run.names())
+@pytest.mark.parametrize("name", NAMES)
 @given(data=st.binary())
 def test_the_target_holds_on_any_bytes(name: str, data: bytes) -> None:
     run.load(name)(data)
+
+
+@pytest.mark.parametrize("name", run.names())
+def test_the_work_grows_as_the_input_does(name: str) -> None:
+    assert growth(run.load(name), run.grown(name)) < 2.5
 
 
 # The runner itself

@@ -44,6 +44,7 @@ from sansio_gradio.client.proxies import Proxies
 from sansio_gradio.protocol.remote_files import RemoteFile
 from sansio_gradio.wire.body import Body, FileSlice
 from sansio_gradio.wire.headers import Headers
+from sansio_gradio.wire.http import BodyReceived, ResponseStarted
 from tests.support.recorder import forms
 
 ELSEWHERE: Final = "second-host.invalid"
@@ -81,6 +82,8 @@ class Given:
 
     app: set[Origin] = attrs.field(factory=set[Origin])
     hub: set[Origin] = attrs.field(factory=set[Origin])
+    of_hub: dict[int, bytes] = attrs.field(factory=dict[int, bytes])
+    """What the Hub has answered so far, by the number of the request."""
     files: set[str] = attrs.field(factory=set[str])
     """Addresses of files that the caller has named, and where they have moved."""
     proxies: str = ""
@@ -263,11 +266,12 @@ class Watch:
             return
         url = given.asked.get(id, "")
         if url and given.is_hub(origin_of(url)) and url.endswith("/host"):
+            said = given.of_hub[id] = given.of_hub.get(id, b"") + data
             try:
-                host = json.loads(data)["host"]
+                host = json.loads(said)["host"]
                 given.app.add(origin_of(host))
             except (ValueError, KeyError, TypeError):
-                pass  # not an answer of the Hub
+                pass  # not an answer of the Hub, or not the whole of it
 
     # What engines do
 
@@ -368,18 +372,20 @@ def keep_watch() -> None:
     Conversation.__init__ = begun  # type: ignore[method-assign]  # for all who test
     _after(Conversation, "begin", lambda self, _, call: WATCH.ask(self, call))
     _after(Conversation, "next_command", WATCH.command)
-    _before(
-        Conversation, "response", lambda self, id, _, headers, *__: _answered(self, id, headers)
-    )
-    _before(Conversation, "data", lambda self, id, data, *_: WATCH.data(self, id, data))
+    _before(Conversation, "receive", lambda self, id, news, *_: _told(self, id, news))
     _after(Engine, "session", lambda self, made, *_, **__: WATCH.join(self, made))
     _after(Engine, "next_command", WATCH.connect)
     _after(Engine, "data_to_send", lambda self, sent, conn, *_, **__: WATCH.send(self, conn, sent))
 
 
-def _answered(session: Conversation, id: int, headers: Iterable[tuple[str, str]]) -> None:
-    if isinstance(headers, tuple | list):  # and not an iterator, which is read once
-        WATCH.answer(session, id, headers)
+def _told(session: Conversation, id: int, news: Iterable[object]) -> None:
+    if not isinstance(news, tuple | list):
+        return  # an iterator, which is read once
+    for item in cast("Iterable[object]", news):
+        if isinstance(item, ResponseStarted):
+            WATCH.answer(session, id, item.headers)
+        elif isinstance(item, BodyReceived):
+            WATCH.data(session, id, bytes(item.data))
 
 
 def _after(owner: type, name: str, tell: Callable[..., object]) -> None:
