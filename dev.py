@@ -70,6 +70,10 @@ SCRIPTS = {
     "blocking": ("adapters/make_blocking.py", "the blocking client's text, from that for tasks"),
     "fuzz": ("fuzz/run.py", "the fuzz targets [--seconds N] [TARGET ...]"),
     "docs": ("docs/build.py", "the documentation"),
+    "simulate": (
+        "tests/simulate.py",
+        "very many jobs over a network that fails [--seed N] [--jobs M] [--run K]",
+    ),
     "mutants": ("tests/mutants.py", "named bugs, each of which a test must notice [WORD ...]"),
 }
 

@@ -160,6 +160,7 @@ UNMEASURED = (
     "test_demo",
     "test_dev",
     "test_fuzz_targets",
+    "test_simulate",
 )
 ADD_NONE = ("exhaustive", "unmeasured")  # the same, of single tests
 if "PYTEST_XDIST_WORKER" in os.environ:

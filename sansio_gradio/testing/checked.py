@@ -72,7 +72,7 @@ class CheckedEngine(Engine):
         self._now: float | None = None
         self._waits_since: dict[str, float] = {}
         """Since when something waits, by what the driver should do about it."""
-        self._has_commands = self._has_events = False
+        self._is_asked = False  # by a verb that does not say what time it is
         self._unread: dict[GivenFile, str] = {}
 
     def check_end(self) -> None:
@@ -118,11 +118,11 @@ class CheckedEngine(Engine):
 
     def close(self) -> None:
         self.engine.close()
-        self._asked()
+        self._is_asked = True
 
     def session(self, src: str, **options: Unpack[SessionOptions]) -> Session:
         session = self.engine.session(src, **options)
-        self._asked()
+        self._is_asked = True
         return session
 
     # What the driver takes.
@@ -130,7 +130,6 @@ class CheckedEngine(Engine):
     def next_command(self) -> EngineCommand | None:
         command = self.engine.next_command()
         if command is None:
-            self._has_commands = False
             self._waits_since.pop("commands", None)
             return None
         if isinstance(command, ReadFile):
@@ -174,7 +173,6 @@ class CheckedEngine(Engine):
     def next_event(self) -> Event | None:
         event = self.engine.next_event()
         if event is None:
-            self._has_events = False
             self._waits_since.pop("events", None)
         return event
 
@@ -248,12 +246,12 @@ class CheckedEngine(Engine):
     def body_read(self, upload: GivenFile, data: bytes) -> None:
         self._unread.pop(upload, None)
         self.engine.body_read(upload, data)
-        self._asked()
+        self._is_asked = True
 
     def body_failed(self, upload: GivenFile, error: Exception) -> None:
         self._unread.pop(upload, None)
         self.engine.body_failed(upload, error)
-        self._asked()
+        self._is_asked = True
 
     def handle_timer(self, now: float) -> None:
         self._waits_since.pop("timer", None)
@@ -284,6 +282,8 @@ class CheckedEngine(Engine):
             self._waits_since.setdefault("timer" if due else "commands", now)
         for what, since in list(self._waits_since.items()):
             self._overdue(what, since)
+        if self._is_asked:
+            self._asked()
 
     def _overdue(self, what: str, since: float) -> None:
         assert self._now is not None
@@ -309,10 +309,12 @@ class CheckedEngine(Engine):
 
     def _asked(self) -> None:
         """Something was told to the engine: what it wants now must be taken."""
-        now = self._now
-        if now is None:
-            return
-        self._waits_since.setdefault("commands", now)
-        self._waits_since.setdefault("events", now)
+        assert self._now is not None
+        self._is_asked = False
+        due = self.engine.next_deadline()
+        if due is None or due > self._now:
+            self._waits_since.pop("timer", None)  # what has come made it void
+        for what in ("commands", "events"):
+            self._waits_since.setdefault(what, self._now)
         for conn in self.engine.connections_with_data():
-            self._waits_since.setdefault(f"data {conn}", now)
+            self._waits_since.setdefault(f"data {conn}", self._now)

@@ -164,7 +164,8 @@ class Simulation(Driver):
     def restart(self, app: App | None = None) -> None:
         """Start the server anew, with *app* (None: the same). All connections are reset."""
         for conn in list(self.links):
-            self.lose(conn, ConnectionResetError("the server was stopped"))
+            if conn in self.links:  # or the engine has closed it, since another one was lost
+                self.lose(conn, ConnectionResetError("the server was stopped"))
         self.peer = AppPeer(app or self.peer.app, pace=self._pace, entropy=self._entropy)
 
     def strike(self, fault: Fault, conn: int) -> None:
