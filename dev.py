@@ -65,6 +65,8 @@ NEWEST = "6.31.0"
 TEST_REAL_DEFAULT = [NEWEST, "3.50.2", "3.16.2"]
 SERVERS_DIR = Path(os.environ.get("SANSIO_GRADIO_SERVERS") or ROOT / ".servers").resolve()
 
+BENCHMARKS = ["frame", "sse_decode"]  # those beside benchmarks/run.py
+
 # Commands that are a script of their own; each exists as soon as its file does.
 SCRIPTS = {
     "blocking": ("adapters/make_blocking.py", "the blocking client's text, from that for tasks"),
@@ -101,8 +103,8 @@ def available() -> dict[str, tuple[Callable[[list[str]], int], str]]:
         "reverse": (reverse, "the official clients on our server [--gate] [--write] [CLIENT ...]"),
         "check": (check, "ruff, mypy, pyright, and what is in the wheel and the sdist"),
     }
-    if benchmarks():
-        commands["bench"] = (bench, "the benchmarks [NAME [its arguments]]")
+    if (ROOT / "benchmarks").is_dir():
+        commands["bench"] = (bench, "beside the peers [--quick], or NAME [its arguments]")
     for name, (script, what) in SCRIPTS.items():
         if (ROOT / script).is_file():
             commands[name] = (_script_runner(script), what)
@@ -202,20 +204,18 @@ def reverse(args: list[str]) -> int:
     return run([python, "-m", "tests.reverse.table", *args], extra=told)
 
 
-def benchmarks() -> dict[str, Path]:
-    return {path.stem: path for path in sorted((ROOT / "benchmarks").glob("*.py"))}
-
-
 def bench(args: list[str]) -> int:
-    """One benchmark, or all."""
-    there = benchmarks()
-    if args and args[0] not in there:
-        return fail(f"no such benchmark: {args[0]} (there are: {' '.join(there)})")
-    python, failed = environment(), 0
-    for path in [there[args[0]]] if args else there.values():
-        print(f"== {path.stem}", flush=True)
-        failed = run([python, path, *args[1:]]) or failed
-    return failed
+    """This library beside its peers and two floors. Options: benchmarks/run.py.
+
+    With the NAME of another benchmark: that one.
+    """
+    if args and args[0] in BENCHMARKS:
+        return run([environment(), ROOT / "benchmarks" / f"{args[0]}.py", *args[1:]])
+    python = environment()
+    told = {"SANSIO_GRADIO_SERVERS": str(SERVERS_DIR)}
+    if "--quick" not in args:
+        install_servers([NEWEST])
+    return run([python, "-m", "benchmarks.run", *args], extra=told)
 
 
 def check(args: list[str]) -> int:
