@@ -6,35 +6,34 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import pytest
 
 from sansio_gradio import Engine, Want, events
 from sansio_gradio.client import engine as engine_module
 from sansio_gradio.server.app import App
-from sansio_gradio.testing.driver import Driver, counted_entropy
-from tests.support.served_peer import SteppedPeer
+from sansio_gradio.testing.driver import Driver
+from sansio_gradio.testing.entropy import counted_entropy
+from sansio_gradio.testing.peers import AppPeer
 
 CLIENT = str(Path(engine_module.__file__).parent)
 FEW, MANY = 4, 40
 
 
-def echo(text: Any) -> Iterator[list[Any]]:
-    yield [text]
+def echo(text: str) -> str:
+    return text
 
 
-def grow(count: Any) -> Iterator[list[Any]]:
+def grow(count: int) -> Iterator[str]:
     for number in range(int(count)):
-        yield ["x" * (number + 1)]
+        yield "x" * (number + 1)
 
 
 def driver() -> Driver:
     app = App(concurrency_limit=None)
-    app.add_function(lambda text: text, api_name="/echo")
-    app.add_function(grow, api_name="/grow")
-    peer = SteppedPeer(app, {"echo": echo, "grow": grow})
-    return Driver(Engine(entropy=counted_entropy()), peer)
+    app.add_function(echo)
+    app.add_function(grow)
+    return Driver(Engine(entropy=counted_entropy()), AppPeer(app))
 
 
 def jobs(count: int) -> Driver:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sansio_gradio import Engine, events
 from sansio_gradio.server.app import App
-from sansio_gradio.testing.driver import Driver, counted_entropy
-from tests.support.served_peer import SteppedPeer
+from sansio_gradio.testing.driver import Driver
+from sansio_gradio.testing.entropy import counted_entropy
+from sansio_gradio.testing.peers import AppPeer
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 PROTOCOLS = {
@@ -30,15 +29,15 @@ def said_on_the_page() -> dict[str, tuple[int, int]]:
     return {name: (int(trips), int(opened)) for name, trips, opened in rows}
 
 
-def echo(text: Any) -> Iterator[list[Any]]:
-    yield [text]
+def echo(text: str) -> str:
+    return text
 
 
 def measured(version: str, *, queue: bool = True) -> tuple[int, int]:
     """Round trips of a warm predict, of which so many are for opening a connection."""
     app = App(version=version)
-    app.add_function(lambda text: text, api_name="/echo", queue=queue)
-    driver = Driver(Engine(entropy=counted_entropy()), SteppedPeer(app, {"echo": echo}))
+    app.add_function(echo, queue=queue)
+    driver = Driver(Engine(entropy=counted_entropy()), AppPeer(app))
     session = driver.engine.session("http://127.0.0.1:7860")
     trips = opened = 0
     for _ in range(3):
