@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import attrs
@@ -30,7 +30,13 @@ ABOUT = """\
 
 What this library's clients do with real Gradio servers, each installed as it was on the day of its
 release. Made by `python3 dev.py interop --write` from the scenarios in
-[tests/real/interop_scenarios.py](../tests/real/interop_scenarios.py).
+[tests/real/interop_scenarios.py](../tests/real/interop_scenarios.py) and, for files,
+[tests/real/interop_files.py](../tests/real/interop_files.py). A run of some versions leaves the
+cells of the others as they were.
+
+Content goes in and comes out byte for byte. Where a server writes a picture anew (Image before 5.0,
+Gallery, ImageEditor, AnnotatedImage, a chat), what comes out is compared with what a plain GET of
+the same address gets, byte for byte, and with the picture that went in, by its size and colours.
 """
 LEGEND = """\
 `yes`: it passes in all worlds that were run ({worlds}). A number: that server cannot do
@@ -111,12 +117,32 @@ def run_version(version: str, worlds: Sequence[str], words: Sequence[str]) -> li
 # The table
 
 
-def table(results: Iterable[Result]) -> list[str]:
-    """In Markdown: a row a version, a column a scenario would be too wide; so the other way."""
+def kept(page: str) -> dict[tuple[str, str], str]:
+    """The cells of an earlier table, by title and version: ``yes``, or the text of the note."""
+    lines = page.splitlines()
+    rows = [line.strip("|").split("|") for line in lines if line.startswith("|")]
+    notes = {
+        number: text
+        for number, _, text in (line.partition(". ") for line in lines)
+        if number.isdecimal()
+    }
+    found: dict[tuple[str, str], str] = {}
+    for title, *cells in rows[2:]:
+        for version, written in zip(rows[0][1:], cells, strict=True):
+            if said := written.strip():
+                found[title.strip(), version.strip()] = notes.get(said, said)
+    return found
+
+
+def table(results: Iterable[Result], before: Mapping[tuple[str, str], str]) -> list[str]:
+    """In Markdown: a row a version, a column a scenario would be too wide; so the other way.
+
+    What was not run keeps the cell that it had *before*.
+    """
     found: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         found.setdefault((result.scenario.title, result.version), []).append(result)
-    versions = sorted({version for _, version in found}, key=numbers)
+    versions = sorted({version for _, version in (*found, *before)}, key=numbers)
     notes: list[str] = []
     lines = [
         "| | " + " | ".join(versions) + " |",
@@ -124,7 +150,13 @@ def table(results: Iterable[Result]) -> list[str]:
     ]
     for scenario in SCENARIOS:
         cells = [
-            cell(scenario, version, found.get((scenario.title, version), []), notes)
+            cell(
+                scenario,
+                version,
+                found.get((scenario.title, version), []),
+                before.get((scenario.title, version), ""),
+                notes,
+            )
             for version in versions
         ]
         if any(cells):
@@ -133,16 +165,21 @@ def table(results: Iterable[Result]) -> list[str]:
     return lines
 
 
-def cell(scenario: Scenario, version: str, results: Sequence[Result], notes: list[str]) -> str:
+def cell(
+    scenario: Scenario, version: str, results: Sequence[Result], before: str, notes: list[str]
+) -> str:
     failed = [result.world for result in results if result.error]
-    if not results:
-        return ""
     if failed:
         return "**no** (" + ", ".join(failed) + ")"
     lack = scenario.lack(numbers(version))
-    if lack is None:
-        return "yes"
-    note = lack.why if lack.instead is None else f"{lack.why} (checked)"
+    if not results:
+        note = before
+    elif lack is None:
+        note = "yes"
+    else:
+        note = lack.why if lack.instead is None else f"{lack.why} (checked)"
+    if not note or note == "yes" or note.startswith("**no**"):
+        return note
     if note not in notes:
         notes.append(note)
     return str(notes.index(note) + 1)
@@ -175,7 +212,8 @@ def main(argv: Sequence[str]) -> int:
     with ThreadPoolExecutor(asked.jobs) as pool:
         of_versions = list(pool.map(run, itertools.count(), asked.versions))
     results = [result for of_version in of_versions for result in of_version]
-    lines = table(results)
+    before = kept(PAGE.read_text("utf-8")) if asked.write and PAGE.exists() else {}
+    lines = table(results, before)
     print("\n".join(lines))
     if asked.write:
         PAGE.parent.mkdir(exist_ok=True)

@@ -29,6 +29,12 @@ QUIET = {
 NOT_PASSED_ON = {"http_proxy", "https_proxy", "all_proxy", "pythonpath", "pythonhome"}
 
 
+def python_of(version: str) -> Path:
+    """The interpreter that an installed version has."""
+    servers = Path(os.environ.get("SANSIO_GRADIO_SERVERS") or ROOT / ".servers")
+    return servers / version / "bin" / "python"
+
+
 class ServerFailed(Exception):
     """The server did not come up; what it printed is in the text."""
 
@@ -85,8 +91,7 @@ class RealServer:
         return self._printed.read_text("utf-8", "replace") if self._printed.exists() else ""
 
     def start(self) -> None:
-        servers = Path(os.environ.get("SANSIO_GRADIO_SERVERS") or ROOT / ".servers")
-        python = servers / self.version / "bin" / "python"
+        python = python_of(self.version)
         port = self._port or free_port()
         self.url = f"http://127.0.0.1:{port}"
         passed = {k: v for k, v in os.environ.items() if k.lower() not in NOT_PASSED_ON}
