@@ -19,10 +19,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from concurrent.futures import Future
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, cast
@@ -32,6 +30,7 @@ from sansio_gradio.server.contents import Storage
 from sansio_gradio.server.engine import Disconnect, ServerEngine
 from sansio_gradio.server.events import ServerEvent
 from sansio_gradio.server.limits import ServerLimits
+from sansio_gradio_adapters._loop_thread import held_open
 from sansio_gradio_adapters._running import Runner
 from sansio_gradio_adapters._serving import limit_unsent, log_cut
 from sansio_gradio_adapters.server_loop import ServerLoop, address
@@ -130,38 +129,14 @@ async def serving(
         yield server.url
 
 
-@contextlib.contextmanager
 def serve_in_thread(
     app: App, host: str = "127.0.0.1", port: int = 0, **options: Any
-) -> Generator[str]:
+) -> contextlib.AbstractContextManager[str]:
     """Serve *app* in a thread while the ``with`` is open. Gives its address.
 
     ``options`` are those of ``Server``.
     """
-    address: Future[str] = Future()
-    leave: list[Callable[[], object]] = []
-
-    async def serve() -> None:
-        left = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        leave.append(lambda: loop.call_soon_threadsafe(left.set))
-        try:
-            async with Server(app, host, port, **options) as server:
-                address.set_result(server.url)
-                await left.wait()
-        except BaseException as error:
-            if address.done():
-                raise
-            address.set_exception(error)  # such as a port that is taken
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="sansio-gradio-server")
-    thread.start()
-    try:
-        yield address.result()
-    finally:
-        if not address.exception():
-            leave[0]()
-        thread.join()
+    return held_open(partial(serving, app, host, port, **options), "sansio-gradio-server")
 
 
 def serve(app: App, host: str = "127.0.0.1", port: int = 7860, **options: Any) -> None:

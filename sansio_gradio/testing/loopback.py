@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import threading
-from collections.abc import Callable, Generator
-from concurrent.futures import Future
+from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from sansio_gradio.server.app import App
 from sansio_gradio.testing.relay import Relay, Side
+from sansio_gradio_adapters._loop_thread import held_open
 from sansio_gradio_adapters.server import Server
 
 __all__ = ["relayed"]
@@ -19,37 +18,20 @@ __all__ = ["relayed"]
 _QUIET: Final = 0.1  # seconds without a byte: then no longer hold anything back
 
 
-@contextlib.contextmanager
-def relayed(app: App, relay: Relay, **options: Any) -> Generator[str]:
+def relayed(app: App, relay: Relay, **options: Any) -> contextlib.AbstractContextManager[str]:
     """Serve *app* on loopback, with *relay* in between, while the ``with`` is open. Gives the
     address for clients. ``options`` are those of ``Server``.
 
     Raises:
         OSError: no port can be had.
     """
-    address: Future[str] = Future()
-    leave: list[Callable[[], object]] = []
 
-    async def serve() -> None:
-        left, loop = asyncio.Event(), asyncio.get_running_loop()
-        leave.append(lambda: loop.call_soon_threadsafe(left.set))
-        try:
-            async with Server(app, **options) as server, _Relaying(relay, server.port) as relaying:
-                address.set_result(f"http://127.0.0.1:{relaying.port}/")
-                await left.wait()
-        except BaseException as error:
-            if address.done():
-                raise
-            address.set_exception(error)
+    @contextlib.asynccontextmanager
+    async def opened() -> AsyncGenerator[str]:
+        async with Server(app, **options) as server, _Relaying(relay, server.port) as relaying:
+            yield f"http://127.0.0.1:{relaying.port}/"
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="sansio-gradio-relay")
-    thread.start()
-    try:
-        yield address.result()
-    finally:
-        if not address.exception():
-            leave[0]()
-        thread.join()
+    return held_open(opened, "sansio-gradio-relay")
 
 
 class _Relaying:
