@@ -22,7 +22,7 @@ from tests.adapters.test_tls import CERTIFICATES, server_context
 from tests.support.listings import ROOT, listings, printed_by
 from tests.support.places import SERVERS, serve
 
-SELECTORS, GEVENT, QT, RAW, HTTPX, AIOHTTP, FETCH = listings("other_loops")
+SELECTORS, PATCHED, GEVENT, QT, RAW, HTTPX, AIOHTTP, FETCH = listings("other_loops")
 OUTPUTS = ["a", "ab", "abc"]
 
 
@@ -35,6 +35,47 @@ def test_two_sessions_in_a_selectors_loop(served: tuple[Lively, str]) -> None:
     lines = printed_by(SELECTORS, served[1], "abc")
     for name in ("one", "two"):
         assert [line.split()[1] for line in lines if line.startswith(name)] == OUTPUTS
+
+
+def test_greenlets_have_the_blocking_client(served: tuple[Lively, str]) -> None:
+    assert printed_by(PATCHED, served[1], "abc", needs="gevent") == ["abc", "abc!"]
+
+
+PATCHED_TRIAL = """
+ticks, (late, killed) = [], text.split()
+
+
+def tick():
+    while True:
+        ticks.append(1)
+        gevent.sleep(0.001)
+
+
+with Client(url) as client:
+    gevent.spawn(tick)
+    print(list(client.submit("abc", api_name="/chat")), list(client.map("ab", "/echo")))
+    with client.stream_messages("ab", api_name="/chat") as messages:
+        print([message["msg"] for message in messages][-1])
+    with gevent.Timeout(0.2, False):
+        print(client.predict(late, api_name="/endless"))
+    call = gevent.spawn(client.predict, killed, api_name="/endless")
+    gevent.sleep(0.2)
+    call.kill()
+    print(client.predict("again", api_name="/echo"), len(ticks) > 20)
+"""
+
+
+def test_greenlets_are_cut_off_where_they_wait(served: tuple[Lively, str]) -> None:
+    lively, url = served
+    code = PATCHED[: PATCHED.index("with Client")] + PATCHED_TRIAL
+    late, killed = lively.new_endless(), lively.new_endless()
+    assert printed_by(code, url, f"{late.name} {killed.name}", needs="gevent") == [
+        "['a', 'ab', 'abc'] ['a', 'b']",
+        "process_completed",
+        "again True",
+    ]
+    late.wait_for_end()
+    killed.wait_for_end()
 
 
 def test_greenlets(served: tuple[Lively, str]) -> None:
