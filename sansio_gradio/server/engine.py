@@ -78,7 +78,8 @@ class ServerEngine:
 
     ``entropy(n)`` gives n random bytes. ``now`` is monotonic seconds. ``now + wall_offset`` is
     POSIX time, for the Date field (None: not known, no such field). ``storage`` keeps the contents
-    of uploaded files (default: in memory).
+    of uploaded files (default: in memory). ``conversation`` is called with what a
+    ``ServerConversation`` takes, and makes one: a class of your own may say other things.
 
     The verbs for jobs may be called at any time. A job may be over, since its client may leave:
     verbs for it then do nothing. A number that no job ever had is a ``LocalProtocolError``. So is a
@@ -93,12 +94,13 @@ class ServerEngine:
         wall_offset: float | None = None,
         limits: ServerLimits | None = None,
         storage: Storage | None = None,
+        conversation: Callable[..., ServerConversation] = ServerConversation,
     ) -> None:
         self.app = app
         self._limits = limits or ServerLimits()
         self._wall_offset = wall_offset
         # A connection serves one exchange at a time, so both have the same number.
-        self._conversation = ServerConversation(
+        self._conversation = conversation(
             app, entropy=entropy, limits=self._limits, storage=storage
         )
         self._deadlines = Deadlines[ServerConnection]()  # a connection is due to be closed

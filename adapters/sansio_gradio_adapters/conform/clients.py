@@ -1,0 +1,276 @@
+"""Runs somebody's client, one process for each case, against conductors on sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from typing import Any, Final, cast
+
+import attrs
+
+from sansio_gradio.testing.changes import SHORT
+from sansio_gradio.testing.conducting import Conductor, Plan
+from sansio_gradio.testing.judging import Finding, Told, judge
+from sansio_gradio.testing.plans import simpler
+from sansio_gradio.testing.scenarios import Scenario
+from sansio_gradio_adapters.conform.report import Case, transcript
+
+__all__ = ["CannotRun", "Trials"]
+
+START: Final = 60.0  # seconds for a process to ask for something
+ACTIVE: Final = 6.0  # a case that takes longer waits for something, and lets another one run
+SHRINKS: Final = 6  # runs to make one failed case smaller
+SHRUNK: Final = 2  # failed cases of one rule that are made smaller
+CANCELLED: Final = 2  # outputs before the caller cancels
+LINES: Final = 10_000  # of one process
+
+
+class CannotRun(Exception):
+    """The command of the client cannot be run."""
+
+
+@attrs.define
+class Trials:
+    """Tries the client that *command* starts. ``can``: what it can do besides one call. ``tell`` is
+    called with each case that is over, and how many there are."""
+
+    command: Sequence[str]
+    can: Collection[str]
+    tell: Callable[[Case, int, int], object]
+    at_once: int = attrs.field(factory=lambda: 2 * (os.cpu_count() or 1))
+    _over: int = attrs.field(default=0, init=False)
+    _slots: asyncio.Semaphore = attrs.field(init=False)
+    _shrunk: Counter[str] = attrs.field(factory=Counter[str], init=False)
+    _bare: dict[tuple[str, str], asyncio.Future[Case]] = attrs.field(
+        factory=dict[tuple[str, str], "asyncio.Future[Case]"], init=False
+    )
+
+    async def run(self, plans: Sequence[Plan]) -> list[Case]:
+        """Try all plans, several at once.
+
+        Raises:
+            CannotRun: there is no such program.
+        """
+        self._slots = asyncio.Semaphore(self.at_once)
+        loop = asyncio.get_running_loop()
+        for plan in plans:
+            if not plan.changes:
+                self._bare[plan.version, plan.scenario.name] = loop.create_future()
+        # Those that wait for silence begin first, and need no slot while they wait.
+        slowest = sorted(plans, key=lambda plan: -seconds_of(plan))
+        tasks = {id(plan): asyncio.ensure_future(self._case(plan, len(plans))) for plan in slowest}
+        try:
+            return [await tasks[id(plan)] for plan in plans]
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    async def _case(self, plan: Plan, count: int) -> Case:
+        needs = plan.scenario.needs
+        if needs is not None and needs not in self.can:
+            case = Case.of(plan, "skipped", plan_rule(plan), f"Not declared: --can {needs}")
+        else:
+            case = await self._tried(plan)
+        bare = self._bare.get((plan.version, plan.scenario.name))
+        if not plan.changes and bare is not None:
+            bare.set_result(case)
+        self._over += 1
+        self.tell(case, self._over, count)
+        return case
+
+    async def _tried(self, plan: Plan) -> Case:
+        conductor, finding = await self._attempt(plan)
+        if finding is None:
+            return Case.of(plan, "passed", plan_rule(plan), plan_says(plan))
+        bare = self._bare.get((plan.version, plan.scenario.name)) if plan.changes else None
+        if bare is not None and (cause := await bare).verdict == "failed":
+            # It is not the change that this client cannot stand.
+            what = f"It fails without any change, too. {finding.what}"
+            return Case.of(plan, "failed", cause.rule, what, transcript(conductor))
+        smallest = plan
+        self._shrunk[finding.rule] += 1
+        if self._shrunk[finding.rule] <= SHRUNK or len(plan.changes) > 1:
+            smallest, conductor, finding = await self._smaller(plan, conductor, finding)
+        return Case.of(
+            plan, "failed", finding.rule, finding.what, transcript(conductor), smallest=smallest
+        )
+
+    async def _smaller(
+        self, plan: Plan, conductor: Conductor, finding: Finding
+    ) -> tuple[Plan, Conductor, Finding]:
+        """The smallest plan found that fails as well."""
+        left = SHRINKS if seconds_of(plan) <= SHORT else 0
+        found = plan, conductor, finding
+        candidates = simpler(plan)
+        while left and (candidate := next(candidates, None)) is not None:
+            left -= 1
+            tried, other = await self._attempt(candidate)
+            if other is not None:
+                found = candidate, tried, other
+                candidates = simpler(candidate)
+        return found
+
+    async def _attempt(self, plan: Plan) -> tuple[Conductor, Finding | None]:
+        from sansio_gradio_adapters.conform.hosting import Host  # noqa: PLC0415
+
+        slot = _Slot(self._slots)
+        await slot.take()
+        try:
+            async with Host(plan) as host:
+                told = await _Process(self._filled(plan, host.url), plan.scenario, slot).run(
+                    seconds_of(plan), lambda: host.has_been_asked
+                )
+                await asyncio.sleep(0.05)  # what its last bytes say
+                return host.conductor, judge(host.conductor, told)
+        finally:
+            slot.free()
+
+    def _filled(self, plan: Plan, url: str) -> list[str]:
+        scenario = plan.scenario
+        twins = [] if scenario.twin is None else [scenario, scenario.twin]
+        texts = {
+            "{url}": url,
+            "{api}": f"/{scenario.name}",
+            "{data}": json.dumps(list(scenario.data)),
+            "{jobs}": json.dumps([[f"/{one.name}", list(one.data)] for one in twins]),
+        }
+        return [_replaced(word, texts) for word in self.command]
+
+
+def seconds_of(plan: Plan) -> float:
+    """How long a client may take for it."""
+    return max((change.seconds for change in plan.changes), default=SHORT)
+
+
+def plan_rule(plan: Plan) -> str:
+    """The rule that a client breaks which fails in it."""
+    from sansio_gradio.testing.plans import speaks  # noqa: PLC0415
+
+    if plan.changes:
+        return plan.changes[-1].rule
+    return plan.scenario.rule_in(speaks(plan.version))
+
+
+def plan_says(plan: Plan) -> str:
+    return " ".join([plan.scenario.says, *(change.says for change in plan.changes)])
+
+
+def _replaced(word: str, texts: dict[str, str]) -> str:
+    for place, text in texts.items():
+        word = word.replace(place, text)
+    return word
+
+
+class _Slot:
+    """One of so many cases that may work at once."""
+
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self._slots = slots
+        self._is_taken = False
+
+    async def take(self) -> None:
+        await self._slots.acquire()
+        self._is_taken = True
+
+    def free(self) -> None:
+        if self._is_taken:
+            self._is_taken = False
+            self._slots.release()
+
+
+class _Process:
+    """One run of the client."""
+
+    def __init__(self, command: Sequence[str], scenario: Scenario, slot: _Slot) -> None:
+        self._command = command
+        self._scenario = scenario
+        self._slot = slot
+        self._lines: list[dict[str, Any]] = []
+        self._errors = bytearray()
+
+    async def run(self, seconds: float, has_asked: Callable[[], bool]) -> Told:
+        """Run it, for at most so many *seconds* from when it has asked for something."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+                limit=1 << 24,
+            )
+        except OSError as error:
+            raise CannotRun(f"{self._command[0]} cannot be run: {error}") from error
+        began = time.monotonic()
+        readers = [
+            asyncio.ensure_future(self._read(process)),
+            asyncio.ensure_future(self._read_errors(process)),
+        ]
+        try:
+            is_over = await self._wait(process, seconds, has_asked)
+        finally:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+        await asyncio.wait(readers, timeout=2)
+        for reader in readers:
+            reader.cancel()
+        status = process.returncode if is_over else None
+        errors = self._errors.decode(errors="replace")
+        return Told(self._lines, status, round(time.monotonic() - began, 1), errors)
+
+    async def _wait(
+        self, process: asyncio.subprocess.Process, seconds: float, has_asked: Callable[[], bool]
+    ) -> bool:
+        began, until = time.monotonic(), time.monotonic() + START
+        is_counting = False
+        while process.returncode is None:
+            now = time.monotonic()
+            if now - began > ACTIVE:
+                self._slot.free()
+            if not is_counting and has_asked():
+                is_counting, until = True, now + seconds
+            if now > until:
+                return False
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), min(1.0, max(0.05, until - now)))
+        return True
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        outputs = 0
+        async for line in process.stdout:
+            found = _read_line(line)
+            if found is None or len(self._lines) > LINES:
+                continue
+            self._lines.append(found)
+            outputs += "output" in found
+            if self._scenario.is_cancelled and "output" in found and outputs == CANCELLED:
+                with suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGINT)
+
+    async def _read_errors(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stderr is not None
+        while data := await process.stderr.read(65536):
+            self._errors += data
+            del self._errors[:-4000]
+
+
+def _read_line(line: bytes) -> dict[str, Any] | None:
+    """The line as an object with one of the keys; None: it is something else."""
+    try:
+        found: Any = json.loads(line)
+    except ValueError:
+        return None
+    is_ours = isinstance(found, dict) and not _KEYS.isdisjoint(cast("dict[str, Any]", found))
+    return cast("dict[str, Any]", found) if is_ours else None
+
+
+_KEYS: Final = frozenset({"output", "status", "result", "error", "cancelled"})

@@ -1,0 +1,1246 @@
+"""What may be different on the wire from what a server usually sends, as data.
+
+A change is legal, and then a client must come to the same end; or it is a fault, and then the
+client must say that its job failed. Each names the rule that a client breaks which does neither.
+
+A change is made of small functions. They are handed what the server role is about to do, as
+commands at the altitude of HTTP messages, and return what is done in its place. They are handed
+``Doings``, which knows what was asked and said so far.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, Protocol, TypeAlias, cast
+
+import attrs
+
+from sansio_gradio.protocol.features import version_numbers
+from sansio_gradio.protocol.protocols import Channel, traits_of
+from sansio_gradio.server.events import (
+    JSON,
+    OpenChannel,
+    SendMessage,
+    SendResponse,
+    ServerCommand,
+)
+from sansio_gradio.server.requests import Request
+from sansio_gradio.server.versions import covers, protocol_of
+
+__all__ = [
+    "CHANGES",
+    "HTML",
+    "LONG",
+    "SHORT",
+    "Ask",
+    "Change",
+    "Command",
+    "Cut",
+    "Doings",
+    "Ending",
+    "Release",
+    "Wait",
+    "is_of_job",
+]
+
+HTML: Final = "text/html"
+SHORT: Final = 20.0
+"""Seconds within which a client must see that its job is over."""
+LONG: Final = 95.0
+"""The same where it can only be seen by silence: 60 s of that, and some time to act."""
+
+
+class Ask(enum.StrEnum):
+    """What a client asks for."""
+
+    CONFIG = enum.auto()
+    INFO = enum.auto()
+    JOIN = enum.auto()  # a POST that is answered with an event_id
+    CHANNEL = enum.auto()  # what brings messages: a stream or a WebSocket
+    HAND_OVER = enum.auto()  # the data of a job, where the server asks for it
+    PLAIN = enum.auto()  # a call past the queue
+    STOP = enum.auto()
+    HEARTBEAT = enum.auto()
+    OTHER = enum.auto()
+
+
+class Ending(enum.Enum):
+    """How a connection ends, for TCP."""
+
+    CLOSE = enum.auto()
+    RESET = enum.auto()
+    HOLD = enum.auto()  # it does not, and nothing comes any more
+
+
+@attrs.frozen
+class Wait:
+    """Nothing goes out on that exchange for so many seconds."""
+
+    exchange: int
+    seconds: float
+
+
+@attrs.frozen
+class Release:
+    """Nothing goes out on that exchange until all but one of the jobs are over."""
+
+    exchange: int
+
+
+@attrs.frozen
+class Cut:
+    """The connection ends, and so many of the last bytes are lost. ``last``: further ones are sent
+    before that, whatever HTTP says."""
+
+    exchange: int
+    ending: Ending
+    lost: int = 0
+    last: bytes = b""
+
+
+Command: TypeAlias = ServerCommand | Wait | Release | Cut
+
+
+class Doings(Protocol):
+    """What was asked and said so far, and a way to say more."""
+
+    @property
+    def counts(self) -> Mapping[Ask, int]:
+        """How often each kind of request has come, this one included."""
+        ...
+
+    @property
+    def said(self) -> Mapping[str, int]:
+        """How often each kind of message was sent, without those that a change has added."""
+        ...
+
+    def asked(self, exchange: int) -> Ask: ...
+    def added(self, exchange: int, message: Mapping[str, Any]) -> SendMessage:
+        """A message that no job of the scenario has said."""
+        ...
+
+
+Rewrite: TypeAlias = "Callable[[Doings, Command], Iterable[Command]]"
+Answer: TypeAlias = "Callable[[Doings, Request], Iterable[Command] | None]"
+"""What is done in place of asking the server role; None: that is asked."""
+Frame: TypeAlias = "Callable[[bytes], Sequence[bytes]]"
+"""The text of a message, in JSON, as one or more chunks of an event stream."""
+
+
+@attrs.frozen(kw_only=True)
+class Change:
+    """One difference. ``releases``: as in ``server.versions``; ``on``: the channels that it can
+    happen on; ``scenarios``: to which. ``ends``: how the call ends then. ``texts``: what the error
+    must say. ``seconds``: how long that may take. ``joins``: how often a job may be handed in.
+    ``skips_outputs``: outputs may be missing. ``layer``: two changes of one layer do not go
+    together, and faults go with nothing.
+    """
+
+    name: str
+    rule: str
+    says: str
+    layer: Literal["config", "messages", "frames", "bytes", "fault"] = "fault"
+    releases: str = ""
+    on: Sequence[Channel] = (Channel.SESSION_STREAM, Channel.JOB_STREAM, Channel.WEBSOCKET)
+    scenarios: Sequence[str] = ("grow",)
+    ends: Literal["as before", "error", "either", "refused"] = "as before"
+    texts: Sequence[str] = ()
+    seconds: float = SHORT
+    joins: int = 1
+    skips_outputs: bool = False
+    rewrite: Rewrite | None = None
+    answer: Answer | None = None
+    frame: Frame | None = None
+    head: Callable[[bytes], bytes] | None = None
+    pieces: Callable[[bytes], Sequence[bytes]] | None = None
+    socket_frames: Callable[[bytes], bytes] | None = None
+
+    def fits(self, version: str, scenario: str) -> bool:
+        """Whether it can happen to that scenario on a server of that release."""
+        numbers = version_numbers(version)
+        channel = traits_of(protocol_of(numbers)).channel
+        return covers(self.releases, numbers) and channel in self.on and scenario in self.scenarios
+
+
+def is_of_job(command: Command, kind: str = "") -> bool:
+    """Whether it is a message of a job; of that kind, if one is given."""
+    if not isinstance(command, SendMessage):
+        return False
+    said = command.message.get("msg")
+    return said == kind if kind else said not in ("heartbeat", "close_stream")
+
+
+_STREAMS: Final = (Channel.SESSION_STREAM, Channel.JOB_STREAM)
+_SHARED: Final = (Channel.SESSION_STREAM,)
+_SOCKET: Final = (Channel.WEBSOCKET,)
+_BOTH: Final = ("echo", "grow")
+
+
+# The config
+
+
+def _config(change: Callable[[dict[str, Any]], dict[str, Any]], headers: Any = ()) -> Rewrite:
+    def rewrite(doings: Doings, command: Command) -> Iterable[Command]:
+        if not isinstance(command, SendResponse) or doings.asked(command.exchange) != Ask.CONFIG:
+            return [command]
+        if command.status != 200:
+            return [command]
+        body = change(json.loads(json.dumps(command.body)))
+        return [attrs.evolve(command, body=body, headers=(*command.headers, *headers))]
+
+    return rewrite
+
+
+def _reorder(config: dict[str, Any]) -> dict[str, Any]:
+    return {**config, "dependencies": config["dependencies"][::-1]}
+
+
+def _repeat_names(config: dict[str, Any]) -> dict[str, Any]:
+    """Every name stands once more at the end, for the function of number 0, a decoy."""
+    functions: list[dict[str, Any]] = config["dependencies"]
+    again = [
+        {**functions[0], "api_name": function["api_name"], "id": len(functions) + place}
+        for place, function in enumerate(functions[1:])
+    ]
+    if "id" not in functions[0]:
+        again = [{key: value for key, value in one.items() if key != "id"} for one in again]
+    return {**config, "dependencies": [*functions, *again]}
+
+
+def _in_browser(config: dict[str, Any]) -> dict[str, Any]:
+    functions = [{**function, "backend_fn": False} for function in config["dependencies"]]
+    return {**config, "dependencies": functions}
+
+
+def _more_keys(config: dict[str, Any]) -> dict[str, Any]:
+    def more(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{"brand_new": {"a": [1]}, **item} for item in items]
+
+    functions, parts = more(config["dependencies"]), more(config["components"])
+    return {"brand_new": [None], **config, "dependencies": functions, "components": parts}
+
+
+# Messages
+
+
+def _before(kind: str, nth: int, *messages: dict[str, Any]) -> Rewrite:
+    """These messages come before the nth one of that kind."""
+
+    def rewrite(doings: Doings, command: Command) -> Iterable[Command]:
+        if not is_of_job(command, kind) or doings.said.get(kind, 0) != nth - 1:
+            return [command]
+        assert isinstance(command, SendMessage)
+        own = command.message.get("event_id")
+        made = [_with_id(message, own) for message in messages]
+        return [*(doings.added(command.exchange, message) for message in made), command]
+
+    return rewrite
+
+
+def _with_id(message: dict[str, Any], own: str | None) -> dict[str, Any]:
+    """The message, with the job's own id where it says OWN."""
+    if message.get("event_id") != OWN:
+        return message
+    if own is None:
+        return {key: value for key, value in message.items() if key != "event_id"}
+    return {**message, "event_id": own}
+
+
+OWN: Final = "OWN"
+_WRONG: Final = {"data": ["WRONG"], "is_generating": False, "duration": 0.1}
+
+
+def _after_end(*messages: dict[str, Any]) -> Rewrite:
+    """These messages follow the last one of the job."""
+
+    def rewrite(doings: Doings, command: Command) -> Iterable[Command]:
+        if not is_of_job(command, "process_completed"):
+            return [command]
+        assert isinstance(command, SendMessage)
+        own = command.message.get("event_id")
+        more = [_with_id(message, own) for message in messages]
+        return [command, *(doings.added(command.exchange, message) for message in more)]
+
+    return rewrite
+
+
+def _edit(
+    kind: str, change: Callable[[dict[str, Any]], Mapping[str, Any]], nth: int = 0
+) -> Rewrite:
+    """Each message of that kind is changed; or only the nth."""
+
+    def rewrite(doings: Doings, command: Command) -> Iterable[Command]:
+        if not is_of_job(command, kind) or (nth and doings.said.get(kind, 0) != nth - 1):
+            return [command]
+        assert isinstance(command, SendMessage)
+        made: Any = change(json.loads(json.dumps(command.message)))
+        return [SendMessage(command.exchange, made)]
+
+    return rewrite
+
+
+def _drop(*kinds: str) -> Rewrite:
+    return lambda _, command: [] if any(is_of_job(command, k) for k in kinds) else [command]
+
+
+def _more_in_messages(message: dict[str, Any]) -> dict[str, Any]:
+    output = message.get("output")
+    more = {"brand_new": {"x": [1]}, "time": "now"}
+    if isinstance(output, dict):
+        message = {**message, "output": {"brand_new": None, **output}}
+    return {**message, **more}
+
+
+def _widen(_: Doings, command: Command) -> Iterable[Command]:
+    if not is_of_job(command):
+        return [command]
+    assert isinstance(command, SendMessage)
+    return [SendMessage(command.exchange, cast("Any", _more_in_messages(dict(command.message))))]
+
+
+def _generating_is(value: bool | None) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def change(message: dict[str, Any]) -> dict[str, Any]:
+        return {**message, "output": {**message["output"], "is_generating": value}}
+
+    return change
+
+
+def _as_edits(message: dict[str, Any]) -> dict[str, Any]:
+    """A first yield whose values are edits that replace all."""
+    output = message["output"]
+    edits = [[["replace", [], value]] for value in output["data"]]
+    return {**message, "output": {**output, "data": edits}}
+
+
+def _edits(*edits: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def change(message: dict[str, Any]) -> dict[str, Any]:
+        return {**message, "output": {**message["output"], "data": [list(edits)]}}
+
+    return change
+
+
+def _spread(seconds: float) -> Rewrite:
+    def rewrite(_: Doings, command: Command) -> Iterable[Command]:
+        return [command, Wait(command.exchange, seconds)] if is_of_job(command) else [command]
+
+    return rewrite
+
+
+def _start_first(doings: Doings, command: Command) -> Iterable[Command]:
+    """The estimation comes behind process_starts."""
+    if is_of_job(command, "estimation"):
+        return []
+    if not is_of_job(command, "process_starts"):
+        return [command]
+    assert isinstance(command, SendMessage)
+    late = {"msg": "estimation", "event_id": OWN, "rank": 0, "queue_size": 1, "rank_eta": None}
+    own = command.message.get("event_id")
+    return [command, doings.added(command.exchange, _with_id(late, own))]
+
+
+def _stay_open(_: Doings, command: Command) -> Iterable[Command]:
+    """The stream does not end with the job."""
+    if is_of_job(command, "process_completed"):
+        return [command, Cut(command.exchange, Ending.HOLD)]
+    return [command]
+
+
+def _answer_late(doings: Doings, command: Command) -> Iterable[Command]:
+    """The second join is answered when its job is over."""
+    late = isinstance(command, SendResponse) and doings.asked(command.exchange) == Ask.JOIN
+    if late and doings.counts[Ask.JOIN] == 2:
+        return [Release(command.exchange), command]
+    return [command]
+
+
+# Frames of event streams, and bytes
+
+
+def _framed(start: bytes, end: bytes, before: bytes = b"") -> Frame:
+    return lambda text: [b"%b%b%b%b" % (before, start, text, end)]
+
+
+def _lines(text: bytes) -> list[bytes]:
+    """The JSON on two lines of data."""
+    return [b"data: " + text.replace(b"{", b"{\ndata: ", 1) + b"\n\n"]
+
+
+def _escaped(text: bytes) -> list[bytes]:
+    """JSON as Python writes it."""
+    return [b"data: %b\n\n" % json.dumps(json.loads(text)).encode()]
+
+
+def _chopped(text: bytes) -> list[bytes]:
+    """One event in many chunks, cut at every kind of place."""
+    event = b"data: %b\n\n" % text
+    places = {2, 5, 6, 7, len(event) // 2, len(event) - 3, len(event) - 2, len(event) - 1}
+    places |= {at + 1 for at, byte in enumerate(event[:3000]) if byte >= 0xC0}  # in a character
+    ends = [*sorted(place for place in places if 0 < place < len(event)), len(event)]
+    return [event[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _capitals(head: bytes) -> bytes:
+    """The names of the header fields in another case."""
+    first, *lines = head.split(b"\r\n")
+    fields = [line.partition(b":") for line in lines]
+    return b"\r\n".join([first, *(name.upper() + colon + value for name, colon, value in fields)])
+
+
+def _small_pieces(data: bytes) -> list[bytes]:
+    """Byte by byte at first, then in some more pieces."""
+    few = [data[place : place + 1] for place in range(min(len(data), 120))]
+    size = max(7, len(data) // 60)
+    return few + [data[place : place + size] for place in range(120, len(data), size)]
+
+
+def _with_ping(frame: bytes) -> bytes:
+    return b"\x89\x04ping" + frame
+
+
+def _fragments(frame: bytes) -> bytes:
+    """A text message in three frames, with a ping between them."""
+    if frame[0] != 0x81:
+        return frame
+    head = 2 if frame[1] < 126 else 4 if frame[1] == 126 else 10
+    text = frame[head:]
+    third = max(1, len(text) // 3)
+    parts = [text[:third], text[third : 2 * third], text[2 * third :]]
+    return _frame(0x01, parts[0]) + b"\x89\x00" + _frame(0x00, parts[1]) + _frame(0x80, parts[2])
+
+
+def _frame(first: int, payload: bytes) -> bytes:
+    size = len(payload)
+    if size < 126:
+        return bytes([first, size]) + payload
+    if size < 1 << 16:
+        return bytes([first, 126]) + size.to_bytes(2) + payload
+    return bytes([first, 127]) + size.to_bytes(8) + payload
+
+
+# Faults
+
+
+def _refuse(
+    ask: Ask, status: int, body: Any, content_type: str = JSON, headers: Any = ()
+) -> Answer:
+    """Requests of that kind are refused."""
+
+    def answer(doings: Doings, request: Request) -> Iterable[Command] | None:
+        if doings.asked(request.exchange) != ask:
+            return None
+        return [SendResponse(request.exchange, status, body, content_type, headers)]
+
+    return answer
+
+
+def _break(ask: Ask, ending: Ending, last: bytes = b"", times: int = 1_000_000) -> Answer:
+    """Connections end in place of an answer; *last* is what still comes."""
+
+    def answer(doings: Doings, request: Request) -> Iterable[Command] | None:
+        if doings.asked(request.exchange) != ask or doings.counts[ask] > times:
+            return None
+        return [Cut(request.exchange, ending, last=last)]
+
+    return answer
+
+
+def _open_and(last: bytes, ending: Ending, *, times: int = 1_000_000) -> Answer:
+    """A stream that has these bytes, and then ends."""
+    head = (
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+    return _break(Ask.CHANNEL, ending, head + last, times)
+
+
+_STREAM_HEAD: Final = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+)
+
+
+def _chunk(message: Mapping[str, Any]) -> bytes:
+    event = b"data: %b\n\n" % json.dumps(message).encode()
+    return b"%x\r\n%b\r\n" % (len(event), event)
+
+
+def _cut(kind: str, nth: int, ending: Ending, *, lost: int = 0, is_after: bool = True) -> Rewrite:
+    """The channel ends at the nth message of that kind. ``lost``: -1 for half of it."""
+
+    def rewrite(doings: Doings, command: Command) -> Iterable[Command]:
+        if not is_of_job(command, kind) or doings.said.get(kind, 0) != nth - 1:
+            return [command]
+        assert isinstance(command, SendMessage)
+        if not is_after:
+            return [Cut(command.exchange, ending)]
+        bytes_lost = len(json.dumps(command.message)) // 2 if lost < 0 else lost
+        return [command, Cut(command.exchange, ending, bytes_lost)]
+
+    return rewrite
+
+
+def _end_cleanly(kind: str, nth: int) -> Rewrite:
+    def rewrite(doings: Doings, command: Command) -> Iterable[Command]:
+        if not is_of_job(command, kind) or doings.said.get(kind, 0) != nth - 1:
+            return [command]
+        return [Cut(command.exchange, Ending.CLOSE, last=b"0\r\n\r\n")]
+
+    return rewrite
+
+
+def _instead(kind: str, nth: int, message: dict[str, Any], ending: Ending | None) -> Rewrite:
+    """That message comes in place of the nth one of that kind; then the channel ends."""
+
+    def rewrite(doings: Doings, command: Command) -> Iterable[Command]:
+        if not is_of_job(command, kind) or doings.said.get(kind, 0) != nth - 1:
+            return [command]
+        assert isinstance(command, SendMessage)
+        made = _with_id(message, command.message.get("event_id"))
+        end = [] if ending is None else [Cut(command.exchange, ending)]
+        return [doings.added(command.exchange, made), *end]
+
+    return rewrite
+
+
+def _forget(doings: Doings, command: Command) -> Iterable[Command]:
+    """The server knows the session, but not the job: only heartbeats come."""
+    if isinstance(command, OpenChannel) and doings.asked(command.exchange) == Ask.CHANNEL:
+        beat = {"msg": "heartbeat"}
+        return [command, doings.added(command.exchange, beat)]
+    return [] if is_of_job(command) else [command]
+
+
+_GARBAGE: Final = "<html><h1>Bad Gateway</h1></html>"
+_STATUS_TEXTS: Final = {
+    502: (_GARBAGE, HTML),
+    504: (_GARBAGE, HTML),
+    500: ("Internal Server Error", "text/plain; charset=utf-8"),
+}
+
+
+def _statuses(ask: Ask, rule: str, on: Sequence[Channel], *statuses: int) -> Iterable[Change]:
+    for status in statuses:
+        yield Change(
+            name=f"{ask}_{status}",
+            rule=rule,
+            says=f"The {ask} is answered {status}.",
+            on=on,
+            scenarios=("echo",),
+            ends="error",
+            answer=_refuse(ask, status, *_STATUS_TEXTS[status]),
+        )
+
+
+_HEARTBEAT: Final = {"msg": "heartbeat"}
+_UNKNOWN: Final = {"msg": "brand_new_message", "event_id": OWN, "news": [1, {"a": "b"}]}
+_FOREIGN: Final = "f" * 32
+_LAST: Final = "process_completed"
+_YIELD: Final = "process_generating"
+
+_CONFIG: Final = (
+    Change(
+        name="reordered",
+        layer="config",
+        rule="R-config-3",
+        says="The functions stand in another order than their ids.",
+        releases=">=4.32",
+        scenarios=_BOTH,
+        rewrite=_config(_reorder),
+    ),
+    Change(
+        name="wrong_root",
+        layer="config",
+        rule="R-config-2",
+        says="config.root is an address where nobody is.",
+        releases=">=4.19",
+        scenarios=_BOTH,
+        rewrite=_config(lambda config: {**config, "root": "http://127.0.0.1:9/nowhere"}),
+    ),
+    Change(
+        name="same_names",
+        layer="config",
+        rule="R-config-4",
+        says="Another function has the same name, further down.",
+        scenarios=("echo",),
+        rewrite=_config(_repeat_names),
+    ),
+    Change(
+        name="more_in_config",
+        layer="config",
+        rule="R-message-1",
+        says="The config has keys that nobody knows yet.",
+        scenarios=("echo",),
+        rewrite=_config(_more_keys),
+    ),
+    Change(
+        name="sse_v4",
+        layer="config",
+        rule="R-protocol-2",
+        says="The config names a protocol that nobody knows yet, which is like the newest.",
+        releases=">=6.0",
+        scenarios=_BOTH,
+        rewrite=_config(lambda config: {**config, "protocol": "sse_v4"}),
+    ),
+    Change(
+        name="cookies",
+        layer="config",
+        rule="R-config-7",
+        says="/config sets a cookie, which every later request must bring.",
+        scenarios=_BOTH,
+        rewrite=_config(lambda config: config, [("set-cookie", "replica=7; Path=/; HttpOnly")]),
+    ),
+    Change(
+        name="in_browser",
+        rule="R-config-5",
+        says="The function runs in the browser only: it cannot be called.",
+        scenarios=("echo",),
+        ends="refused",
+        rewrite=_config(_in_browser),
+    ),
+)
+
+_MESSAGES: Final = (
+    Change(
+        name="unknown_kind",
+        layer="messages",
+        rule="R-message-1",
+        says="A message of a kind that nobody knows yet comes for the job.",
+        scenarios=_BOTH,
+        rewrite=_before(_LAST, 1, _UNKNOWN),
+    ),
+    Change(
+        name="unknown_kind_for_all",
+        layer="messages",
+        rule="R-stream-5",
+        says="A message of a kind that nobody knows yet comes for the whole session.",
+        on=_SHARED,
+        scenarios=_BOTH,
+        rewrite=_before(_LAST, 1, {"msg": "brand_new_message", "event_id": None}),
+    ),
+    Change(
+        name="unknown_keys",
+        layer="messages",
+        rule="R-message-1",
+        says="Messages and outputs have keys that nobody knows yet.",
+        scenarios=_BOTH,
+        rewrite=_widen,
+    ),
+    Change(
+        name="heartbeats",
+        layer="messages",
+        rule="R-stream-5",
+        says="Heartbeats come between the messages.",
+        on=_SHARED,
+        scenarios=_BOTH,
+        rewrite=_before(_LAST, 1, _HEARTBEAT, {**_HEARTBEAT, "event_id": None}),
+    ),
+    Change(
+        name="alive",
+        layer="messages",
+        rule="R-message-1",
+        says='A WebSocket says "alive?" meanwhile, as some releases do.',
+        on=_SOCKET,
+        scenarios=_BOTH,
+        rewrite=_before(_LAST, 1, {"msg": "alive?"}),
+    ),
+    Change(
+        name="late_estimation",
+        layer="messages",
+        rule="R-message-5",
+        says="The estimation comes when the job runs already.",
+        scenarios=_BOTH,
+        rewrite=_start_first,
+    ),
+    Change(
+        name="never_starts",
+        layer="messages",
+        rule="R-message-5",
+        says="The last message is the only one, as of a cached function.",
+        releases=">=4.9",
+        scenarios=("echo",),
+        rewrite=_drop("estimation", "process_starts"),
+    ),
+    Change(
+        name="foreign_jobs",
+        layer="messages",
+        rule="R-stream-4",
+        says="Messages of jobs that are not the client's come on its stream.",
+        on=_SHARED,
+        scenarios=_BOTH,
+        rewrite=_before(
+            _LAST,
+            1,
+            {"msg": _YIELD, "event_id": _FOREIGN, "output": _WRONG, "success": True},
+            {"msg": _LAST, "event_id": _FOREIGN, "output": _WRONG, "success": True},
+        ),
+    ),
+    Change(
+        name="after_the_end",
+        layer="messages",
+        rule="R-message-4",
+        says="More comes for the job after its last message, another end among it.",
+        on=_SHARED,
+        scenarios=_BOTH,
+        rewrite=_after_end(
+            {"msg": _YIELD, "event_id": OWN, "output": _WRONG, "success": True},
+            {"msg": _LAST, "event_id": OWN, "output": _WRONG, "success": True},
+        ),
+    ),
+    Change(
+        name="generating_true",
+        layer="messages",
+        rule="R-message-3",
+        says="The last message says is_generating: true, as up to 4.16.",
+        releases="<4.17",
+        scenarios=_BOTH,
+        rewrite=_edit(_LAST, _generating_is(True)),
+    ),
+    Change(
+        name="generating_null",
+        layer="messages",
+        rule="R-message-3",
+        says="is_generating is null, as of batched functions.",
+        releases=">=3.16",
+        scenarios=_BOTH,
+        rewrite=_edit(_LAST, _generating_is(None)),
+    ),
+    Change(
+        name="generating_false",
+        layer="messages",
+        rule="R-message-3",
+        says="is_generating is null in each yield, as of batched functions.",
+        releases=">=3.16",
+        rewrite=_edit(_YIELD, _generating_is(None)),
+    ),
+    Change(
+        name="first_is_edits",
+        layer="messages",
+        rule="R-edit-5",
+        says="The first yield is an edit already: it replaces all.",
+        releases=">=4.17<6.27",
+        rewrite=_edit(_YIELD, _as_edits, 1),
+    ),
+    Change(
+        name="misfit",
+        rule="R-edit-4",
+        says="An edit does not fit what was there: the last message is whole all the same.",
+        releases=">=4.17",
+        skips_outputs=True,
+        rewrite=_edit(_YIELD, _edits(["replace", ["a", 3, "b"], "WRONG"]), 3),
+    ),
+    Change(
+        name="no_base",
+        rule="R-edit-4",
+        says="The first yield has edits of a value that nobody knows.",
+        releases=">=4.17<6.27",
+        skips_outputs=True,
+        rewrite=_edit(_YIELD, _edits(["append", [], "WRONG"]), 1),
+    ),
+    Change(
+        name="spread",
+        layer="messages",
+        rule="R-stream-6",
+        says="A short time passes after each message.",
+        scenarios=_BOTH,
+        rewrite=_spread(0.05),
+    ),
+    Change(
+        name="stays_open",
+        layer="messages",
+        rule="R-session-1",
+        says="The stream does not end with the job.",
+        on=_SHARED,
+        scenarios=_BOTH,
+        rewrite=_stay_open,
+    ),
+    Change(
+        name="early_messages",
+        layer="messages",
+        rule="R-stream-4",
+        says="All messages of the second job come before its join is answered.",
+        on=_SHARED,
+        scenarios=("jobs", "generators"),
+        rewrite=_answer_late,
+    ),
+    Change(
+        name="empty_stream",
+        layer="messages",
+        rule="R-end-4",
+        says="The first stream ends cleanly before anything came: there is more on a second one.",
+        on=_SHARED,
+        scenarios=_BOTH,
+        answer=_open_and(b"0\r\n\r\n", Ending.CLOSE, times=1),
+    ),
+)
+
+_EVENT: Final = "R-stream-6"
+_FRAMES: Final = tuple(
+    Change(
+        name=name,
+        layer="frames",
+        rule=_EVENT,
+        says=says,
+        on=_STREAMS,
+        scenarios=_BOTH,
+        frame=frame,
+    )
+    for name, says, frame in (
+        ("crlf", "Lines end in CRLF.", _framed(b"data: ", b"\r\n\r\n")),
+        ("cr", "Lines end in CR.", _framed(b"data: ", b"\r\r")),
+        ("comments", "Comments stand between the events.", _framed(b"data: ", b"\n\n", b": a\n\n")),
+        ("comment_inside", "A comment stands in each event.", _framed(b":\ndata: ", b"\n\n")),
+        (
+            "event_line",
+            "Events are named.",
+            _framed(b"event: message\ndata: ", b"\n\n"),
+        ),
+        ("id_and_retry", "Events have ids.", _framed(b"id: 7\nretry: 3000\ndata: ", b"\n\n")),
+        ("no_space", "There is no space after the colon.", _framed(b"data:", b"\n\n")),
+        (
+            "empty_lines",
+            "More empty lines stand between events.",
+            _framed(b"data: ", b"\n\n\n\n"),
+        ),
+        ("two_lines", "The data of an event is on two lines.", _lines),
+        ("escapes", "JSON has escapes and spaces, as up to 4.23.", _escaped),
+        (
+            "chopped",
+            "Chunks end within words, characters and line ends.",
+            _chopped,
+        ),
+    )
+)
+
+_BYTES: Final = (
+    Change(
+        name="small_pieces",
+        layer="bytes",
+        rule=_EVENT,
+        says="The network brings some bytes at a time.",
+        scenarios=_BOTH,
+        pieces=_small_pieces,
+    ),
+    Change(
+        name="capitals",
+        layer="bytes",
+        rule="R-http-1",
+        says="The names of header fields are in capital letters.",
+        scenarios=_BOTH,
+        head=_capitals,
+    ),
+    Change(
+        name="pings",
+        layer="bytes",
+        rule="R-ws-6",
+        says="The server pings.",
+        on=_SOCKET,
+        scenarios=_BOTH,
+        socket_frames=_with_ping,
+    ),
+    Change(
+        name="fragments",
+        layer="bytes",
+        rule="R-ws-7",
+        says="Messages come in several frames.",
+        on=_SOCKET,
+        scenarios=_BOTH,
+        socket_frames=_fragments,
+    ),
+)
+
+
+def _hang_up(_: Doings, command: Command) -> Iterable[Command]:
+    """Each answer is the last one of its connection."""
+    if isinstance(command, SendResponse):
+        return [attrs.evolve(command, headers=(*command.headers, ("connection", "close")))]
+    return [command]
+
+
+_CONNECTIONS: Final = (
+    Change(
+        name="hangs_up",
+        layer="bytes",
+        rule="R-http-1",
+        says="The server closes the connection after each answer, and says so.",
+        scenarios=_BOTH,
+        rewrite=_hang_up,
+    ),
+)
+
+_NOT_FOUND: Final = {
+    "msg": "unexpected_error",
+    "event_id": None,
+    "message": "404: Session not found.",
+    "session_not_found": True,
+    "success": False,
+}
+_DETAIL: Final = [{"is_valid": False, "message": "too short", "parameter_name": "text"}]
+_OF_CONFIG: Final = (
+    *_statuses(Ask.CONFIG, "R-config-1", _SHARED + _SOCKET, 502, 500),
+    Change(
+        name="config_html",
+        rule="R-config-1",
+        says="The config is a page.",
+        scenarios=("echo",),
+        ends="error",
+        answer=_refuse(Ask.CONFIG, 200, _GARBAGE, HTML),
+    ),
+    Change(
+        name="config_list",
+        rule="R-config-1",
+        says="The config is JSON, but no object.",
+        scenarios=("echo",),
+        ends="error",
+        answer=_refuse(Ask.CONFIG, 200, ["a"]),
+    ),
+    Change(
+        name="login_wanted",
+        rule="R-config-8",
+        says="The app wants a login.",
+        scenarios=("echo",),
+        ends="error",
+        answer=_refuse(Ask.CONFIG, 401, {"detail": "Not authenticated"}),
+    ),
+    Change(
+        name="config_reset",
+        rule="R-config-1",
+        says="The connection is reset in place of the config.",
+        scenarios=("echo",),
+        ends="error",
+        answer=_break(Ask.CONFIG, Ending.RESET),
+    ),
+    Change(
+        name="config_cut",
+        rule="R-config-1",
+        says="The config is cut off.",
+        scenarios=("echo",),
+        ends="error",
+        answer=_break(
+            Ask.CONFIG,
+            Ending.CLOSE,
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 4000\r\n\r\n{",
+        ),
+    ),
+    Change(
+        name="config_silence",
+        rule="R-http-3",
+        says="The config is never answered.",
+        scenarios=("echo",),
+        ends="error",
+        seconds=LONG,
+        answer=_break(Ask.CONFIG, Ending.HOLD),
+    ),
+)
+_OF_JOIN: Final = (
+    *_statuses(Ask.JOIN, "R-refuse-1", _SHARED, 502, 500, 504),
+    Change(
+        name="queue_full",
+        rule="R-join-2",
+        says="There is no room in the queue.",
+        on=_SHARED,
+        scenarios=("echo",),
+        ends="error",
+        texts=("full",),
+        joins=5,
+        answer=_refuse(Ask.JOIN, 503, {"detail": "Queue is full. Max size is 1 and size is 1."}),
+    ),
+    Change(
+        name="queue_full_said",
+        rule="R-ws-8",
+        says="There is no room in the queue.",
+        on=_SOCKET,
+        scenarios=("echo",),
+        ends="error",
+        texts=("full",),
+        joins=5,
+        rewrite=_instead("estimation", 1, {"msg": "queue_full"}, None),
+    ),
+    Change(
+        name="queue_full_streamed",
+        rule="R-sse-5",
+        says="There is no room in the queue.",
+        on=(Channel.JOB_STREAM,),
+        scenarios=("echo",),
+        ends="error",
+        texts=("full",),
+        joins=5,
+        rewrite=_instead("estimation", 1, {"msg": "queue_full"}, Ending.CLOSE),
+    ),
+    Change(
+        name="too_many_requests",
+        rule="R-join-2",
+        says="A proxy lets no more requests through.",
+        on=_SHARED,
+        scenarios=("echo",),
+        ends="error",
+        joins=5,
+        answer=_refuse(Ask.JOIN, 429, _GARBAGE, HTML, [("retry-after", "60")]),
+    ),
+    Change(
+        name="not_valid",
+        rule="R-join-2",
+        says="The app's validators refuse the arguments.",
+        releases=">=5.45",
+        on=_SHARED,
+        scenarios=("echo",),
+        ends="error",
+        texts=("too short",),
+        answer=_refuse(Ask.JOIN, 422, {"detail": _DETAIL}),
+    ),
+    Change(
+        name="not_understood",
+        rule="R-join-2",
+        says="The server says that the request is malformed.",
+        on=_SHARED,
+        scenarios=("echo",),
+        ends="error",
+        answer=_refuse(
+            Ask.JOIN,
+            422,
+            {"detail": [{"type": "missing", "loc": ["body", "data"], "msg": "Field required"}]},
+        ),
+    ),
+    Change(
+        name="join_html",
+        rule="R-join-2",
+        says="The join is answered by a page.",
+        on=_SHARED,
+        scenarios=("echo",),
+        ends="error",
+        answer=_refuse(Ask.JOIN, 200, _GARBAGE, HTML),
+    ),
+    Change(
+        name="no_event_id",
+        rule="R-join-2",
+        says="The answer to the join names no job.",
+        on=_SHARED,
+        scenarios=("echo",),
+        ends="error",
+        answer=_refuse(Ask.JOIN, 200, {}),
+    ),
+    Change(
+        name="join_reset",
+        rule="R-join-4",
+        says="The connection is reset in place of an answer to the join.",
+        on=_SHARED,
+        scenarios=("echo",),
+        ends="error",
+        answer=_break(Ask.JOIN, Ending.RESET),
+    ),
+    Change(
+        name="join_cut",
+        rule="R-join-4",
+        says="The answer to the join is cut off.",
+        on=_SHARED,
+        scenarios=("echo",),
+        ends="error",
+        answer=_break(
+            Ask.JOIN,
+            Ending.CLOSE,
+            b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 47\r\n\r\n{"ev',
+        ),
+    ),
+    Change(
+        name="join_silence",
+        rule="R-http-3",
+        says="The join is never answered.",
+        on=_SHARED,
+        scenarios=("echo",),
+        ends="error",
+        seconds=LONG,
+        answer=_break(Ask.JOIN, Ending.HOLD),
+    ),
+)
+
+
+def _cuts() -> Iterable[Change]:
+    """The channel of messages ends, at every kind of place."""
+    places: Sequence[tuple[str, str, dict[str, Any]]] = (
+        ("first", "before its first message", {"kind": "estimation", "nth": 1, "is_after": False}),
+        ("waiting", "when the job waits", {"kind": "estimation", "nth": 1}),
+        ("yield", "after a yield", {"kind": _YIELD, "nth": 2}),
+        ("inside", "within a yield", {"kind": _YIELD, "nth": 3, "lost": -1}),
+        ("edge", "within the line end after a yield", {"kind": _YIELD, "nth": 2, "lost": 3}),
+        ("last", "within the last message", {"kind": _LAST, "nth": 1, "lost": -1}),
+    )
+    for name, where, place in places:
+        for ending in (Ending.CLOSE, Ending.RESET):
+            how = "closed" if ending is Ending.CLOSE else "reset"
+            for on, rule in ((_STREAMS, "R-end-5"), (_SOCKET, "R-ws-8")):
+                yield Change(
+                    name=f"{how}_{name}",
+                    rule=rule,
+                    says=f"The connection is {how} {where}.",
+                    on=on,
+                    ends="error",
+                    rewrite=_cut(ending=ending, **place),
+                )
+
+
+_OF_STREAM: Final = (
+    *_cuts(),
+    *_statuses(Ask.CHANNEL, "R-end-1", _SHARED, 502, 500),
+    Change(
+        name="stream_html",
+        rule="R-end-1",
+        says="The stream is a page.",
+        on=_SHARED,
+        scenarios=("echo",),
+        ends="error",
+        answer=_refuse(Ask.CHANNEL, 200, _GARBAGE, HTML),
+    ),
+    Change(
+        name="closed_behind_the_end",
+        rule="R-end-1",
+        says="The connection is closed behind the last message of the job.",
+        layer="fault",
+        scenarios=_BOTH,
+        rewrite=_cut(_LAST, 1, Ending.CLOSE),
+    ),
+    Change(
+        name="ended_cleanly",
+        rule="R-end-4",
+        says="The stream ends cleanly in the middle of the job.",
+        on=_SHARED,
+        ends="error",
+        rewrite=_end_cleanly(_YIELD, 3),
+    ),
+    Change(
+        name="ended_cleanly_always",
+        rule="R-end-4",
+        says="Each stream ends cleanly before anything came: one more is asked for, not many.",
+        on=_SHARED,
+        scenarios=("echo",),
+        ends="error",
+        answer=_open_and(b"0\r\n\r\n", Ending.CLOSE),
+    ),
+    Change(
+        name="dropped",
+        rule="R-sse-5",
+        says="The stream ends cleanly in the middle of the job.",
+        on=(Channel.JOB_STREAM,),
+        ends="error",
+        rewrite=_end_cleanly(_YIELD, 3),
+    ),
+    Change(
+        name="socket_stopped",
+        rule="R-ws-8",
+        says="The server closes the WebSocket with 1000 before the job has ended.",
+        on=_SOCKET,
+        ends="error",
+        rewrite=lambda doings, command: (
+            [Cut(command.exchange, Ending.CLOSE, last=b"\x88\x02\x03\xe8")]
+            if is_of_job(command, _YIELD) and doings.said.get(_YIELD, 0) == 2
+            else [command]
+        ),
+    ),
+    Change(
+        name="silence",
+        rule="R-stream-7",
+        says="The stream stays open, and brings nothing any more, not even heartbeats.",
+        on=_SHARED,
+        ends="error",
+        seconds=LONG,
+        rewrite=_cut(_YIELD, 2, Ending.HOLD),
+    ),
+    Change(
+        name="forgotten",
+        rule="R-end-6",
+        says="Heartbeats come, and nothing of the job: the server has forgotten it.",
+        on=_SHARED,
+        scenarios=("echo",),
+        ends="error",
+        seconds=LONG,
+        rewrite=_forget,
+    ),
+    Change(
+        name="given_up",
+        rule="R-end-7",
+        says="The server gives the job up, and says why.",
+        on=_SHARED,
+        ends="error",
+        texts=("it ran out of memory",),
+        rewrite=_instead(
+            _YIELD,
+            3,
+            {
+                "msg": "unexpected_error",
+                "event_id": OWN,
+                "message": "it ran out of memory",
+                "success": False,
+            },
+            Ending.CLOSE,
+        ),
+    ),
+    Change(
+        name="stopped",
+        rule="R-end-7",
+        says="The server stops, and tells the whole session so.",
+        on=_SHARED,
+        ends="error",
+        texts=("Server stopped unexpectedly",),
+        rewrite=_instead(
+            _YIELD,
+            3,
+            {
+                "msg": "unexpected_error",
+                "event_id": None,
+                "message": "Server stopped unexpectedly.",
+                "success": False,
+            },
+            Ending.CLOSE,
+        ),
+    ),
+    Change(
+        name="session_lost",
+        rule="R-end-7",
+        says="The server does not know the session.",
+        on=_SHARED,
+        scenarios=("echo",),
+        ends="error",
+        answer=_open_and(_chunk(_NOT_FOUND), Ending.CLOSE),
+    ),
+    Change(
+        name="cancelled_by_others",
+        rule="R-end-1",
+        says="The server cancels the job, and nobody had asked for it.",
+        on=_SHARED,
+        releases=">=4.31",
+        ends="error",
+        rewrite=_edit(_LAST, lambda message: {**message, "output": {}}),
+    ),
+    Change(
+        name="no_json",
+        rule="R-end-1",
+        says="A message is no JSON: no wrong value, and an end.",
+        ends="either",
+        skips_outputs=True,
+        layer="fault",
+        on=_STREAMS,
+        frame=lambda text: [
+            b"data: {'msg': oops\n\n" if b'"process_starts"' in text else b"data: %b\n\n" % text
+        ],
+    ),
+    Change(
+        name="no_object",
+        rule="R-end-1",
+        says="A message is JSON, but no object: no wrong value, and an end.",
+        ends="either",
+        skips_outputs=True,
+        on=_STREAMS,
+        frame=lambda text: [
+            b"data: [1, null]\n\n" if b'"process_starts"' in text else b"data: %b\n\n" % text
+        ],
+    ),
+)
+
+CHANGES: Final[Sequence[Change]] = (
+    *_CONFIG,
+    *_MESSAGES,
+    *_FRAMES,
+    *_BYTES,
+    *_CONNECTIONS,
+    *_OF_CONFIG,
+    *_OF_JOIN,
+    *_OF_STREAM,
+)

@@ -1,0 +1,130 @@
+"""Which cases a client is tried on, and how a case that fails is made smaller."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+import attrs
+
+from sansio_gradio.protocol.features import version_numbers
+from sansio_gradio.server.versions import protocol_of
+from sansio_gradio.testing.changes import CHANGES, Change
+from sansio_gradio.testing.conducting import Plan
+from sansio_gradio.testing.scenarios import SCENARIOS, Scenario, Yields
+
+__all__ = ["VERSIONS", "plans", "simpler"]
+
+VERSIONS: Final = ("6.31.0", "4.44.1", "4.19.2", "4.16.0", "4.0.2", "3.50.2")
+"""The releases that are tried unless others are named: each protocol, and edits of two kinds."""
+WHOLE: Final = ("6.31.0", "3.50.2")
+"""Of these, those that are tried with every change; the others with some."""
+_SOME: Final = (
+    "cookies",
+    "unknown_kind",
+    "late_estimation",
+    "first_is_edits",
+    "misfit",
+    "generating_true",
+    "generating_null",
+    "foreign_jobs",
+    "crlf",
+    "chopped",
+    "small_pieces",
+    "queue_full",
+    "queue_full_streamed",
+    "join_502",
+    "given_up",
+    "ended_cleanly",
+    "dropped",
+    "closed_yield",
+    "closed_inside",
+    "closed_last",
+    "early_messages",
+    "empty_stream",
+)
+MIXED: Final = 8
+"""How many cases have several legal changes at once, for each release that is tried in whole."""
+_LEGAL: Final = ("config", "messages", "frames", "bytes")
+
+
+def plans(
+    versions: Sequence[str] = (), *, names: Collection[str] = (), seed: int = 0
+) -> list[Plan]:
+    """The cases, those without a change first. *versions*: these releases, in whole. *names*: only
+    the cases of these names, scenarios, or changes."""
+    found: list[Plan] = []
+    for version in versions or VERSIONS:
+        is_whole = bool(versions) or version in WHOLE
+        scenarios = [scenario for scenario in SCENARIOS if scenario.is_in(version)]
+        found += [Plan(version, scenario) for scenario in scenarios]
+        for change in CHANGES:
+            if not is_whole and change.name not in _SOME:
+                continue
+            fitting = [one for one in scenarios if change.fits(version, one.name)]
+            few = fitting if is_whole and change.layer in ("frames", "config") else fitting[-1:]
+            found += [Plan(version, scenario, (change,)) for scenario in few]
+        if is_whole:
+            found += _mixed(version, scenarios, random.Random(f"{seed} {version}"))
+    return [plan for plan in found if not names or is_named(plan, names)]
+
+
+def is_named(plan: Plan, names: Collection[str]) -> bool:
+    """Whether the plan, its scenario or one of its changes has one of these names."""
+    own = {plan.name, plan.scenario.name, *(change.name for change in plan.changes)}
+    return not own.isdisjoint(names)
+
+
+def _mixed(version: str, scenarios: Sequence[Scenario], dice: random.Random) -> Iterator[Plan]:
+    typical = [scenario for scenario in scenarios if scenario.name in ("echo", "grow")]
+    for _ in range(MIXED):
+        scenario = dice.choice(typical)
+        chosen: list[Change] = []
+        for layer in _LEGAL:
+            fitting = [
+                change
+                for change in CHANGES
+                if change.layer == layer
+                and change.ends == "as before"
+                and change.fits(version, scenario.name)
+            ]
+            if fitting and dice.random() < 0.8:
+                chosen.append(dice.choice(fitting))
+        if len(chosen) > 1:
+            yield Plan(version, scenario, tuple(chosen))
+
+
+def simpler(plan: Plan) -> Iterator[Plan]:
+    """Plans that are a little smaller, the smallest first: a change less, or some yields."""
+    if len(plan.changes) > 1:
+        for change in plan.changes:
+            yield attrs.evolve(plan, changes=(change,))
+        for change in plan.changes:
+            rest = tuple(other for other in plan.changes if other is not change)
+            yield attrs.evolve(plan, changes=rest)
+    for scenario in _shorter(plan.scenario):
+        yield attrs.evolve(plan, scenario=scenario)
+
+
+def _shorter(scenario: Scenario) -> Iterator[Scenario]:
+    """The same with fewer yields."""
+    yields = [step for step in scenario.steps if isinstance(step, Yields)]
+    count = len(yields)
+    if count < 2 or count != len(scenario.outputs) or scenario.twin is not None:
+        return
+    half = count // 2
+    for kept in (range(half), range(half, count), range(count - 1), range(1, count)):
+        dropped = [step for place, step in enumerate(yields) if place not in kept]
+        outputs = [scenario.outputs[place] for place in kept]
+        yield attrs.evolve(
+            scenario,
+            steps=[step for step in scenario.steps if not any(step is one for one in dropped)],
+            outputs=outputs,
+            result=outputs[-1] if scenario.result is not None else None,
+        )
+
+
+def speaks(version: str) -> str:
+    """The protocol of that release."""
+    return protocol_of(version_numbers(version))

@@ -1,0 +1,411 @@
+"""What an app does in a test, and what a client must make of it, as data.
+
+A scenario is one call (or several at once). It says what the function does, step by step, and what
+the caller must get. How the server says it on the wire is the server role's; ``changes`` has what
+may be different about that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, TypeAlias
+
+import attrs
+
+from sansio_gradio.errors import AppError
+from sansio_gradio.protocol.features import version_numbers
+from sansio_gradio.server.app import Slot
+from sansio_gradio.server.components import JSON, STATE, TEXTBOX
+from sansio_gradio.server.versions import covers
+
+__all__ = [
+    "SCENARIOS",
+    "Can",
+    "Hold",
+    "Logs",
+    "Progresses",
+    "Raises",
+    "Returns",
+    "Scenario",
+    "Step",
+    "Yields",
+]
+
+Can: TypeAlias = Literal["cancel", "status", "jobs", "files"]
+"""What a client may be able to do besides calling one function."""
+
+
+@attrs.frozen
+class Yields:
+    """The function yields: one item for each result, State included."""
+
+    data: tuple[Any, ...]
+
+
+@attrs.frozen
+class Returns:
+    """The function ends well. None: its last yield is its result."""
+
+    data: tuple[Any, ...] | None = None
+
+
+@attrs.frozen
+class Raises:
+    error: BaseException
+
+
+@attrs.frozen
+class Progresses:
+    index: int
+    length: int
+    desc: str
+
+
+@attrs.frozen
+class Logs:
+    text: str
+
+
+@attrs.frozen
+class Hold:
+    """The function waits for the other job of the same scenario to end; alone: for ever."""
+
+
+Step: TypeAlias = Yields | Returns | Raises | Progresses | Logs | Hold
+
+
+@attrs.frozen(kw_only=True)
+class Scenario:
+    """One call, and what must become of it.
+
+    ``rule``: the rule that is broken if a client fails although nothing is changed on the wire; one
+    for each protocol where that differs. ``data``: the arguments, without State. ``outputs`` and
+    ``result`` are what the caller gets, State left out. ``error``: what the text of the error must
+    contain; "" for any error; None: the call ends well. ``releases``: as in ``server.versions``.
+    ``twin``: a second call at the same time, by the same client. ``notices``: texts of which the
+    statuses of the job tell.
+    """
+
+    name: str
+    rule: str | Mapping[str, str]
+    says: str
+    data: Sequence[Any] = ()
+    steps: Sequence[Step]
+    parameters: Sequence[Slot] = ()
+    returns: Sequence[Slot] = (Slot(name="value", component=TEXTBOX),)
+    generator: bool = False
+    queue: bool = True
+    outputs: Sequence[Sequence[Any]] = ()
+    result: Sequence[Any] | None = None
+    error: str | None = None
+    is_cancelled: bool = False
+    releases: str = ""
+    needs: Can | None = None
+    twin: Scenario | None = None
+    notices: Sequence[str] = ()
+    is_typical: bool = False
+    """Whether it is tried with every change."""
+
+    @property
+    def sent(self) -> list[Any]:
+        """The ``data`` of the call on the wire: null for each State."""
+        given = iter(self.data)
+        return [None if slot.is_state else next(given) for slot in self.parameters]
+
+    def is_in(self, version: str) -> bool:
+        """Whether that release can do it."""
+        return covers(self.releases, version_numbers(version))
+
+    def rule_in(self, protocol: str) -> str:
+        rule = self.rule
+        return rule if isinstance(rule, str) else rule.get(protocol, rule["sse_v3"])
+
+
+def _text(*names: str) -> tuple[Slot, ...]:
+    return tuple(Slot(name=name, component=TEXTBOX) for name in names)
+
+
+_STATE: Final = Slot(name="so_far", component=STATE)
+
+_WHOLE: Final = {"ws": "R-ws-4", "sse": "R-message-2", "sse_v1": "R-v1-1", "push": "R-push-2"}
+"""Which rule says that yields are whole, in the protocols without edits."""
+
+
+def _yielding(name: str, rule: str, says: str, values: Sequence[Any], **more: Any) -> Scenario:
+    """A generator of one result, whose yields are *values*."""
+    steps: list[Step] = [Yields((value,)) for value in values]
+    outputs = [[value] for value in values]
+    given: dict[str, Any] = {"outputs": outputs, "result": outputs[-1] if outputs else [None]}
+    return Scenario(
+        name=name,
+        rule={**_WHOLE, "sse_v3": rule},
+        says=says,
+        steps=(*steps, Returns()),
+        generator=True,
+        parameters=_text("text"),
+        data=["x"],
+        **{**given, **more},
+    )
+
+
+_GROWING: Final = ["a", "aß", "aß日", "aß日本 🎈", "aß日本 🎈 \u2028."]
+
+
+def _job(name: str, text: str, *steps: Step) -> Scenario:
+    """One of two calls at once. Both are calls of one function."""
+    return Scenario(
+        name=name,
+        rule="R-stream-4",
+        says="",
+        parameters=_text("text"),
+        data=[text],
+        steps=steps,
+        generator=any(isinstance(step, Yields) for step in steps),
+        result=[f"{text} is done"],
+        needs="jobs",
+    )
+
+
+_SLOWER: Final = _job("jobs", "first", Hold(), Returns(("first is done",)))
+_QUICKER: Final = _job("jobs", "second", Returns(("second is done",)))
+_LONGER: Final = _job(
+    "generators", "first", Yields(("first 1",)), Hold(), Yields(("first is done",)), Returns()
+)
+_SHORTER: Final = _job(
+    "generators", "second", Yields(("second 1",)), Yields(("second is done",)), Returns()
+)
+
+SCENARIOS: Final[Sequence[Scenario]] = (
+    Scenario(
+        name="echo",
+        rule="R-end-1",
+        says="A function returns a text: the caller gets it, once.",
+        parameters=_text("text"),
+        data=["Grüße,\n日本 🎈 \"'\\ \t"],
+        steps=(Returns(("Grüße,\n日本 🎈 \"'\\ \t",)),),
+        result=["Grüße,\n日本 🎈 \"'\\ \t"],
+        is_typical=True,
+    ),
+    _yielding(
+        "grow",
+        "R-edit-2",
+        "A text grows: the caller gets each yield whole, and the last one as the result.",
+        _GROWING,
+        is_typical=True,
+    ),
+    _yielding(
+        "shrink",
+        "R-edit-1",
+        "A list grows and shrinks, by several items at once.",
+        [["a", "b", "c", "d", "e"], ["a"], ["a", "x", "y"], ["z", "x", "y"], []],
+    ),
+    _yielding(
+        "nested",
+        "R-edit-1",
+        "Lists inside lists and objects shrink and grow.",
+        [
+            {"rows": [[1, 2, 3], [4, 5, 6], [7]], "name": "t"},
+            {"rows": [[1], [4, 5]], "name": "ta"},
+            {"rows": [[1, 8, 9], []], "more": {"deep": ["x"]}},
+            {"rows": [], "more": {"deep": ["x", {"y": "z"}]}, "name": None},
+        ],
+    ),
+    _yielding(
+        "kinds",
+        "R-edit-2",
+        "A value changes its kind from yield to yield.",
+        [None, "text", 7, {"a": "b"}, ["a"], "", False, None],
+    ),
+    _yielding(
+        "same",
+        "R-message-2",
+        "A function yields the same value again: no edit, and an output all the same.",
+        ["a", "a", "ab"],
+    ),
+    _yielding(
+        "silent",
+        "R-message-2",
+        "A generator yields nothing: its result is null.",
+        [],
+        releases=">=3.6",
+    ),
+    Scenario(
+        name="two",
+        rule="R-data-3",
+        says="Two results: both reach the caller, in order.",
+        parameters=_text("first", "second"),
+        data=["a", "b"],
+        returns=_text("one", "other"),
+        steps=(Yields(("a", "b")), Yields(("a!", "b")), Returns()),
+        generator=True,
+        outputs=[["a", "b"], ["a!", "b"]],
+        result=["a!", "b"],
+    ),
+    Scenario(
+        name="none",
+        rule="R-data-3",
+        says="A function without results: the caller gets an empty list.",
+        returns=(),
+        steps=(Returns(()),),
+        result=[],
+    ),
+    Scenario(
+        name="falsy",
+        rule="R-data-3",
+        says="Results that count as false in many languages are results.",
+        returns=tuple(Slot(name=f"value_{place}", component=JSON) for place in range(6)),
+        steps=(Returns((0, "", False, [], {}, None)),),
+        result=[0, "", False, [], {}, None],
+    ),
+    Scenario(
+        name="state",
+        rule="R-data-3",
+        says="State is neither an argument nor a result for the caller, but a slot on the wire.",
+        parameters=(*_text("text"), _STATE, *_text("last")),
+        data=["a", "b"],
+        returns=(_STATE, *_text("value")),
+        steps=(Yields((1, "ab")), Yields((2, "abc")), Returns()),
+        generator=True,
+        outputs=[["ab"], ["abc"]],
+        result=["abc"],
+    ),
+    Scenario(
+        name="update",
+        rule="R-data-5",
+        says="An update of a component is no value: the caller gets its value.",
+        parameters=_text("text"),
+        data=["a"],
+        steps=(
+            Yields(({"__type__": "update", "value": "a", "label": "A"},)),
+            Yields(({"__type__": "update", "value": "ab", "label": "A"},)),
+            Returns(),
+        ),
+        generator=True,
+        outputs=[["a"], ["ab"]],
+        result=["ab"],
+    ),
+    Scenario(
+        name="raise",
+        rule={"sse_v3": "R-end-1", "push": "R-push-2"},
+        says="A function raises an error that it shows: the caller gets its text.",
+        parameters=_text("text"),
+        data=["a"],
+        steps=(Raises(AppError('The model is "loading", isn\'t it?')),),
+        error='The model is "loading", isn\'t it?',
+        releases=">=3.6",
+        is_typical=True,
+    ),
+    Scenario(
+        name="hidden",
+        rule="R-end-1",
+        says="A function raises an error that the app hides: the call fails all the same.",
+        parameters=_text("text"),
+        data=["a"],
+        steps=(Raises(ValueError("secret")),),
+        error="",
+    ),
+    Scenario(
+        name="half",
+        rule="R-end-2",
+        says="A generator raises: the caller gets what it had yielded, and the error.",
+        parameters=_text("text"),
+        data=["a"],
+        steps=(Yields(("a",)), Yields(("ab",)), Raises(AppError("it broke at c"))),
+        generator=True,
+        outputs=[["a"], ["ab"]],
+        error="it broke at c",
+        releases=">=3.6",
+    ),
+    Scenario(
+        name="unqueued",
+        rule="R-config-6",
+        says="A function that is not queued.",
+        parameters=_text("text"),
+        data=["a"],
+        steps=(Returns(("A",)),),
+        queue=False,
+        result=["A"],
+    ),
+    Scenario(
+        name="unqueued_generator",
+        rule={"sse_v3": "R-plain-6", "ws": "R-plain-5"},
+        says="A generator that is not queued: the result is its last yield.",
+        parameters=_text("text"),
+        data=["a"],
+        steps=(Yields(("a",)), Yields(("ab",)), Returns()),
+        generator=True,
+        queue=False,
+        outputs=[["a"], ["ab"]],
+        result=["ab"],
+        releases=">=3.6",
+    ),
+    Scenario(
+        name="news",
+        rule="R-message-1",
+        says="Progress and notices come before the result.",
+        parameters=_text("text"),
+        data=["a"],
+        steps=(
+            Progresses(0, 3, "warming up"),
+            Logs("a notice"),
+            Progresses(2, 3, "nearly there"),
+            Returns(("done",)),
+        ),
+        result=["done"],
+        releases=">=3.36",
+    ),
+    Scenario(
+        name="told",
+        rule="R-message-1",
+        says="Progress and notices reach the caller as statuses.",
+        parameters=_text("text"),
+        data=["a"],
+        steps=(Progresses(1, 3, "warming up"), Logs("a notice"), Returns(("done",))),
+        result=["done"],
+        releases=">=3.36",
+        needs="status",
+        notices=("warming up", "a notice"),
+    ),
+    Scenario(
+        name="large",
+        rule={"sse_v3": "R-stream-6", "ws": "R-ws-7"},
+        says="A message of a megabyte.",
+        parameters=_text("text"),
+        data=["a"],
+        steps=(Returns(("日" * 400_000,)),),
+        result=["日" * 400_000],
+    ),
+    Scenario(
+        name="cancel",
+        rule={
+            "sse_v3": "R-cancel-4",
+            "ws": "R-ws-9",
+            "sse": "R-sse-4",
+            "sse_v1": "R-v1-3",
+            "sse_v2": "R-v2-2",
+            "sse_v2.1": "R-v2-2",
+        },
+        says="The caller cancels a generator: it is over for the caller, and told to the server.",
+        parameters=_text("text"),
+        data=["a"],
+        steps=(Yields(("a",)), Yields(("ab",)), Hold()),
+        generator=True,
+        outputs=[["a"], ["ab"]],
+        is_cancelled=True,
+        releases=">=3.6",
+        needs="cancel",
+    ),
+    attrs.evolve(
+        _SLOWER,
+        rule={"sse_v3": "R-stream-4", "ws": "R-ws-1", "sse": "R-sse-1"},
+        says="Two jobs at once, of which the second ends first.",
+        twin=_QUICKER,
+    ),
+    attrs.evolve(
+        _LONGER,
+        rule={"sse_v3": "R-stream-4", "ws": "R-ws-10", "sse": "R-sse-1"},
+        says="Two generators of one function at once.",
+        twin=_SHORTER,
+        releases=">=3.6",
+    ),
+)
