@@ -1,55 +1,94 @@
-"""A client that tells what it gets as JSON lines, for ``conform client``:
+"""Clients that tell what they get as JSON lines, one for each world, for ``conform client``:
 
     python -m sansio_gradio_adapters conform client --can cancel,status,jobs \\
-        -- python examples/json_lines.py {url} {api} {data} {jobs}
+        -- python examples/json_lines.py sockets {url} {api} {data} {jobs}
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from typing import Any
 
-from sansio_gradio import GradioError, JobCancelledError
-from sansio_gradio_adapters.sockets import Client, Job
+from sansio_gradio import GradioError, JobCancelledError, StatusUpdate, apply_update
+from sansio_gradio_adapters import asyncio as awaited
+from sansio_gradio_adapters import sockets
 
 
 def tell(**line: Any) -> None:
     print(json.dumps(line), flush=True)
 
 
-def values(result: Any, job: Job) -> list[Any]:
-    """All results in a list: one is given as it is, several as a tuple."""
-    return list(result) if isinstance(result, tuple) else [result]
+def listed(value: Any) -> list[Any]:
+    """All results: the one of a function is given as it is, several as a tuple."""
+    items = value if isinstance(value, tuple) else (value,)
+    return [apply_update(None, item) for item in items]
 
 
-def follow(job: Job) -> None:
-    """Tell all that comes of one job."""
-    told = 0
-    for update in job.updates():
-        if isinstance(update, dict):
-            tell(status=update)
-        while told < len(job.outputs()):
-            tell(output=values(job.outputs()[told], job))
-            told += 1
-    tell(result=values(job.result(), job))
+def tell_update(update: Any) -> None:
+    """Tell a status, or what was yielded."""
+    if isinstance(update, StatusUpdate):
+        tell(status=update)
+    elif not update.final:
+        tell(output=listed(update.outputs))
 
 
-def main(url: str, api: str, data: str, jobs: str = "[]") -> None:
-    job = None
+def in_threads(url: str, api: str, data: list[Any], jobs: list[Any]) -> None:
+    with sockets.Client(url) as client:
+        if jobs:
+            started = [client.submit(*args, api_name=name) for name, args in jobs]
+            tell(result=[listed(job.result()) for job in started])
+            return
+        job = client.submit(*data, api_name=api)
+        try:
+            for update in job.updates():
+                tell_update(update)
+            tell(result=listed(job.result()))
+        except KeyboardInterrupt:
+            job.cancel()
+            tell(cancelled=True)
+
+
+async def in_tasks(client: Any, api: str, data: list[Any], jobs: list[Any]) -> None:
+    """The same in asyncio and trio."""
+    if jobs:
+        started = [client.submit(*args, api_name=name) for name, args in jobs]
+        tell(result=[listed(await job.result()) for job in started])
+        return
+    job = client.submit(*data, api_name=api)
+    async for update in job.updates():
+        tell_update(update)
+    tell(result=listed(await job.result()))
+
+
+async def in_asyncio(url: str, *what: Any) -> None:
     try:
-        with Client(url) as client:
-            if json.loads(jobs):
-                started = [client.submit(*args, api_name=name) for name, args in json.loads(jobs)]
-                tell(result=[values(one.result(), one) for one in started])
-                return
-            job = client.submit(*json.loads(data), api_name=api)
-            try:
-                follow(job)
-            except KeyboardInterrupt:
-                job.cancel()
-                tell(cancelled=True)
-    except JobCancelledError:
+        async with awaited.Client(url) as client:
+            await in_tasks(client, *what)
+    except asyncio.CancelledError:  # Ctrl-C
+        tell(cancelled=True)
+
+
+async def in_trio(url: str, *what: Any) -> None:
+    from sansio_gradio_adapters.trio import Client  # noqa: PLC0415  # trio may not be there
+
+    async with Client(url) as client:
+        await in_tasks(client, *what)
+
+
+def main(world: str, url: str, api: str, data: str, jobs: str = "[]") -> None:
+    what = url, api, json.loads(data), json.loads(jobs)
+    try:
+        if world == "sockets":
+            in_threads(*what)
+        elif world == "asyncio":
+            asyncio.run(in_asyncio(*what))
+        else:
+            import trio  # noqa: PLC0415  # it may not be there
+
+            trio.run(in_trio, *what)
+    except (JobCancelledError, KeyboardInterrupt):
         tell(cancelled=True)
     except GradioError as error:
         tell(error=str(error))

@@ -56,11 +56,13 @@ class Ask(enum.StrEnum):
     """What a client asks for."""
 
     CONFIG = enum.auto()
+    PAGE = enum.auto()  # which has the config, too
     INFO = enum.auto()
     JOIN = enum.auto()  # a POST that is answered with an event_id
     CHANNEL = enum.auto()  # what brings messages: a stream or a WebSocket
     HAND_OVER = enum.auto()  # the data of a job, where the server asks for it
     PLAIN = enum.auto()  # a call past the queue
+    POLL = enum.auto()  # what has become of a job
     STOP = enum.auto()
     HEARTBEAT = enum.auto()
     OTHER = enum.auto()
@@ -422,13 +424,19 @@ def _frame(first: int, payload: bytes) -> bytes:
 # Faults
 
 
+def _is(doings: Doings, request: Request, ask: Ask) -> bool:
+    """Whether that is what the request asks for; the page counts as the config."""
+    asked = doings.asked(request.exchange)
+    return asked == ask or (ask == Ask.CONFIG and asked == Ask.PAGE)
+
+
 def _refuse(
     ask: Ask, status: int, body: Any, content_type: str = JSON, headers: Any = ()
 ) -> Answer:
     """Requests of that kind are refused."""
 
     def answer(doings: Doings, request: Request) -> Iterable[Command] | None:
-        if doings.asked(request.exchange) != ask:
+        if not _is(doings, request, ask):
             return None
         return [SendResponse(request.exchange, status, body, content_type, headers)]
 
@@ -439,7 +447,7 @@ def _break(ask: Ask, ending: Ending, last: bytes = b"", times: int = 1_000_000) 
     """Connections end in place of an answer; *last* is what still comes."""
 
     def answer(doings: Doings, request: Request) -> Iterable[Command] | None:
-        if doings.asked(request.exchange) != ask or doings.counts[ask] > times:
+        if not _is(doings, request, ask) or doings.counts[ask] > times:
             return None
         return [Cut(request.exchange, ending, last=last)]
 

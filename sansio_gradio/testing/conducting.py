@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
+from sansio_gradio.errors import GradioError
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import TEXTBOX
@@ -57,6 +58,7 @@ from sansio_gradio.wire import json
 
 __all__ = ["Action", "Conductor", "Heard", "Plan", "Seen", "app_of"]
 
+CLOSE_WITHIN: Final = 5.0  # seconds for the answer to a Close
 GAP: Final = 0.001  # seconds between two pieces
 
 Action: TypeAlias = "bytes | Ending"
@@ -123,8 +125,11 @@ class Stage(ServerConversation):
         self.cuts: dict[int, Cut] = {}
         self.left: list[tuple[Ask, int, float]] = []
         """Exchanges that the client broke off."""
+        self.texts: list[Any] = []
+        """What the client said on WebSockets."""
         self.yields = 0
         """How many of the scenario's yields were handed to the network."""
+        self._last = ""  # the kind of the message that was handed on last
         self.most: int | None = None
         self.least: int | None = None
         """How many of them the client can have got, if its channel was cut."""
@@ -190,6 +195,16 @@ class Stage(ServerConversation):
     def channel_is_open(self, exchange: int) -> bool:
         """Whether messages may still be sent on that channel."""
         return exchange in self._open and exchange not in self.cuts
+
+    def text(self, exchange: int, text: str, now: float) -> None:
+        self.now = now
+        try:
+            said: Any = json.loads(text)
+        except GradioError:
+            said = None
+        self.texts.append(said)
+        self.counts[Ask.HAND_OVER] += isinstance(said, dict) and "data" in said
+        super().text(exchange, text, now)
 
     def closed(self, exchange: int, now: float) -> None:
         self._open.discard(exchange)
@@ -269,14 +284,13 @@ class Stage(ServerConversation):
         self.cuts[cut.exchange] = cut
         if self._asks.get(cut.exchange) != Ask.CHANNEL or self.least is not None:
             return
-        self.most = self.yields
-        is_sure = cut.ending is not Ending.RESET
-        # With the last bytes the line end of a message may be lost, too.
-        self.least = max(0, self.yields - (cut.lost > 0)) if is_sure else 0
-        if cut.lost > 3:
-            self.most = self.least if is_sure else max(0, self.yields - 1)
+        # With its line end a yield may be lost, too, and with half of it it is.
+        is_cut = cut.lost > 0 and self._last == "process_generating"
+        self.most = self.yields - (is_cut and cut.lost > len(b"\n\r\n"))
+        self.least = 0 if cut.ending is Ending.RESET else self.yields - is_cut
 
     def _say(self, command: SendMessage) -> None:
+        self._last = str(command.message.get("msg"))
         if not self._is_added(command):
             self.yields += is_of_job(command, "process_generating")
             self.is_told_end = self.is_told_end or is_of_job(command, "process_completed")
@@ -293,13 +307,15 @@ def kind_of(request: Request, app: App) -> Ask:
     path = "/" + request.path.removeprefix(app.api_prefix).strip("/")
     is_below = request.path.startswith(app.api_prefix)
     if path in ("/config", "/"):
-        return Ask.CONFIG if path == "/config" else Ask.OTHER
+        return Ask.CONFIG if path == "/config" else Ask.PAGE
     if not is_below:
         return Ask.OTHER
     if path == "/queue/join":
         return Ask.JOIN if request.method == "POST" else Ask.CHANNEL
     if path == "/queue/data":
         return Ask.HAND_OVER if request.method == "POST" else Ask.CHANNEL
+    if path.startswith("/api/queue/"):
+        return Ask.JOIN if path.endswith("push") else Ask.POLL
     if path.startswith(("/api/", "/run/")):
         return Ask.PLAIN
     if path.startswith("/heartbeat/"):
@@ -314,6 +330,7 @@ class _Wire:
     queue: deque[tuple[float, Action]] = attrs.field(factory=deque[tuple[float, Action]])
     is_over: bool = False
     is_upgraded: bool = False
+    closed_at: float | None = None  # when the server said Close on a WebSocket
     received: bytearray = attrs.field(factory=bytearray)
 
 
@@ -333,6 +350,8 @@ class Conductor:
         self.done = 0
         """How many of the scenario's jobs have run to their end."""
         self.abandoned = 0
+        self.late_closes = 0
+        """How many WebSockets were closed late by the client, after the server's Close."""
         made: list[Stage] = []
 
         def conversation(app: App, **options: Any) -> Stage:
@@ -357,17 +376,25 @@ class Conductor:
         self.heard.append(Heard(now, conn, "client", data))
         wire = self._wires[conn]
         wire.received += data
+        if not data or (wire.is_upgraded and 8 in opcodes(bytes(wire.received))):
+            self._note_closed(wire, now)
         if not wire.is_over:
             self.stage.now = now
             self.engine.receive_data(conn, data, now)
 
     def connection_lost(self, conn: int, error: BaseException | None, now: float) -> None:
         wire = self._wires[conn]
+        self._note_closed(wire, now)
         if not wire.is_over:
             self.stage.now = now
             self.engine.connection_lost(conn, error, now)
         wire.is_over = True
         wire.queue.clear()
+
+    def _note_closed(self, wire: _Wire, now: float) -> None:
+        if wire.closed_at is not None:
+            self.late_closes += now - wire.closed_at > CLOSE_WITHIN
+            wire.closed_at = None
 
     def handle_timer(self, now: float) -> None:
         self.stage.now = now
@@ -491,6 +518,8 @@ class Conductor:
                 head = change.head(head)
             if change.socket_frames is not None and wire.is_upgraded:
                 data = b"".join(map(change.socket_frames, frames_of(data)))
+        if wire.is_upgraded and any(frame[0] == 0x88 for frame in frames_of(data)):
+            wire.closed_at = now
         data = head + data
         cutter = next((change.pieces for change in self._changes if change.pieces), None)
         when = self._when(wire, now)

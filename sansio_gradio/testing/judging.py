@@ -212,10 +212,8 @@ def _wrong_places(conductor: Conductor, seen: Sequence[Seen]) -> Iterator[Findin
     calls = (Ask.JOIN, Ask.CHANNEL, Ask.PLAIN)
     asked = [one.ask for one in seen]
     first = next((place for place, ask in enumerate(asked) if ask in calls), None)
-    if first is not None and Ask.CONFIG not in asked[:first]:
-        page = any(one.request.path == "/" for one in seen[:first])
-        if not page:
-            yield Finding("R-config-1", "The client called a function before it read the config.")
+    if first is not None and {Ask.CONFIG, Ask.PAGE}.isdisjoint(asked[:first]):
+        yield Finding("R-config-1", "The client called a function before it read the config.")
     prefix = conductor.app.api_prefix
     for one in seen:
         path = one.request.path
@@ -231,6 +229,7 @@ def _wrong_places(conductor: Conductor, seen: Sequence[Seen]) -> Iterator[Findin
             or (one.ask == Ask.CHANNEL and one.request.path.endswith("join")),
             Channel.JOB_STREAM: one.ask == Ask.JOIN
             or (one.ask == Ask.CHANNEL and one.request.path.endswith("data")),
+            Channel.POLL: one.ask == Ask.CHANNEL,
             Channel.WEBSOCKET: (one.ask == Ask.CHANNEL and not one.request.is_websocket)
             or one.ask == Ask.JOIN,
         }.get(channel, False)
@@ -267,20 +266,27 @@ def _wrong_calls(conductor: Conductor, seen: Sequence[Seen]) -> Iterator[Finding
         if not isinstance(body, dict):
             yield Finding("R-join-3", "The body of a call is no JSON object.")
             continue
-        yield from _wrong_body(conductor, one, body, wanted)
+        yield from _wrong_body(conductor, one.ask, body, wanted)
+    for said in conductor.stage.texts:
+        if not isinstance(said, dict):
+            yield Finding("R-ws-2", f"What was said on a WebSocket is {_cut(said)}, and no object.")
+        elif "data" in said:
+            yield from _wrong_body(conductor, Ask.HAND_OVER, said, wanted)
+        elif "hash" not in said and not (said.get("session_hash") and "fn_index" in said):
+            yield Finding("R-ws-2", f"The answer to send_hash is {_cut(said)}.")
 
 
 def _wrong_body(
-    conductor: Conductor, one: Seen, body: dict[str, Any], wanted: list[list[Any]]
+    conductor: Conductor, ask: Ask, body: dict[str, Any], wanted: list[list[Any]]
 ) -> Iterator[Finding]:
     function = conductor.app.functions[1]
     numbers: list[Any] = [function.fn_index]
-    if one.ask == Ask.PLAIN and body.get("fn_index") is None:
+    if ask == Ask.PLAIN and body.get("fn_index") is None:
         numbers.append(None)  # the name in the path is enough
     if body.get("fn_index") not in numbers:
         said = f"A call names the function {body.get('fn_index')!r}, not {function.fn_index}."
         yield Finding("R-config-3", said)
-    if one.ask != Ask.PLAIN and not body.get("session_hash"):
+    if ask != Ask.PLAIN and not body.get("session_hash"):
         yield Finding("R-join-1", "A call names no session.")
     data = body.get("data")
     if not any(same(data, values) for values in wanted):
@@ -296,8 +302,9 @@ def _wrong_counts(conductor: Conductor) -> Iterator[Finding]:
     handed = {
         Channel.SESSION_STREAM: stage.counts[Ask.JOIN],
         Channel.JOB_STREAM: stage.counts[Ask.HAND_OVER],
-        Channel.WEBSOCKET: stage.counts[Ask.CHANNEL],
-    }.get(channel, 0)
+        Channel.WEBSOCKET: stage.counts[Ask.HAND_OVER],
+        Channel.POLL: stage.counts[Ask.JOIN],
+    }[channel]
     refused = any(change.ends == "refused" for change in conductor.plan.changes)
     if refused and handed + stage.counts[Ask.PLAIN]:
         yield Finding("R-config-5", "A function was called that runs in the browser only.")
@@ -331,8 +338,8 @@ def _wrong_sockets(conductor: Conductor, told: Told) -> Iterator[Finding]:
     for kinds in conductor.answers_of_sockets():
         if names & {"pings", "fragments"} and 0xA not in kinds:
             yield Finding("R-ws-6", "No ping of the server was answered.")
-        if not names and conductor.stage.is_told_end and 0x8 not in kinds:
-            yield Finding("R-ws-5", "The Close of the server was not answered by a Close.")
+    if conductor.late_closes:
+        yield Finding("R-ws-5", "The Close of the server was not answered at once.")
 
 
 def _wrong_cancel(conductor: Conductor, seen: Sequence[Seen]) -> Iterator[Finding]:

@@ -28,6 +28,7 @@ ACTIVE: Final = 6.0  # a case that takes longer waits for something, and lets an
 SHRINKS: Final = 6  # runs to make one failed case smaller
 SHRUNK: Final = 2  # failed cases of one rule that are made smaller
 CANCELLED: Final = 2  # outputs before the caller cancels
+SIMPLEST: Final = "echo"
 LINES: Final = 10_000  # of one process
 
 
@@ -46,6 +47,7 @@ class Trials:
     at_once: int = attrs.field(factory=lambda: 2 * (os.cpu_count() or 1))
     _over: int = attrs.field(default=0, init=False)
     _slots: asyncio.Semaphore = attrs.field(init=False)
+    _unknown: set[str] = attrs.field(factory=set[str], init=False)  # releases it cannot talk to
     _shrunk: Counter[str] = attrs.field(factory=Counter[str], init=False)
     _bare: dict[tuple[str, str], asyncio.Future[Case]] = attrs.field(
         factory=dict[tuple[str, str], "asyncio.Future[Case]"], init=False
@@ -74,8 +76,11 @@ class Trials:
 
     async def _case(self, plan: Plan, count: int) -> Case:
         needs = plan.scenario.needs
+        rule = plan_rule(plan)
         if needs is not None and needs not in self.can:
-            case = Case.of(plan, "skipped", plan_rule(plan), f"Not declared: --can {needs}")
+            case = Case.of(plan, "skipped", rule, f"Not declared: --can {needs}")
+        elif not await self._can_call(plan):
+            case = Case.of(plan, "skipped", rule, f"{SIMPLEST} has no result on this release")
         else:
             case = await self._tried(plan)
         bare = self._bare.get((plan.version, plan.scenario.name))
@@ -85,8 +90,18 @@ class Trials:
         self.tell(case, self._over, count)
         return case
 
+    async def _can_call(self, plan: Plan) -> bool:
+        """Whether the simplest call has had a result on that release. If not, nothing else will."""
+        simplest = self._bare.get((plan.version, SIMPLEST))
+        if simplest is None or (plan.scenario.name == SIMPLEST and not plan.changes):
+            return True
+        await simplest
+        return plan.version not in self._unknown
+
     async def _tried(self, plan: Plan) -> Case:
-        conductor, finding = await self._attempt(plan)
+        conductor, told, finding = await self._attempt(plan)
+        if plan.scenario.name == SIMPLEST and not plan.changes and not told.all("result"):
+            self._unknown.add(plan.version)
         if finding is None:
             return Case.of(plan, "passed", plan_rule(plan), plan_says(plan))
         bare = self._bare.get((plan.version, plan.scenario.name)) if plan.changes else None
@@ -111,13 +126,13 @@ class Trials:
         candidates = simpler(plan)
         while left and (candidate := next(candidates, None)) is not None:
             left -= 1
-            tried, other = await self._attempt(candidate)
+            tried, _, other = await self._attempt(candidate)
             if other is not None:
                 found = candidate, tried, other
                 candidates = simpler(candidate)
         return found
 
-    async def _attempt(self, plan: Plan) -> tuple[Conductor, Finding | None]:
+    async def _attempt(self, plan: Plan) -> tuple[Conductor, Told, Finding | None]:
         from sansio_gradio_adapters.conform.hosting import Host  # noqa: PLC0415
 
         slot = _Slot(self._slots)
@@ -128,7 +143,7 @@ class Trials:
                     seconds_of(plan), lambda: host.has_been_asked
                 )
                 await asyncio.sleep(0.05)  # what its last bytes say
-                return host.conductor, judge(host.conductor, told)
+                return host.conductor, told, judge(host.conductor, told)
         finally:
             slot.free()
 
