@@ -250,6 +250,8 @@ class Stage(ServerConversation):
         self._move(exchange)
 
     def _move_all(self) -> None:
+        for exchange in [one for one, due in self._due.items() if due <= self.now]:
+            del self._due[exchange]
         for exchange in list(self._lanes):
             self._move(exchange)
 
@@ -260,11 +262,9 @@ class Stage(ServerConversation):
             if exchange in self.cuts:
                 lane.clear()
                 return
-            if self._due.get(exchange, self.now) > self.now:
-                return
-            self._due.pop(exchange, None)
             command = lane[0]
-            if isinstance(command, Release) and not self.is_released:
+            is_held = isinstance(command, Release) and not self.is_released
+            if exchange in self._due or is_held:
                 return
             lane.popleft()
             if isinstance(command, Wait):
