@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, Protocol, TypeAlias, cast
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import attrs
 
@@ -40,7 +40,6 @@ __all__ = [
     "Cut",
     "Doings",
     "Ending",
-    "Release",
     "Wait",
     "is_of_job",
 ]
@@ -85,13 +84,6 @@ class Wait:
 
 
 @attrs.frozen
-class Release:
-    """Nothing goes out on that exchange until all but one of the jobs are over."""
-
-    exchange: int
-
-
-@attrs.frozen
 class Cut:
     """The connection ends, and so many of the last bytes are lost. ``last``: further ones are sent
     before that, whatever HTTP says."""
@@ -102,7 +94,7 @@ class Cut:
     last: bytes = b""
 
 
-Command: TypeAlias = ServerCommand | Wait | Release | Cut
+Command: TypeAlias = ServerCommand | Wait | Cut
 
 
 class Doings(Protocol):
@@ -143,10 +135,10 @@ class Change:
     name: str
     rule: str
     says: str
-    layer: Literal["config", "messages", "frames", "bytes", "fault"] = "fault"
+    layer: Literal["config", "messages", "fault"] = "fault"
     releases: str = ""
     on: Sequence[Channel] = (Channel.SESSION_STREAM, Channel.JOB_STREAM, Channel.WEBSOCKET)
-    scenarios: Sequence[str] = ("grow",)
+    scenarios: Sequence[str] = ("growing",)
     ends: Literal["as before", "error", "either", "refused"] = "as before"
     texts: Sequence[str] = ()
     seconds: float = SHORT
@@ -155,9 +147,6 @@ class Change:
     rewrite: Rewrite | None = None
     answer: Answer | None = None
     frame: Frame | None = None
-    head: Callable[[bytes], bytes] | None = None
-    pieces: Callable[[bytes], Sequence[bytes]] | None = None
-    socket_frames: Callable[[bytes], bytes] | None = None
 
     def fits(self, version: str, scenario: str) -> bool:
         """Whether it can happen to that scenario on a server of that release."""
@@ -177,7 +166,7 @@ def is_of_job(command: Command, kind: str = "") -> bool:
 _STREAMS: Final = (Channel.SESSION_STREAM, Channel.JOB_STREAM)
 _SHARED: Final = (Channel.SESSION_STREAM,)
 _SOCKET: Final = (Channel.WEBSOCKET,)
-_BOTH: Final = ("echo", "grow")
+_BOTH: Final = ("text", "growing")
 
 
 # The config
@@ -251,21 +240,6 @@ def _with_id(message: dict[str, Any], own: str | None) -> dict[str, Any]:
 
 
 OWN: Final = "OWN"
-_WRONG: Final = {"data": ["WRONG"], "is_generating": False, "duration": 0.1}
-
-
-def _after_end(*messages: dict[str, Any]) -> Rewrite:
-    """These messages follow the last one of the job."""
-
-    def rewrite(doings: Doings, command: Command) -> Iterable[Command]:
-        if not is_of_job(command, "process_completed"):
-            return [command]
-        assert isinstance(command, SendMessage)
-        own = command.message.get("event_id")
-        more = [_with_id(message, own) for message in messages]
-        return [command, *(doings.added(command.exchange, message) for message in more)]
-
-    return rewrite
 
 
 def _edit(
@@ -285,21 +259,6 @@ def _edit(
 
 def _drop(*kinds: str) -> Rewrite:
     return lambda _, command: [] if any(is_of_job(command, k) for k in kinds) else [command]
-
-
-def _more_in_messages(message: dict[str, Any]) -> dict[str, Any]:
-    output = message.get("output")
-    more = {"brand_new": {"x": [1]}, "time": "now"}
-    if isinstance(output, dict):
-        message = {**message, "output": {"brand_new": None, **output}}
-    return {**message, **more}
-
-
-def _widen(_: Doings, command: Command) -> Iterable[Command]:
-    if not is_of_job(command):
-        return [command]
-    assert isinstance(command, SendMessage)
-    return [SendMessage(command.exchange, cast("Any", _more_in_messages(dict(command.message))))]
 
 
 def _generating_is(value: bool | None) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -347,78 +306,6 @@ def _stay_open(_: Doings, command: Command) -> Iterable[Command]:
     if is_of_job(command, "process_completed"):
         return [command, Cut(command.exchange, Ending.HOLD)]
     return [command]
-
-
-def _answer_late(doings: Doings, command: Command) -> Iterable[Command]:
-    """The second join is answered when its job is over."""
-    late = isinstance(command, SendResponse) and doings.asked(command.exchange) == Ask.JOIN
-    if late and doings.counts[Ask.JOIN] == 2:
-        return [Release(command.exchange), command]
-    return [command]
-
-
-# Frames of event streams, and bytes
-
-
-def _framed(start: bytes, end: bytes, before: bytes = b"") -> Frame:
-    return lambda text: [b"%b%b%b%b" % (before, start, text, end)]
-
-
-def _lines(text: bytes) -> list[bytes]:
-    """The JSON on two lines of data."""
-    return [b"data: " + text.replace(b"{", b"{\ndata: ", 1) + b"\n\n"]
-
-
-def _escaped(text: bytes) -> list[bytes]:
-    """JSON as Python writes it."""
-    return [b"data: %b\n\n" % json.dumps(json.loads(text)).encode()]
-
-
-def _chopped(text: bytes) -> list[bytes]:
-    """One event in many chunks, cut at every kind of place."""
-    event = b"data: %b\n\n" % text
-    places = {2, 5, 6, 7, len(event) // 2, len(event) - 3, len(event) - 2, len(event) - 1}
-    places |= {at + 1 for at, byte in enumerate(event[:3000]) if byte >= 0xC0}  # in a character
-    ends = [*sorted(place for place in places if 0 < place < len(event)), len(event)]
-    return [event[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-
-
-def _capitals(head: bytes) -> bytes:
-    """The names of the header fields in another case."""
-    first, *lines = head.split(b"\r\n")
-    fields = [line.partition(b":") for line in lines]
-    return b"\r\n".join([first, *(name.upper() + colon + value for name, colon, value in fields)])
-
-
-def _small_pieces(data: bytes) -> list[bytes]:
-    """Byte by byte at first, then in some more pieces."""
-    few = [data[place : place + 1] for place in range(min(len(data), 120))]
-    size = max(7, len(data) // 60)
-    return few + [data[place : place + size] for place in range(120, len(data), size)]
-
-
-def _with_ping(frame: bytes) -> bytes:
-    return b"\x89\x04ping" + frame
-
-
-def _fragments(frame: bytes) -> bytes:
-    """A text message in three frames, with a ping between them."""
-    if frame[0] != 0x81:
-        return frame
-    head = 2 if frame[1] < 126 else 4 if frame[1] == 126 else 10
-    text = frame[head:]
-    third = max(1, len(text) // 3)
-    parts = [text[:third], text[third : 2 * third], text[2 * third :]]
-    return _frame(0x01, parts[0]) + b"\x89\x00" + _frame(0x00, parts[1]) + _frame(0x80, parts[2])
-
-
-def _frame(first: int, payload: bytes) -> bytes:
-    size = len(payload)
-    if size < 126:
-        return bytes([first, size]) + payload
-    if size < 1 << 16:
-        return bytes([first, 126]) + size.to_bytes(2) + payload
-    return bytes([first, 127]) + size.to_bytes(8) + payload
 
 
 # Faults
@@ -533,15 +420,12 @@ def _statuses(ask: Ask, rule: str, on: Sequence[Channel], *statuses: int) -> Ite
             rule=rule,
             says=f"The {ask} is answered {status}.",
             on=on,
-            scenarios=("echo",),
+            scenarios=("text",),
             ends="error",
             answer=_refuse(ask, status, *_STATUS_TEXTS[status]),
         )
 
 
-_HEARTBEAT: Final = {"msg": "heartbeat"}
-_UNKNOWN: Final = {"msg": "brand_new_message", "event_id": OWN, "news": [1, {"a": "b"}]}
-_FOREIGN: Final = "f" * 32
 _LAST: Final = "process_completed"
 _YIELD: Final = "process_generating"
 
@@ -569,7 +453,7 @@ _CONFIG: Final = (
         layer="config",
         rule="R-config-4",
         says="Another function has the same name, further down.",
-        scenarios=("echo",),
+        scenarios=("text",),
         rewrite=_config(_repeat_names),
     ),
     Change(
@@ -577,7 +461,7 @@ _CONFIG: Final = (
         layer="config",
         rule="R-message-1",
         says="The config has keys that nobody knows yet.",
-        scenarios=("echo",),
+        scenarios=("text",),
         rewrite=_config(_more_keys),
     ),
     Change(
@@ -601,21 +485,13 @@ _CONFIG: Final = (
         name="in_browser",
         rule="R-config-5",
         says="The function runs in the browser only: it cannot be called.",
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="refused",
         rewrite=_config(_in_browser),
     ),
 )
 
 _MESSAGES: Final = (
-    Change(
-        name="unknown_kind",
-        layer="messages",
-        rule="R-message-1",
-        says="A message of a kind that nobody knows yet comes for the job.",
-        scenarios=_BOTH,
-        rewrite=_before(_LAST, 1, _UNKNOWN),
-    ),
     Change(
         name="unknown_kind_for_all",
         layer="messages",
@@ -624,23 +500,6 @@ _MESSAGES: Final = (
         on=_SHARED,
         scenarios=_BOTH,
         rewrite=_before(_LAST, 1, {"msg": "brand_new_message", "event_id": None}),
-    ),
-    Change(
-        name="unknown_keys",
-        layer="messages",
-        rule="R-message-1",
-        says="Messages and outputs have keys that nobody knows yet.",
-        scenarios=_BOTH,
-        rewrite=_widen,
-    ),
-    Change(
-        name="heartbeats",
-        layer="messages",
-        rule="R-stream-5",
-        says="Heartbeats come between the messages.",
-        on=_SHARED,
-        scenarios=_BOTH,
-        rewrite=_before(_LAST, 1, _HEARTBEAT, {**_HEARTBEAT, "event_id": None}),
     ),
     Change(
         name="alive",
@@ -665,34 +524,8 @@ _MESSAGES: Final = (
         rule="R-message-5",
         says="The last message is the only one, as of a cached function.",
         releases=">=4.9",
-        scenarios=("echo",),
+        scenarios=("text",),
         rewrite=_drop("estimation", "process_starts"),
-    ),
-    Change(
-        name="foreign_jobs",
-        layer="messages",
-        rule="R-stream-4",
-        says="Messages of jobs that are not the client's come on its stream.",
-        on=_SHARED,
-        scenarios=_BOTH,
-        rewrite=_before(
-            _LAST,
-            1,
-            {"msg": _YIELD, "event_id": _FOREIGN, "output": _WRONG, "success": True},
-            {"msg": _LAST, "event_id": _FOREIGN, "output": _WRONG, "success": True},
-        ),
-    ),
-    Change(
-        name="after_the_end",
-        layer="messages",
-        rule="R-message-4",
-        says="More comes for the job after its last message, another end among it.",
-        on=_SHARED,
-        scenarios=_BOTH,
-        rewrite=_after_end(
-            {"msg": _YIELD, "event_id": OWN, "output": _WRONG, "success": True},
-            {"msg": _LAST, "event_id": OWN, "output": _WRONG, "success": True},
-        ),
     ),
     Change(
         name="generating_true",
@@ -762,15 +595,6 @@ _MESSAGES: Final = (
         rewrite=_stay_open,
     ),
     Change(
-        name="early_messages",
-        layer="messages",
-        rule="R-stream-4",
-        says="All messages of the second job come before its join is answered.",
-        on=_SHARED,
-        scenarios=("jobs", "generators"),
-        rewrite=_answer_late,
-    ),
-    Change(
         name="empty_stream",
         layer="messages",
         rule="R-end-4",
@@ -778,100 +602,6 @@ _MESSAGES: Final = (
         on=_SHARED,
         scenarios=_BOTH,
         answer=_open_and(b"0\r\n\r\n", Ending.CLOSE, times=1),
-    ),
-)
-
-_EVENT: Final = "R-stream-6"
-_FRAMES: Final = tuple(
-    Change(
-        name=name,
-        layer="frames",
-        rule=_EVENT,
-        says=says,
-        on=_STREAMS,
-        scenarios=_BOTH,
-        frame=frame,
-    )
-    for name, says, frame in (
-        ("crlf", "Lines end in CRLF.", _framed(b"data: ", b"\r\n\r\n")),
-        ("cr", "Lines end in CR.", _framed(b"data: ", b"\r\r")),
-        ("comments", "Comments stand between the events.", _framed(b"data: ", b"\n\n", b": a\n\n")),
-        ("comment_inside", "A comment stands in each event.", _framed(b":\ndata: ", b"\n\n")),
-        (
-            "event_line",
-            "Events are named.",
-            _framed(b"event: message\ndata: ", b"\n\n"),
-        ),
-        ("id_and_retry", "Events have ids.", _framed(b"id: 7\nretry: 3000\ndata: ", b"\n\n")),
-        ("no_space", "There is no space after the colon.", _framed(b"data:", b"\n\n")),
-        (
-            "empty_lines",
-            "More empty lines stand between events.",
-            _framed(b"data: ", b"\n\n\n\n"),
-        ),
-        ("two_lines", "The data of an event is on two lines.", _lines),
-        ("escapes", "JSON has escapes and spaces, as up to 4.23.", _escaped),
-        (
-            "chopped",
-            "Chunks end within words, characters and line ends.",
-            _chopped,
-        ),
-    )
-)
-
-_BYTES: Final = (
-    Change(
-        name="small_pieces",
-        layer="bytes",
-        rule=_EVENT,
-        says="The network brings some bytes at a time.",
-        scenarios=_BOTH,
-        pieces=_small_pieces,
-    ),
-    Change(
-        name="capitals",
-        layer="bytes",
-        rule="R-http-1",
-        says="The names of header fields are in capital letters.",
-        scenarios=_BOTH,
-        head=_capitals,
-    ),
-    Change(
-        name="pings",
-        layer="bytes",
-        rule="R-ws-6",
-        says="The server pings.",
-        on=_SOCKET,
-        scenarios=_BOTH,
-        socket_frames=_with_ping,
-    ),
-    Change(
-        name="fragments",
-        layer="bytes",
-        rule="R-ws-7",
-        says="Messages come in several frames.",
-        on=_SOCKET,
-        scenarios=_BOTH,
-        socket_frames=_fragments,
-    ),
-)
-
-
-def _hang_up(_: Doings, command: Command) -> Iterable[Command]:
-    """Each answer is the last one of its connection."""
-    if isinstance(command, SendResponse):
-        return [attrs.evolve(command, headers=(*command.headers, ("connection", "close")))]
-    return [command]
-
-
-_CONNECTIONS: Final = (
-    Change(
-        name="hangs_up",
-        layer="bytes",
-        rule="R-http-1",
-        says="The server closes the connection after each answer, and says so.",
-        scenarios=_BOTH,
-        rewrite=_hang_up,
     ),
 )
 
@@ -889,7 +619,7 @@ _OF_CONFIG: Final = (
         name="config_html",
         rule="R-config-1",
         says="The config is a page.",
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         answer=_refuse(Ask.CONFIG, 200, _GARBAGE, HTML),
     ),
@@ -897,7 +627,7 @@ _OF_CONFIG: Final = (
         name="config_list",
         rule="R-config-1",
         says="The config is JSON, but no object.",
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         answer=_refuse(Ask.CONFIG, 200, ["a"]),
     ),
@@ -905,7 +635,7 @@ _OF_CONFIG: Final = (
         name="login_wanted",
         rule="R-config-8",
         says="The app wants a login.",
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         answer=_refuse(Ask.CONFIG, 401, {"detail": "Not authenticated"}),
     ),
@@ -913,7 +643,7 @@ _OF_CONFIG: Final = (
         name="config_reset",
         rule="R-config-1",
         says="The connection is reset in place of the config.",
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         answer=_break(Ask.CONFIG, Ending.RESET),
     ),
@@ -921,7 +651,7 @@ _OF_CONFIG: Final = (
         name="config_cut",
         rule="R-config-1",
         says="The config is cut off.",
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         answer=_break(
             Ask.CONFIG,
@@ -933,7 +663,7 @@ _OF_CONFIG: Final = (
         name="config_silence",
         rule="R-http-3",
         says="The config is never answered.",
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         seconds=LONG,
         answer=_break(Ask.CONFIG, Ending.HOLD),
@@ -946,7 +676,7 @@ _OF_JOIN: Final = (
         rule="R-join-2",
         says="There is no room in the queue.",
         on=_SHARED,
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         texts=("full",),
         joins=5,
@@ -957,7 +687,7 @@ _OF_JOIN: Final = (
         rule="R-ws-8",
         says="There is no room in the queue.",
         on=_SOCKET,
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         texts=("full",),
         joins=5,
@@ -968,7 +698,7 @@ _OF_JOIN: Final = (
         rule="R-sse-5",
         says="There is no room in the queue.",
         on=(Channel.JOB_STREAM,),
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         texts=("full",),
         joins=5,
@@ -979,7 +709,7 @@ _OF_JOIN: Final = (
         rule="R-join-2",
         says="A proxy lets no more requests through.",
         on=_SHARED,
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         joins=5,
         answer=_refuse(Ask.JOIN, 429, _GARBAGE, HTML, [("retry-after", "60")]),
@@ -990,7 +720,7 @@ _OF_JOIN: Final = (
         says="The app's validators refuse the arguments.",
         releases=">=5.45",
         on=_SHARED,
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         texts=("too short",),
         answer=_refuse(Ask.JOIN, 422, {"detail": _DETAIL}),
@@ -1000,7 +730,7 @@ _OF_JOIN: Final = (
         rule="R-join-2",
         says="The server says that the request is malformed.",
         on=_SHARED,
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         answer=_refuse(
             Ask.JOIN,
@@ -1013,7 +743,7 @@ _OF_JOIN: Final = (
         rule="R-join-2",
         says="The join is answered by a page.",
         on=_SHARED,
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         answer=_refuse(Ask.JOIN, 200, _GARBAGE, HTML),
     ),
@@ -1022,7 +752,7 @@ _OF_JOIN: Final = (
         rule="R-join-2",
         says="The answer to the join names no job.",
         on=_SHARED,
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         answer=_refuse(Ask.JOIN, 200, {}),
     ),
@@ -1031,7 +761,7 @@ _OF_JOIN: Final = (
         rule="R-join-4",
         says="The connection is reset in place of an answer to the join.",
         on=_SHARED,
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         answer=_break(Ask.JOIN, Ending.RESET),
     ),
@@ -1040,7 +770,7 @@ _OF_JOIN: Final = (
         rule="R-join-4",
         says="The answer to the join is cut off.",
         on=_SHARED,
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         answer=_break(
             Ask.JOIN,
@@ -1053,7 +783,7 @@ _OF_JOIN: Final = (
         rule="R-http-3",
         says="The join is never answered.",
         on=_SHARED,
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         seconds=LONG,
         answer=_break(Ask.JOIN, Ending.HOLD),
@@ -1093,7 +823,7 @@ _OF_STREAM: Final = (
         rule="R-end-1",
         says="The stream is a page.",
         on=_SHARED,
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         answer=_refuse(Ask.CHANNEL, 200, _GARBAGE, HTML),
     ),
@@ -1118,7 +848,7 @@ _OF_STREAM: Final = (
         rule="R-end-4",
         says="Each stream ends cleanly before anything came: one more is asked for, not many.",
         on=_SHARED,
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         answer=_open_and(b"0\r\n\r\n", Ending.CLOSE),
     ),
@@ -1156,7 +886,7 @@ _OF_STREAM: Final = (
         rule="R-end-6",
         says="Heartbeats come, and nothing of the job: the server has forgotten it.",
         on=_SHARED,
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         seconds=LONG,
         rewrite=_forget,
@@ -1204,7 +934,7 @@ _OF_STREAM: Final = (
         rule="R-end-7",
         says="The server does not know the session.",
         on=_SHARED,
-        scenarios=("echo",),
+        scenarios=("text",),
         ends="error",
         answer=_open_and(_chunk(_NOT_FOUND), Ending.CLOSE),
     ),
@@ -1245,9 +975,6 @@ _OF_STREAM: Final = (
 CHANGES: Final[Sequence[Change]] = (
     *_CONFIG,
     *_MESSAGES,
-    *_FRAMES,
-    *_BYTES,
-    *_CONNECTIONS,
     *_OF_CONFIG,
     *_OF_JOIN,
     *_OF_STREAM,

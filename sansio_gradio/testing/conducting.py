@@ -19,6 +19,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from sansio_gradio.errors import GradioError
+from sansio_gradio.protocol.features import version_numbers
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import TEXTBOX
@@ -34,16 +35,17 @@ from sansio_gradio.server.events import (
     ServerCommand,
 )
 from sansio_gradio.server.requests import Request
+from sansio_gradio.server.versions import protocol_of
 from sansio_gradio.testing.changes import (
     Ask,
     Change,
     Command,
     Cut,
     Ending,
-    Release,
     Wait,
     is_of_job,
 )
+from sansio_gradio.testing.relay import PLAIN, Relay, Side, Variation
 from sansio_gradio.testing.scenarios import (
     Hold,
     Logs,
@@ -59,7 +61,8 @@ from sansio_gradio.wire import json
 __all__ = ["Action", "Conductor", "Heard", "Plan", "Seen", "app_of"]
 
 CLOSE_WITHIN: Final = 5.0  # seconds for the answer to a Close
-GAP: Final = 0.001  # seconds between two pieces
+GAP: Final = 0.0005  # seconds between two pieces
+QUIET: Final = 0.2  # seconds without a byte: then a relay lets go what it holds
 
 Action: TypeAlias = "bytes | Ending"
 """Bytes to send on a connection, or how it ends."""
@@ -72,11 +75,36 @@ class Plan:
     version: str
     scenario: Scenario
     changes: tuple[Change, ...] = ()
+    variation: Variation = PLAIN
 
     @property
     def name(self) -> str:
-        changed = "+".join(change.name for change in self.changes)
+        changed = "+".join(self.differences)
         return f"{self.scenario.name}/{changed}" if changed else self.scenario.name
+
+    @property
+    def differences(self) -> list[str]:
+        """The names of what is different from what a server usually says."""
+        varied = [] if self.is_plain else [self.variation.name.replace(" ", "_")]
+        return [*(change.name for change in self.changes), *varied]
+
+    @property
+    def is_plain(self) -> bool:
+        return self.variation is PLAIN
+
+    @property
+    def rule(self) -> str:
+        """The rule that a client breaks which fails here and nowhere else."""
+        if not self.is_plain:
+            return self.variation.rule
+        if self.changes:
+            return self.changes[-1].rule
+        return self.scenario.rule_in(protocol_of(version_numbers(self.version)))
+
+    @property
+    def says(self) -> str:
+        varied = [] if self.is_plain else [f"It is said in another way: {self.variation.name}."]
+        return " ".join([self.scenario.says, *(one.says for one in self.changes), *varied])
 
 
 @attrs.frozen
@@ -136,7 +164,6 @@ class Stage(ServerConversation):
         self.is_told_end = False
         self.shared = 0
         """How often a session had two streams at once."""
-        self.is_released = False
         self._changes = changes
         self._asks: dict[int, Ask] = {}
         self._upgraded: set[int] = set()
@@ -262,18 +289,16 @@ class Stage(ServerConversation):
             if exchange in self.cuts:
                 lane.clear()
                 return
-            command = lane[0]
-            is_held = isinstance(command, Release) and not self.is_released
-            if exchange in self._due or is_held:
+            if exchange in self._due:
                 return
-            lane.popleft()
+            command = lane.popleft()
             if isinstance(command, Wait):
                 self._due[exchange] = self.now + command.seconds
             elif isinstance(command, Cut):
                 self._note_cut(command)
             elif isinstance(command, SendMessage):
                 self._say(command)
-            elif not isinstance(command, Release):
+            else:
                 if isinstance(command, OpenChannel) and self._asks[exchange] == Ask.CHANNEL:
                     self._open.add(exchange)
                 elif isinstance(command, EndChannel):
@@ -362,7 +387,9 @@ class Conductor:
             self.app, entropy=entropy, wall_offset=wall_offset, conversation=conversation
         )
         self.stage = made[0]
-        self._changes = plan.changes
+        self._relay = None if plan.is_plain else Relay(plan.variation)
+        self._lines: list[int] = []  # the connection of each line of the relay
+        self._quiet: float | None = None
         self._wires: dict[int, _Wire] = {}
         self._scripts: dict[int, Iterator[Step]] = {}
 
@@ -370,6 +397,9 @@ class Conductor:
 
     def connection_made(self, conn: int, now: float) -> None:
         self._wires[conn] = _Wire()
+        if self._relay is not None:
+            self._relay.open()
+            self._lines.append(conn)
         self.engine.connection_made(conn, now)
 
     def receive_data(self, conn: int, data: bytes, now: float) -> None:
@@ -378,9 +408,14 @@ class Conductor:
         wire.received += data
         if not data or (wire.is_upgraded and 8 in opcodes(bytes(wire.received))):
             self._note_closed(wire, now)
-        if not wire.is_over:
-            self.stage.now = now
+        self.stage.now = now
+        if wire.is_over:
+            return
+        if self._relay is None:
             self.engine.receive_data(conn, data, now)
+        else:
+            self._relay.receive(self._lines.index(conn), Side.CLIENT, data)
+            self._pass_on(now)
 
     def connection_lost(self, conn: int, error: BaseException | None, now: float) -> None:
         wire = self._wires[conn]
@@ -396,12 +431,29 @@ class Conductor:
             self.late_closes += now - wire.closed_at > CLOSE_WITHIN
             wire.closed_at = None
 
+    def _pass_on(self, now: float) -> None:
+        """Do what the relay says."""
+        assert self._relay is not None
+        for line, side, data in self._relay.data_to_send():
+            conn = self._lines[line]
+            if side is Side.SERVER:
+                self.engine.receive_data(conn, data, now)
+            elif data:
+                self._put(self._wires[conn], data, now)
+            else:
+                self._close(conn, Ending.CLOSE, now)
+        self._quiet = now + QUIET if self.plan.variation.join_answered_last else None
+
     def handle_timer(self, now: float) -> None:
+        if self._relay is not None and self._quiet is not None and self._quiet <= now:
+            self._relay.idle()
+            self._pass_on(now)
+            self._quiet = None
         self.stage.now = now
         self.engine.handle_timer(now)
 
     def next_deadline(self) -> float | None:
-        times = [self.engine.next_deadline()]
+        times = [self.engine.next_deadline(), self._quiet]
         times += [wire.queue[0][0] for wire in self._wires.values() if wire.queue]
         return min((when for when in times if when is not None), default=None)
 
@@ -457,7 +509,6 @@ class Conductor:
             if isinstance(step, Returns | Raises):
                 self._scripts.pop(job, None)
                 self.done += 1
-                self.stage.is_released = True
                 for other in list(self._scripts):
                     self._go_on(other, now)
                 return
@@ -492,7 +543,7 @@ class Conductor:
             if not wire.is_over:
                 self._lose(wire, cut.lost)
                 if cut.last:
-                    wire.queue.append((self._when(wire, now), cut.last))
+                    self._send(conn, cut.last, now)
                 self._end(conn, cut.ending, now)
                 if cut.ending is not Ending.HOLD:
                     del self.stage.cuts[conn]
@@ -508,23 +559,22 @@ class Conductor:
         wire = self._wires[conn]
         if wire.is_over or not data:
             return
-        head = b""
-        if data.startswith(b"HTTP/1.1 "):
-            end = data.index(b"\r\n\r\n") + 4
-            head, data = data[:end], data[end:]
-            wire.is_upgraded = head.startswith(b"HTTP/1.1 101")
-        for change in self._changes:
-            if change.head is not None and head:
-                head = change.head(head)
-            if change.socket_frames is not None and wire.is_upgraded:
-                data = b"".join(map(change.socket_frames, frames_of(data)))
-        if wire.is_upgraded and any(frame[0] == 0x88 for frame in frames_of(data)):
+        if self._relay is None:
+            self._put(wire, data, now)
+        else:
+            self._relay.receive(self._lines.index(conn), Side.SERVER, data)
+            self._pass_on(now)
+
+    def _put(self, wire: _Wire, data: bytes, now: float) -> None:
+        """Put bytes on their way to the client."""
+        if wire.is_over:
+            return
+        if data.startswith(b"HTTP/1.1 101"):
+            wire.is_upgraded = True
+        if wire.is_upgraded and data.startswith(b"\x88"):
             wire.closed_at = now
-        data = head + data
-        cutter = next((change.pieces for change in self._changes if change.pieces), None)
-        when = self._when(wire, now)
-        for place, piece in enumerate(cutter(data) if cutter else [data]):
-            wire.queue.append((when + place * GAP, piece))
+        gap = GAP if self.plan.variation.piece and wire.queue else 0.0
+        wire.queue.append((self._when(wire, now) + gap, data))
 
     def _when(self, wire: _Wire, now: float) -> float:
         """When the next bytes may go: behind those that wait."""
@@ -540,24 +590,17 @@ class Conductor:
             count -= len(last)
 
     def _end(self, conn: int, ending: Ending, now: float) -> None:
+        if self._relay is not None and ending is Ending.CLOSE:
+            self._relay.receive(self._lines.index(conn), Side.SERVER, b"")
+            self._pass_on(now)
+        else:
+            self._close(conn, ending, now)
+
+    def _close(self, conn: int, ending: Ending, now: float) -> None:
         wire = self._wires[conn]
         if not wire.is_over:
             wire.is_over = True
             wire.queue.append((self._when(wire, now), ending))
-
-
-def frames_of(data: bytes) -> list[bytes]:
-    """The frames of a server, which are not masked."""
-    found: list[bytes] = []
-    while data:
-        size, head = data[1] & 0x7F, 2
-        if size == 126:
-            size, head = int.from_bytes(data[2:4]), 4
-        elif size == 127:
-            size, head = int.from_bytes(data[2:10]), 10
-        found.append(data[: head + size])
-        data = data[head + size :]
-    return found
 
 
 def opcodes(received: bytes) -> set[int]:

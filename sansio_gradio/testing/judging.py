@@ -10,6 +10,7 @@ import attrs
 
 from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.protocols import Channel
+from sansio_gradio.testing.cases import same
 from sansio_gradio.testing.changes import Ask, Change
 from sansio_gradio.testing.conducting import Conductor, Seen
 
@@ -49,8 +50,7 @@ _ENDS: Final = ("result", "error", "cancelled")
 
 
 def _rule(conductor: Conductor) -> str:
-    plan = conductor.plan
-    return plan.changes[-1].rule if plan.changes else plan.scenario.rule_in(conductor.app.protocol)
+    return conductor.plan.rule
 
 
 def _of_end(conductor: Conductor, told: Told) -> Iterator[Finding]:
@@ -161,18 +161,6 @@ def _wrong_status(conductor: Conductor, told: Told) -> Iterator[str]:
     for notice in conductor.plan.scenario.notices:
         if notice not in text:
             yield f"No status tells of {notice!r}, which the server said."
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two values are the same JSON; 1 and true are not, 1 and 1.0 are."""
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        pairs = list(zip(one, other, strict=False))
-        return len(one) == len(other) and all(same(a, b) for a, b in pairs)
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    return bool(one == other)
 
 
 def _shown(end: tuple[str, Any]) -> str:
@@ -332,11 +320,10 @@ def _wrong_streams(conductor: Conductor, seen: Sequence[Seen]) -> Iterator[Findi
 
 
 def _wrong_sockets(conductor: Conductor, told: Told) -> Iterator[Finding]:
-    names = {change.name for change in conductor.plan.changes}
     if _fault(conductor) is not None or told.status is None:
         return
     for kinds in conductor.answers_of_sockets():
-        if names & {"pings", "fragments"} and 0xA not in kinds:
+        if conductor.plan.variation.pings and 0xA not in kinds:
             yield Finding("R-ws-6", "No ping of the server was answered.")
     if conductor.late_closes:
         yield Finding("R-ws-5", "The Close of the server was not answered at once.")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import Final
 
 import attrs
 
 from sansio_gradio.protocol.features import version_numbers
+from sansio_gradio.protocol.protocols import traits_of
 from sansio_gradio.server.versions import protocol_of
+from sansio_gradio.testing.cases import TOGETHER, VARIATIONS
 from sansio_gradio.testing.changes import CHANGES, Change
 from sansio_gradio.testing.conducting import Plan
+from sansio_gradio.testing.relay import PLAIN, Variation
 from sansio_gradio.testing.scenarios import SCENARIOS, Scenario, Yields
 
 __all__ = ["VERSIONS", "plans", "simpler"]
@@ -20,42 +24,19 @@ VERSIONS: Final = ("6.31.0", "4.44.1", "4.19.2", "4.16.0", "4.0.2", "3.50.2", "3
 """The releases that are tried unless others are named: each protocol, and edits of two kinds."""
 WHOLE: Final = ("6.31.0", "3.50.2")
 """Of these, those that are tried with everything; the others with some of it."""
-_SCENARIOS: Final = (
-    "echo",
-    "grow",
-    "shrink",
-    "nested",
-    "state",
-    "quoted",
-    "half",
-    "unqueued_generator",
-    "cancel",
-    "jobs",
-    "generators",
+_SCENARIOS: Final = frozenset(
+    {
+        *("text", "growing", "shrinking_list", "shrinking_inside", "yields_state", "state"),
+        *("quoted", "half", "unqueued_generator", "cancel", "jobs", "generators"),
+    }
 )
-_SOME: Final = (
-    "cookies",
-    "unknown_kind",
-    "late_estimation",
-    "first_is_edits",
-    "misfit",
-    "generating_true",
-    "generating_null",
-    "foreign_jobs",
-    "crlf",
-    "chopped",
-    "small_pieces",
-    "queue_full",
-    "queue_full_streamed",
-    "join_502",
-    "given_up",
-    "ended_cleanly",
-    "dropped",
-    "closed_yield",
-    "closed_inside",
-    "closed_last",
-    "early_messages",
-    "empty_stream",
+_SOME: Final = frozenset(
+    {
+        *("cookies", "late_estimation", "first_is_edits", "misfit", "no_base"),
+        *("generating_true", "generating_null", "queue_full", "queue_full_streamed", "join_502"),
+        *("given_up", "ended_cleanly", "dropped", "closed_yield", "closed_inside", "closed_last"),
+        *("empty_stream", "unknown_messages", "foreign_jobs", "CRLF", "small_pieces"),
+    }
 )
 MIXED: Final = 6
 """How many cases have several legal changes at once, for each release that is tried in whole."""
@@ -66,7 +47,7 @@ def plans(
     versions: Sequence[str] = (), *, names: Collection[str] = (), seed: int = 0
 ) -> list[Plan]:
     """The cases, those without a change first. *versions*: these releases, in whole. *names*: only
-    the cases of these names, scenarios, or changes."""
+    the cases, or changes, with these names."""
     found: list[Plan] = []
     for version in versions or VERSIONS:
         is_whole = bool(versions) or version in WHOLE
@@ -76,29 +57,45 @@ def plans(
             if scenario.is_in(version) and (is_whole or scenario.name in _SCENARIOS)
         ]
         found += [Plan(version, scenario) for scenario in scenarios]
+        possible: list[Plan] = []
         for change in CHANGES:
-            if not is_whole and change.name not in _SOME:
-                continue
             fitting = [one for one in scenarios if change.fits(version, one.name)]
             few = fitting if versions else fitting[-1:]
-            found += [Plan(version, scenario, (change,)) for scenario in few]
+            possible += [Plan(version, scenario, (change,)) for scenario in few]
+        possible += _varied(version, scenarios)
+        found += [plan for plan in possible if is_whole or not _SOME.isdisjoint(plan.differences)]
         if is_whole:
             found += _mixed(version, scenarios, random.Random(f"{seed} {version}"))
     return [plan for plan in found if not names or is_named(plan, names)]
 
 
 def is_named(plan: Plan, names: Collection[str]) -> bool:
-    """Whether the plan, its scenario or one of its changes has one of these names."""
-    own = {plan.name, plan.scenario.name, *(change.name for change in plan.changes)}
-    return not own.isdisjoint(names)
+    """Whether the plan or one of its differences has one of these names, which may be patterns."""
+    own = [plan.name, *plan.differences]
+    return any(fnmatchcase(one, name) for one in own for name in names)
+
+
+def _fitting(version: str, variations: Iterable[Variation]) -> list[Variation]:
+    channel = traits_of(protocol_of(version_numbers(version))).channel
+    return [one for one in variations if channel in one.channels and one is not PLAIN]
+
+
+def _varied(version: str, scenarios: Sequence[Scenario]) -> Iterator[Plan]:
+    for scenario in scenarios:
+        if scenario.name == "growing":
+            for variation in _fitting(version, VARIATIONS):
+                yield Plan(version, scenario, variation=variation)
+        elif scenario.twin is not None:
+            for variation in _fitting(version, [TOGETHER]):
+                yield Plan(version, scenario, variation=variation)
 
 
 def _mixed(version: str, scenarios: Sequence[Scenario], dice: random.Random) -> Iterator[Plan]:
-    typical = [scenario for scenario in scenarios if scenario.name in ("echo", "grow")]
+    typical = [scenario for scenario in scenarios if scenario.name in ("text", "growing")]
     for _ in range(MIXED):
         scenario = dice.choice(typical)
-        chosen: list[Change] = []
-        for layer in _LEGAL:
+        changes: list[Change] = []
+        for layer in ("config", "messages"):
             fitting = [
                 change
                 for change in CHANGES
@@ -107,16 +104,18 @@ def _mixed(version: str, scenarios: Sequence[Scenario], dice: random.Random) -> 
                 and change.fits(version, scenario.name)
             ]
             if fitting and dice.random() < 0.8:
-                chosen.append(dice.choice(fitting))
-        if len(chosen) > 1:
-            yield Plan(version, scenario, tuple(chosen))
+                changes.append(dice.choice(fitting))
+        variation = dice.choice(_fitting(version, VARIATIONS))
+        yield Plan(version, scenario, tuple(changes), variation)
 
 
 def simpler(plan: Plan) -> Iterator[Plan]:
     """Plans that are a little smaller, the smallest first: a change less, or some yields."""
-    if len(plan.changes) > 1:
+    if len(plan.differences) > 1:
+        if not plan.is_plain:
+            yield attrs.evolve(plan, changes=())
         for change in plan.changes:
-            yield attrs.evolve(plan, changes=(change,))
+            yield attrs.evolve(plan, changes=(change,), variation=PLAIN)
         for change in plan.changes:
             rest = tuple(other for other in plan.changes if other is not change)
             yield attrs.evolve(plan, changes=rest)
@@ -140,8 +139,3 @@ def _shorter(scenario: Scenario) -> Iterator[Scenario]:
             outputs=outputs,
             result=outputs[-1] if scenario.result is not None else None,
         )
-
-
-def speaks(version: str) -> str:
-    """The protocol of that release."""
-    return protocol_of(version_numbers(version))

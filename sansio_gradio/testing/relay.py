@@ -247,6 +247,8 @@ class _Passage:
         try:
             self._server.receive_data(data)
             while not isinstance(event := self._server.next_event(), type):
+                if isinstance(event, h11.ConnectionClosed):  # h11 says so again and again
+                    return
                 self._hear(event)
         except h11.ProtocolError:  # an answer that ends too early: so does ours
             pass

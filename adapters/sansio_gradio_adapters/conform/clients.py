@@ -26,9 +26,10 @@ __all__ = ["CannotRun", "Trials"]
 START: Final = 60.0  # seconds for a process to ask for something
 ACTIVE: Final = 6.0  # a case that takes longer waits for something, and lets another one run
 SHRINKS: Final = 6  # runs to make one failed case smaller
+SHRINKING: Final = 15.0  # seconds for them
 SHRUNK: Final = 2  # failed cases of one rule that are made smaller
 CANCELLED: Final = 2  # outputs before the caller cancels
-SIMPLEST: Final = "echo"
+SIMPLEST: Final = "text"
 LINES: Final = 10_000  # of one process
 
 
@@ -62,13 +63,16 @@ class Trials:
         self._slots = asyncio.Semaphore(self.at_once)
         loop = asyncio.get_running_loop()
         for plan in plans:
-            if not plan.changes:
+            if not plan.differences:
                 self._bare[plan.version, plan.scenario.name] = loop.create_future()
         # Those that wait for silence begin first, and need no slot while they wait.
         slowest = sorted(plans, key=lambda plan: -seconds_of(plan))
         tasks = {id(plan): asyncio.ensure_future(self._case(plan, len(plans))) for plan in slowest}
         try:
-            return [await tasks[id(plan)] for plan in plans]
+            done, _ = await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()  # raises its error, if it has one
+            return [tasks[id(plan)].result() for plan in plans]
         finally:
             for task in tasks.values():
                 task.cancel()
@@ -76,7 +80,7 @@ class Trials:
 
     async def _case(self, plan: Plan, count: int) -> Case:
         needs = plan.scenario.needs
-        rule = plan_rule(plan)
+        rule = plan.rule
         if needs is not None and needs not in self.can:
             case = Case.of(plan, "skipped", rule, f"Not declared: --can {needs}")
         elif not await self._can_call(plan):
@@ -84,7 +88,7 @@ class Trials:
         else:
             case = await self._tried(plan)
         bare = self._bare.get((plan.version, plan.scenario.name))
-        if not plan.changes and bare is not None:
+        if not plan.differences and bare is not None:
             bare.set_result(case)
         self._over += 1
         self.tell(case, self._over, count)
@@ -93,25 +97,25 @@ class Trials:
     async def _can_call(self, plan: Plan) -> bool:
         """Whether the simplest call has had a result on that release. If not, nothing else will."""
         simplest = self._bare.get((plan.version, SIMPLEST))
-        if simplest is None or (plan.scenario.name == SIMPLEST and not plan.changes):
+        if simplest is None or (plan.scenario.name == SIMPLEST and not plan.differences):
             return True
         await simplest
         return plan.version not in self._unknown
 
     async def _tried(self, plan: Plan) -> Case:
         conductor, told, finding = await self._attempt(plan)
-        if plan.scenario.name == SIMPLEST and not plan.changes and not told.all("result"):
+        if plan.scenario.name == SIMPLEST and not plan.differences and not told.all("result"):
             self._unknown.add(plan.version)
         if finding is None:
-            return Case.of(plan, "passed", plan_rule(plan), plan_says(plan))
-        bare = self._bare.get((plan.version, plan.scenario.name)) if plan.changes else None
+            return Case.of(plan, "passed", plan.rule, plan.says)
+        bare = self._bare.get((plan.version, plan.scenario.name)) if plan.differences else None
         if bare is not None and (cause := await bare).verdict == "failed":
             # It is not the change that this client cannot stand.
             what = f"It fails without any change, too. {finding.what}"
             return Case.of(plan, "failed", cause.rule, what, transcript(conductor))
         smallest = plan
         self._shrunk[finding.rule] += 1
-        if self._shrunk[finding.rule] <= SHRUNK or len(plan.changes) > 1:
+        if self._shrunk[finding.rule] <= SHRUNK or len(plan.differences) > 1:
             smallest, conductor, finding = await self._smaller(plan, conductor, finding)
         return Case.of(
             plan, "failed", finding.rule, finding.what, transcript(conductor), smallest=smallest
@@ -122,9 +126,12 @@ class Trials:
     ) -> tuple[Plan, Conductor, Finding]:
         """The smallest plan found that fails as well."""
         left = SHRINKS if seconds_of(plan) <= SHORT else 0
+        until = time.monotonic() + SHRINKING
         found = plan, conductor, finding
         candidates = simpler(plan)
-        while left and (candidate := next(candidates, None)) is not None:
+        while (
+            left and time.monotonic() < until and (candidate := next(candidates, None)) is not None
+        ):
             left -= 1
             tried, _, other = await self._attempt(candidate)
             if other is not None:
@@ -162,19 +169,6 @@ class Trials:
 def seconds_of(plan: Plan) -> float:
     """How long a client may take for it."""
     return max((change.seconds for change in plan.changes), default=SHORT)
-
-
-def plan_rule(plan: Plan) -> str:
-    """The rule that a client breaks which fails in it."""
-    from sansio_gradio.testing.plans import speaks  # noqa: PLC0415
-
-    if plan.changes:
-        return plan.changes[-1].rule
-    return plan.scenario.rule_in(speaks(plan.version))
-
-
-def plan_says(plan: Plan) -> str:
-    return " ".join([plan.scenario.says, *(change.says for change in plan.changes)])
 
 
 def _replaced(word: str, texts: dict[str, str]) -> str:

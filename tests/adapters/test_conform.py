@@ -1,0 +1,154 @@
+"""``conform client`` as a program: it finds what is wrong with small clients, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sansio_gradio_adapters.__main__ import main
+from sansio_gradio_adapters.conform.report import Case, Report
+
+SMALL = Path(__file__).parents[1] / "support" / "small_client.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "json_lines.py"
+PLACES = ["{url}", "{api}", "{data}", "{jobs}"]
+
+
+def conform(folder: Path, cases: str, *command: object, version: str = "6.31.0") -> dict[str, Any]:
+    """Run it on these cases; the report."""
+    report = folder / "report.json"
+    given = ["--can", "cancel,jobs", "--versions", version, "--cases", cases, "--json", str(report)]
+    page = ["--html", str(folder / "report.html")]
+    status = main(["conform", "client", *given, *page, "--", *map(str, command), *PLACES])
+    made: dict[str, Any] = json.loads(report.read_text("utf-8"))
+    assert status == (1 if made["counts"]["failed"] else 0)
+    return made
+
+
+def small(defect: str) -> tuple[object, ...]:
+    return sys.executable, "-S", "-E", SMALL, defect
+
+
+def test_a_client_that_is_right_passes(tmp_path: Path) -> None:
+    made = conform(tmp_path, "growing,CRLF,join_502", *small("none"))
+    assert made["counts"]["failed"] == 0
+    assert made["counts"]["passed"] >= 3
+
+
+def test_a_failure_has_its_rule_its_bytes_and_a_smallest_case(tmp_path: Path) -> None:
+    made = conform(tmp_path, "growing/comments", *small("no_other_lines"))
+    (case,) = made["cases"]
+    assert case["verdict"] == "failed"
+    assert case["rule"] == "R-stream-6"
+    assert case["smallest"].startswith("growing/comments")
+    assert "POST /gradio_api/queue/join HTTP/1.1" in case["transcript"]
+    assert '"process_completed"' in case["transcript"]
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "R-stream-6" in page
+    assert "<script" not in page
+
+
+# The defect, cases that show it, the rules that it breaks.
+DEFECTS = [
+    ("splits_at_lf", "CRLF,CR", "R-stream-6"),
+    ("no_other_lines", "comments", "R-stream-6"),
+    ("decodes_chunks", "small_chunks", "R-http-1"),
+    ("knows_all_kinds", "unknown_kind_for_all,unknown_messages", "R-stream-5 R-message-1"),
+    ("obeys_indices", "shrinking_list", "R-edit-1"),
+    ("misfit_is_error", "misfit", "R-edit-4"),
+    ("takes_all", "foreign_jobs", "R-stream-4"),
+    ("joins_again", "join_502", "R-refuse-1"),
+    ("end_is_success", "ended_cleanly", "R-end-4"),
+    ("reopens_never", "empty_stream", "R-end-4"),
+    ("gives_up_never", "stopped,given_up", "R-end-7"),
+    ("all_is_success", "error", "R-end-1"),
+    ("hides_errors", "error", "R-end-1"),
+    ("tells_late", "half", "R-end-2"),
+    ("no_state", "state", "R-data-1"),
+    ("shows_state", "state", "R-data-4"),
+    ("shows_updates", "update", "R-data-5"),
+    ("by_place", "reordered", "R-config-3"),
+    ("last_of_name", "same_names", "R-config-4"),
+    ("no_prefix", "text", "R-config-2"),
+    ("uses_root", "wrong_root", "R-config-2"),
+    ("no_cookies", "cookies", "R-config-7"),
+    ("runs_in_browser", "in_browser", "R-config-5"),
+    ("no_content_type", "text", "R-join-3"),
+    ("empty_session", "text", "R-join-1"),
+    ("listens_first", "text", "R-stream-1"),
+    ("takes_more", "late_messages", "R-message-4"),
+    ("obeys_is_generating", "generating_null", "R-message-3"),
+    ("waits_for_end", "stays_open", "R-session-1"),
+    ("empty_is_result", "cancelled_by_others", "R-end-1"),
+    ("tells_no_cancel", "cancel", "R-cancel-4"),
+    ("cancels_another", "cancel", "R-cancel-4"),
+]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("defect", "cases", "rules"), DEFECTS, ids=[row[0] for row in DEFECTS])
+def test_it_finds_what_is_wrong(tmp_path: Path, defect: str, cases: str, rules: str) -> None:
+    made = conform(tmp_path, cases, *small(defect))
+    found = {case["rule"] for case in made["cases"] if case["verdict"] == "failed"}
+    assert found
+    assert found <= set(rules.split())
+
+
+@pytest.mark.exhaustive
+def test_the_first_yield_may_be_edits(tmp_path: Path) -> None:
+    made = conform(tmp_path, "first_is_edits", *small("first_is_whole"), version="4.44.1")
+    assert {case["rule"] for case in made["cases"] if case["verdict"] == "failed"} == {"R-edit-5"}
+
+
+@pytest.mark.exhaustive
+def test_silence_is_waited_for(tmp_path: Path) -> None:
+    made = conform(tmp_path, "silence", *small("no_deadline"))
+    assert [case["rule"] for case in made["cases"]] == ["R-stream-7"] * len(made["cases"])
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("world", ["sockets", "asyncio", "trio"])
+def test_our_own_clients_pass(tmp_path: Path, world: str) -> None:
+    report = tmp_path / "report.json"
+    given = ["--can", "cancel,jobs,status", "--json", str(report)]
+    main(["conform", "client", *given, "--", sys.executable, str(EXAMPLE), world, *PLACES])
+    made = json.loads(report.read_text("utf-8"))
+    assert [case for case in made["cases"] if case["verdict"] != "passed"] == []
+
+
+def test_what_is_not_declared_is_skipped(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    given = ["--cases", "cancel,jobs", "--versions", "6.31.0", "--json", str(report)]
+    assert main(["conform", "client", *given, "--", *map(str, small("none")), *PLACES]) == 0
+    made = json.loads(report.read_text("utf-8"))
+    assert {case["verdict"] for case in made["cases"]} == {"skipped"}
+    assert all("--can" in case["what"] for case in made["cases"])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "behind --"),
+        (["--", "/nowhere/client"], "cannot be run"),
+        (["--cases", "nowhere", "--", "x"], "no cases named nowhere"),
+        (["--versions", "2.9", "--", "x"], "2.9"),
+        (["--can", "fly", "--", "x"], "--can fly"),
+        (["--can", "jobs", "--", "x"], "{jobs}"),
+    ],
+)
+def test_it_says_why_it_cannot_run(
+    given: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["conform", "client", *given]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_page_shows_what_a_client_said_as_text() -> None:
+    bad = "<script>alert(1)</script>"
+    case = Case(name=bad, version="6", verdict="failed", rule="R-a-1", what=bad, transcript=bad)
+    page = Report(title=bad, cases=[case], about={"command": [bad]}).as_html()
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 6
