@@ -15,7 +15,8 @@ from sansio_gradio.events import (
 )
 from sansio_gradio.testing.changes import Ending
 from sansio_gradio.testing.conducting import Conductor, Plan
-from sansio_gradio.testing.driver import Driver, counted_entropy
+from sansio_gradio.testing.driver import Driver
+from sansio_gradio.testing.entropy import counted_entropy
 from sansio_gradio.testing.judging import Finding, Told, judge
 
 PATIENCE = 200.0  # told seconds
