@@ -34,10 +34,10 @@ __all__ = [
     "HTML",
     "LONG",
     "SHORT",
-    "Ask",
+    "Asking",
+    "BreakOff",
     "Change",
     "Command",
-    "Cut",
     "Doings",
     "Ending",
     "Wait",
@@ -51,7 +51,7 @@ LONG: Final = 95.0
 """The same where it can only be seen by silence: 60 s of that, and some time to act."""
 
 
-class Ask(enum.StrEnum):
+class Asking(enum.StrEnum):
     """What a client asks for."""
 
     CONFIG = enum.auto()
@@ -84,7 +84,7 @@ class Wait:
 
 
 @attrs.frozen
-class Cut:
+class BreakOff:
     """The connection ends, and so many of the last bytes are lost. ``last``: further ones are sent
     before that, whatever HTTP says."""
 
@@ -94,14 +94,14 @@ class Cut:
     last: bytes = b""
 
 
-Command: TypeAlias = ServerCommand | Wait | Cut
+Command: TypeAlias = ServerCommand | Wait | BreakOff
 
 
 class Doings(Protocol):
     """What was asked and said so far, and a way to say more."""
 
     @property
-    def counts(self) -> Mapping[Ask, int]:
+    def counts(self) -> Mapping[Asking, int]:
         """How often each kind of request has come, this one included."""
         ...
 
@@ -110,7 +110,7 @@ class Doings(Protocol):
         """How often each kind of message was sent, without those that a change has added."""
         ...
 
-    def asked(self, exchange: int) -> Ask: ...
+    def asked(self, exchange: int) -> Asking: ...
     def added(self, exchange: int, message: Mapping[str, Any]) -> SendMessage:
         """A message that no job of the scenario has said."""
         ...
@@ -174,7 +174,7 @@ _BOTH: Final = ("text", "growing")
 
 def _config(change: Callable[[dict[str, Any]], dict[str, Any]], headers: Any = ()) -> Rewrite:
     def rewrite(doings: Doings, command: Command) -> Iterable[Command]:
-        if not isinstance(command, SendResponse) or doings.asked(command.exchange) != Ask.CONFIG:
+        if not isinstance(command, SendResponse) or doings.asked(command.exchange) != Asking.CONFIG:
             return [command]
         if command.status != 200:
             return [command]
@@ -304,21 +304,21 @@ def _start_first(doings: Doings, command: Command) -> Iterable[Command]:
 def _stay_open(_: Doings, command: Command) -> Iterable[Command]:
     """The stream does not end with the job."""
     if is_of_job(command, "process_completed"):
-        return [command, Cut(command.exchange, Ending.HOLD)]
+        return [command, BreakOff(command.exchange, Ending.HOLD)]
     return [command]
 
 
 # Faults
 
 
-def _is(doings: Doings, request: Request, ask: Ask) -> bool:
+def _is(doings: Doings, request: Request, ask: Asking) -> bool:
     """Whether that is what the request asks for; the page counts as the config."""
     asked = doings.asked(request.exchange)
-    return asked == ask or (ask == Ask.CONFIG and asked == Ask.PAGE)
+    return asked == ask or (ask == Asking.CONFIG and asked == Asking.PAGE)
 
 
 def _refuse(
-    ask: Ask, status: int, body: Any, content_type: str = JSON, headers: Any = ()
+    ask: Asking, status: int, body: Any, content_type: str = JSON, headers: Any = ()
 ) -> Answer:
     """Requests of that kind are refused."""
 
@@ -330,13 +330,13 @@ def _refuse(
     return answer
 
 
-def _break(ask: Ask, ending: Ending, last: bytes = b"", times: int = 1_000_000) -> Answer:
+def _break(ask: Asking, ending: Ending, last: bytes = b"", times: int = 1_000_000) -> Answer:
     """Connections end in place of an answer; *last* is what still comes."""
 
     def answer(doings: Doings, request: Request) -> Iterable[Command] | None:
         if not _is(doings, request, ask) or doings.counts[ask] > times:
             return None
-        return [Cut(request.exchange, ending, last=last)]
+        return [BreakOff(request.exchange, ending, last=last)]
 
     return answer
 
@@ -346,7 +346,7 @@ def _open_and(last: bytes, ending: Ending, *, times: int = 1_000_000) -> Answer:
     head = (
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
     )
-    return _break(Ask.CHANNEL, ending, head + last, times)
+    return _break(Asking.CHANNEL, ending, head + last, times)
 
 
 _STREAM_HEAD: Final = (
@@ -367,9 +367,9 @@ def _cut(kind: str, nth: int, ending: Ending, *, lost: int = 0, is_after: bool =
             return [command]
         assert isinstance(command, SendMessage)
         if not is_after:
-            return [Cut(command.exchange, ending)]
+            return [BreakOff(command.exchange, ending)]
         bytes_lost = len(json.dumps(command.message)) // 2 if lost < 0 else lost
-        return [command, Cut(command.exchange, ending, bytes_lost)]
+        return [command, BreakOff(command.exchange, ending, bytes_lost)]
 
     return rewrite
 
@@ -378,7 +378,7 @@ def _end_cleanly(kind: str, nth: int) -> Rewrite:
     def rewrite(doings: Doings, command: Command) -> Iterable[Command]:
         if not is_of_job(command, kind) or doings.said.get(kind, 0) != nth - 1:
             return [command]
-        return [Cut(command.exchange, Ending.CLOSE, last=b"0\r\n\r\n")]
+        return [BreakOff(command.exchange, Ending.CLOSE, last=b"0\r\n\r\n")]
 
     return rewrite
 
@@ -391,7 +391,7 @@ def _instead(kind: str, nth: int, message: dict[str, Any], ending: Ending | None
             return [command]
         assert isinstance(command, SendMessage)
         made = _with_id(message, command.message.get("event_id"))
-        end = [] if ending is None else [Cut(command.exchange, ending)]
+        end = [] if ending is None else [BreakOff(command.exchange, ending)]
         return [doings.added(command.exchange, made), *end]
 
     return rewrite
@@ -399,7 +399,7 @@ def _instead(kind: str, nth: int, message: dict[str, Any], ending: Ending | None
 
 def _forget(doings: Doings, command: Command) -> Iterable[Command]:
     """The server knows the session, but not the job: only heartbeats come."""
-    if isinstance(command, OpenChannel) and doings.asked(command.exchange) == Ask.CHANNEL:
+    if isinstance(command, OpenChannel) and doings.asked(command.exchange) == Asking.CHANNEL:
         beat = {"msg": "heartbeat"}
         return [command, doings.added(command.exchange, beat)]
     return [] if is_of_job(command) else [command]
@@ -413,7 +413,7 @@ _STATUS_TEXTS: Final = {
 }
 
 
-def _statuses(ask: Ask, rule: str, on: Sequence[Channel], *statuses: int) -> Iterable[Change]:
+def _statuses(ask: Asking, rule: str, on: Sequence[Channel], *statuses: int) -> Iterable[Change]:
     for status in statuses:
         yield Change(
             name=f"{ask}_{status}",
@@ -614,14 +614,14 @@ _NOT_FOUND: Final = {
 }
 _DETAIL: Final = [{"is_valid": False, "message": "too short", "parameter_name": "text"}]
 _OF_CONFIG: Final = (
-    *_statuses(Ask.CONFIG, "R-config-1", _SHARED + _SOCKET, 502, 500),
+    *_statuses(Asking.CONFIG, "R-config-1", _SHARED + _SOCKET, 502, 500),
     Change(
         name="config_html",
         rule="R-config-1",
         says="The config is a page.",
         scenarios=("text",),
         ends="error",
-        answer=_refuse(Ask.CONFIG, 200, _GARBAGE, HTML),
+        answer=_refuse(Asking.CONFIG, 200, _GARBAGE, HTML),
     ),
     Change(
         name="config_list",
@@ -629,7 +629,7 @@ _OF_CONFIG: Final = (
         says="The config is JSON, but no object.",
         scenarios=("text",),
         ends="error",
-        answer=_refuse(Ask.CONFIG, 200, ["a"]),
+        answer=_refuse(Asking.CONFIG, 200, ["a"]),
     ),
     Change(
         name="login_wanted",
@@ -637,7 +637,7 @@ _OF_CONFIG: Final = (
         says="The app wants a login.",
         scenarios=("text",),
         ends="error",
-        answer=_refuse(Ask.CONFIG, 401, {"detail": "Not authenticated"}),
+        answer=_refuse(Asking.CONFIG, 401, {"detail": "Not authenticated"}),
     ),
     Change(
         name="config_reset",
@@ -645,7 +645,7 @@ _OF_CONFIG: Final = (
         says="The connection is reset in place of the config.",
         scenarios=("text",),
         ends="error",
-        answer=_break(Ask.CONFIG, Ending.RESET),
+        answer=_break(Asking.CONFIG, Ending.RESET),
     ),
     Change(
         name="config_cut",
@@ -654,7 +654,7 @@ _OF_CONFIG: Final = (
         scenarios=("text",),
         ends="error",
         answer=_break(
-            Ask.CONFIG,
+            Asking.CONFIG,
             Ending.CLOSE,
             b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 4000\r\n\r\n{",
         ),
@@ -666,11 +666,11 @@ _OF_CONFIG: Final = (
         scenarios=("text",),
         ends="error",
         seconds=LONG,
-        answer=_break(Ask.CONFIG, Ending.HOLD),
+        answer=_break(Asking.CONFIG, Ending.HOLD),
     ),
 )
 _OF_JOIN: Final = (
-    *_statuses(Ask.JOIN, "R-refuse-1", _SHARED, 502, 500, 504),
+    *_statuses(Asking.JOIN, "R-refuse-1", _SHARED, 502, 500, 504),
     Change(
         name="queue_full",
         rule="R-join-2",
@@ -680,7 +680,7 @@ _OF_JOIN: Final = (
         ends="error",
         texts=("full",),
         joins=5,
-        answer=_refuse(Ask.JOIN, 503, {"detail": "Queue is full. Max size is 1 and size is 1."}),
+        answer=_refuse(Asking.JOIN, 503, {"detail": "Queue is full. Max size is 1 and size is 1."}),
     ),
     Change(
         name="queue_full_said",
@@ -712,7 +712,7 @@ _OF_JOIN: Final = (
         scenarios=("text",),
         ends="error",
         joins=5,
-        answer=_refuse(Ask.JOIN, 429, _GARBAGE, HTML, [("retry-after", "60")]),
+        answer=_refuse(Asking.JOIN, 429, _GARBAGE, HTML, [("retry-after", "60")]),
     ),
     Change(
         name="not_valid",
@@ -723,7 +723,7 @@ _OF_JOIN: Final = (
         scenarios=("text",),
         ends="error",
         texts=("too short",),
-        answer=_refuse(Ask.JOIN, 422, {"detail": _DETAIL}),
+        answer=_refuse(Asking.JOIN, 422, {"detail": _DETAIL}),
     ),
     Change(
         name="not_understood",
@@ -733,7 +733,7 @@ _OF_JOIN: Final = (
         scenarios=("text",),
         ends="error",
         answer=_refuse(
-            Ask.JOIN,
+            Asking.JOIN,
             422,
             {"detail": [{"type": "missing", "loc": ["body", "data"], "msg": "Field required"}]},
         ),
@@ -745,7 +745,7 @@ _OF_JOIN: Final = (
         on=_SHARED,
         scenarios=("text",),
         ends="error",
-        answer=_refuse(Ask.JOIN, 200, _GARBAGE, HTML),
+        answer=_refuse(Asking.JOIN, 200, _GARBAGE, HTML),
     ),
     Change(
         name="no_event_id",
@@ -754,7 +754,7 @@ _OF_JOIN: Final = (
         on=_SHARED,
         scenarios=("text",),
         ends="error",
-        answer=_refuse(Ask.JOIN, 200, {}),
+        answer=_refuse(Asking.JOIN, 200, {}),
     ),
     Change(
         name="join_reset",
@@ -763,7 +763,7 @@ _OF_JOIN: Final = (
         on=_SHARED,
         scenarios=("text",),
         ends="error",
-        answer=_break(Ask.JOIN, Ending.RESET),
+        answer=_break(Asking.JOIN, Ending.RESET),
     ),
     Change(
         name="join_cut",
@@ -773,7 +773,7 @@ _OF_JOIN: Final = (
         scenarios=("text",),
         ends="error",
         answer=_break(
-            Ask.JOIN,
+            Asking.JOIN,
             Ending.CLOSE,
             b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 47\r\n\r\n{"ev',
         ),
@@ -786,7 +786,7 @@ _OF_JOIN: Final = (
         scenarios=("text",),
         ends="error",
         seconds=LONG,
-        answer=_break(Ask.JOIN, Ending.HOLD),
+        answer=_break(Asking.JOIN, Ending.HOLD),
     ),
 )
 
@@ -817,7 +817,7 @@ def _cuts() -> Iterable[Change]:
 
 _OF_STREAM: Final = (
     *_cuts(),
-    *_statuses(Ask.CHANNEL, "R-end-1", _SHARED, 502, 500),
+    *_statuses(Asking.CHANNEL, "R-end-1", _SHARED, 502, 500),
     Change(
         name="stream_html",
         rule="R-end-1",
@@ -825,7 +825,7 @@ _OF_STREAM: Final = (
         on=_SHARED,
         scenarios=("text",),
         ends="error",
-        answer=_refuse(Ask.CHANNEL, 200, _GARBAGE, HTML),
+        answer=_refuse(Asking.CHANNEL, 200, _GARBAGE, HTML),
     ),
     Change(
         name="closed_behind_the_end",
@@ -867,7 +867,7 @@ _OF_STREAM: Final = (
         on=_SOCKET,
         ends="error",
         rewrite=lambda doings, command: (
-            [Cut(command.exchange, Ending.CLOSE, last=b"\x88\x02\x03\xe8")]
+            [BreakOff(command.exchange, Ending.CLOSE, last=b"\x88\x02\x03\xe8")]
             if is_of_job(command, _YIELD) and doings.said.get(_YIELD, 0) == 2
             else [command]
         ),

@@ -19,7 +19,6 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from sansio_gradio.errors import GradioError
-from sansio_gradio.protocol.features import version_numbers
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import TEXTBOX
@@ -35,12 +34,11 @@ from sansio_gradio.server.events import (
     ServerCommand,
 )
 from sansio_gradio.server.requests import Request
-from sansio_gradio.server.versions import protocol_of
 from sansio_gradio.testing.changes import (
-    Ask,
+    Asking,
+    BreakOff,
     Change,
     Command,
-    Cut,
     Ending,
     Wait,
     is_of_job,
@@ -52,13 +50,13 @@ from sansio_gradio.testing.scenarios import (
     Progresses,
     Raises,
     Returns,
-    Scenario,
+    StagedScenario,
     Step,
-    Yields,
+    Yield,
 )
 from sansio_gradio.wire import json
 
-__all__ = ["Action", "Conductor", "Heard", "Plan", "Seen", "app_of"]
+__all__ = ["Action", "Conductor", "Plan", "Seen", "Traffic", "app_of"]
 
 CLOSE_WITHIN: Final = 5.0  # seconds for the answer to a Close
 GAP: Final = 0.0005  # seconds between two pieces
@@ -73,7 +71,7 @@ class Plan:
     """One case: what happens, on a server of which release, and what is different about it."""
 
     version: str
-    scenario: Scenario
+    scenario: StagedScenario
     changes: tuple[Change, ...] = ()
     variation: Variation = PLAIN
 
@@ -99,7 +97,7 @@ class Plan:
             return self.variation.rule
         if self.changes:
             return self.changes[-1].rule
-        return self.scenario.rule_in(protocol_of(version_numbers(self.version)))
+        return self.scenario.rule_in(self.version)
 
     @property
     def says(self) -> str:
@@ -111,13 +109,13 @@ class Plan:
 class Seen:
     """A request of the client."""
 
-    ask: Ask
+    ask: Asking
     request: Request
     now: float
 
 
 @attrs.frozen
-class Heard:
+class Traffic:
     """Some bytes on a connection. ``by``: "client" or "server"."""
 
     now: float
@@ -126,7 +124,7 @@ class Heard:
     data: bytes
 
 
-def app_of(scenario: Scenario, version: str) -> App:
+def app_of(scenario: StagedScenario, version: str) -> App:
     """An app with the functions of a scenario. The first one is a decoy."""
     app = App(version=version, concurrency_limit=None, title="conform")
     slot = Slot(name="value", component=TEXTBOX)
@@ -141,17 +139,17 @@ def app_of(scenario: Scenario, version: str) -> App:
     return app
 
 
-class Stage(ServerConversation):
+class ConductedConversation(ServerConversation):
     """The server role's logic, which does some things in another way than a server usually does."""
 
     def __init__(self, app: App, *, changes: Sequence[Change], **options: Any) -> None:
         super().__init__(app, **options)
         self.now = 0.0
         self.seen: list[Seen] = []
-        self.counts = Counter[Ask]()
+        self.counts = Counter[Asking]()
         self.said = Counter[str]()
-        self.cuts: dict[int, Cut] = {}
-        self.left: list[tuple[Ask, int, float]] = []
+        self.cuts: dict[int, BreakOff] = {}
+        self.left: list[tuple[Asking, int, float]] = []
         """Exchanges that the client broke off."""
         self.texts: list[Any] = []
         """What the client said on WebSockets."""
@@ -165,7 +163,7 @@ class Stage(ServerConversation):
         self.shared = 0
         """How often a session had two streams at once."""
         self._changes = changes
-        self._asks: dict[int, Ask] = {}
+        self._asks: dict[int, Asking] = {}
         self._upgraded: set[int] = set()
         self._open: set[int] = set()  # channels that messages can come on
         self._added: dict[int, Message] = {}
@@ -175,7 +173,7 @@ class Stage(ServerConversation):
 
     # What changes are handed
 
-    def asked(self, exchange: int) -> Ask:
+    def asked(self, exchange: int) -> Asking:
         return self._asks[exchange]
 
     def is_socket(self, exchange: int) -> bool:
@@ -203,7 +201,7 @@ class Stage(ServerConversation):
             if answer is not None:
                 self._put(exchange, answer)
                 return
-        if ask == Ask.CHANNEL and not request.is_websocket:
+        if ask == Asking.CHANNEL and not request.is_websocket:
             self._note_stream(request)
         super().request(request, now)
 
@@ -213,7 +211,7 @@ class Stage(ServerConversation):
         open_now = [
             seen
             for seen in self.seen[:-1]
-            if seen.ask == Ask.CHANNEL
+            if seen.ask == Asking.CHANNEL
             and "".join(seen.request.query.get("session_hash", [])) == session
             and self.channel_is_open(seen.request.exchange)
         ]
@@ -230,12 +228,12 @@ class Stage(ServerConversation):
         except GradioError:
             said = None
         self.texts.append(said)
-        self.counts[Ask.HAND_OVER] += isinstance(said, dict) and "data" in said
+        self.counts[Asking.HAND_OVER] += isinstance(said, dict) and "data" in said
         super().text(exchange, text, now)
 
     def closed(self, exchange: int, now: float) -> None:
         self._open.discard(exchange)
-        self.left.append((self._asks.get(exchange, Ask.OTHER), exchange, now))
+        self.left.append((self._asks.get(exchange, Asking.OTHER), exchange, now))
         super().closed(exchange, now)
 
     def next_command(self) -> ServerCommand | None:
@@ -294,20 +292,20 @@ class Stage(ServerConversation):
             command = lane.popleft()
             if isinstance(command, Wait):
                 self._due[exchange] = self.now + command.seconds
-            elif isinstance(command, Cut):
+            elif isinstance(command, BreakOff):
                 self._note_cut(command)
             elif isinstance(command, SendMessage):
                 self._say(command)
             else:
-                if isinstance(command, OpenChannel) and self._asks[exchange] == Ask.CHANNEL:
+                if isinstance(command, OpenChannel) and self._asks[exchange] == Asking.CHANNEL:
                     self._open.add(exchange)
                 elif isinstance(command, EndChannel):
                     self._open.discard(exchange)
                 self._ready.append(command)
 
-    def _note_cut(self, cut: Cut) -> None:
+    def _note_cut(self, cut: BreakOff) -> None:
         self.cuts[cut.exchange] = cut
-        if self._asks.get(cut.exchange) != Ask.CHANNEL or self.least is not None:
+        if self._asks.get(cut.exchange) != Asking.CHANNEL or self.least is not None:
             return
         # With its line end a yield may be lost, too, and with half of it it is.
         is_cut = cut.lost > 0 and self._last == "process_generating"
@@ -327,25 +325,27 @@ class Stage(ServerConversation):
         self._ready += [SendBytes(command.exchange, chunk) for chunk in frames[-1](text)]
 
 
-def kind_of(request: Request, app: App) -> Ask:
+def kind_of(request: Request, app: App) -> Asking:
     """What a request asks for."""
     path = "/" + request.path.removeprefix(app.api_prefix).strip("/")
     is_below = request.path.startswith(app.api_prefix)
     if path in ("/config", "/"):
-        return Ask.CONFIG if path == "/config" else Ask.PAGE
+        return Asking.CONFIG if path == "/config" else Asking.PAGE
     if not is_below:
-        return Ask.OTHER
+        return Asking.OTHER
     if path == "/queue/join":
-        return Ask.JOIN if request.method == "POST" else Ask.CHANNEL
+        return Asking.JOIN if request.method == "POST" else Asking.CHANNEL
     if path == "/queue/data":
-        return Ask.HAND_OVER if request.method == "POST" else Ask.CHANNEL
+        return Asking.HAND_OVER if request.method == "POST" else Asking.CHANNEL
     if path.startswith("/api/queue/"):
-        return Ask.JOIN if path.endswith("push") else Ask.POLL
+        return Asking.JOIN if path == "/api/queue/push" else Asking.POLL
     if path.startswith(("/api/", "/run/")):
-        return Ask.PLAIN
+        return Asking.PLAIN
     if path.startswith("/heartbeat/"):
-        return Ask.HEARTBEAT
-    return {"/info": Ask.INFO, "/cancel": Ask.STOP, "/reset": Ask.STOP}.get(path, Ask.OTHER)
+        return Asking.HEARTBEAT
+    return {"/info": Asking.INFO, "/cancel": Asking.STOP, "/reset": Asking.STOP}.get(
+        path, Asking.OTHER
+    )
 
 
 @attrs.define(eq=False)
@@ -371,16 +371,16 @@ class Conductor:
     ) -> None:
         self.plan = plan
         self.app = app_of(plan.scenario, plan.version)
-        self.heard: list[Heard] = []
+        self.heard: list[Traffic] = []
         self.done = 0
         """How many of the scenario's jobs have run to their end."""
         self.abandoned = 0
         self.late_closes = 0
         """How many WebSockets were closed late by the client, after the server's Close."""
-        made: list[Stage] = []
+        made: list[ConductedConversation] = []
 
-        def conversation(app: App, **options: Any) -> Stage:
-            made.append(Stage(app, changes=plan.changes, **options))
+        def conversation(app: App, **options: Any) -> ConductedConversation:
+            made.append(ConductedConversation(app, changes=plan.changes, **options))
             return made[0]
 
         self.engine = ServerEngine(
@@ -403,7 +403,7 @@ class Conductor:
         self.engine.connection_made(conn, now)
 
     def receive_data(self, conn: int, data: bytes, now: float) -> None:
-        self.heard.append(Heard(now, conn, "client", data))
+        self.heard.append(Traffic(now, conn, "client", data))
         wire = self._wires[conn]
         wire.received += data
         if not data or (wire.is_upgraded and 8 in opcodes(bytes(wire.received))):
@@ -468,9 +468,9 @@ class Conductor:
                 _, what = wire.queue.popleft()
                 found.append((conn, what))
                 if isinstance(what, bytes):
-                    self.heard.append(Heard(now, conn, "server", what))
+                    self.heard.append(Traffic(now, conn, "server", what))
                 else:
-                    self.heard.append(Heard(now, conn, "server", b""))
+                    self.heard.append(Traffic(now, conn, "server", b""))
         return found
 
     def answers_of_sockets(self) -> list[set[int]]:
@@ -516,7 +516,7 @@ class Conductor:
     def _do(self, job: int, step: Step, now: float) -> None:
         engine = self.engine
         match step:
-            case Yields(data):
+            case Yield(data):
                 engine.generate(job, data, now)
             case Returns(data):
                 engine.complete(job, data, now=now)

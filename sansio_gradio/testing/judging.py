@@ -11,14 +11,14 @@ import attrs
 from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.protocols import Channel
 from sansio_gradio.testing.cases import same
-from sansio_gradio.testing.changes import Ask, Change
+from sansio_gradio.testing.changes import Asking, Change
 from sansio_gradio.testing.conducting import Conductor, Seen
 
-__all__ = ["Finding", "Told", "judge"]
+__all__ = ["Finding", "ToldCaller", "judge"]
 
 
 @attrs.frozen
-class Told:
+class ToldCaller:
     """What a client has told its caller. ``status``: how its process has ended; None: it had to be
     ended after ``seconds``."""
 
@@ -39,7 +39,7 @@ class Finding:
     what: str
 
 
-def judge(conductor: Conductor, told: Told) -> Finding | None:
+def judge(conductor: Conductor, told: ToldCaller) -> Finding | None:
     """The first thing that was wrong; None: nothing was."""
     return next(_of_requests(conductor, told), None) or next(_of_end(conductor, told), None)
 
@@ -53,13 +53,13 @@ def _rule(conductor: Conductor) -> str:
     return conductor.plan.rule
 
 
-def _of_end(conductor: Conductor, told: Told) -> Iterator[Finding]:
+def _of_end(conductor: Conductor, told: ToldCaller) -> Iterator[Finding]:
     rule = _rule(conductor)
     for what in _wrong_ends(conductor, told):
         yield Finding(rule, what)
 
 
-def _wrong_ends(conductor: Conductor, told: Told) -> Iterator[str]:
+def _wrong_ends(conductor: Conductor, told: ToldCaller) -> Iterator[str]:
     scenario, change = conductor.plan.scenario, _fault(conductor)
     ends = [(key, line[key]) for line in told.lines for key in _ENDS if key in line]
     if told.status is None:
@@ -141,7 +141,7 @@ def _wrong_outputs(
         yield f"There are {len(outputs)} outputs, and not {number}: {_cut(outputs)}."
 
 
-def _wrong_twins(conductor: Conductor, told: Told) -> Iterator[str]:
+def _wrong_twins(conductor: Conductor, told: ToldCaller) -> Iterator[str]:
     scenario = conductor.plan.scenario
     assert scenario.twin is not None
     wanted = [list(scenario.result or []), list(scenario.twin.result or [])]
@@ -156,7 +156,7 @@ def _wrong_twins(conductor: Conductor, told: Told) -> Iterator[str]:
         yield f"The process ended with status {told.status}, not 0."
 
 
-def _wrong_status(conductor: Conductor, told: Told) -> Iterator[str]:
+def _wrong_status(conductor: Conductor, told: ToldCaller) -> Iterator[str]:
     text = json.dumps(told.all("status"), ensure_ascii=False)
     for notice in conductor.plan.scenario.notices:
         if notice not in text:
@@ -179,7 +179,7 @@ def _cut(value: Any, size: int = 300) -> str:
 # What it asked the server
 
 
-def _of_requests(conductor: Conductor, told: Told) -> Iterator[Finding]:
+def _of_requests(conductor: Conductor, told: ToldCaller) -> Iterator[Finding]:
     stage = conductor.stage
     seen = stage.seen
     if told.status is None and not seen:
@@ -197,29 +197,29 @@ def _of_requests(conductor: Conductor, told: Told) -> Iterator[Finding]:
 
 
 def _wrong_places(conductor: Conductor, seen: Sequence[Seen]) -> Iterator[Finding]:
-    calls = (Ask.JOIN, Ask.CHANNEL, Ask.PLAIN)
+    calls = (Asking.JOIN, Asking.CHANNEL, Asking.PLAIN)
     asked = [one.ask for one in seen]
     first = next((place for place, ask in enumerate(asked) if ask in calls), None)
-    if first is not None and {Ask.CONFIG, Ask.PAGE}.isdisjoint(asked[:first]):
+    if first is not None and {Asking.CONFIG, Asking.PAGE}.isdisjoint(asked[:first]):
         yield Finding("R-config-1", "The client called a function before it read the config.")
     prefix = conductor.app.api_prefix
     for one in seen:
         path = one.request.path
-        if one.ask == Ask.OTHER and "/queue/" in path:
+        if one.ask == Asking.OTHER and "/queue/" in path:
             said = f"{one.request.method} {path} is not below the base, {prefix or '/'}."
             yield Finding("R-config-2", said)
-        if one.ask == Ask.OTHER and one.request.method == "POST" and "/api/predict" in path:
+        if one.ask == Asking.OTHER and one.request.method == "POST" and "/api/predict" in path:
             yield Finding("R-config-2", f"POST {path} is not below the base, {prefix or '/'}.")
     channel = conductor.app.traits.channel
     for one in seen:
         wrong = {
-            Channel.SESSION_STREAM: one.ask == Ask.HAND_OVER
-            or (one.ask == Ask.CHANNEL and one.request.path.endswith("join")),
-            Channel.JOB_STREAM: one.ask == Ask.JOIN
-            or (one.ask == Ask.CHANNEL and one.request.path.endswith("data")),
-            Channel.POLL: one.ask == Ask.CHANNEL,
-            Channel.WEBSOCKET: (one.ask == Ask.CHANNEL and not one.request.is_websocket)
-            or one.ask == Ask.JOIN,
+            Channel.SESSION_STREAM: one.ask == Asking.HAND_OVER
+            or (one.ask == Asking.CHANNEL and one.request.path.endswith("join")),
+            Channel.JOB_STREAM: one.ask == Asking.JOIN
+            or (one.ask == Asking.CHANNEL and one.request.path.endswith("data")),
+            Channel.POLL: one.ask == Asking.CHANNEL,
+            Channel.WEBSOCKET: (one.ask == Asking.CHANNEL and not one.request.is_websocket)
+            or one.ask == Asking.JOIN,
         }.get(channel, False)
         if wrong:
             said = f"{one.request.method} {one.request.path} is not of {conductor.app.protocol}."
@@ -231,18 +231,24 @@ def _wrong_cookies(conductor: Conductor, seen: Sequence[Seen]) -> Iterator[Findi
         return
     is_set = False
     for one in seen:
-        is_needed = one.ask in (Ask.JOIN, Ask.CHANNEL, Ask.HAND_OVER, Ask.PLAIN, Ask.STOP)
+        is_needed = one.ask in (
+            Asking.JOIN,
+            Asking.CHANNEL,
+            Asking.HAND_OVER,
+            Asking.PLAIN,
+            Asking.STOP,
+        )
         if is_set and is_needed and one.request.cookies.get("replica") != "7":
             said = f"{one.request.method} {one.request.path} does not bring the cookie."
             yield Finding("R-config-7", said)
-        is_set = is_set or one.ask == Ask.CONFIG
+        is_set = is_set or one.ask == Asking.CONFIG
 
 
 def _wrong_calls(conductor: Conductor, seen: Sequence[Seen]) -> Iterator[Finding]:
     scenario = conductor.plan.scenario
     wanted = [scenario.sent, *([] if scenario.twin is None else [scenario.twin.sent])]
     for one in seen:
-        if one.ask not in (Ask.JOIN, Ask.HAND_OVER, Ask.PLAIN):
+        if one.ask not in (Asking.JOIN, Asking.HAND_OVER, Asking.PLAIN):
             continue
         kind = dict(one.request.headers).get("content-type", "")
         if kind.partition(";")[0].strip().lower() != "application/json":
@@ -259,22 +265,22 @@ def _wrong_calls(conductor: Conductor, seen: Sequence[Seen]) -> Iterator[Finding
         if not isinstance(said, dict):
             yield Finding("R-ws-2", f"What was said on a WebSocket is {_cut(said)}, and no object.")
         elif "data" in said:
-            yield from _wrong_body(conductor, Ask.HAND_OVER, said, wanted)
+            yield from _wrong_body(conductor, Asking.HAND_OVER, said, wanted)
         elif "hash" not in said and not (said.get("session_hash") and "fn_index" in said):
             yield Finding("R-ws-2", f"The answer to send_hash is {_cut(said)}.")
 
 
 def _wrong_body(
-    conductor: Conductor, ask: Ask, body: dict[str, Any], wanted: list[list[Any]]
+    conductor: Conductor, ask: Asking, body: dict[str, Any], wanted: list[list[Any]]
 ) -> Iterator[Finding]:
     function = conductor.app.functions[1]
     numbers: list[Any] = [function.fn_index]
-    if ask == Ask.PLAIN and body.get("fn_index") is None:
+    if ask == Asking.PLAIN and body.get("fn_index") is None:
         numbers.append(None)  # the name in the path is enough
     if body.get("fn_index") not in numbers:
         said = f"A call names the function {body.get('fn_index')!r}, not {function.fn_index}."
         yield Finding("R-config-3", said)
-    if ask != Ask.PLAIN and not body.get("session_hash"):
+    if ask != Asking.PLAIN and not body.get("session_hash"):
         yield Finding("R-join-1", "A call names no session.")
     data = body.get("data")
     if not any(same(data, values) for values in wanted):
@@ -288,13 +294,13 @@ def _wrong_counts(conductor: Conductor) -> Iterator[Finding]:
     most = jobs * max((change.joins for change in conductor.plan.changes), default=1)
     channel = conductor.app.traits.channel
     handed = {
-        Channel.SESSION_STREAM: stage.counts[Ask.JOIN],
-        Channel.JOB_STREAM: stage.counts[Ask.HAND_OVER],
-        Channel.WEBSOCKET: stage.counts[Ask.HAND_OVER],
-        Channel.POLL: stage.counts[Ask.JOIN],
+        Channel.SESSION_STREAM: stage.counts[Asking.JOIN],
+        Channel.JOB_STREAM: stage.counts[Asking.HAND_OVER],
+        Channel.WEBSOCKET: stage.counts[Asking.HAND_OVER],
+        Channel.POLL: stage.counts[Asking.JOIN],
     }[channel]
     refused = any(change.ends == "refused" for change in conductor.plan.changes)
-    if refused and handed + stage.counts[Ask.PLAIN]:
+    if refused and handed + stage.counts[Asking.PLAIN]:
         yield Finding("R-config-5", "A function was called that runs in the browser only.")
     if handed > most:
         rule = "R-ws-8" if channel is Channel.WEBSOCKET else "R-join-4"
@@ -310,16 +316,16 @@ def _wrong_streams(conductor: Conductor, seen: Sequence[Seen]) -> Iterator[Findi
     if stage.shared:
         yield Finding("R-stream-3", "A session had two streams at once.")
     for place, one in enumerate(seen):
-        if one.ask == Ask.CHANNEL and all(other.ask != Ask.JOIN for other in seen[:place]):
+        if one.ask == Asking.CHANNEL and all(other.ask != Asking.JOIN for other in seen[:place]):
             yield Finding("R-stream-1", "The stream was asked for before any job had joined.")
-        if one.ask == Ask.CHANNEL and not "".join(one.request.query.get("session_hash", [])):
+        if one.ask == Asking.CHANNEL and not "".join(one.request.query.get("session_hash", [])):
             yield Finding("R-join-1", "The stream names no session.")
-    count = stage.counts[Ask.CHANNEL]
+    count = stage.counts[Asking.CHANNEL]
     if count > 3 * (1 if conductor.plan.scenario.twin is None else 2):
         yield Finding("R-end-4", f"The stream was asked for {count} times.")
 
 
-def _wrong_sockets(conductor: Conductor, told: Told) -> Iterator[Finding]:
+def _wrong_sockets(conductor: Conductor, told: ToldCaller) -> Iterator[Finding]:
     if _fault(conductor) is not None or told.status is None:
         return
     for kinds in conductor.answers_of_sockets():
@@ -331,15 +337,13 @@ def _wrong_sockets(conductor: Conductor, told: Told) -> Iterator[Finding]:
 
 def _wrong_cancel(conductor: Conductor, seen: Sequence[Seen]) -> Iterator[Finding]:
     app, stage = conductor.app, conductor.stage
-    stops = [one for one in seen if one.ask == Ask.STOP]
+    stops = [one for one in seen if one.ask == Asking.STOP]
     if app.traits.channel is Channel.WEBSOCKET:
-        if not any(ask == Ask.CHANNEL for ask, _, _ in stage.left) and not conductor.abandoned:
+        if not any(ask == Asking.CHANNEL for ask, _, _ in stage.left) and not conductor.abandoned:
             yield Finding("R-ws-9", "The WebSocket of the cancelled job was not closed.")
         return
-    rule = conductor.plan.scenario.rule_in(app.protocol)
+    rule = conductor.plan.scenario.rule_in(app.version_text)
     path = "cancel" if has(app.version, Feature.CANCEL) else "reset"
-    if path == "reset" and app.protocol == "sse_v3":
-        rule = "R-cancel-10"
     if not stops:
         yield Finding(rule, "The server was not told that the job is cancelled.")
         return

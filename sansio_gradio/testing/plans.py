@@ -16,7 +16,7 @@ from sansio_gradio.testing.cases import TOGETHER, VARIATIONS
 from sansio_gradio.testing.changes import CHANGES, Change
 from sansio_gradio.testing.conducting import Plan
 from sansio_gradio.testing.relay import PLAIN, Variation
-from sansio_gradio.testing.scenarios import SCENARIOS, Scenario, Yields
+from sansio_gradio.testing.scenarios import SCENARIOS, StagedScenario, Yield
 
 __all__ = ["VERSIONS", "plans", "simpler"]
 
@@ -80,7 +80,7 @@ def _fitting(version: str, variations: Iterable[Variation]) -> list[Variation]:
     return [one for one in variations if channel in one.channels and one is not PLAIN]
 
 
-def _varied(version: str, scenarios: Sequence[Scenario]) -> Iterator[Plan]:
+def _varied(version: str, scenarios: Sequence[StagedScenario]) -> Iterator[Plan]:
     for scenario in scenarios:
         if scenario.name == "growing":
             for variation in _fitting(version, VARIATIONS):
@@ -90,7 +90,9 @@ def _varied(version: str, scenarios: Sequence[Scenario]) -> Iterator[Plan]:
                 yield Plan(version, scenario, variation=variation)
 
 
-def _mixed(version: str, scenarios: Sequence[Scenario], dice: random.Random) -> Iterator[Plan]:
+def _mixed(
+    version: str, scenarios: Sequence[StagedScenario], dice: random.Random
+) -> Iterator[Plan]:
     typical = [scenario for scenario in scenarios if scenario.name in ("text", "growing")]
     for _ in range(MIXED):
         scenario = dice.choice(typical)
@@ -123,9 +125,9 @@ def simpler(plan: Plan) -> Iterator[Plan]:
         yield attrs.evolve(plan, scenario=scenario)
 
 
-def _shorter(scenario: Scenario) -> Iterator[Scenario]:
+def _shorter(scenario: StagedScenario) -> Iterator[StagedScenario]:
     """The same with fewer yields."""
-    yields = [step for step in scenario.steps if isinstance(step, Yields)]
+    yields = [step for step in scenario.steps if isinstance(step, Yield)]
     count = len(yields)
     if count < 2 or count != len(scenario.outputs) or scenario.twin is not None:
         return

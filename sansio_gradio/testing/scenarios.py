@@ -27,9 +27,9 @@ __all__ = [
     "Progresses",
     "Raises",
     "Returns",
-    "Scenario",
+    "StagedScenario",
     "Step",
-    "Yields",
+    "Yield",
 ]
 
 Can: TypeAlias = Literal["cancel", "status", "jobs", "files"]
@@ -37,7 +37,7 @@ Can: TypeAlias = Literal["cancel", "status", "jobs", "files"]
 
 
 @attrs.frozen
-class Yields:
+class Yield:
     """The function yields: one item for each result, State included."""
 
     data: tuple[Any, ...]
@@ -72,15 +72,15 @@ class Hold:
     """The function waits for the other job of the same scenario to end; alone: for ever."""
 
 
-Step: TypeAlias = Yields | Returns | Raises | Progresses | Logs | Hold
+Step: TypeAlias = Yield | Returns | Raises | Progresses | Logs | Hold
 
 
 @attrs.frozen(kw_only=True)
-class Scenario:
+class StagedScenario:
     """One call, and what must become of it.
 
     ``rule``: the rule that is broken if a client fails although nothing is changed on the wire; one
-    for each protocol where that differs. ``data``: the arguments, without State. ``outputs`` and
+    by releases where that differs. ``data``: the arguments, without State. ``outputs`` and
     ``result`` are what the caller gets, State left out. ``error``: what the text of the error must
     contain; "" for any error; None: the call ends well. ``releases``: as in ``server.versions``.
     ``twin``: a second call at the same time, by the same client. ``notices``: texts of which the
@@ -102,7 +102,7 @@ class Scenario:
     is_cancelled: bool = False
     releases: str = ""
     needs: Can | None = None
-    twin: Scenario | None = None
+    twin: StagedScenario | None = None
     notices: Sequence[str] = ()
 
     @property
@@ -116,27 +116,32 @@ class Scenario:
         numbers = version_numbers(version)
         return covers(self.releases, numbers) and (not self.generator or numbers >= (3, 3))
 
-    def rule_in(self, protocol: str) -> str:
-        rule = self.rule
-        return rule if isinstance(rule, str) else rule.get(protocol, rule["sse_v3"])
+    def rule_in(self, version: str) -> str:
+        """The rule in that release."""
+        if isinstance(self.rule, str):
+            return self.rule
+        numbers = version_numbers(version)
+        return next(rule for releases, rule in self.rule.items() if covers(releases, numbers))
 
 
 def _text(*names: str) -> tuple[Slot, ...]:
     return tuple(Slot(name=name, component=TEXTBOX) for name in names)
 
 
-_WHOLE: Final = {"ws": "R-ws-4", "sse": "R-message-2", "sse_v1": "R-v1-1", "push": "R-push-2"}
-"""Which rule says that yields are whole, in the protocols without edits."""
+_WHOLE: Final = {"<4.0": "R-ws-4", "<4.9": "R-message-2", "<4.17": "R-v1-1"}
+"""Which rule says that yields are whole, in the releases without edits."""
 
 
-def _yielding(name: str, rule: str, says: str, values: Sequence[Any], **more: Any) -> Scenario:
+def _yielding(
+    name: str, rule: str, says: str, values: Sequence[Any], **more: Any
+) -> StagedScenario:
     """A generator of one result, whose yields are *values*."""
-    steps: list[Step] = [Yields((value,)) for value in values]
+    steps: list[Step] = [Yield((value,)) for value in values]
     outputs = [[value] for value in values]
     given: dict[str, Any] = {"outputs": outputs, "result": outputs[-1] if outputs else [None]}
-    return Scenario(
+    return StagedScenario(
         name=name,
-        rule={**_WHOLE, "sse_v3": rule},
+        rule={**_WHOLE, "": rule},
         says=says,
         steps=(*steps, Returns()),
         generator=True,
@@ -146,19 +151,19 @@ def _yielding(name: str, rule: str, says: str, values: Sequence[Any], **more: An
     )
 
 
-def _case(case: cases.Scenario) -> Scenario:
+def _case(case: cases.Scenario) -> StagedScenario:
     """A scenario of ``ClientContract``."""
     steps: list[Step] = []
     for place, text in enumerate(case.notices):
         steps += [Logs(text), Progresses(place, len(case.notices), text)]
     if case.yields:
-        steps += [Yields(data) for data in case.gives]
+        steps += [Yield(data) for data in case.gives]
     if case.fails is not None:
         steps.append(Raises(case.fails))
     else:
         steps.append(Returns() if case.yields else Returns(case.gives[0]))
-    diffless = {**_WHOLE, "sse_v3": case.rule}
-    return Scenario(
+    diffless = {**_WHOLE, "": case.rule}
+    return StagedScenario(
         name=case.name,
         rule=diffless if case.rule.startswith("R-edit") else case.rule,
         says=f"A client {case.says}.",
@@ -179,16 +184,16 @@ def _slots(kinds: Sequence[ComponentKind]) -> list[Slot]:
     return [Slot(name=f"slot_{place}", component=kind) for place, kind in enumerate(kinds)]
 
 
-def _job(name: str, text: str, *steps: Step) -> Scenario:
+def _job(name: str, text: str, *steps: Step) -> StagedScenario:
     """One of two calls at once. Both are calls of one function."""
-    return Scenario(
+    return StagedScenario(
         name=name,
         rule="R-stream-4",
         says="",
         parameters=_text("text"),
         data=[text],
         steps=steps,
-        generator=any(isinstance(step, Yields) for step in steps),
+        generator=any(isinstance(step, Yield) for step in steps),
         result=[f"{text} is done"],
         needs="jobs",
     )
@@ -197,13 +202,13 @@ def _job(name: str, text: str, *steps: Step) -> Scenario:
 _SLOWER: Final = _job("jobs", "first", Hold(), Returns(("first is done",)))
 _QUICKER: Final = _job("jobs", "second", Returns(("second is done",)))
 _LONGER: Final = _job(
-    "generators", "first", Yields(("first 1",)), Hold(), Yields(("first is done",)), Returns()
+    "generators", "first", Yield(("first 1",)), Hold(), Yield(("first is done",)), Returns()
 )
 _SHORTER: Final = _job(
-    "generators", "second", Yields(("second 1",)), Yields(("second is done",)), Returns()
+    "generators", "second", Yield(("second 1",)), Yield(("second is done",)), Returns()
 )
 
-_RAISING: Final = Scenario(
+_RAISING: Final = StagedScenario(
     name="raise",
     rule="R-end-1",
     says="A function raises an error that it shows: the caller gets its text.",
@@ -213,7 +218,7 @@ _RAISING: Final = Scenario(
     error='The model is "loading", isn\'t it?',
 )
 
-SCENARIOS: Final[Sequence[Scenario]] = (
+SCENARIOS: Final[Sequence[StagedScenario]] = (
     _yielding(
         "silent",
         "R-message-2",
@@ -221,7 +226,7 @@ SCENARIOS: Final[Sequence[Scenario]] = (
         [],
         releases=">=3.6",
     ),
-    Scenario(
+    StagedScenario(
         name="falsy",
         rule="R-data-3",
         says="Results that count as false in many languages are results.",
@@ -229,15 +234,15 @@ SCENARIOS: Final[Sequence[Scenario]] = (
         steps=(Returns((0, "", False, [], {}, None)),),
         result=[0, "", False, [], {}, None],
     ),
-    Scenario(
+    StagedScenario(
         name="update",
         rule="R-data-5",
         says="An update of a component is no value: the caller gets its value.",
         parameters=_text("text"),
         data=["a"],
         steps=(
-            Yields(({"__type__": "update", "value": "a", "label": "A"},)),
-            Yields(({"__type__": "update", "value": "ab", "label": "A"},)),
+            Yield(({"__type__": "update", "value": "a", "label": "A"},)),
+            Yield(({"__type__": "update", "value": "ab", "label": "A"},)),
             Returns(),
         ),
         generator=True,
@@ -246,20 +251,20 @@ SCENARIOS: Final[Sequence[Scenario]] = (
     ),
     *(_case(case) for case in cases.SCENARIOS if not case.is_full),
     attrs.evolve(_RAISING, name="quoted", rule="R-end-3", releases=">=3.1.5"),
-    Scenario(
+    StagedScenario(
         name="unqueued_generator",
-        rule={"sse_v3": "R-plain-6", "ws": "R-plain-5"},
+        rule={"<4.0": "R-plain-5", "": "R-plain-6"},
         says="A generator that is not queued: the result is its last yield.",
         parameters=_text("text"),
         data=["a"],
-        steps=(Yields(("a",)), Yields(("ab",)), Returns()),
+        steps=(Yield(("a",)), Yield(("ab",)), Returns()),
         generator=True,
         queue=False,
         outputs=[["a"], ["ab"]],
         result=["ab"],
         releases=">=3.6",
     ),
-    Scenario(
+    StagedScenario(
         name="told",
         rule="R-message-1",
         says="Progress and notices reach the caller as statuses.",
@@ -271,29 +276,29 @@ SCENARIOS: Final[Sequence[Scenario]] = (
         needs="status",
         notices=("warming up", "a notice"),
     ),
-    Scenario(
+    StagedScenario(
         name="large",
-        rule={"sse_v3": "R-stream-6", "ws": "R-ws-7"},
+        rule={"<4.0": "R-ws-7", "": "R-stream-6"},
         says="A message of a megabyte.",
         parameters=_text("text"),
         data=["a"],
         steps=(Returns(("日" * 400_000,)),),
         result=["日" * 400_000],
     ),
-    Scenario(
+    StagedScenario(
         name="cancel",
         rule={
-            "sse_v3": "R-cancel-4",
-            "ws": "R-ws-9",
-            "sse": "R-sse-4",
-            "sse_v1": "R-v1-3",
-            "sse_v2": "R-v2-2",
-            "sse_v2.1": "R-v2-2",
+            "<4.0": "R-ws-9",
+            "<4.9": "R-sse-4",
+            "<4.17": "R-v1-3",
+            "<4.22": "R-v2-2",
+            "<4.31": "R-cancel-10",
+            "": "R-cancel-4",
         },
         says="The caller cancels a generator: it is over for the caller, and told to the server.",
         parameters=_text("text"),
         data=["a"],
-        steps=(Yields(("a",)), Yields(("ab",)), Hold()),
+        steps=(Yield(("a",)), Yield(("ab",)), Hold()),
         generator=True,
         outputs=[["a"], ["ab"]],
         is_cancelled=True,
@@ -302,13 +307,13 @@ SCENARIOS: Final[Sequence[Scenario]] = (
     ),
     attrs.evolve(
         _SLOWER,
-        rule={"sse_v3": "R-stream-4", "ws": "R-ws-1", "sse": "R-sse-1"},
+        rule={"<4.0": "R-ws-1", "<4.9": "R-sse-1", "": "R-stream-4"},
         says="Two jobs at once, of which the second ends first.",
         twin=_QUICKER,
     ),
     attrs.evolve(
         _LONGER,
-        rule={"sse_v3": "R-stream-4", "ws": "R-ws-10", "sse": "R-sse-1"},
+        rule={"<4.0": "R-ws-10", "<4.9": "R-sse-1", "": "R-stream-4"},
         says="Two generators of one function at once.",
         twin=_SHORTER,
         releases=">=3.6",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sansio_gradio.server.app import App
 from sansio_gradio_adapters.__main__ import main
-from sansio_gradio_adapters.conform.report import Case, Report
+from sansio_gradio_adapters.conform.report import Report, Row
+from sansio_gradio_adapters.server import serve_in_thread
 
 SMALL = Path(__file__).parents[1] / "support" / "small_client.py"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "json_lines.py"
@@ -128,6 +132,73 @@ def test_what_is_not_declared_is_skipped(tmp_path: Path) -> None:
     assert all("--can" in case["what"] for case in made["cases"])
 
 
+def app_of(version: str) -> App:
+    app = App(version=version)
+
+    @app.endpoint("/greet")
+    def greet(name: str, times: int = 2) -> str:
+        return " ".join(["Hello", *[name] * times])
+
+    @app.endpoint("/count")
+    def count(to: int = 6) -> Iterator[int]:
+        for number in range(to):
+            yield number
+            time.sleep(0.1)
+
+    assert greet, count
+    return app
+
+
+def visit(folder: Path, app: App) -> dict[str, dict[str, Any]]:
+    """Try the app; the cases by their names."""
+    report = folder / "report.json"
+    with serve_in_thread(app) as url:
+        status = main(["conform", "server", url, "--json", str(report)])
+    made: dict[str, Any] = json.loads(report.read_text("utf-8"))
+    assert status == (1 if made["counts"]["failed"] else 0)
+    return {case["name"]: case for case in made["cases"]}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("version", ["6.31.0", "4.44.1", "4.16.0", "4.0.2", "3.50.2"])
+def test_our_own_server_passes(tmp_path: Path, version: str) -> None:
+    cases = visit(tmp_path, app_of(version))
+    assert [case for case in cases.values() if case["verdict"] == "failed"] == []
+    assert cases["functions"]["what"] == "/count, /greet"
+    assert "process_generating" in cases["call/count"]["what"]
+    assert cases["cancel"]["verdict"] == "passed"
+    assert cases["release"]["what"].startswith(f"It says {version}, and ")
+
+
+def test_a_server_that_says_wrong_things_is_found_out(tmp_path: Path) -> None:
+    app = App(version="4.44.1")
+    scripted: dict[str, Any] = {"generator": True, "scripted": True}
+    whole = {"msg": "process_completed", "output": {"data": ["x"]}, "success": True}
+
+    def newer(text: str = "x") -> Iterator[dict[str, Any]]:
+        yield {**whole, "used_cache": None}  # it came with 6.12
+
+    def poorer(text: str = "x") -> Iterator[dict[str, Any]]:
+        yield {"msg": "process_completed", "output": {"data": ["x"]}}
+
+    def later(text: str = "x") -> Iterator[dict[str, Any]]:
+        yield {"msg": "tomorrow"}
+        yield whole
+
+    for function in (newer, poorer, later):
+        app.add_function(function, **scripted)
+    cases = visit(tmp_path, app)
+    assert cases["call/newer"]["what"] == "process_completed has used_cache, which came with 6.12."
+    assert cases["call/poorer"]["verdict"] == "failed"
+    assert "tomorrow" in cases["call/later"]["what"]
+    assert cases["release"]["verdict"] == "failed"
+
+
+def test_what_is_no_app_cannot_be_tried(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["conform", "server", "http://127.0.0.1:9/"]) == 2
+    assert "127.0.0.1:9" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -148,7 +219,7 @@ def test_it_says_why_it_cannot_run(
 
 def test_the_page_shows_what_a_client_said_as_text() -> None:
     bad = "<script>alert(1)</script>"
-    case = Case(name=bad, version="6", verdict="failed", rule="R-a-1", what=bad, transcript=bad)
+    case = Row(name=bad, version="6", verdict="failed", rule="R-end-1", what=bad, transcript=bad)
     page = Report(title=bad, cases=[case], about={"command": [bad]}).as_html()
     assert "<script" not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 6

@@ -17,7 +17,7 @@ from sansio_gradio.testing.changes import Ending
 from sansio_gradio.testing.conducting import Conductor, Plan
 from sansio_gradio.testing.driver import Driver
 from sansio_gradio.testing.entropy import counted_entropy
-from sansio_gradio.testing.judging import Finding, Told, judge
+from sansio_gradio.testing.judging import Finding, ToldCaller, judge
 
 PATIENCE = 200.0  # told seconds
 
@@ -101,7 +101,7 @@ def try_engine(plan: Plan) -> Finding | None:
     took = driver.now - 1000
     session.close()
     driver.sleep(5.0)
-    return judge(peer.conductor, Told(lines, 0 if is_over else None, took))
+    return judge(peer.conductor, ToldCaller(lines, 0 if is_over else None, took))
 
 
 def _listed(plan: Plan, data: tuple[Any, ...]) -> list[Any]:

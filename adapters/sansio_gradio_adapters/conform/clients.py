@@ -16,10 +16,10 @@ import attrs
 
 from sansio_gradio.testing.changes import SHORT
 from sansio_gradio.testing.conducting import Conductor, Plan
-from sansio_gradio.testing.judging import Finding, Told, judge
+from sansio_gradio.testing.judging import Finding, ToldCaller, judge
 from sansio_gradio.testing.plans import simpler
-from sansio_gradio.testing.scenarios import Scenario
-from sansio_gradio_adapters.conform.report import Case, transcript
+from sansio_gradio.testing.scenarios import StagedScenario
+from sansio_gradio_adapters.conform.report import Row, transcript
 
 __all__ = ["CannotRun", "Trials"]
 
@@ -44,17 +44,17 @@ class Trials:
 
     command: Sequence[str]
     can: Collection[str]
-    tell: Callable[[Case, int, int], object]
+    tell: Callable[[Row, int, int], object]
     at_once: int = attrs.field(factory=lambda: 2 * (os.cpu_count() or 1))
     _over: int = attrs.field(default=0, init=False)
     _slots: asyncio.Semaphore = attrs.field(init=False)
     _unknown: set[str] = attrs.field(factory=set[str], init=False)  # releases it cannot talk to
     _shrunk: Counter[str] = attrs.field(factory=Counter[str], init=False)
-    _bare: dict[tuple[str, str], asyncio.Future[Case]] = attrs.field(
-        factory=dict[tuple[str, str], "asyncio.Future[Case]"], init=False
+    _bare: dict[tuple[str, str], asyncio.Future[Row]] = attrs.field(
+        factory=dict[tuple[str, str], "asyncio.Future[Row]"], init=False
     )
 
-    async def run(self, plans: Sequence[Plan]) -> list[Case]:
+    async def run(self, plans: Sequence[Plan]) -> list[Row]:
         """Try all plans, several at once.
 
         Raises:
@@ -78,13 +78,13 @@ class Trials:
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
 
-    async def _case(self, plan: Plan, count: int) -> Case:
+    async def _case(self, plan: Plan, count: int) -> Row:
         needs = plan.scenario.needs
         rule = plan.rule
         if needs is not None and needs not in self.can:
-            case = Case.of(plan, "skipped", rule, f"Not declared: --can {needs}")
+            case = Row.of(plan, "skipped", rule, f"Not declared: --can {needs}")
         elif not await self._can_call(plan):
-            case = Case.of(plan, "skipped", rule, f"{SIMPLEST} has no result on this release")
+            case = Row.of(plan, "skipped", rule, f"{SIMPLEST} has no result on this release")
         else:
             case = await self._tried(plan)
         bare = self._bare.get((plan.version, plan.scenario.name))
@@ -102,22 +102,22 @@ class Trials:
         await simplest
         return plan.version not in self._unknown
 
-    async def _tried(self, plan: Plan) -> Case:
+    async def _tried(self, plan: Plan) -> Row:
         conductor, told, finding = await self._attempt(plan)
         if plan.scenario.name == SIMPLEST and not plan.differences and not told.all("result"):
             self._unknown.add(plan.version)
         if finding is None:
-            return Case.of(plan, "passed", plan.rule, plan.says)
+            return Row.of(plan, "passed", plan.rule, plan.says)
         bare = self._bare.get((plan.version, plan.scenario.name)) if plan.differences else None
         if bare is not None and (cause := await bare).verdict == "failed":
             # It is not the change that this client cannot stand.
             what = f"It fails without any change, too. {finding.what}"
-            return Case.of(plan, "failed", cause.rule, what, transcript(conductor))
+            return Row.of(plan, "failed", cause.rule, what, transcript(conductor))
         smallest = plan
         self._shrunk[finding.rule] += 1
         if self._shrunk[finding.rule] <= SHRUNK or len(plan.differences) > 1:
             smallest, conductor, finding = await self._smaller(plan, conductor, finding)
-        return Case.of(
+        return Row.of(
             plan, "failed", finding.rule, finding.what, transcript(conductor), smallest=smallest
         )
 
@@ -139,13 +139,13 @@ class Trials:
                 candidates = simpler(candidate)
         return found
 
-    async def _attempt(self, plan: Plan) -> tuple[Conductor, Told, Finding | None]:
-        from sansio_gradio_adapters.conform.hosting import Host  # noqa: PLC0415
+    async def _attempt(self, plan: Plan) -> tuple[Conductor, ToldCaller, Finding | None]:
+        from sansio_gradio_adapters.conform.hosting import Hosting  # noqa: PLC0415
 
-        slot = _Slot(self._slots)
+        slot = _Turn(self._slots)
         await slot.take()
         try:
-            async with Host(plan) as host:
+            async with Hosting(plan) as host:
                 told = await _Process(self._filled(plan, host.url), plan.scenario, slot).run(
                     seconds_of(plan), lambda: host.has_been_asked
                 )
@@ -177,7 +177,7 @@ def _replaced(word: str, texts: dict[str, str]) -> str:
     return word
 
 
-class _Slot:
+class _Turn:
     """One of so many cases that may work at once."""
 
     def __init__(self, slots: asyncio.Semaphore) -> None:
@@ -197,14 +197,14 @@ class _Slot:
 class _Process:
     """One run of the client."""
 
-    def __init__(self, command: Sequence[str], scenario: Scenario, slot: _Slot) -> None:
+    def __init__(self, command: Sequence[str], scenario: StagedScenario, slot: _Turn) -> None:
         self._command = command
         self._scenario = scenario
         self._slot = slot
         self._lines: list[dict[str, Any]] = []
         self._errors = bytearray()
 
-    async def run(self, seconds: float, has_asked: Callable[[], bool]) -> Told:
+    async def run(self, seconds: float, has_asked: Callable[[], bool]) -> ToldCaller:
         """Run it, for at most so many *seconds* from when it has asked for something."""
         try:
             process = await asyncio.create_subprocess_exec(
@@ -233,7 +233,7 @@ class _Process:
             reader.cancel()
         status = process.returncode if is_over else None
         errors = self._errors.decode(errors="replace")
-        return Told(self._lines, status, round(time.monotonic() - began, 1), errors)
+        return ToldCaller(self._lines, status, round(time.monotonic() - began, 1), errors)
 
     async def _wait(
         self, process: asyncio.subprocess.Process, seconds: float, has_asked: Callable[[], bool]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from sansio_gradio_adapters.conform.report import Case, Report
+from sansio_gradio_adapters.conform.report import Report, Row
 
 __all__ = ["add_to", "run"]
 
@@ -33,7 +33,9 @@ def add_to(commands: Any) -> None:
     client.add_argument("--cases", type=_words, default=[], metavar="NAME,…")
     client.add_argument("--can", type=_words, default=[], metavar=",".join(_CAN))
     client.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ARG…")
-    for parser in (client,):
+    server = kinds.add_parser("server", help="try anything that says that it is a Gradio app")
+    server.add_argument("url", metavar="URL")
+    for parser in (client, server):
         parser.add_argument("--json", type=Path, metavar="FILE")
         parser.add_argument("--html", type=Path, metavar="FILE")
 
@@ -45,7 +47,7 @@ def _words(text: str) -> list[str]:
 def run(given: argparse.Namespace) -> int:
     """Do it. Returns the status of the process: 0, 1 (a case failed) or 2 (it could not run)."""
     try:
-        report = _client(given)
+        report = _client(given) if given.kind == "client" else _server(given)
     except ImportError as error:
         print(f"conform: {error}", file=sys.stderr)
         return 2
@@ -101,9 +103,27 @@ def _client(given: argparse.Namespace) -> Report:
     return Report(title="conform client", cases=cases, about=about)
 
 
-def _tell(case: Case, over: int, count: int) -> None:
-    said = f"{over}/{count} {case.verdict:7} {case.version} {case.name}"
-    if case.verdict == "failed":
+def _server(given: argparse.Namespace) -> Report:
+    from sansio_gradio_adapters.conform.servers import NoApp, Visit  # noqa: PLC0415
+
+    began = time.monotonic()
+    visit = Visit(given.url, lambda case: _tell(case, len(visit.cases), 0))
+    try:
+        cases = visit.run()
+    except NoApp as error:
+        raise _Refused(str(error)) from error
+    about = {
+        "url": given.url,
+        "like": visit.like,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    return Report(title="conform server", cases=cases, about=about)
+
+
+def _tell(case: Row, over: int, count: int) -> None:
+    place = f"{over}/{count}" if count else str(over)
+    said = f"{place} {case.verdict:7} {case.version} {case.name}"
+    if case.verdict == "failed" or not count:
         said += f"  {case.rule}: {case.what}"
     print(said[:300], file=sys.stderr, flush=True)
 
@@ -116,7 +136,7 @@ def _summary(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _failed(case: Case) -> str:
+def _failed(case: Row) -> str:
     said = f"FAILED {case.version} {case.name}: {case.rule}\n  {case.what}"
     if case.smallest:
         indented = case.transcript.replace("\n", "\n    ")

@@ -13,12 +13,12 @@ from typing import Final, Self, cast
 from sansio_gradio.testing.changes import Ending
 from sansio_gradio.testing.conducting import Conductor, Plan
 
-__all__ = ["Host"]
+__all__ = ["Hosting"]
 
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: drop what is unsent, and say RST
 
 
-class Host:
+class Hosting:
     """Serves one plan while its ``async with`` is open."""
 
     def __init__(self, plan: Plan) -> None:
@@ -32,7 +32,7 @@ class Host:
         self._count = 0
 
     async def __aenter__(self) -> Self:
-        self._listener = await self._loop.create_server(lambda: _Peer(self), "127.0.0.1", 0)
+        self._listener = await self._loop.create_server(lambda: _Visitor(self), "127.0.0.1", 0)
         port: int = self._listener.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{port}/"
         self.began = self._loop.time()
@@ -96,10 +96,10 @@ class Host:
             self._timer = self._loop.call_at(due, self._is_due)
 
 
-class _Peer(asyncio.Protocol):
+class _Visitor(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Hosting) -> None:
         self._host = host
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 
 if TYPE_CHECKING:
-    from sansio_gradio.testing.conducting import Conductor, Heard, Plan
+    from sansio_gradio.testing.conducting import Conductor, Plan, Traffic
 
-__all__ = ["Case", "Report", "Verdict", "transcript"]
+__all__ = ["Report", "Row", "Verdict", "transcript"]
 
 MOST: Final = 12_000  # characters of a transcript
 
@@ -21,7 +21,7 @@ Verdict = Literal["passed", "failed", "skipped"]
 
 
 @attrs.frozen(kw_only=True)
-class Case:
+class Row:
     """One row of a report. ``rule``: the one that was broken, or else the one that it is about.
     ``what``: what was wrong, or else what was tried. ``smallest``: the smallest case that fails as
     this one does."""
@@ -44,7 +44,7 @@ class Case:
         transcript: str = "",
         *,
         smallest: Plan | None = None,
-    ) -> Case:
+    ) -> Row:
         small = "" if smallest is None else f"{smallest.name}, {len(smallest.scenario.steps)} steps"
         return cls(
             name=plan.name,
@@ -62,7 +62,7 @@ class Report:
     """All cases of a run, and what the run was. ``about``: further facts."""
 
     title: str
-    cases: Sequence[Case]
+    cases: Sequence[Row]
     about: Mapping[str, Any]
 
     @property
@@ -103,7 +103,7 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def _row(case: Case) -> str:
+def _row(case: Row) -> str:
     more = ""
     if case.smallest:
         more += f"<p>Smallest case found: <code>{html.escape(case.smallest)}</code></p>"
@@ -196,7 +196,7 @@ def transcript(conductor: Conductor) -> str:
     return text if len(text) <= MOST else f"{text[: MOST // 2]}\n…\n{text[-MOST // 2 :]}"
 
 
-def _text(heard: Heard, *, is_short: bool) -> str:
+def _text(heard: Traffic, *, is_short: bool) -> str:
     if not heard.data:
         return "(the end of the connection)"
     text = heard.data.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
