@@ -133,19 +133,17 @@ def test_what_is_not_declared_is_skipped(tmp_path: Path) -> None:
 
 
 def app_of(version: str) -> App:
-    app = App(version=version)
-
-    @app.endpoint("/greet")
     def greet(name: str, times: int = 2) -> str:
         return " ".join(["Hello", *[name] * times])
 
-    @app.endpoint("/count")
     def count(to: int = 6) -> Iterator[int]:
         for number in range(to):
             yield number
             time.sleep(0.1)
 
-    assert greet, count
+    app = App(version=version)
+    app.add_function(greet)
+    app.add_function(count)
     return app
 
 
