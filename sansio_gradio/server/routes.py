@@ -306,14 +306,17 @@ class Routes:
         return SendResponse(request.exchange, 200, {"success": True})
 
     def _reset(self, request: Request, _: tuple[str, ...]) -> SendResponse:
-        """From 4.0 to 4.34 it stops a job, without a word. In other releases it does nothing."""
+        """From 4.0 to 4.34 it stops a job that has yielded, without a word. In other releases it
+        does nothing."""
         fields = ("event_id", "session_hash")
         named = read_submission(request.body, self._queue.limits, fields=fields)
         job = self._queue.named(named.event_id)
         does_something = self._app.does(Manner.RESET_STOPS)
-        if does_something and job is not None:
+        if does_something and job is not None and job.last is not None:
             self._stop(job)
-        done = not does_something or job is not None
+            done = True
+        else:
+            done = not does_something
         if self._app.does(Manner.RESET_BY_SESSION):
             jobs = self._sessions.jobs_of(named.session_hash)
             done = any(job.function is not None and job.function.generator for job in jobs)

@@ -76,7 +76,7 @@ class Manner(enum.Enum):
     API_PREFIX = ">=5.0"  # /gradio_api before every route but /config and the page
     NAMES_ITS_ROOT = ">=4.19"  # config.root is an absolute URL
     CLEARS_DROPPED = ">=6.14"  # queued jobs of a dropped stream leave the pending set
-    RESET_STOPS = ">=4.0<4.35"  # /reset stops a job, without a word
+    RESET_STOPS = ">=4.0<4.35"  # /reset stops a job that has yielded
     RESET_BY_SESSION = "<4.0"  # its answer says whether the session has generators
     BACKEND_CANCELS = "<4.32"  # a dependency's cancels are carried out by the server
     LOGIN_REDIRECTS = "<3.18"  # a login is answered 302

@@ -73,7 +73,9 @@ def app_for(version: str, **options: Any) -> App:
     @app.endpoint
     def log(text: str, run: Run) -> str:
         run.info("info: " + text)
+        time.sleep(0.4)  # a client that looks now and then sees both
         run.warning("warning: " + text)
+        time.sleep(0.4)
         return text
 
     @app.endpoint

@@ -52,14 +52,31 @@ ON_ITS_OWN: Final = [
 WITH_LOGIN: Final = ["no_login", "login", "a_wrong_login"]
 FULL: Final = ["queue_full"]
 
-# Differences that are not ours: by client, server and scenario. Each has its reason.
+# What does not work, or differs, and not because of us: by client, server and scenario.
 _BY_NAME: Final = "that client knows no arguments by name: it fails, or waits for ever"
 _RUNS_ON: Final = "ours stops the function; that of the real server runs on for a while"
-EXPLAINED: dict[tuple[str, str, str], str] = {
+_NO_DEFAULTS: Final = "that client knows no defaults"
+_UNTOLD: Final = "Gradio tells defaults from 4.23 on"
+_NO_LOGS: Final = "a notice ends the job: that client does not know the message"
+_NO_LOGIN: Final = "that client knows no login"
+_CRASHES: Final = "that client crashes where a login is wanted"
+_WRONG_EDITS: Final = "that client applies Gradio's edits of a list wrongly"
+_OLD, _OLD_JS = ("gradio_client==0.6.1", "3.50.2"), ("@gradio/client@0.10.1", "3.50.2")
+EXPLAINED: Final[dict[tuple[str, str, str], str]] = {
+    (*_OLD, "defaults"): _NO_DEFAULTS,
+    (*_OLD, "logs"): _NO_LOGS,
+    (*_OLD, "login"): _NO_LOGIN,
+    (*_OLD, "a_wrong_login"): _NO_LOGIN,
+    ("gradio_client==1.3.0", "4.0.2", "defaults"): _UNTOLD,
+    ("gradio_client==1.3.0", "4.16.0", "defaults"): _UNTOLD,
+    ("gradio_client==1.3.0", "4.44.1", "shrinking_lists"): _WRONG_EDITS,
+    (*_OLD_JS, "no_login"): _CRASHES,
+    (*_OLD_JS, "a_wrong_login"): _CRASHES,
     ("gradio_client==1.3.0", "4.0.2", "cancel"): _RUNS_ON,
+    ("gradio_client==1.3.0", "4.16.0", "cancel"): _RUNS_ON,
     ("gradio_client==1.3.0", "4.44.1", "cancel"): _RUNS_ON,
     ("@gradio/client@1.19.1", "4.44.1", "cancel"): _RUNS_ON,
-    ("@gradio/client@0.10.1", "3.50.2", "defaults"): _BY_NAME,
+    (*_OLD_JS, "defaults"): _BY_NAME,
 }
 
 ABOUT: Final = """# The official clients on our server
@@ -69,8 +86,9 @@ role and on the real server of the same version. Made by `python3 dev.py reverse
 [tests/reverse](../tests/reverse).
 """
 LEGEND: Final = """
-`same`: the client sees the same of both servers: results, outputs, errors in their words. `same*`:
-the same, and it is an error, of that client or of the app. A number: what differs, and why.
+`same`: the scenario works, and the client sees the same of both servers: each result, each output,
+each notice, each error in its words. A number: it does not work, on either server, or it differs,
+for the reason below.
 """
 
 
@@ -171,11 +189,11 @@ def see(client: str, version: str, *, real: bool) -> dict[str, Seen]:
 
 def cell(row: tuple[str, str, str], mine: Seen, theirs: Seen, notes: list[str]) -> str:
     """What stands in the table; *row*: client, server and scenario."""
-    if mine == theirs:
-        return "same*" if mine.error else "same"
+    if mine == theirs and not mine.error:
+        return "same"
     why = EXPLAINED.get(row)
     if why is None:
-        return "**differs**"
+        return "**fails**" if mine == theirs else "**differs**"
     if why not in notes:
         notes.append(why)
     return str(notes.index(why) + 1)
@@ -217,7 +235,7 @@ def main(argv: Sequence[str]) -> int:
             column = columns[title] = []
             for name in [*ON_ITS_OWN, *WITH_LOGIN, *FULL]:
                 column.append(cell((client, version, name), mine[name], theirs[name], notes))
-                if column[-1] == "**differs**":
+                if column[-1].startswith("**"):
                     failed = True
                     print(f"{client} on {version}, {name}:", flush=True)
                     print(f"  ours: {mine[name]}\n  real: {theirs[name]}", flush=True)

@@ -269,16 +269,24 @@ def test_cancelling_after_the_stream_has_left_says_nothing() -> None:
 def test_reset_stops_a_job_in_silence_and_later_does_nothing() -> None:
     talk = Talk(app_with(version="4.16.0"))
     event_id = talk.join("1")
+    waiting = talk.join("2")
     job = talk.started()
     stream = talk.stream()
     assert not talk.reset("nothing")
+    # Servers know the generators that have yielded, and touch no other job.
+    assert not talk.reset(event_id)
+    assert not talk.reset(waiting)
+    assert talk.idle()
+    talk.conversation.generate(job, ["a"], 1)
     assert talk.reset(event_id)
     assert talk.event() == JobAbandoned(job=job)
-    assert talk.kinds(stream) == ["open", "estimation", "process_starts"]
+    kinds = [kind for kind in talk.kinds(stream) if kind != "estimation"]
+    assert kinds == ["open", "process_starts", "process_generating"]
 
     last = Talk(app_with(version="4.34.0"))
     job_id = last.join("1")
     stopped = last.started()
+    last.conversation.generate(stopped, ["a"], 1)
     assert last.reset(job_id)
     assert last.event() == JobAbandoned(job=stopped)
 
@@ -299,6 +307,7 @@ def test_reset_ends_the_stream_of_a_job_of_its_own() -> None:
     talk = Talk(app_with(version="4.0.2"))
     stream = talk.job_stream(data=["1"])
     job = talk.started()
+    talk.conversation.generate(job, ["a"], 1)
     assert talk.reset(talk_event_id(talk, job))
     assert talk.event() == JobAbandoned(job=job)
     assert talk.kinds(stream)[-1] == "end"

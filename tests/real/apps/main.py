@@ -114,7 +114,9 @@ def fail_midway(text):
 def log(text):
     if hasattr(gr, "Info"):  # 3.36
         gr.Info("info: " + text)
+        time.sleep(0.4)  # a client that looks now and then sees both
         gr.Warning("warning: " + text)
+        time.sleep(0.4)
     return text
 
 
