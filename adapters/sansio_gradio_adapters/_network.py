@@ -15,6 +15,7 @@ import os
 import select
 import selectors
 import socket
+import struct
 import threading
 import time
 from collections import deque
@@ -57,6 +58,12 @@ def is_readable(sock: Pollable) -> bool:
         poll.register(sock, select.POLLIN)
         return bool(poll.poll(0))
     return bool(select.select([sock], [], [], 0)[0])  # Windows, where any descriptor will do
+
+
+def reset_on_close(sock: socket.socket) -> None:
+    """Have the system forget what a peer does not take. It would keep that long after ``close``."""
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 class Pollable(Protocol):
@@ -274,6 +281,12 @@ class Network:
             connection.closing_until = self._clock() + LINGER
             self._closing.add(connection)
             self._flush(conn, connection)
+
+    def reset(self, conn: int) -> None:
+        """Close a connection at once. What the peer has not taken is lost, in the system, too."""
+        if (connection := self._connections.pop(conn, None)) is not None:
+            reset_on_close(connection.sock)
+            self._discard(connection)
 
     def pause(self, conn: int) -> None:
         self._read_on(conn, False)

@@ -32,16 +32,24 @@ if TYPE_CHECKING:
 
     from sansio_gradio_adapters.tls import TLSWrapper
 
-UNSENT: Final = 128 * 1024  # bytes that the system takes before the client has room for them
+UNSENT: Final = 16 * 1024  # bytes that the system takes before the client has room for them
+STALLS_TO_VANISH: Final = 3  # a client may lose its network for a while
 _WRITE: Final = 64 * 1024
 
 _log: Final = logging.getLogger(__name__)
 
 
-def limit_unsent(sock: socket.socket) -> None:
-    """Have a slow reader be seen to read: the system tells us of every such piece that was sent."""
+def watch_client(sock: socket.socket, stall: float) -> None:
+    """Have a slow reader be seen to read, and one that has vanished be seen to be gone.
+
+    The system tells us of every piece of ``UNSENT`` bytes that was sent, and it loses a connection
+    on which nothing is acknowledged for some times *stall* seconds (Linux; elsewhere as it likes).
+    """
     with suppress(OSError, AttributeError):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+    with suppress(OSError, AttributeError):
+        milliseconds = int(min(stall * STALLS_TO_VANISH * 1000, 2**31 - 1))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
 def log_cut(command: Disconnect) -> None:
@@ -101,7 +109,7 @@ class ServerDriver:
         """A client has connected."""
         conn = self._count
         self._count += 1
-        limit_unsent(sock)
+        watch_client(sock, self._stall)
         if self._ssl_context is not None:
             from sansio_gradio_adapters.tls import TLSWrapper  # noqa: PLC0415  # it takes long
 
@@ -170,7 +178,7 @@ class ServerDriver:
             self.engine.handle_timer(now)
             self._deadlines.now = now
             while (conn := self._deadlines.next_due()) is not None:
-                self._close(conn, b"")
+                self._cut(conn)
         event = self.engine.next_event()
         handled = event is not None
         while True:
@@ -220,7 +228,7 @@ class ServerDriver:
     def _disconnect(self, command: Disconnect) -> None:
         log_cut(command)
         if command.at_once:
-            self._close(command.conn, b"")
+            self._cut(command.conn)
         else:
             self._closing.add(command.conn)
             self._watch(command.conn)
@@ -233,6 +241,11 @@ class ServerDriver:
     def _close(self, conn: int, last: bytes) -> None:
         self._forget(conn)
         self._network.close(conn, last)
+
+    def _cut(self, conn: int) -> None:
+        """Close a connection whose client takes nothing."""
+        self._forget(conn)
+        self._network.reset(conn)
 
     def _forget(self, conn: int) -> None:
         self._tls.pop(conn, None)

@@ -31,8 +31,9 @@ from sansio_gradio.server.engine import Disconnect, ServerEngine
 from sansio_gradio.server.events import ServerEvent
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio_adapters._loop_thread import held_open
+from sansio_gradio_adapters._network import reset_on_close
 from sansio_gradio_adapters._running import Runner
-from sansio_gradio_adapters._serving import limit_unsent, log_cut
+from sansio_gradio_adapters._serving import log_cut, watch_client
 from sansio_gradio_adapters.server_loop import ServerLoop, address
 
 if TYPE_CHECKING:
@@ -168,8 +169,9 @@ class _Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        limit_unsent(transport.get_extra_info("socket"))
-        self._conn = self._core.add(self, self._scheme)
+        watch_client(transport.get_extra_info("socket"), self._core.stall)
+        self._conn = self._core.next_number()
+        self._core.add(self._conn, self, self._scheme)  # it may be turned away within that
 
     def data_received(self, data: bytes) -> None:
         self._core.engine.receive_data(self._conn, data, self._core.now())
@@ -213,8 +215,13 @@ class _Wire(asyncio.Protocol):
         self._look_later(self._taken())
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once. What the system has already is still sent."""
         self._transport.abort()
+
+    def cut(self) -> None:
+        """Close at once. What the client has not taken is lost."""
+        reset_on_close(self._transport.get_extra_info("socket"))
+        self.abort()
 
     def _taken(self) -> int:
         """How many bytes the client has taken, as far as we know."""
@@ -227,7 +234,7 @@ class _Wire(asyncio.Protocol):
     def _look(self, taken: int) -> None:
         """Close at once if the client has not taken more than that since the last look."""
         if self._taken() == taken:
-            self.abort()
+            self.cut()
         else:
             self._look_later(self._taken())
 
@@ -280,13 +287,14 @@ class _Core:
         self._timer: asyncio.TimerHandle | None = None
         self._is_due = False  # the timer has passed; the engine is about to be told
 
-    def add(self, peer: _Wire, scheme: str) -> int:
-        conn = self._count
+    def next_number(self) -> int:
         self._count += 1
+        return self._count
+
+    def add(self, conn: int, peer: _Wire, scheme: str) -> None:
         self._peers[conn] = peer
         self.engine.connection_made(conn, self.now(), scheme=scheme)
         self.step()
-        return conn
 
     def remove(self, conn: int, error: Exception | None) -> None:
         del self._peers[conn]
@@ -317,7 +325,7 @@ class _Core:
         peer = self._peers.get(command.conn)
         log_cut(command)
         if peer is not None and command.at_once:
-            peer.abort()
+            peer.cut()
         elif peer is not None:
             peer.close()
 

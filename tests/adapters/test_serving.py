@@ -25,7 +25,8 @@ from sansio_gradio.server.events import JobSubmitted
 from sansio_gradio.server.limits import ServerLimits
 from sansio_gradio.server.run import Run
 from sansio_gradio.testing.patience import PATIENCE
-from sansio_gradio_adapters.server import ServerLoop
+from sansio_gradio_adapters._serving import watch_client
+from sansio_gradio_adapters.server import ServerLoop, serve_in_thread
 from sansio_gradio_adapters.sockets import Client
 
 CERTIFICATES = Path(__file__).parents[1] / "data" / "tls"
@@ -299,7 +300,41 @@ def test_a_client_that_takes_nothing_more_is_let_go() -> None:
             now += 1.0
             loop.run_once(0.0)
         assert loop.patience() is None  # nothing is left of it
-        sock.close()
+        with sock, pytest.raises(ConnectionResetError):  # nor in the system
+            read_all(sock)
+
+
+def read_all(sock: socket.socket) -> None:
+    while sock.recv(65536):
+        pass
+
+
+@pytest.mark.parametrize("serving", [in_sockets.serving, serve_in_thread])
+def test_a_client_beyond_the_limit_is_turned_away(
+    serving: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(App(), limits=ServerLimits(connections=2)) as url:
+        host, port = url.removeprefix("http://").rstrip("/").split(":")
+        socks = [socket.create_connection((host, int(port)), PATIENCE) for _ in range(4)]
+        for sock in socks[2:]:
+            with sock:
+                assert sock.recv(1) == b""
+        for sock in socks[:2]:
+            with sock:
+                sock.sendall(b"GET /config HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert sock.recv(12) == b"HTTP/1.1 200"
+    assert caplog.messages == []
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no such timer")
+def test_a_client_whose_machine_has_vanished_is_noticed_by_the_system() -> None:
+    for stall, timeout in ((20.0, 60_000), (1e9, 2**31 - 1)):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            client = socket.create_connection(listener.getsockname())
+            server, _ = listener.accept()
+            with client, server:
+                watch_client(server, stall)
+                assert server.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == timeout
 
 
 def test_the_owner_is_told_what_clients_do() -> None:
