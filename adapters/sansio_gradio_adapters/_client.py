@@ -265,7 +265,7 @@ class ClientCore:
         return os.getpid() == self._process
 
     def cancel(self, record: JobRecord) -> None:
-        """Cancel a job that has begun, in the engine and for those that wait."""
+        """Cancel a job that has begun: stop it in the engine, and wake all that wait for it."""
         self.streams.close(record)
         if (fetching := self._fetching.pop(record, None)) is not None:
             fetching.give_up()

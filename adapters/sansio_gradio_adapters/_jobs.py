@@ -299,7 +299,7 @@ class JobRecord:
 
     @property
     def is_over(self) -> bool:
-        """Whether the outcome can be read: ``result``, or ``error``."""
+        """Whether the job is over. Then ``result``, or ``error``, can be read."""
         return bool(self.fate)
 
     @property

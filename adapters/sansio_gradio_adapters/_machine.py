@@ -221,11 +221,11 @@ class Machine:
             self.do_soon(note)
 
     def may_wait(self) -> None:
-        """Raise if waiting would never end.
+        """Raise an error if nobody would end the waiting.
 
         Raises:
-            LocalProtocolError: this process was forked from the client's: tasks of the parent would
-                run.
+            LocalProtocolError: this process is a fork. The tasks that run the client are the
+                parent's.
         """
         self._core.demand_own_process()
 

@@ -71,9 +71,9 @@ class Calls:
         self._held: dict[int, JobRecord] = {}  # in the order of their inputs
 
     def begin(self) -> None:
-        """Start as many calls as there is room for, unless another thread does.
+        """Start as many calls as there is room for. If another thread does so, do nothing.
 
-        Call ``close`` after an exception, of the inputs or of an interrupt.
+        If this raises, call ``close``: an input has raised, or Ctrl-C has come.
         """
         while self._has_more and not self._is_closed and len(self._held) < self._in_flight:
             try:

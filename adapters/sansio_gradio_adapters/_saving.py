@@ -81,7 +81,12 @@ class Target:
             rest = rest[self._file.write(rest) or 0 :]
 
     def finish(self) -> Path:
-        """Move the file into its place, and return that."""
+        """Move the file into its place. Returns its path, whose name may be another one.
+
+        Raises:
+            JobCancelledError: the download was given up.
+            OSError: it cannot be moved.
+        """
         self._file.close()
         if not self._fate.setdefault(None, True):
             raise JobCancelledError("The download was given up.")

@@ -64,7 +64,10 @@ class Answer:
             return None
 
     def refusal(self, version: Version = ()) -> GradioError:
-        """The error for this answer from a server of this *version*."""
+        """The error that this answer means. *version*: the server's release; (): not known.
+
+        It says where the request went, and if a proxy was in between.
+        """
         proxy = self.proxy
         if proxy is not None and self.status == _PROXY_WANTS_LOGIN:
             error = proxy_wants_login(self.headers, given=proxy.login is not None).about(f"{proxy}")

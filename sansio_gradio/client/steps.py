@@ -325,7 +325,7 @@ class JobChannel(Protocol):
     """A way for jobs to the server and for their messages back."""
 
     def start(self, attempt: Attempt, /) -> Way:
-        """Hand a job in."""
+        """Hand a job in, and deliver its messages, unless a ``Listener`` gets them."""
         ...
 
     def stop(self, attempt: Attempt, /) -> Way:

@@ -249,7 +249,7 @@ def mapped(value: Any, change: Callable[[GivenFile], Any]) -> Any:
 
 
 def marks_in(value: Any) -> list[GivenFile]:
-    """The marks in *value*, in order."""
+    """All marks of ``handle_file`` in *value*, in the order in which they stand there."""
     found: list[GivenFile] = []
     mapped(value, found.append)
     return found

@@ -169,10 +169,10 @@ def as_argument(value: object) -> GivenFile | None:
 
 
 def decode_data_url(url: str) -> bytes:
-    """The content of a data URL.
+    """The bytes that a data URL (RFC 2397) holds.
 
     Raises:
-        RemoteProtocolError: it is not a data URL.
+        RemoteProtocolError: *url* is not a data URL, or its base64 is broken.
     """
     match = _DATA_URL.match(url)
     try:

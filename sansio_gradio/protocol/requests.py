@@ -89,7 +89,7 @@ def push(body: Mapping[str, Any], headers: Headers = ()) -> HTTPRequest:
 
 
 def poll(hash: str) -> HTTPRequest:
-    """Ask for the state of a job that was pushed."""
+    """Ask for the state of a job that ``push`` has handed in, and for its result (up to 3.1.4)."""
     return HTTPRequest("POST", "api/queue/status/", JSON_CONTENT, json.dumps({"hash": hash}))
 
 

@@ -45,10 +45,12 @@ class Downloads:
         self._files = files
 
     def answer(self, request: Request, path: str) -> SendResponse | SendFile:
-        """Send the file of that path, or the part that is asked for.
+        """The answer to a request for the file at *path*: all of it, or the range that the header
+        ``range`` names.
 
         Raises:
-            Refusal: there is no such file, or no such part.
+            Refusal: there is no such file, or it has no such range. The status is that of the
+                release which the app poses as.
         """
         kept = self._files.get(path)
         if kept is None:

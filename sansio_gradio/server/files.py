@@ -132,7 +132,7 @@ class FileStore:
 
 
 class FileDraft:
-    """A file whose bytes are still coming. ``size``: how many have come."""
+    """An uploaded file that is not complete yet. ``size``: the bytes that have come so far."""
 
     def __init__(self, files: FileStore, draft: Draft, digest: _Digest) -> None:
         self._files = files

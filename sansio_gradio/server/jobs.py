@@ -116,7 +116,7 @@ class ServerSession:
         self.size += size
 
     def take(self) -> Message:
-        """The message that has waited longest."""
+        """Take the message that has waited longest. There must be one."""
         assert self.messages
         self.size -= self.sizes.popleft()
         return self.messages.popleft()

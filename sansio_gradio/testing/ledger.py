@@ -68,7 +68,7 @@ class Ledger:
         return self.sessions, self.submitted, self.ended
 
     def add(self, sums: tuple[int, int, int]) -> None:
-        """Those of another process."""
+        """Add the ``sums`` of another process."""
         self.sessions += sums[0]
         self.submitted += sums[1]
         self.ended += sums[2]

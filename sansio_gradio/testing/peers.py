@@ -236,7 +236,7 @@ class ByHand:
                     break
 
     def say(self, conn: int, *data: bytes) -> None:
-        """Bytes, in these pieces."""
+        """Send *data* on a connection, each piece by itself."""
         self._out += [(conn, piece) for piece in data]
 
     def hang_up(self, conn: int) -> None:

@@ -36,7 +36,7 @@ _MAX_HEADER: Final = 8 * 1024  # of one part (python-multipart's users: starlett
 
 
 class FormError(RemoteProtocolError):
-    """This is no form. ``is_too_large``: the head of a part is larger than its limit."""
+    """The body is not a form. ``is_too_large``: the head of one part exceeds its limit."""
 
     def __init__(self, text: str, *, is_too_large: bool = False) -> None:
         super().__init__(text)

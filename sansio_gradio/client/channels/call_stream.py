@@ -88,7 +88,7 @@ class CallStream(Watcher, TakesPieces):
             yield Begin(stop_on_server(attempt))
 
     def send_chunk(self, attempt: Attempt, chunk: Chunk) -> Way:
-        """Hand over the next piece of a streaming input."""
+        """Send the next piece of a streaming input, and take the server's answer to it."""
         # Whole values, as the first piece brings them.
         more = {"data": chunk.data, "simple_format": True}
         body = None if chunk.data is None else {**attempt.body, **more}
