@@ -287,6 +287,28 @@ def test_a_token_can_be_set(world: World, server: FaultServer) -> None:
     assert "no-endpoint-asks" not in repr(server.requests)
 
 
+def test_a_token_can_be_set_in_place_of_a_function_that_raises(
+    world: World, server: FaultServer
+) -> None:
+    good = [True]
+
+    def token() -> str:
+        if not good[0]:
+            raise KeyError("no token any more")
+        return "one"
+
+    async def play() -> None:
+        async with world.client(server.url, token=token) as client:
+            good[0] = False
+            with pytest.raises(KeyError):
+                await client.predict("x", api_name="/plain")
+            client.set_token("two")
+            assert await client.predict("x", api_name="/plain") == "said"
+
+    world.run(play)
+    assert tokens(server.requests) == ["Bearer one", "Bearer two"]
+
+
 def test_the_oauth_token_of_the_moment_goes_to_the_endpoint_that_asks(world: World) -> None:
     told = iter("abcdefgh")
     info = {"named_endpoints": {"/plain": {"oauth_token": "required"}}, "unnamed_endpoints": {}}

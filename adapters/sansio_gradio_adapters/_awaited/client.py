@@ -420,11 +420,11 @@ class OpenClient:
         Raises:
             LocalProtocolError: it is not a token, or the client is closed.
         """
-        self._core.set_token(token, self._open_machine().do_soon)
+        self._core.set_token(token, self._demand_open().do_soon)
 
     def set_oauth_token(self, token: GivenToken) -> None:
         """As ``set_token``, for the ``oauth_token``."""
-        self._core.set_oauth_token(token, self._open_machine().do_soon)
+        self._core.set_oauth_token(token, self._demand_open().do_soon)
 
     @classmethod
     def duplicate(cls, *_args: Any, **_kwargs: Any) -> NoReturn:
@@ -469,10 +469,15 @@ class OpenClient:
     def _open_machine(self) -> Machine:
         """What runs the engine of an open client. Every verb begins with this, and so with the
         tokens of the moment."""
+        machine = self._demand_open()
+        self._core.renew_tokens(machine.do_soon)
+        return machine
+
+    def _demand_open(self) -> Machine:
+        """The same, without asking for the tokens of the moment: for the verbs that set another."""
         if self._machine is None:
             raise LocalProtocolError("The client is not connected yet: use `async with`.")
         self._core.demand_own_process()
         if not self._is_open:
             raise LocalProtocolError("The client is closed.")
-        self._core.renew_tokens(self._machine.do_soon)
         return self._machine
