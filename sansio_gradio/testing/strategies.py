@@ -101,7 +101,16 @@ _SHAPES: Final[Mapping[str, st.SearchStrategy[Any]]] = {
 }
 _NAMES: Final = st.sampled_from([*_SHAPES, "lists in a list", "lists in a dict"])
 _IN_LISTS: Final = st.sampled_from(
-    ["shrink by several", "shrink", "grow", "inside", "inside", "inside", "other"]
+    [
+        "shrink by several",
+        "shrink by several",
+        "shrink",
+        "grow",
+        "inside",
+        "inside",
+        "inside",
+        "other",
+    ]
 )
 _IN_DICTS: Final = st.sampled_from(["add", "lose", "inside", "inside", "inside", "other"])
 
@@ -260,7 +269,7 @@ _OFTEN: Final[Mapping[Msg, int]] = {
     Msg.SEND_DATA: 9,
     Msg.PROCESS_STARTS: 9,
     Msg.PROCESS_COMPLETED: 3,
-    Msg.PROCESS_GENERATING: 6,
+    Msg.PROCESS_GENERATING: 12,
     Msg.ESTIMATION: 1,
     Msg.PROGRESS: 1,
     Msg.LOG: 1,
