@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 
 from tests.support.loopback import Loopback
 from tests.support.readme import Block, python_blocks
@@ -14,6 +16,17 @@ from tests.support.transcripts import load
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.fixture(autouse=True)
+def quick_properties() -> Iterator[None]:
+    """Property tests on the pages: the same few cases each time, which are not made smaller."""
+    kept = settings.get_current_profile_name()
+    phases = (Phase.explicit, Phase.generate)
+    settings.register_profile("pages", derandomize=True, max_examples=40, phases=phases)
+    settings.load_profile("pages")
+    yield
+    settings.load_profile(kept)
 
 
 def run(block: Block, page: Path) -> None:
