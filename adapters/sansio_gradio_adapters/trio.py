@@ -28,7 +28,7 @@ from sansio_gradio_adapters._awaited.client import OpenClient
 from sansio_gradio_adapters._awaited.files import FileStream, RemoteFile
 from sansio_gradio_adapters._awaited.jobs import Job, MessageStream, Results
 from sansio_gradio_adapters._awaited.of_tasks import JobOfTasks
-from sansio_gradio_adapters._awaited.reading import Reader
+from sansio_gradio_adapters._awaited.reading import Closing, Reader
 from sansio_gradio_adapters._awaited.task_client import TaskClient
 from sansio_gradio_adapters._client import ClientCore
 from sansio_gradio_adapters._jobs import OutputUpdate, Signal
@@ -67,7 +67,7 @@ T = TypeVar("T")
 whole: Final = trio.lowlevel.enable_ki_protection
 
 # What the user's tasks call: done or not done, and never half.
-for _kind in (Machine, OpenClient, TaskClient, JobOfTasks, Job, MessageStream, Reader):
+for _kind in (Machine, OpenClient, TaskClient, JobOfTasks, Job, MessageStream, Reader, Closing):
     for _verb in vars(_kind).values():
         if isfunction(_verb):
             whole(_verb)
