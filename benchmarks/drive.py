@@ -187,8 +187,7 @@ class Looped(Blocking):
     def _until_over(self, loop: Any, seen: list[Any], jobs: int) -> tuple[int, Any]:
         count, last = 0, None
         output, completed = self.events.Output, self.events.JobCompleted
-        while jobs:
-            loop.run_once()
+        while True:
             for event in seen:
                 if isinstance(event, output):
                     count += 1
@@ -197,6 +196,9 @@ class Looped(Blocking):
                     jobs -= 1
                     last = event.data
             seen.clear()
+            if not jobs:
+                break
+            loop.run_once()
         return count, last[0] if last else None
 
     async def predict(self, client: Any, name: str, *args: Any) -> Any:

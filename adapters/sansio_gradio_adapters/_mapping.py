@@ -60,7 +60,7 @@ class Calls:
         self._core = core
         self._do_soon = do_soon
         self._call = call
-        self._inputs = _iterated(inputs)
+        self._inputs = iterated(inputs)
         self._turn = deque([True])  # whose it is to ask for inputs
         self._has_more = True
         self._is_closed = False
@@ -145,7 +145,7 @@ class Calls:
         self.changed.notify()
 
 
-def _iterated(inputs: Iterable[Any]) -> Iterator[Any]:
+def iterated(inputs: Iterable[Any]) -> Iterator[Any]:
     if not hasattr(type(inputs), "__iter__") and not hasattr(type(inputs), "__getitem__"):
         raise refused(inputs, "inputs", "what can be iterated")
     return iter(inputs)
