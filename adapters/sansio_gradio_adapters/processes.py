@@ -1,6 +1,6 @@
 """``map`` past one process: the calls are made by other processes, or by an engine such as dask.
 
-The inputs go out in chunks, each of which is one ``Client.map`` in a process. That is plain
+The inputs go out in batches, each of which is one ``Client.map`` in a process. That is plain
 ``concurrent.futures``: processes of our own, or any ``Executor`` that you have.
 """
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from sansio_gradio_adapters.sockets import Client
 
-_TURNS: Final = 4  # a chunk is so many times what is in flight: calls of unequal length overlap
-_AHEAD: Final = 2  # chunks for each process: the next one is there when one is done
-_SUSPECT: Final = 2  # a chunk that so many processes have died with runs alone
+_TURNS: Final = 4  # a batch is so many times what is in flight: calls of unequal length overlap
+_AHEAD: Final = 2  # batches for each process: the next one is there when one is done
+_SUSPECT: Final = 2  # a batch that so many processes have died with runs alone
 _ELSEWHERE: Final = (
     ConnectionError, TimeoutError, QueueFullError, TooManyRequestsError, ServerStoppedError,
 )  # fmt: skip
@@ -64,8 +64,8 @@ def map_in_processes(
     The words are those of ``Client.map``: a tuple among the inputs holds several arguments, the
     inputs are taken as there is room, and ``on_error`` is ``"raise"``, ``"return"`` or ``"skip"``.
     ``src``: an app, or several that do the same; the one with the fewest calls under way gets the
-    next chunk. ``processes``: how many (default: one for each CPU); they are started anew (spawn).
-    ``executor``: run the chunks there, ``processes`` at a time, instead of in processes of our own.
+    next batch. ``processes``: how many (default: one for each CPU); they are started anew (spawn).
+    ``executor``: run the batches there, ``processes`` at a time, instead of in processes of our own.
     ``in_flight``: the calls that a process makes at a time. ``retries``: how often a call that its
     app could not take or finish (a lost connection, a timeout, a full queue) is made again, by
     another app if there is one. Inputs of a process that dies are called again, too. ``options``
@@ -100,7 +100,7 @@ def map_in_processes(
 
 
 @attrs.define(eq=False)
-class _Chunk:
+class _Batch:
     """Some inputs, and what has become of them."""
 
     number: int
@@ -108,11 +108,11 @@ class _Chunk:
     outcomes: list[_Outcome | None]
     tries: list[int]
     deaths: int = 0
-    """How many processes have died with it, or with a chunk beside it."""
+    """How many processes have died with it, or with a batch beside it."""
     avoided: set[int] = attrs.field(factory=set[int])
     app: int = 0  # where it runs, with the inputs at these places
     places: list[int] = attrs.field(factory=list[int])
-    pool: _Pool | None = None
+    pool: _Processes | None = None
 
     @property
     def left(self) -> list[int]:
@@ -144,16 +144,16 @@ class ProcessResults(Iterator[Any]):
         self._call = call
         self._processes = processes
         self._given = executor
-        self._own: _Pool | None = None
+        self._own: _Processes | None = None
         self._ordered = ordered
         self._on_error = on_error
         self._retries = retries
-        self._begun = 0  # chunks, and of these those whose outcomes were handed out
+        self._begun = 0  # batches, and of these those whose outcomes were handed out
         self._next = 0
         self._has_more = True
-        self._chunks: dict[int, _Chunk] = {}
-        self._waiting: deque[_Chunk] = deque()
-        self._running: dict[Future[list[_Outcome]], _Chunk] = {}
+        self._batches: dict[int, _Batch] = {}
+        self._waiting: deque[_Batch] = deque()
+        self._running: dict[Future[list[_Outcome]], _Batch] = {}
         self._ready: deque[_Outcome] = deque()
 
     def __iter__(self) -> Self:
@@ -183,17 +183,17 @@ class ProcessResults(Iterator[Any]):
         raise StopIteration
 
     def _fill(self) -> None:
-        """Hand out chunks while there is room."""
+        """Hand out batches while there is room."""
         room = _AHEAD * self._processes
         size: int = _TURNS * self._call["in_flight"]
-        while self._has_more and len(self._chunks) < room:
+        while self._has_more and len(self._batches) < room:
             items = list(islice(self._inputs, size))
             self._has_more = len(items) == size
             if items:
-                chunk = _Chunk(self._begun, items, [None] * len(items), [0] * len(items))
+                batch = _Batch(self._begun, items, [None] * len(items), [0] * len(items))
                 self._begun += 1
-                self._chunks[chunk.number] = chunk
-                self._waiting.append(chunk)
+                self._batches[batch.number] = batch
+                self._waiting.append(batch)
         while self._waiting:
             alone = self._waiting[0].deaths >= _SUSPECT
             if self._running and (
@@ -202,67 +202,67 @@ class ProcessResults(Iterator[Any]):
                 break
             self._start(self._waiting.popleft())
 
-    def _start(self, chunk: _Chunk) -> None:
+    def _start(self, batch: _Batch) -> None:
         loads = [0] * len(self._apps)
         for other in self._running.values():
             loads[other.app] += len(other.places)
-        apps = [app for app in range(len(loads)) if app not in chunk.avoided] or range(len(loads))
-        chunk.app = min(apps, key=loads.__getitem__)
+        apps = [app for app in range(len(loads)) if app not in batch.avoided] or range(len(loads))
+        batch.app = min(apps, key=loads.__getitem__)
         # Alone, one input after the other: so only the one that kills its process is lost.
-        chunk.places = chunk.left[:1] if chunk.deaths > _SUSPECT else chunk.left
-        items = [chunk.items[place] for place in chunk.places]
+        batch.places = batch.left[:1] if batch.deaths > _SUSPECT else batch.left
+        items = [batch.items[place] for place in batch.places]
         executor = self._given
         if executor is None:
-            self._own = self._own or _Pool(self._processes)
+            self._own = self._own or _Processes(self._processes)
             executor = self._own.executor
-        chunk.pool = self._own
+        batch.pool = self._own
         try:
-            future = executor.submit(_run, self._apps[chunk.app], items, self._call)
+            future = executor.submit(_run, self._apps[batch.app], items, self._call)
         except BrokenProcessPool as error:  # it broke since, which the others will be told, too
             future = Future[list[_Outcome]]()
             future.set_exception(error)
-        self._running[future] = chunk
+        self._running[future] = batch
 
     def _take(self, future: Future[list[_Outcome]]) -> None:
-        chunk = self._running.pop(future)
-        places = chunk.places
+        batch = self._running.pop(future)
+        places = batch.places
         try:
             outcomes = future.result()
         except BrokenProcessPool as error:
-            if self._own is not None and self._own is chunk.pool:
+            if self._own is not None and self._own is batch.pool:
                 self._own.close()
                 self._own = None
-            chunk.deaths += 1
-            if chunk.deaths <= _SUSPECT + 1 or len(places) > 1:
-                self._waiting.appendleft(chunk)
+            batch.deaths += 1
+            if batch.deaths <= _SUSPECT + 1 or len(places) > 1:
+                self._waiting.appendleft(batch)
                 return
             outcomes = [(None, error)]
         except Exception as error:  # of the engine, or of pickle
             outcomes = [(None, error)] * len(places)
         for place, outcome in zip(places, outcomes, strict=True):
-            chunk.tries[place] += 1
+            batch.tries[place] += 1
             may_do_elsewhere = isinstance(outcome[1], _ELSEWHERE)
-            if may_do_elsewhere and chunk.tries[place] <= self._retries:
-                chunk.avoided.add(chunk.app)
+            if may_do_elsewhere and batch.tries[place] <= self._retries:
+                batch.avoided.add(batch.app)
             else:
-                chunk.outcomes[place] = outcome
-        if chunk.left:
-            self._waiting.appendleft(chunk)
+                batch.outcomes[place] = outcome
+        if batch.left:
+            self._waiting.appendleft(batch)
 
     def _collect(self) -> None:
         """Make ready what has come, in order."""
-        for number in list(self._chunks):
-            chunk = self._chunks[number]
-            if not chunk.left:
-                self._ready += filter(None, chunk.outcomes)
-                del self._chunks[number]
+        for number in list(self._batches):
+            batch = self._batches[number]
+            if not batch.left:
+                self._ready += filter(None, batch.outcomes)
+                del self._batches[number]
             elif self._ordered:
                 break
 
     def close(self) -> None:
-        """End the processes; with an executor of yours, drop the chunks that have not begun."""
+        """End the processes; with an executor of yours, drop the batches that have not begun."""
         self._has_more = False
-        for what in (self._ready, self._waiting, self._chunks):
+        for what in (self._ready, self._waiting, self._batches):
             what.clear()
         for future in self._running:
             future.cancel()
@@ -287,7 +287,7 @@ class ProcessResults(Iterator[Any]):
             self.close()
 
 
-class _Pool:
+class _Processes:
     """Processes of our own, which end at once when they are closed, or when this process ends."""
 
     def __init__(self, processes: int) -> None:

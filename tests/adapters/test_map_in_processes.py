@@ -49,7 +49,7 @@ def served() -> Iterator[tuple[Counting, str]]:
 
 @pytest.fixture
 def threads() -> Iterator[Executor]:
-    """Where chunks run in this process: the same, and cheap."""
+    """Where batches run in this process: the same, and cheap."""
     processes._client.cache_clear()
     made: list[Client] = []
     with ThreadPoolExecutor(2) as pool, pytest.MonkeyPatch.context() as patch:
@@ -140,7 +140,7 @@ def test_a_call_that_its_app_cannot_take_is_made_by_another(
 
 
 class Script(Executor):
-    """Runs chunks at once. The app loses some calls once; some inputs break the process."""
+    """Runs batches at once. The app loses some calls once; some inputs break the process."""
 
     def __init__(self, *losing: int, breaks: tuple[int, ...] = ()) -> None:
         self.losing = set(losing)
