@@ -65,7 +65,7 @@ def map_in_processes(
     inputs are taken as there is room, and ``on_error`` is ``"raise"``, ``"return"`` or ``"skip"``.
     ``src``: an app, or several that do the same; the one with the fewest calls under way gets the
     next batch. ``processes``: how many (default: one for each CPU); they are started anew (spawn).
-    ``executor``: run the batches there, ``processes`` at a time, instead of in processes of our own.
+    ``executor``: run the batches there, on ``processes`` workers, and not in processes of our own.
     ``in_flight``: the calls that a process makes at a time. ``retries``: how often a call that its
     app could not take or finish (a lost connection, a timeout, a full queue) is made again, by
     another app if there is one. Inputs of a process that dies are called again, too. ``options``
