@@ -140,7 +140,7 @@ def test_outputs_are_kept_as_they_came() -> None:
     talk.send(socket, starts(), generating([["a"]]), generating([["a", "b"]]))
     talk.lose(socket)
     outputs = talk.failure_of(job).outputs
-    assert {type(kept) for kept, _ in outputs._kept.entries} == {str}
+    assert {type(kept) for kept in outputs._kept.entries} == {str}
     assert list(outputs) == [(["a"],), (["a", "b"],)]
 
 

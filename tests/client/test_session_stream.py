@@ -1124,7 +1124,7 @@ def test_what_was_read_is_kept_as_it_came() -> None:
     talk.send(stream, starts("a"), generating(["x"], "a"))
     talk.send(stream, generating([[["append", [], "y"]]], "a"), failed("no", "a"))
     outputs = talk.failure_of(job).outputs
-    assert {type(kept) for kept, _ in outputs._kept.entries} == {str}
+    assert {type(kept) for kept in outputs._kept.entries} == {str}
     assert list(outputs) == talk.values == [("x",), ("xy",)]
 
 
