@@ -42,6 +42,7 @@ class _Relaying:
         self._relay = relay
         self._to = to
         self._ends: dict[tuple[int, Side], asyncio.Transport] = {}
+        self._connecting: set[asyncio.Future[None]] = set()
         self._quiet: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> _Relaying:
@@ -51,11 +52,19 @@ class _Relaying:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        # As in ``Server``: those that were accepted reach us after three turns of the loop.
+        with contextlib.suppress(NotImplementedError):  # Windows
+            for sock in self._listener.sockets:
+                asyncio.get_running_loop().remove_reader(sock.fileno())
+        for _turn in range(3):
+            await asyncio.sleep(0)
         self._listener.close()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
         if self._quiet is not None:
             self._quiet.cancel()
         for transport in list(self._ends.values()):
             transport.abort()
+        await asyncio.sleep(0)  # the transports close their sockets
 
     def accept(self, transport: asyncio.Transport) -> int:
         """A client has connected. Returns the number of its connection."""
@@ -68,8 +77,14 @@ class _Relaying:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._ends[conn, side] = transport
 
-    async def connect(self, conn: int) -> None:
-        """Connect to the server for that connection."""
+    def connect(self, conn: int, then: Callable[[], object]) -> None:
+        """Connect to the server for that connection, and call *then*."""
+        task = asyncio.ensure_future(self._connect(conn))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+        task.add_done_callback(lambda _: then())
+
+    async def _connect(self, conn: int) -> None:
         loop = asyncio.get_running_loop()
         await loop.create_connection(lambda: _End(self, conn, Side.SERVER), "127.0.0.1", self._to)
 
@@ -126,8 +141,7 @@ class _Client(_End):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._conn = self._relaying.accept(transport)
-        self._connecting = asyncio.ensure_future(self._relaying.connect(self._conn))
-        self._connecting.add_done_callback(lambda _: self._connected())
+        self._relaying.connect(self._conn, self._connected)
 
     def data_received(self, data: bytes) -> None:
         if self._early is None:
@@ -137,5 +151,5 @@ class _Client(_End):
 
     def _connected(self) -> None:
         early, self._early = self._early, None
-        if early and not self._connecting.cancelled():
+        if early:
             self._relaying.received(self._conn, self._side, early)
