@@ -30,9 +30,9 @@ def target(data: bytes) -> None:
     _written(body)
 
 
-def read(boundary: bytes, pieces: list[bytes]) -> tuple[list[Any], bool]:
+def read(boundary: bytes, pieces: list[bytes], limit: int = LIMIT) -> tuple[list[Any], bool]:
     """The parts, whose pieces are joined, and whether all was well."""
-    reader = FormReader(boundary, max_header=LIMIT)
+    reader = FormReader(boundary, max_header=limit)
     events: list[Any] = []
     try:
         for piece in pieces:
@@ -54,7 +54,7 @@ def _written(content: bytes) -> None:
     body = b"".join(form([Part("files", name, "text/plain", content)] * 2, boundary))
     started = PartStarted("files", sent_name(name), None, "text/plain")
     part = [started, *([content] if content else []), PartEnded()]
-    assert read(boundary.encode(), [body]) == ([*part, *part, FormEnded()], True)
+    assert read(boundary.encode(), [body], 1000) == ([*part, *part, FormEnded()], True)
 
 
 def grown(times: int) -> bytes:
