@@ -608,12 +608,13 @@ def test_a_file_of_the_app_goes_by_its_path() -> None:
     assert [item["path"] for item in files] == ["/tmp/x/r.png", "/2"]
 
 
-def test_a_file_of_another_app_is_fetched_without_anything_of_the_users() -> None:
+@pytest.mark.parametrize("base", ["http://other.example/api/", "http://app.example/other/"])
+def test_a_file_of_another_app_is_fetched_without_anything_of_the_users(base: str) -> None:
     one = talk(headers={"authorization": "Bearer s"})
-    file = RemoteFile({"path": "/r.png", "meta": META}, "http://other.example/api/")
+    file = RemoteFile({"path": "/r.png", "meta": META}, base)
     one.conversation.submit(file, api_name="/image")
     (request,) = [command for command in one.new() if isinstance(command, SendRequest)]
-    assert request.url == "http://other.example/api/file=/r.png"
+    assert request.url == f"{base}file=/r.png"
     assert "authorization" not in dict(request.headers)
     one.answer(request, b"PNG")
     assert answered(one, "/here/r.png") == "r.png"
