@@ -84,6 +84,8 @@ async def checked(stage: Stage, client: Any, file: Any) -> bytes:
 def looks_alike(stage: Stage, data: bytes, other: bytes) -> bool:
     """Whether two pictures are of one size, and of nearly the same colours: servers write some
     anew, as WebP. The Pillow of that server reads them."""
+    if data == other:
+        return True
     python = python_of(".".join(map(str, stage.version)))
     with TemporaryDirectory() as folder:
         paths = [Path(folder) / name for name in ("a", "b")]
