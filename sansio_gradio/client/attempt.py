@@ -50,7 +50,9 @@ class Attempt:
     heard: bool = False
     """A message of the job came on the connection that now carries it."""
     is_due: bool = False
-    """The server had accepted the job before we opened the current stream."""
+    """The server had accepted the job when the current stream was opened, or may have."""
+    unheard_since: float | None = None
+    """Since when we wait for a first message on that stream; None: since the next heartbeat."""
     reopened: bool = False
     """A second stream was opened for the job already."""
     taken: bool = False

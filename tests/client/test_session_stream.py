@@ -638,6 +638,26 @@ def test_silence_ends_the_session() -> None:
     assert talk.conversation.session_hash != old
 
 
+def test_a_job_that_joined_while_its_stream_was_opened_and_of_which_nothing_comes_is_lost() -> None:
+    """The server took the job, and dropped it with a stream that broke: the next one lives on."""
+    talk = Talk(app(), timeouts=Timeouts(stream_idle=60.0))
+    told, stream = streaming(talk, "a")
+    talk.send(stream, completed(1, event_id="a"))
+    talk.end(stream)
+    assert talk.data_of(told) == (1,)
+    job = talk.conversation.submit("x", fn_index=ECHO)
+    asked = {command.method: command for command in talk.new() if isinstance(command, SendRequest)}
+    talk.open(asked["GET"])  # the engine may have asked for it twice
+    talk.answer(asked["POST"], {"event_id": "b"})
+    for _ in range(5):
+        assert talk.ends_of(job) == []
+        talk.sleep(15.0)
+        talk.send(asked["GET"], {"msg": "heartbeat", "event_id": None})
+    error = talk.failure_of(job)
+    assert isinstance(error, ConnectionLost)
+    assert "60 s the server has said nothing of the job" in error.message
+
+
 def test_a_job_of_which_a_stream_that_goes_on_says_nothing_is_lost() -> None:
     talk = Talk(app(), timeouts=Timeouts(stream_idle=60.0))
     told, stream = streaming(talk, "a")

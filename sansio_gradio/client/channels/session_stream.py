@@ -117,7 +117,6 @@ class SessionStream(Watcher, TakesPieces):
         self._decoder = SSEDecoder()
         self._stream: int | None = None
         self._ends = False  # as the server has announced
-        self._opened = 0.0
         self._heartbeat = Heartbeat(session_hash)
         self._app: AppInfo | None = None
         self._base: URL | None = None
@@ -372,7 +371,7 @@ class SessionStream(Watcher, TakesPieces):
             self._decoder = SSEDecoder(max_event_size=self._options.limits.message)
             self._ends = False
             for attempt in self._jobs.values():
-                attempt.heard, attempt.is_due = False, True
+                attempt.heard = False
             self._overlaps = bool(self._joining)
             self._stream = yield Listen(self._base, self._request, self, "stream")
             for attempt in self._jobs.values():
@@ -380,7 +379,11 @@ class SessionStream(Watcher, TakesPieces):
         yield Watch(self._stream)
 
     def opened(self, now: float, /) -> Way:
-        self._opened = now
+        for attempt in self._jobs.values():
+            attempt.is_due, attempt.unheard_since = True, now
+        # The server may have taken a job that joins now, and dropped it with a stream that broke.
+        for attempt in self._joining:
+            attempt.is_due, attempt.unheard_since = True, None
         yield from ()
 
     def received(self, data: bytes, now: float, /) -> Way:
@@ -475,10 +478,14 @@ class SessionStream(Watcher, TakesPieces):
 
     def _find_lost(self, now: float) -> Way:
         idle = self._options.timeouts.stream_idle
-        if idle is None or now < self._opened + idle:
+        if idle is None:
             return
         for attempt in list(self._jobs.values()):
-            if attempt.is_due and not attempt.heard:
+            if not attempt.is_due or attempt.heard:
+                continue
+            if attempt.unheard_since is None:
+                attempt.unheard_since = now
+            elif now >= attempt.unheard_since + idle:
                 yield Doubt()
                 what = f"for {idle:g} s the server has said nothing of the job: it is lost there"
                 yield Fail(attempt, ConnectionLost(what, phase="stream"))
