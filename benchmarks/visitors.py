@@ -90,7 +90,7 @@ def answered(address: tuple[str, int], _: int) -> socket.socket:
 
 def streaming(address: tuple[str, int], number: int, *, room: int = 4096) -> socket.socket:
     """One that has joined the queue, and opened the stream of its messages."""
-    said = {"data": [100], "fn_index": 0, "session_hash": f"s{number}"}
+    said = {"data": [1000], "fn_index": 0, "session_hash": f"s{number}"}
     with connected(address, post("/gradio_api/queue/join", json.dumps(said).encode())) as joining:
         joining.recv(1000)
     return connected(address, get(f"/gradio_api/queue/data?session_hash=s{number}"), room=room)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Server", "ServerLoop", "serve", "serve_in_thread", "serving"]
 
-_WRITE: Final = 256 * 1024
+_WRITE: Final = 64 * 1024
 _TURNS: Final = 2  # of the loop, in which it reads what has come
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any, Final
 
-from sansio_gradio.protocol.features import Feature, has
+from sansio_gradio.protocol.features import Feature, Version, has
 from sansio_gradio.server.app import App, Function
 from sansio_gradio.server.values import plain
 from sansio_gradio.server.versions import covers
@@ -106,8 +106,11 @@ async function* events(path) {
 
 async function run(endpoint, data, show) {
   if (!app.call) {
-    show((await post(`${app.plain}/${endpoint.name}`, { data, session_hash: session })).data);
-    return;
+    for (;;) {
+      const said = await post(`${app.plain}/${endpoint.name}`, { data, session_hash: session });
+      if (!endpoint.steps || said.is_generating) show(said.data);
+      if (!endpoint.steps || !said.is_generating) return;
+    }
   }
   const { event_id } = await post(`${app.call}/${endpoint.name}`, { data });
   for await (const [name, said] of events(`${app.call}/${endpoint.name}/${event_id}`)) {
@@ -182,7 +185,7 @@ def page(app: App, config: dict[str, Any], *, wants_login: bool) -> str:
         "call": f"{below}call" if has(app.version, Feature.CALL) else None,
         "plain": f"{below}{'run' if covers('>=3.9', app.version) else 'api'}",
         "endpoints": [
-            _told_of(function)
+            _told_of(function, app.version)
             for function in app.functions
             if not (wants_login or function.cancels or function.streaming)
         ],
@@ -200,10 +203,11 @@ def page(app: App, config: dict[str, Any], *, wants_login: bool) -> str:
     )
 
 
-def _told_of(function: Function) -> dict[str, Any]:
+def _told_of(function: Function, version: Version) -> dict[str, Any]:
     return {
         "name": function.api_name,
         "description": function.description,
+        "steps": function.generator and has(version, Feature.STEPS),  # one with each call
         "parameters": [
             {
                 "name": slot.name,

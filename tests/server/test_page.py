@@ -61,6 +61,16 @@ def test_the_forms_use_the_routes_of_the_release(version: str, call: Any, plain:
     assert (said["call"], said["plain"]) == (call, plain)
 
 
+@pytest.mark.parametrize(
+    ("version", "steps"), [("3.1.7", False), ("3.50.2", True), ("4.0.2", False), ("6.31.0", False)]
+)
+def test_a_form_asks_again_where_each_call_gives_one_output(version: str, steps: bool) -> None:
+    app = App(version=version)
+    app.add("count", generator=True)
+    app.add("once")
+    assert [endpoint["steps"] for endpoint in told(app)["endpoints"]] == [steps, False]
+
+
 def test_who_must_log_in_is_shown_nothing_else() -> None:
     app = App(auth=("a", "b"), auth_message="who?")
     app.add_function(greet)
