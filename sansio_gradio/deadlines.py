@@ -43,6 +43,7 @@ class Deadlines(Generic[Name]):
         time = self._times.pop(name, None)
         if time is not None:
             del self._running[time[1]]
+            self.has_changed = True
             if len(self._heap) > 2 * len(self._running) + _SPARE:
                 self._heap = [time for time in self._heap if time[1] in self._running]
                 heapq.heapify(self._heap)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
 from sansio_gradio.client.commands import (
     CloseConnection,
     EngineCommand,
+    HasData,
     OpenConnection,
     PauseReading,
     ReadFile,
@@ -43,6 +44,14 @@ if TYPE_CHECKING:
     from sansio_gradio.client.engine import Engine
     from sansio_gradio_adapters.tls import TLSWrapper
 
+_COMMANDS: Final = (
+    OpenConnection,
+    StartTLS,
+    CloseConnection,
+    PauseReading,
+    ResumeReading,
+    ReadFile,
+)
 WRITE_SIZE: Final = 512 * 1024  # bytes taken from the engine, or read from a file, at a time
 
 T = TypeVar("T")
@@ -133,7 +142,6 @@ class EngineDriver:
         self._ssl_context = tls_context(ssl_context)
         self._clock = clock
         self._tls: dict[int, TLSWrapper] = {}
-        self._took_data = False
         self.next_deadline = engine.next_deadline
         """When a step is due even if nothing happens; what was asked of the engine since the last
         step may have made its deadline pass."""
@@ -141,6 +149,12 @@ class EngineDriver:
         """Connections that cannot be written to any more; the next step gives them up."""
         self._from_files: dict[int, bytes | None] = {}
         """By connection, what was read of a file for it; None: it is being read."""
+        self._to_wake: dict[int, None] = {}
+        """Connections for which a file was read elsewhere, or that were not quiet at the last
+        step."""
+        self._not_quiet: dict[int, None] = {}
+        """Connections from which something had come that was not told yet, when they had something
+        to send."""
         self._unreadable: list[tuple[GivenFile, Exception]] = []
         """Files that could not be read; the next step tells the engine."""
 
@@ -156,42 +170,46 @@ class EngineDriver:
         Not *timers*: no deadline passes yet. *is_enough* is asked after each event whether to leave
         the rest to the next step.
         """
-        engine = self._engine
+        if self._not_quiet:
+            self._to_wake.update(self._not_quiet)
+            self._not_quiet.clear()
         delivered = False
+        next_action = self._engine.next_action
+        when = now if timers else None
         while True:
-            deadline = engine.next_deadline() if timers else self.due
-            if timers and deadline is not None and deadline <= now:
-                engine.handle_timer(now)
-                deadline = engine.next_deadline()
-            busy = self._carry_out(now)
-            self._took_data = False
-            for conn in engine.connections_with_data():
-                self._write(conn)
-            for conn in [conn for conn, read in self._from_files.items() if read is not None]:
-                self._write(conn)
-            busy |= self._took_data
-            while self._broken:
-                busy = True
-                conn, fault = self._broken.popitem()
-                self._give_up(conn, _lost(fault), b"", now)
-            told = False
-            while self._unreadable:
-                busy = True
-                engine.body_failed(*self._unreadable.pop())
-            while (event := engine.next_event()) is not None:
-                told = delivered = True
-                if (sink := self.sinks.get(event.session)) is not None:
-                    sink(event)
+            action = next_action(when)
+            if action is None:
+                if not self._has_own_work:
+                    break
+                self._catch_up(now)
+            elif isinstance(action, HasData):
+                self._write(action.conn)
+            elif isinstance(action, _COMMANDS):
+                self._carry_out(action, now)
+            else:
+                delivered = True
+                if (sink := self.sinks.get(action.session)) is not None:
+                    sink(action)
                 if is_enough is not None and is_enough():
                     return delivered
-            if told and timers:
-                deadline = engine.next_deadline()  # it has passed if a sink has asked for something
-                busy |= deadline is not None and deadline <= now
-            elif told:
-                busy = True
-            if not busy:
-                self.due = deadline
-                return delivered
+        if timers:
+            self.due = self._engine.next_deadline()
+        return delivered
+
+    @property
+    def _has_own_work(self) -> bool:
+        """Whether something was found out that the engine, or a connection, has to be told."""
+        return bool(self._broken or self._unreadable or self._to_wake)
+
+    def _catch_up(self, now: float) -> None:
+        to_wake, self._to_wake = self._to_wake, {}
+        for conn in to_wake:
+            self._write(conn)
+        while self._broken:
+            conn, fault = self._broken.popitem()
+            self._give_up(conn, _lost(fault), b"", now)
+        while self._unreadable:
+            self._engine.body_failed(*self._unreadable.pop())
 
     def opened(self, conn: int, now: float) -> None:
         """The connection is made."""
@@ -234,10 +252,10 @@ class EngineDriver:
         now = None
         if self._engine.read_first(conn):
             if not self._world.is_quiet(conn):
-                return b""  # it will be told, and this is asked again
+                self._not_quiet[conn] = None
+                return b""
             now = self._clock()
         data = self._next_data(conn, now)
-        self._took_data |= bool(data)
         if tls is None:
             return data
         try:
@@ -259,6 +277,7 @@ class EngineDriver:
         if (data := self._from_files[conn]) is None:
             return b""
         del self._from_files[conn]
+        self._to_wake.pop(conn, None)
         return data
 
     def _read(
@@ -279,6 +298,7 @@ class EngineDriver:
             self._engine.body_read(piece.upload, found)
         else:
             self._from_files[conn] = found
+            self._to_wake[conn] = None
 
     def _has_read_all(self, upload: GivenFile, found: _Read) -> None:
         if isinstance(found, Exception):
@@ -292,17 +312,13 @@ class EngineDriver:
         except Exception as error:  # see rule 4
             self._broken[conn] = error
 
-    def _carry_out(self, now: float) -> bool:
-        done = False
-        while (command := self._engine.next_command()) is not None:
-            done = True
-            try:
-                self._do(command)
-            except Exception as error:  # see rule 4
-                assert not isinstance(command, ReadFile)
-                is_new = isinstance(command, OpenConnection | StartTLS)
-                self._give_up(command.conn, (_refused if is_new else _lost)(error), b"", now)
-        return done
+    def _carry_out(self, command: EngineCommand, now: float) -> None:
+        try:
+            self._do(command)
+        except Exception as error:  # see rule 4
+            assert not isinstance(command, ReadFile)
+            is_new = isinstance(command, OpenConnection | StartTLS)
+            self._give_up(command.conn, (_refused if is_new else _lost)(error), b"", now)
 
     def _do(self, command: EngineCommand) -> None:
         match command:
@@ -350,6 +366,7 @@ class EngineDriver:
         self._tls.pop(conn, None)
         self._broken.pop(conn, None)
         self._from_files.pop(conn, None)
+        self._to_wake.pop(conn, None)
 
 
 def _safely(read: Callable[[], bytes]) -> _Read:

@@ -66,7 +66,10 @@ class Polled:
 
     def wait(self, timeout: float | None = None) -> None:
         """The first half of ``run_once``: wait, and read what has come."""
-        timeout = 0.0 if self._is_cut_short else patience(timeout)
+        if self._is_cut_short:
+            timeout = 0.0
+        elif timeout is not None:
+            timeout = patience(timeout)
         due = self._driver.next_deadline()  # the network knows its own
         if due is not None:
             left = max(0.0, due - self._clock())
@@ -75,14 +78,11 @@ class Polled:
 
     def step(self) -> None:
         """The second half of ``run_once``: carry out commands, and hand out events."""
-        now = self._clock()
-        is_late = self._must_hear_more(now)
-        while is_late and self._network.wait(0.0):
-            self._has_news = True
-            self._read_late += READ_SIZE
-            now = self._clock()  # the engine was told a later one
-            is_late = self._must_hear_more(now)
-        timers = not (is_late and self._has_news)
+        now, timers = self._clock(), True
+        if self._driver.is_late(now):
+            now, timers = self._hear_more(now)
+        else:
+            self._read_late = 0
         self._has_news = False
         self._driver.step(now, timers=timers, is_enough=_never)
         self._is_cut_short = not timers
@@ -116,6 +116,17 @@ class Polled:
                     return
         finally:
             self._network.read_size = READ_SIZE
+
+    def _hear_more(self, now: float) -> tuple[float, bool]:
+        """A deadline has passed: read what was there by then. Returns the time, and whether the
+        deadline counts now."""
+        is_late = self._must_hear_more(now)
+        while is_late and self._network.wait(0.0):
+            self._has_news = True
+            self._read_late += READ_SIZE
+            now = self._clock()  # the engine was told a later one
+            is_late = self._must_hear_more(now)
+        return now, not (is_late and self._has_news)
 
     def _must_hear_more(self, now: float) -> bool:
         """Whether a deadline has passed; what the network has by then is told before it counts."""

@@ -178,7 +178,8 @@ class Worker:
                 loop.attach(core.session.id, core.receive)
                 self._bells.append(loop.ring)
                 while not core.is_closed:
-                    self._read_notes()
+                    if self._notes:
+                        self._read_notes()
                     loop.step()
                     core.publish()
                     if not core.is_closed:

@@ -163,6 +163,14 @@ EngineCommand: TypeAlias = (
     OpenConnection | StartTLS | CloseConnection | PauseReading | ResumeReading | ReadFile
 )
 
+
+@attrs.frozen
+class HasData:
+    """A connection has something to send: send all of ``data_to_send``."""
+
+    conn: int
+
+
 Observe: TypeAlias = Callable[[float, int | None, str, Any], None]
 """Called with (now, connection or None, direction, what). The directions are ``sent`` and
 ``received`` for bytes, ``command`` and ``event`` for objects. For a part of a file that is sent,

@@ -17,7 +17,7 @@ from inspect import Signature, signature
 from typing import Any, Unpack
 
 from sansio_gradio.client import commands
-from sansio_gradio.client.commands import ConversationCommand, EngineCommand, Observe
+from sansio_gradio.client.commands import ConversationCommand, EngineCommand, HasData, Observe
 from sansio_gradio.client.connection import (
     Connection,
     ConnectionState,
@@ -70,6 +70,8 @@ class Engine:
       (``upload.size`` is None), call ``body_read`` instead of sending;
     * handle each ``next_event``. It has the number of its session, and of the job in that session.
 
+    ``next_action`` asks all of that in one verb.
+
     Call ``receive_data`` without bytes when the peer has ended the connection; ``CloseConnection``
     follows. Call ``connection_lost`` when the connection is gone; then it does not follow. Calls
     for a connection that is over are ignored. A mistake of your code raises a
@@ -102,13 +104,15 @@ class Engine:
             on_asked=self._touch,
         )
         self._timers: Timers[Connection | Conversation] = Timers()
+        self._due: float | None = None  # the first of them, before something has changed
         self._pool = Pool(self._limits)
         self._commands: deque[EngineCommand] = deque()
         self._sessions: dict[int, Conversation] = {}
         self._touched: dict[int, Conversation] = {}  # may have commands
         self._eventful: dict[int, Conversation] = {}  # may have events
         self._connections: dict[int, Connection] = {}
-        self._writable: dict[int, Connection] = {}
+        self._writable: dict[int, Connection] = {}  # those that have data
+        self._to_tell: dict[int, None] = {}  # of those, the ones that were not told as an action
         self._transfers: dict[tuple[int, int], Transfer] = {}
         self._carriers: dict[Transfer, Connection] = {}
         self._reading: dict[GivenFile, tuple[int, int]] = {}  # whole files
@@ -146,6 +150,25 @@ class Engine:
 
     # Called by the transport: what to do next.
 
+    def next_action(self, now: float | None) -> EngineCommand | HasData | Event | None:
+        """What to do next: a command, something to send, or an event; None: nothing for now.
+
+        In place of ``handle_timer``, ``next_command``, ``connections_with_data`` and
+        ``next_event``, in this order. That a connection has data is said once, until all of it was
+        taken. *now* None: no deadline passes yet.
+        """
+        if now is not None and (due := self.next_deadline()) is not None and due <= now:
+            self.handle_timer(now)
+        elif self._touched or self._pool.changed:
+            self._work()
+        if self._commands:
+            return self.next_command()
+        if self._to_tell:
+            conn = next(iter(self._to_tell))
+            del self._to_tell[conn]
+            return HasData(conn)
+        return self.next_event() if self._eventful else None
+
     def next_command(self) -> EngineCommand | None:
         """The next thing to do with a connection; None: nothing for now."""
         if self._touched or self._pool.changed:
@@ -153,8 +176,9 @@ class Engine:
         if not self._commands:
             return None
         command = self._commands.popleft()
-        conn = None if isinstance(command, commands.ReadFile) else command.conn
-        self._tell_observer(conn, "command", command)
+        if self._observe is not None:
+            conn = None if isinstance(command, commands.ReadFile) else command.conn
+            self._tell_observer(conn, "command", command)
         return command
 
     def connections_with_data(self) -> list[int]:
@@ -196,11 +220,13 @@ class Engine:
             return b""
         if not connection.has_data:
             self._writable.pop(conn, None)
+            self._to_tell.pop(conn, None)
             if connection.state is ConnectionState.CLOSED:
                 del self._connections[conn]
         if isinstance(data, FileSlice) and data.upload.size is not None:
             self._sent(connection, len(data))
-        self._tell_observer(conn, "sent", data)
+        if self._observe is not None:
+            self._tell_observer(conn, "sent", data)
         return data
 
     def body_read(self, upload: GivenFile, data: bytes) -> None:
@@ -242,8 +268,11 @@ class Engine:
 
     def next_deadline(self) -> float | None:
         """When ``handle_timer`` is due, in monotonic seconds; it may have passed already."""
-        # What was asked of a session is to be done at once.
-        return 0.0 if self._touched else self._timers.next_deadline()
+        if self._touched:
+            return 0.0  # what was asked of a session is to be done at once
+        if self._timers.has_changed:
+            self._due = self._timers.next_deadline()
+        return self._due
 
     # What the network tells.
 
@@ -493,11 +522,13 @@ class Engine:
 
     def _forget(self, connection: Connection) -> None:
         self._writable.pop(connection.id, None)
+        self._to_tell.pop(connection.id, None)
         del self._connections[connection.id]
 
     def _note_data(self, connection: Connection) -> None:
         if connection.has_data and connection.id in self._connections:
             self._writable[connection.id] = connection
+            self._to_tell[connection.id] = None
 
     # Exchanges.
 

@@ -11,6 +11,7 @@ import pytest
 from sansio_gradio.client.commands import (
     CloseConnection,
     EngineCommand,
+    HasData,
     OpenConnection,
     PauseReading,
     ResumeReading,
@@ -33,15 +34,21 @@ class ScriptedEngine:
         self.commands: deque[EngineCommand] = deque()
         self.events: deque[Event] = deque()
         self.data: dict[int, bytes] = {}
+        self.noted: set[int] = set()  # it was said that there is data
         self.waking: set[int] = set()
         self.deadline: float | None = None
         self.on_timer: Callable[[], None] = lambda: None
         self.told: list[tuple[Any, ...]] = []
 
-    def next_command(self) -> EngineCommand | None:
-        return self.commands.popleft() if self.commands else None
-
-    def next_event(self) -> Event | None:
+    def next_action(self, now: float | None) -> EngineCommand | HasData | Event | None:
+        if now is not None and self.deadline is not None and self.deadline <= now:
+            self.handle_timer(now)
+        if self.commands:
+            return self.commands.popleft()
+        for conn, data in self.data.items():
+            if data and conn not in self.noted:
+                self.noted.add(conn)
+                return HasData(conn)
         return self.events.popleft() if self.events else None
 
     def next_deadline(self) -> float | None:
@@ -52,9 +59,6 @@ class ScriptedEngine:
         self.deadline = None
         self.on_timer()
 
-    def connections_with_data(self) -> list[int]:
-        return [conn for conn, data in self.data.items() if data]
-
     def read_first(self, conn: int) -> bool:
         return conn in self.waking
 
@@ -64,6 +68,8 @@ class ScriptedEngine:
             self.told.append(("taken", conn, now))
         data = self.data.get(conn, b"")
         self.data[conn] = data[max_bytes:]
+        if not self.data[conn]:
+            self.noted.discard(conn)
         return data[:max_bytes]
 
     def connection_made(self, conn: int, now: float) -> None:

@@ -1448,3 +1448,48 @@ def test_who_pings_and_does_not_read_is_answered_the_latest_only() -> None:
     engine.receive_data(conn, ws.send(CloseConnection(code=1000)), now)
     ws.receive_data(bytes_of(engine.data_to_send(conn)))
     assert [type(event) for event in ws.events()] == [CloseConnection]
+
+
+# One verb for all that is to be done
+
+
+def test_one_verb_says_all_that_is_to_be_done() -> None:
+    world = World()
+    engine, session = world.engine, world.session
+    while engine.next_action(0.0) is not None:
+        pass
+    job = session.submit("x", fn_index=PLAIN)
+    assert engine.next_action(0.0) == OpenConnection(1, "app.example", 80)
+    assert engine.next_action(0.0) is None
+    engine.connection_made(1, 0.0)
+    assert engine.next_action(0.0) == commands.HasData(1)
+    assert engine.next_action(0.0) is None  # it was said
+    assert engine.connections_with_data() == [1]
+    assert bytes_of(engine.data_to_send(1, 10)).startswith(b"POST ")
+    assert engine.next_action(0.0) is None  # there is more of the same
+    while engine.data_to_send(1):
+        pass
+    engine.receive_data(1, reply({"data": ["done"]}), 0.0)
+    said = list(iter(lambda: engine.next_action(0.0), None))
+    assert [event.data for event in said if isinstance(event, JobCompleted)] == [("done",)]
+    assert job == 1
+
+
+def test_not_a_deadline_passes_before_the_time_is_told() -> None:
+    world = World(timeouts=Timeouts(connect=5.0))
+    world.session.submit("x", fn_index=PLAIN)
+    engine = world.engine
+    told = list(iter(lambda: engine.next_action(0.0), None))
+    assert told[0] == OpenConnection(1, "app.example", 80)
+    assert engine.next_action(4.9) is None
+    assert engine.next_action(None) is None
+    late = list(iter(lambda: engine.next_action(5.1), None))
+    assert any(isinstance(told, commands.CloseConnection) for told in late)
+    assert any(isinstance(told, JobFailed) for told in late)
+
+
+def test_what_was_asked_is_done_before_a_deadline_may_pass() -> None:
+    world = World()
+    world.driver.settle()
+    world.session.submit("x", fn_index=PLAIN)
+    assert isinstance(world.engine.next_action(None), OpenConnection)
