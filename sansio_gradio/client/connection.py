@@ -49,21 +49,19 @@ class Transfer:
     is_read: bool = True  # it is not paused
     is_spent: bool = False  # a part of its body cannot be read again
     destination: Destination = attrs.field(init=False)
+    expect: Expect = attrs.field(init=False)
+    """The kind of answer to expect; a WebSocket stays open."""
 
     def __attrs_post_init__(self) -> None:
-        self.destination = Destination(self.url.origin, self.command.via)
+        command = self.command
+        self.destination = Destination(self.url.origin, command.via)
+        self.expect = command.expect if isinstance(command, SendRequest) else Expect.STREAM
 
     @property
     def body(self) -> Body | None:
         """The body, if there are files in it."""
         body = getattr(self.command, "body", None)
         return body if isinstance(body, Body) else None
-
-    @property
-    def expect(self) -> Expect:
-        """The kind of answer to expect."""
-        assert isinstance(self.command, SendRequest)
-        return self.command.expect
 
     @property
     def is_safe(self) -> bool:
@@ -106,9 +104,9 @@ class Connection(ABC):
 
     ``opened_for``: the transfer for which it was opened. ``is_gone``: it was lost, so there is
     nothing to close. ``idle_since``: when it became idle. ``has_rested``: it was idle before its
-    transfer, so the peer may have closed it. ``has_begun``: some bytes of its transfer were handed
-    out. ``is_read``: it is not paused. ``tunnel``: the way through a proxy to the host; None: none
-    is needed.
+    transfer, so the peer may have closed it. ``is_waking``: it was, and no byte of the transfer was
+    handed out yet. ``is_read``: it is not paused. ``tunnel``: the way through a proxy to the host;
+    None: none is needed.
     """
 
     id: int
@@ -118,7 +116,7 @@ class Connection(ABC):
     state: ConnectionState = ConnectionState.OPENING
     is_gone: bool = False
     has_rested: bool = False
-    has_begun: bool = False
+    is_waking: bool = False
     is_read: bool = True
     idle_since: float = 0.0  # monotonic seconds
     error: RemoteProtocolError | None = None
@@ -127,6 +125,8 @@ class Connection(ABC):
     is_forwarded: bool = False
     """A proxy forwards each request: it ends at the proxy, and its end says nothing of the app."""
     _out: Outbox = attrs.field(factory=Outbox, init=False)
+    _open: FileSlice | None = attrs.field(default=None, init=False)
+    """What is to be sent, behind that, of a file of unknown size."""
 
     @property
     def origin(self) -> Origin:
@@ -183,22 +183,16 @@ class Connection(ABC):
 
     def take(self, max_bytes: int) -> bytes | FileSlice:
         """Hand out the next bytes, or the next slice of a file, at most *max_bytes*."""
-        data = self._out.take(max_bytes) or self._out.take_slice(max_bytes) or b""
-        self.has_begun |= bool(data)
-        is_all = self._is_all_out and self.state is not ConnectionState.TUNNELLING
-        if is_all and self.transfer is not None:
-            self.transfer.handed_out = True
+        out = self._out
+        data: bytes | FileSlice = out.take(max_bytes)
+        if not data and out.slices:
+            data = out.take_slice(max_bytes) or b""
+        if data:
+            self.is_waking = False
+        transfer = self.transfer
+        if transfer is not None and out.size == 0 and self._open is None:
+            transfer.handed_out = self.state is not ConnectionState.TUNNELLING
         return data
-
-    @property
-    def _is_all_out(self) -> bool:
-        """Whether all of the transfer was handed out."""
-        return not self._out
-
-    @property
-    def is_waking(self) -> bool:
-        """Whether it has rested, and nothing was handed out since."""
-        return self.has_rested and not self.has_begun and self.has_data
 
     def what_broke(self, error: BaseException | None) -> GradioError:
         """The error for the transfer of this connection."""
@@ -231,8 +225,6 @@ class RequestConnection(Connection):
 
     wire: HTTPConnection = attrs.field(kw_only=True)
     _is_left: bool = attrs.field(default=False, init=False)
-    _open: FileSlice | None = attrs.field(default=None, init=False)
-    """What is to be sent of a file of unknown size."""
     _is_reading: bool = attrs.field(default=False, init=False)  # the next bytes of it
 
     @classmethod
@@ -243,13 +235,13 @@ class RequestConnection(Connection):
     @property
     def is_reusable(self) -> bool:
         # If a file is answered before it was sent whole, it is not sent any further.
-        return self.wire.is_reusable and not (self._is_left or self._out.has_files)
+        return self.wire.is_reusable and not (self._is_left or self._out.slices)
 
     def begin(self, transfer: Transfer) -> None:
         command, url = transfer.command, transfer.url
         assert isinstance(command, SendRequest)
         self.transfer = transfer
-        self.has_begun = False
+        self.is_waking = self.has_rested
         target: str = url.target
         own: Headers = (("host", url.host_header),)
         via = self.destination.via
@@ -261,7 +253,7 @@ class RequestConnection(Connection):
                 self.write(piece)
             self._open = command.body.open_slice
         else:
-            self.write(self.wire.send_request(command.method, target, headers, command.body))
+            self._out.put(self.wire.send_request(command.method, target, headers, command.body))
 
     @property
     def has_data(self) -> bool:
@@ -274,10 +266,6 @@ class RequestConnection(Connection):
         assert self.transfer is not None
         self._is_reading = self.transfer.is_spent = True
         return FileSlice(self._open.upload, self._open.offset, max_bytes)
-
-    @property
-    def _is_all_out(self) -> bool:
-        return not self._out and self._open is None
 
     def send_read(self, data: bytes) -> None:
         """Send the next bytes of the file of unknown size; none: that was all of it."""
@@ -300,7 +288,7 @@ class RequestConnection(Connection):
         if not data:
             return self.wire.receive_eof()
         if self.transfer is not None:
-            if self.has_rested and not self.has_begun:
+            if self.is_waking:
                 raise RemoteProtocolError("The server spoke without having been asked.")
             self.transfer.answered = True
         events = self.wire.receive_data(data)

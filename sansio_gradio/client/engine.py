@@ -193,7 +193,7 @@ class Engine:
         The connection was idle and will carry a request now. If the peer has closed it, and the
         engine hears of that before it hands out a byte, the request goes on another connection.
         """
-        connection = self._connections.get(conn)
+        connection = self._writable.get(conn)
         return connection is not None and connection.is_waking
 
     def data_to_send(
@@ -207,8 +207,10 @@ class Engine:
         With *now*, the engine checks once more whether the connection was idle for too long for a
         request that must not be sent twice.
         """
-        connection = self._connections.get(conn)
-        if now is not None and connection is not None and connection.is_waking:
+        connection = self._writable.get(conn)
+        if connection is None:
+            return b""
+        if now is not None and connection.is_waking:
             self._timers.tell(now)
             transfer = connection.transfer
             assert transfer is not None
@@ -216,8 +218,7 @@ class Engine:
                 self._broken(connection, None)
                 self._work()
                 return b""
-        if connection is None or not (data := connection.take(max_bytes)):
-            return b""
+        data = connection.take(max_bytes)
         if not connection.has_data:
             self._writable.pop(conn, None)
             self._to_tell.pop(conn, None)
@@ -500,6 +501,8 @@ class Engine:
             self._commands.append(commands.CloseConnection(connection.id))
         if connection.is_gone or not connection.has_data:
             self._forget(connection)
+        else:
+            self._note_data(connection)
 
     def _closed_to(self, origin: Origin) -> None:
         self._open_to[origin] -= 1
@@ -622,7 +625,8 @@ class Engine:
 
     def _send(self, transfer: Transfer, connection: Connection) -> None:
         self._carriers[transfer] = connection
-        self._set_reading(connection, transfer.is_read)
+        if connection.is_read is not transfer.is_read:
+            self._set_reading(connection, transfer.is_read)
         try:
             connection.begin(transfer)
         except Exception as fault:  # it ends this transfer, and nothing beside it
@@ -640,12 +644,13 @@ class Engine:
         transfer, connection.transfer = connection.transfer, None
         assert transfer is not None
         self._carriers.pop(transfer, None)
-        self._pool.released(connection, transfer, self._timers.now)
         # The whole answer to an aborted transfer may have come already.
-        if connection.is_reusable:
-            self._set_reading(connection, True)
-        else:
+        is_kept = connection.is_reusable and not connection.is_gone
+        self._pool.released(connection, transfer, self._timers.now, is_kept=is_kept)
+        if not is_kept:
             self._close(connection)
+        elif not connection.is_read:
+            self._set_reading(connection, True)
 
     def _deliver(self, connection: Connection, news: Sequence[News], now: float) -> None:
         transfer = connection.transfer

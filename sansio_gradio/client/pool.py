@@ -15,8 +15,7 @@ proxies close it behind each answer without saying so (tinyproxy 1.11).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from itertools import islice
+from math import inf
 from typing import Final, NamedTuple, TypeAlias
 
 import attrs
@@ -52,27 +51,18 @@ Plan: TypeAlias = Assign | Open | Close
 
 @attrs.define(eq=False)
 class _Lane:
-    """The transfers of one kind with one host: *limit* at a time, None: any number."""
+    """The transfers of one kind with one host: *limit* at a time."""
 
-    limit: int | None
+    limit: float
     waiting: deque[Transfer] = attrs.field(factory=deque[Transfer])
     busy: int = 0  # connections
 
     @property
-    def next(self) -> Transfer | None:
-        """The transfer whose turn it is."""
-        while self.waiting and self.waiting[0].aborted:
-            self.waiting.popleft()
-        return self.waiting[0] if self.waiting and self.room != 0 else None
-
-    @property
-    def wanted(self) -> Iterator[Transfer]:
+    def wanted(self) -> list[Transfer]:
         """The transfers that could go at once, if there were enough connections."""
-        return islice((transfer for transfer in self.waiting if not transfer.aborted), self.room)
-
-    @property
-    def room(self) -> int | None:
-        return None if self.limit is None else self.limit - self.busy
+        waiting = [transfer for transfer in self.waiting if not transfer.aborted]
+        room = self.limit - self.busy
+        return waiting if room >= len(waiting) else waiting[: int(room)]
 
 
 @attrs.define(eq=False)
@@ -83,17 +73,13 @@ class _Host:
     idle: list[Connection] = attrs.field(factory=list[Connection])
     opening: int = 0
 
-    def take(self, connection: Connection, now: float) -> None:
-        connection.idle_since = now
-        self.idle.append(connection)
-
 
 class Pool:
     """The connections of one engine, by destination."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = {
-            Expect.STREAM: None,
+            Expect.STREAM: inf,
             Expect.ANSWER: limits.connections,
             Expect.CALL: limits.calls,
         }
@@ -113,21 +99,26 @@ class Pool:
         """A connection that was planned is open."""
         host = self._host(connection.destination)
         host.opening -= 1
-        host.take(connection, now)
+        connection.idle_since = now
+        host.idle.append(connection)
 
     def not_opened(self, connection: Connection) -> None:
         """A connection that was planned could not be made."""
         self._host(connection.destination).opening -= 1
 
-    def released(self, connection: Connection, transfer: Transfer, now: float) -> None:
-        """A connection has finished its transfer, or has broken."""
+    def released(
+        self, connection: Connection, transfer: Transfer, now: float, *, is_kept: bool
+    ) -> None:
+        """A connection has finished its transfer. It can carry another one, or (not *is_kept*) it
+        is closed."""
         if isinstance(transfer.command, OpenWebSocket):
             return
         host = self._host(connection.destination)
         host.lanes[transfer.expect].busy -= 1
-        if connection.is_reusable and not connection.is_gone:
+        if is_kept:
             connection.has_rested = True
-            host.take(connection, now)
+            connection.idle_since = now
+            host.idle.append(connection)
 
     def lost(self, connection: Connection) -> None:
         """An idle connection is gone."""
@@ -144,18 +135,25 @@ class Pool:
         plans: list[Plan] = []
         while self.changed:
             _, host = self.changed.popitem()
-            lanes = [lane for lane in host.lanes.values() if lane.waiting]
-            for lane in lanes:
-                while host.idle and (transfer := lane.next) is not None:
+            wanted: list[Transfer] = []
+            for lane in host.lanes.values():
+                waiting = lane.waiting
+                while waiting and lane.busy < lane.limit:
+                    transfer = waiting[0]
+                    if transfer.aborted:
+                        waiting.popleft()
+                        continue
+                    if not host.idle:
+                        wanted += lane.wanted
+                        break
                     connection = host.idle.pop()
                     if is_stale(connection, transfer, now):
                         plans.append(Close(connection))
                         continue
                     connection.has_rested |= now > connection.idle_since
                     lane.busy += 1
-                    lane.waiting.popleft()
+                    waiting.popleft()
                     plans.append(Assign(transfer, connection))
-            wanted = [transfer for lane in lanes for transfer in lane.wanted]
             for transfer in wanted[host.opening :]:
                 host.opening += 1
                 plans.append(Open(transfer))

@@ -79,7 +79,7 @@ class Surroundings:
     def release(self, transfer: Transfer) -> list[Plan]:
         made = self.carried.pop(transfer)
         self.idle.add(made)
-        self.pool.released(made, transfer, self.now)
+        self.pool.released(made, transfer, self.now, is_kept=True)
         return self.plan()
 
     def settle(self) -> None:
@@ -232,8 +232,7 @@ def test_a_connection_that_broke_is_not_used_again() -> None:
     net.want(first, second)
     net.settle()
     made = net.carried.pop(first)
-    made.is_gone = True
-    net.pool.released(made, first, net.now)
+    net.pool.released(made, first, net.now, is_kept=False)
     assert net.plan() == [Open(second)]
 
 
@@ -248,7 +247,7 @@ def test_a_websocket_gives_nothing_back() -> None:
     net, waiting = Surroundings(1), request()
     net.want(request(), waiting)
     net.settle()
-    net.pool.released(connection(), websocket(), net.now)
+    net.pool.released(connection(), websocket(), net.now, is_kept=False)
     assert net.plan() == []
     assert waiting not in net.carried
 
