@@ -254,6 +254,7 @@ class Machine:
             signal.notify()
 
         if timeout is not None and not late:
+            self.alarms.ask_for_time()  # it counts from the next time that is told
             self.alarms.start(give_up, timeout)
             self._world.step_soon()
         try:

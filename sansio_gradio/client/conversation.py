@@ -353,16 +353,17 @@ class Conversation(Session):
 
     def begin(self, call: Call) -> int:
         self._demand_open()
+        self._asked()
         self._last_job += 1
         job = Job(self._last_job, call, self.id, self._options)
         self._jobs[job.id] = job
         if job.timeout is not None:
             self._timers.start(_JobIsLate(job.id), job.timeout)
-        self._asked()
         self._start(job)
         return job.id
 
     def cancel(self, job: int) -> bool:
+        self._asked()
         if (download := self._download(job)) is not None:
             self._go(download.forget())
             self._leave_download(job)
@@ -371,7 +372,6 @@ class Conversation(Session):
         found = self._jobs.get(job)
         if found is None:
             return False
-        self._asked()
         if job in self._line:
             self._events.append(JobCancelled(session=self.id, job=job, stopped_on_server=False))
             self._leave(found)
@@ -435,7 +435,6 @@ class Conversation(Session):
         self._not_begun[download.id] = download
         self._timers.start(_DownloadIsLate(download.id), patience)
         self._begin_downloads()
-        self._asked()
         return download.id
 
     def pause(self, job: int, *, on: bool = True) -> bool:
@@ -451,30 +450,30 @@ class Conversation(Session):
 
     def request_info(self) -> None:
         self._demand_open()
-        self._go(self._discovery.ask_for_info())
         self._asked()
+        self._go(self._discovery.ask_for_info())
 
     def reload(self) -> None:
         self._demand_open()
+        self._asked()
         self._wants_new = True
         self._go(self._discovery.find_anew())
-        self._asked()
 
     def reset(self) -> None:
         self._demand_open()
+        self._asked()
         for job in list(self._jobs.values()):
             if job.id not in self._line:
                 self.cancel(job.id)
         self._go(self._dispatch.renew())
         self._go(self._discovery.forget_renders())
-        self._asked()
 
     def close(self) -> None:
         if self._closing:
             return
         self._closing = True
-        self._timers.start(_CloseIsLate(), self._options.timeouts.close)
         self._asked()
+        self._timers.start(_CloseIsLate(), self._options.timeouts.close)
         if not self._jobs:
             self._leave_all()
         for channel in self._channels.values():

@@ -101,7 +101,7 @@ class Engine:
             timeouts=self._timeouts,
             strict=strict,
             json_loads=json_loads,
-            on_asked=self._touch,
+            on_asked=self._asked,
         )
         self._timers: Timers[Connection | Conversation] = Timers()
         self._due: float | None = None  # the first of them, before something has changed
@@ -233,6 +233,7 @@ class Engine:
     def body_read(self, upload: GivenFile, data: bytes) -> None:
         """The bytes of a file: all that ``ReadFile`` asked for, or the next of a ``FileSlice`` of a
         file of unknown size; then none mean its end."""
+        self._timers.ask_for_time()
         if upload in self._reading:
             self._tell_read(upload, data)
         elif (connection := self._sending(upload)) is not None:
@@ -243,6 +244,7 @@ class Engine:
 
     def body_failed(self, upload: GivenFile, error: Exception) -> None:
         """A file cannot be read, or is not as it was. Its upload fails."""
+        self._timers.ask_for_time()
         if upload in self._reading:
             self._tell_read(upload, not_read(upload, error))
         elif (connection := self._sending(upload)) is not None:
@@ -685,6 +687,11 @@ class Engine:
         del self._transfers[transfer.key]
         conversation = self._sessions[transfer.key[0]]
         conversation.failed(transfer.command.id, error, self._timers.now)
+        self._touch(conversation)
+
+    def _asked(self, conversation: Conversation) -> None:
+        """The application has asked a session for something."""
+        self._timers.ask_for_time()
         self._touch(conversation)
 
     def _touch(self, conversation: Conversation) -> None:

@@ -362,7 +362,6 @@ class Exchanges:
             self.commands.append(
                 SendRequest(id, request.method, url, headers, request.body, expect, exchange.via)
             )
-        self._timers.ask_for_time()
 
     def _redirect(self, exchange: Exchange) -> bool:
         """Follow a redirect; False: the answer is not a redirect.

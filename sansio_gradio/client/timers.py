@@ -1,7 +1,8 @@
 """Timers that learn the time only from calls with ``now``.
 
-A user's call has no ``now``, so a timer that it starts counts from the next ``now``. Until then
-``next_deadline`` is in the past, so the driver tells the time at once.
+A timer counts from the time last told. But a user's call has no ``now``, so a timer that it starts
+counts from the next ``now``. Until then ``next_deadline`` is in the past, so the driver tells the
+time at once.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class Timers(Deadlines[Name]):
         self.wall_now: float = self._wall_offset or 0.0  # a job may end before any time is told
         """The last time told in POSIX seconds, or unchanged if the offset is not known."""
         self._unanchored: list[tuple[float, int]] = []  # seconds from the next time on, and number
-        self._stale = False
+        self._is_asked = False  # since the last time was told
+        self._is_current = False  # the last time is that of the call under way
 
     @property
     def date(self) -> float | None:
@@ -43,9 +45,14 @@ class Timers(Deadlines[Name]):
         return None if self._wall_offset is None else self.wall_now
 
     def start(self, name: Name, seconds: float | None) -> None:
-        """(Re)start the timer *name*, behind all others of that time; None or infinity stops it."""
+        """(Re)start the timer *name*, behind all others of that time; None or infinity stops it.
+
+        Without *seconds* left it passes when the time is told again, which may be the same time.
+        """
         if seconds is None or seconds == math.inf:
             self.stop(name)
+        elif self._is_current and seconds > 0.0:
+            self.start_at(name, self.now + seconds)
         else:
             self._unanchored.append(self._note(name, seconds))
             self.has_changed = True
@@ -59,16 +66,20 @@ class Timers(Deadlines[Name]):
             self.start_at(name, when)
 
     def ask_for_time(self) -> None:
-        """Let ``next_deadline`` be in the past until the time is told: there is something new to
-        do."""
-        self._stale = self.has_changed = True
+        """The application has asked for something, at a time that is not known.
+
+        Let ``next_deadline`` be in the past until the time is told.
+        """
+        self._is_asked = self.has_changed = True
+        self._is_current = False
 
     def tell(self, now: float | None) -> None:
-        """Note the time; None is ignored. The time never runs backwards.
+        """Note the time; None: it is not known now. The time never runs backwards.
 
         Raises:
             LocalProtocolError: it is before the last one by more than ``JITTER``, or is no number.
         """
+        self._is_current = now is not None
         if now is None:
             return
         if not now >= self.now:
@@ -79,8 +90,8 @@ class Timers(Deadlines[Name]):
             now = self.now
         self.now = now
         self.wall_now = now + (self._wall_offset or 0.0)
-        if self._stale:
-            self._stale, self.has_changed = False, True
+        if self._is_asked:
+            self._is_asked, self.has_changed = False, True
         if self._unanchored:
             for seconds, number in self._unanchored:
                 if number in self._running:  # it was neither stopped nor started again
@@ -91,7 +102,7 @@ class Timers(Deadlines[Name]):
 
     def next_deadline(self) -> float | None:
         """When ``next_due`` will have the next name. It may be in the past. None: never."""
-        if self._stale or (self._unanchored and self._has_unanchored()):
+        if self._is_asked or (self._unanchored and self._has_unanchored()):
             self.has_changed = False
             return self.now if self.now > -math.inf else 0.0
         return super().next_deadline()

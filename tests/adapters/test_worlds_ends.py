@@ -82,13 +82,13 @@ async def test_a_closed_client_says_so(place: Place) -> None:
 async def test_a_fault_of_the_machine_itself_ends_every_job(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken() -> list[int]:
+    def broken(_now: float | None) -> Any:
         raise ZeroDivisionError("in the machine")
 
     async with place.client() as client:
         held = client.submit("x", api_name="/held")
         await place.until(held.running)
-        monkeypatch.setattr(client._core.engine, "connections_with_data", broken)
+        monkeypatch.setattr(client._core.engine, "next_action", broken)
         with pytest.raises(ZeroDivisionError):
             await client.predict("x", api_name="/echo")
         assert isinstance(await held.exception(PATIENCE), ZeroDivisionError)

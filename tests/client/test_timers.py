@@ -49,9 +49,28 @@ def test_without_an_offset_there_are_no_dates(offset: float | None, date: float 
     assert timers.date == date
 
 
+@pytest.mark.parametrize("told", [0.0, 100.0])
+def test_in_a_call_with_the_time_a_timer_counts_from_that(told: float) -> None:
+    timers = Timers[str]()
+    timers.tell(told)
+    timers.start("a", 5.0)
+    assert timers.next_deadline() == told + 5.0
+
+
+def test_in_a_call_without_the_time_a_timer_counts_from_the_next() -> None:
+    timers = Timers[str]()
+    timers.tell(1.0)
+    timers.tell(None)
+    timers.start("a", 5.0)
+    assert timers.next_deadline() == 1.0
+    timers.tell(50.0)
+    assert timers.next_deadline() == 55.0
+
+
 def test_a_timer_counts_from_the_next_time_that_is_told() -> None:
     timers = Timers[str]()
     timers.tell(100.0)
+    timers.ask_for_time()
     timers.start("a", 5.0)
     assert due(timers) == []
     timers.tell(None)
@@ -210,6 +229,7 @@ class TimersAgainstAList(RuleBasedStateMachine):
         self.model: list[Deadline] = []
         self.now = -math.inf
         self.asked = False
+        self.told = False
         self.fired: list[str] = []
 
     @rule(name=names, delay=delays)
@@ -236,7 +256,9 @@ class TimersAgainstAList(RuleBasedStateMachine):
     def model_start(self, name: str, delay: float | None) -> None:
         self.model_stop(name)
         if delay is not None:
-            self.model.append(Deadline(name, delay))
+            self.model.append(
+                Deadline(name, delay, self.now + delay if self.told and delay else None)
+            )
 
     def model_stop(self, name: str) -> None:
         self.model = [deadline for deadline in self.model if deadline.name != name]
@@ -257,14 +279,14 @@ class TimersAgainstAList(RuleBasedStateMachine):
     @rule()
     def ask_for_time(self) -> None:
         self.timers.ask_for_time()
-        self.asked = True
+        self.asked, self.told = True, False
 
     @rule(step=steps)
     def tell(self, step: float) -> None:
         now = step if self.now == -math.inf else self.now + step
         self.timers.tell(now)
         self.now = max(self.now, now)
-        self.asked = False
+        self.asked, self.told = False, True
         counted = [deadline for deadline in self.model if deadline.when is None]
         for deadline in counted:
             deadline.when = self.now + deadline.delay
@@ -274,6 +296,7 @@ class TimersAgainstAList(RuleBasedStateMachine):
     @rule()
     def tell_nothing(self) -> None:
         self.timers.tell(None)
+        self.told = False
 
     @precondition(lambda self: len(self.model) > 1)
     @rule()
