@@ -20,8 +20,8 @@ class Deadlines(Generic[Name]):
 
     def __init__(self, now: float = 0.0) -> None:
         self.now: float = now
-        self.has_changed = False
-        """``next_deadline`` may give another time than it did before."""
+        self.due: float | None = None
+        """When ``next_due`` has the next name, in monotonic seconds; None: never."""
         self._last = 0
         self._times: dict[Name, tuple[float, int]] = {}  # of those that run: when, and a number
         self._running: dict[int, Name] = {}  # by that number
@@ -35,30 +35,31 @@ class Deadlines(Generic[Name]):
 
     def start_at(self, name: Name, when: float) -> None:
         """(Re)start the deadline *name*: at *when*, in monotonic seconds."""
-        heapq.heappush(self._heap, self._note(name, when))
-        self.has_changed = True
+        self._last += 1
+        before = self._times.get(name)
+        time = self._times[name] = when, self._last
+        self._running[self._last] = name
+        heapq.heappush(self._heap, time)
+        if before is not None:
+            del self._running[before[1]]
+        if self.due is None or when < self.due:
+            self.due = when
+        elif before is not None and before[0] <= self.due:  # it was the first one
+            self._settle()
 
     def stop(self, name: Name) -> None:
         """Stop the deadline *name*, if it runs."""
         time = self._times.pop(name, None)
         if time is not None:
             del self._running[time[1]]
-            self.has_changed = True
             if len(self._heap) > 2 * len(self._running) + _SPARE:
                 self._heap = [time for time in self._heap if time[1] in self._running]
                 heapq.heapify(self._heap)
-
-    def next_deadline(self) -> float | None:
-        """When ``next_due`` has the next name, in monotonic seconds; None: never."""
-        self.has_changed = False
-        heap = self._heap
-        while heap and heap[0][1] not in self._running:
-            heapq.heappop(heap)
-        return heap[0][0] if heap else None
+            if self.due is not None and time[0] <= self.due:
+                self._settle()
 
     def next_due(self) -> Name | None:
         """Stop the next deadline that has passed, and return its name; None: no more."""
-        self.has_changed = True
         heap = self._heap
         while heap and heap[0][0] <= self.now:
             number = heapq.heappop(heap)[1]
@@ -66,13 +67,13 @@ class Deadlines(Generic[Name]):
                 name = self._running.pop(number)
                 del self._times[name]
                 return name
+        if self.due is not None and self.due <= self.now:
+            self._settle()
         return None
 
-    def _note(self, name: Name, when: float) -> tuple[float, int]:
-        """Note that *name* runs, and no other deadline of that name."""
-        self._last += 1
-        if name in self._times:
-            self._running.pop(self._times[name][1], None)
-        time = self._times[name] = when, self._last
-        self._running[self._last] = name
-        return time
+    def _settle(self) -> None:
+        """Find ``due`` again, after the first deadline may have changed."""
+        heap, running = self._heap, self._running
+        while heap and heap[0][1] not in running:
+            heapq.heappop(heap)
+        self.due = heap[0][0] if heap else None

@@ -284,7 +284,7 @@ class Machine:
                 self.alarms.tell(now)
                 while (alarm := self.alarms.next_due()) is not None:
                     alarm()
-                self._due = _first(self.driver.due, self.alarms.next_deadline())
+                self._due = _first(self.driver.due, self.alarms.due)
             core.publish()
         except BaseException as error:
             core.break_down(error)
@@ -295,7 +295,7 @@ class Machine:
             if core.is_closed:
                 self.shut_down()
             else:
-                due = _first(core.engine.next_deadline(), self.alarms.next_deadline())
+                due = _first(core.engine.next_deadline(), self.alarms.due)
                 if due is not None:
                     self._world.set_timer(due)
 

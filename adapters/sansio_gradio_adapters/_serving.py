@@ -169,7 +169,7 @@ class ServerDriver:
 
     def next_deadline(self) -> float | None:
         """When a step is due even if nothing happens."""
-        times = (self.engine.next_deadline(), self._deadlines.next_deadline())
+        times = (self.engine.next_deadline(), self._deadlines.due)
         return min((when for when in times if when is not None), default=None)
 
     def step(self, now: float, *, timers: bool, is_enough: Callable[[], bool]) -> bool:

@@ -171,6 +171,8 @@ class HasData:
     conn: int
 
 
+EngineAction: TypeAlias = EngineCommand | HasData
+
 Observe: TypeAlias = Callable[[float, int | None, str, Any], None]
 """Called with (now, connection or None, direction, what). The directions are ``sent`` and
 ``received`` for bytes, ``command`` and ``event`` for objects. For a part of a file that is sent,

@@ -523,14 +523,9 @@ class Conversation(Session):
         self._is_over = type(event) is SessionClosed  # nothing follows it
         return event
 
-    @property
-    def has_new_deadline(self) -> bool:
-        """Whether ``next_deadline`` may give another time than it did before."""
-        return self._timers.has_changed
-
     def next_deadline(self) -> float | None:
         """When ``handle_timer`` is due, in monotonic seconds; it may have passed already."""
-        return self._timers.next_deadline()
+        return self._timers.due
 
     # Called by the transport: what has happened.
 

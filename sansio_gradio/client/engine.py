@@ -17,7 +17,13 @@ from inspect import Signature, signature
 from typing import Any, Unpack
 
 from sansio_gradio.client import commands
-from sansio_gradio.client.commands import ConversationCommand, EngineCommand, HasData, Observe
+from sansio_gradio.client.commands import (
+    ConversationCommand,
+    EngineAction,
+    EngineCommand,
+    HasData,
+    Observe,
+)
 from sansio_gradio.client.connection import (
     Connection,
     ConnectionState,
@@ -104,7 +110,6 @@ class Engine:
             on_asked=self._asked,
         )
         self._timers: Timers[Connection | Conversation] = Timers()
-        self._due: float | None = None  # the first of them, before something has changed
         self._pool = Pool(self._limits)
         self._commands: deque[EngineCommand] = deque()
         self._sessions: dict[int, Conversation] = {}
@@ -150,14 +155,15 @@ class Engine:
 
     # Called by the transport: what to do next.
 
-    def next_action(self, now: float | None) -> EngineCommand | HasData | Event | None:
+    def next_action(self, now: float | None) -> EngineAction | Event | None:
         """What to do next: a command, something to send, or an event; None: nothing for now.
 
         In place of ``handle_timer``, ``next_command``, ``connections_with_data`` and
         ``next_event``, in this order. That a connection has data is said once, until all of it was
         taken. *now* None: no deadline passes yet.
         """
-        if now is not None and (due := self.next_deadline()) is not None and due <= now:
+        due = self._timers.due
+        if now is not None and (self._touched or (due is not None and due <= now)):
             self.handle_timer(now)
         elif self._touched or self._pool.changed:
             self._work()
@@ -271,11 +277,8 @@ class Engine:
 
     def next_deadline(self) -> float | None:
         """When ``handle_timer`` is due, in monotonic seconds; it may have passed already."""
-        if self._touched:
-            return 0.0  # what was asked of a session is to be done at once
-        if self._timers.has_changed:
-            self._due = self._timers.next_deadline()
-        return self._due
+        # What was asked of a session is to be done at once.
+        return 0.0 if self._touched else self._timers.due
 
     # What the network tells.
 
@@ -589,10 +592,8 @@ class Engine:
             conversation = self._touched.pop(next(iter(self._touched)))
             self._carry_out_commands(conversation)
             # Waking too early does no harm, and saves a timer for each step.
-            if conversation.has_new_deadline:
-                due = conversation.next_deadline()
-                if due is not None:
-                    self._timers.start_by(conversation, due)
+            if (due := conversation.next_deadline()) is not None:
+                self._timers.start_by(conversation, due)
 
     def _carry_out_commands(self, conversation: Conversation) -> None:
         while (command := conversation.next_command()) is not None:

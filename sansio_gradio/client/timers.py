@@ -1,13 +1,12 @@
 """Timers that learn the time only from calls with ``now``.
 
 A timer counts from the time last told. But a user's call has no ``now``, so a timer that it starts
-counts from the next ``now``. Until then ``next_deadline`` is in the past, so the driver tells the
-time at once.
+counts from the next ``now``. Until then ``due`` is in the past, so the driver tells the time at
+once.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Hashable
 from typing import Final, TypeVar
@@ -35,8 +34,9 @@ class Timers(Deadlines[Name]):
         self._wall_offset = None if wall_offset is None else number(wall_offset, "wall_offset")
         self.wall_now: float = self._wall_offset or 0.0  # a job may end before any time is told
         """The last time told in POSIX seconds, or unchanged if the offset is not known."""
-        self._unanchored: list[tuple[float, int]] = []  # seconds from the next time on, and number
+        self._seconds: dict[int, float] = {}  # from the next time on, by the number of the timer
         self._is_asked = False  # since the last time was told
+        self._past = 0.0  # a time that has passed: the last one, or one before all of them
         self._is_current = False  # the last time is that of the call under way
 
     @property
@@ -54,8 +54,13 @@ class Timers(Deadlines[Name]):
         elif self._is_current and seconds > 0.0:
             self.start_at(name, self.now + seconds)
         else:
-            self._unanchored.append(self._note(name, seconds))
-            self.has_changed = True
+            if name in self._times:
+                self.stop(name)
+            self._last += 1
+            self._times[name] = -math.inf, self._last
+            self._running[self._last] = name
+            self._seconds[self._last] = seconds
+            self.due = self._past
 
     def start_by(self, name: Name, when: float) -> None:
         """Let the timer *name* pass at *when* (monotonic seconds), or sooner if it was due sooner.
@@ -68,10 +73,11 @@ class Timers(Deadlines[Name]):
     def ask_for_time(self) -> None:
         """The application has asked for something, at a time that is not known.
 
-        Let ``next_deadline`` be in the past until the time is told.
+        Let ``due`` be in the past until the time is told.
         """
-        self._is_asked = self.has_changed = True
         self._is_current = False
+        self._is_asked = True
+        self.due = self._past
 
     def tell(self, now: float | None) -> None:
         """Note the time; None: it is not known now. The time never runs backwards.
@@ -88,24 +94,22 @@ class Timers(Deadlines[Name]):
                     f"The time ran backwards, from {self.now} to {now}: tell one monotonic clock."
                 )
             now = self.now
-        self.now = now
+        self.now = self._past = now
         self.wall_now = now + (self._wall_offset or 0.0)
-        if self._is_asked:
-            self._is_asked, self.has_changed = False, True
-        if self._unanchored:
-            for seconds, number in self._unanchored:
-                if number in self._running:  # it was neither stopped nor started again
-                    name = self._running.pop(number)
-                    heapq.heappush(self._heap, self._note(name, now + seconds))
-            self._unanchored.clear()
-            self.has_changed = True
+        if self._seconds or self._is_asked:
+            self._anchor()
 
-    def next_deadline(self) -> float | None:
-        """When ``next_due`` will have the next name. It may be in the past. None: never."""
-        if self._is_asked or (self._unanchored and self._has_unanchored()):
-            self.has_changed = False
-            return self.now if self.now > -math.inf else 0.0
-        return super().next_deadline()
+    def _anchor(self) -> None:
+        """Let the timers count that wait for the time."""
+        self._is_asked = False
+        waiting, self._seconds = self._seconds, {}
+        self._settle()
+        for which, seconds in waiting.items():
+            if which in self._running:  # it was neither stopped nor started again
+                self.start_at(self._running[which], self.now + seconds)
 
-    def _has_unanchored(self) -> bool:
-        return any(number in self._running for _, number in self._unanchored)
+    def _settle(self) -> None:
+        if self._is_asked or not self._running.keys().isdisjoint(self._seconds):
+            self.due = self._past
+        else:
+            super()._settle()

@@ -147,7 +147,7 @@ class ServerConversation:
 
     def next_deadline(self) -> float | None:
         """When to call ``handle_timer``, in monotonic seconds; None: not needed."""
-        return self._deadlines.next_deadline()
+        return self._deadlines.due
 
     def handle_timer(self, now: float) -> None:
         """Time has passed. Call it when ``next_deadline`` is over."""

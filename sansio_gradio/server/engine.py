@@ -183,8 +183,7 @@ class ServerEngine:
     def next_deadline(self) -> float | None:
         """When to call ``handle_timer``, in monotonic seconds; None: not needed."""
         self._carry_out()
-        clocks = (self._deadlines, self._looks, self._conversation)
-        times = [clock.next_deadline() for clock in clocks]
+        times = (self._deadlines.due, self._looks.due, self._conversation.next_deadline())
         return min((when for when in times if when is not None), default=None)
 
     def handle_timer(self, now: float) -> None:

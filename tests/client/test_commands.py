@@ -14,8 +14,10 @@ from sansio_gradio.client.commands import (
     Abort,
     CloseConnection,
     ConversationCommand,
+    EngineAction,
     EngineCommand,
     Expect,
+    HasData,
     OpenConnection,
     OpenWebSocket,
     Pause,
@@ -41,6 +43,7 @@ EXAMPLES = [
     PauseReading(1),
     ResumeReading(1),
     ReadFile(4, handle_file("a"), 100),
+    HasData(1),
 ]
 
 
@@ -51,7 +54,9 @@ def test_every_command_is_of_the_conversation_or_of_the_engine() -> None:
         if kind.__module__ == commands.__name__
     }
     requests, connections = set(get_args(ConversationCommand)), set(get_args(EngineCommand))
-    assert requests | connections == defined == {type(example) for example in EXAMPLES}
+    actions = set(get_args(EngineAction))
+    assert requests | actions == defined == {type(example) for example in EXAMPLES}
+    assert actions - connections == {HasData}  # which is a verb of an engine, too
     assert requests & connections == {ReadFile}  # a file is no matter of a connection
 
 

@@ -313,7 +313,7 @@ def test_an_answer_in_time_stops_the_deadline() -> None:
     asking.answer(asking.sent().id, 200, b"ok")
     asking.sleep(100.0)
     assert ear.only.body == b"ok"
-    assert asking.timers.next_deadline() is None
+    assert asking.timers.due is None
 
 
 @pytest.mark.parametrize(("seconds", "name"), [(None, "request"), (5.0, None)])
@@ -824,7 +824,7 @@ def test_what_is_over_is_not_watched() -> None:
     asking.exchanges.watch(None)
     pass_time(asking, 50)
     assert silences == []
-    assert asking.timers.next_deadline() is None
+    assert asking.timers.due is None
 
 
 def test_without_a_deadline_silence_is_none() -> None:

@@ -111,7 +111,7 @@ def test_heartbeats_count_from_the_opening_of_each_stream() -> None:
     assert harness.due() == [2]
     harness.channels.beat(2)
     assert harness.said() == [SendAlive(2)]
-    assert harness.deadlines.next_deadline() == 2 * HEARTBEAT_EVERY
+    assert harness.deadlines.due == 2 * HEARTBEAT_EVERY
 
 
 def test_a_channel_ends_once() -> None:
@@ -143,7 +143,7 @@ def test_a_session_that_is_no_more_tells_its_streams() -> None:
         (2, None, False),
     ]
     assert harness.channels.exchanges() == []
-    assert harness.deadlines.next_deadline() is None
+    assert harness.deadlines.due is None
 
 
 @pytest.mark.parametrize(("version", "word"), [("6.31.0", ["close_stream"]), ("4.16.0", [])])
