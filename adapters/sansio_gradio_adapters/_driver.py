@@ -158,10 +158,6 @@ class EngineDriver:
         self._unreadable: list[tuple[GivenFile, Exception]] = []
         """Files that could not be read; the next step tells the engine."""
 
-    def is_late(self, now: float) -> bool:
-        """Whether a deadline has passed since the last step."""
-        return self.due is not None and self.due <= now
-
     def step(
         self, now: float, *, timers: bool = True, is_enough: Callable[[], bool] | None = None
     ) -> bool:
@@ -179,11 +175,11 @@ class EngineDriver:
         while True:
             action = next_action(when)
             if action is None:
-                if not self._has_own_work:
+                if not (self._broken or self._unreadable or self._to_wake):
                     break
                 self._catch_up(now)
             elif isinstance(action, HasData):
-                self._write(action.conn)
+                self._wake(action.conn)
             elif isinstance(action, _COMMANDS):
                 self._carry_out(action, now)
             else:
@@ -196,15 +192,11 @@ class EngineDriver:
             self.due = self._engine.next_deadline()
         return delivered
 
-    @property
-    def _has_own_work(self) -> bool:
-        """Whether something was found out that the engine, or a connection, has to be told."""
-        return bool(self._broken or self._unreadable or self._to_wake)
-
     def _catch_up(self, now: float) -> None:
+        """Tell the engine, and connections, what was found out outside of a step."""
         to_wake, self._to_wake = self._to_wake, {}
         for conn in to_wake:
-            self._write(conn)
+            self._wake(conn)
         while self._broken:
             conn, fault = self._broken.popitem()
             self._give_up(conn, _lost(fault), b"", now)
@@ -233,7 +225,7 @@ class EngineDriver:
             self._engine.receive_data(conn, plaintext, now)
         if tls.peer_closed and not had_ended:
             self._engine.receive_data(conn, b"", now)
-        self._write(conn)
+        self._wake(conn)
 
     def lost(self, conn: int, error: GradioError, now: float) -> None:
         """The connection could not be made, or broke; the world has forgotten it."""
@@ -249,13 +241,11 @@ class EngineDriver:
         tls = self._tls.get(conn)
         if tls is not None and not tls.established:
             return tls.data_to_send()
-        now = None
-        if self._engine.read_first(conn):
-            if not self._world.is_quiet(conn):
-                self._not_quiet[conn] = None
-                return b""
-            now = self._clock()
-        data = self._next_data(conn, now)
+        if conn in self._from_files:
+            data = self._read_data(conn)
+        else:
+            piece = self._engine.data_to_send(conn, WRITE_SIZE, self._clock())
+            data = self._file_data(conn, piece) if isinstance(piece, FileSlice) else piece
         if tls is None:
             return data
         try:
@@ -264,16 +254,20 @@ class EngineDriver:
             self._broken[conn] = error
             return b""
 
-    def _next_data(self, conn: int, now: float | None) -> bytes:
-        """The next bytes, read from a file where the engine asks for that."""
-        while conn not in self._from_files:
-            piece = self._engine.data_to_send(conn, WRITE_SIZE, now)
-            if not isinstance(piece, FileSlice):
-                return piece
+    def _file_data(self, conn: int, piece: bytes | FileSlice) -> bytes:
+        """Read what the engine asks for; empty: it is read elsewhere, or cannot be read."""
+        while isinstance(piece, FileSlice):
             self._from_files[conn] = None
             self._read(
                 partial(_files.read, piece), partial(self._has_read, conn, piece), piece.upload
             )
+            if conn in self._from_files:
+                return self._read_data(conn)
+            piece = self._engine.data_to_send(conn, WRITE_SIZE)  # of a file of unknown size
+        return piece
+
+    def _read_data(self, conn: int) -> bytes:
+        """What was read for a connection; empty: it is still being read."""
         if (data := self._from_files[conn]) is None:
             return b""
         del self._from_files[conn]
@@ -305,6 +299,13 @@ class EngineDriver:
             self._unreadable.append((upload, found))
         else:
             self._engine.body_read(upload, found)
+
+    def _wake(self, conn: int) -> None:
+        """Send what a connection has, unless the engine must hear first what has come on it."""
+        if self._engine.read_first(conn) and not self._world.is_quiet(conn):
+            self._not_quiet[conn] = None
+        else:
+            self._write(conn)
 
     def _write(self, conn: int) -> None:
         try:

@@ -18,9 +18,8 @@ _MOST: Final = 64 * READ_SIZE
 class Driven(Receiver, Protocol):
     """What is told of the sockets, and takes a step then."""
 
-    def is_late(self, now: float) -> bool:
-        """Whether a deadline has passed since the last step."""
-        ...
+    due: float | None
+    """The first deadline, as of the last step that handled them."""
 
     def next_deadline(self) -> float | None:
         """When a step is due even if nothing happens."""
@@ -79,7 +78,8 @@ class Polled:
     def step(self) -> None:
         """The second half of ``run_once``: carry out commands, and hand out events."""
         now, timers = self._clock(), True
-        if self._driver.is_late(now):
+        due = self._driver.due
+        if due is not None and due <= now:
             now, timers = self._hear_more(now)
         else:
             self._read_late = 0
@@ -130,7 +130,8 @@ class Polled:
 
     def _must_hear_more(self, now: float) -> bool:
         """Whether a deadline has passed; what the network has by then is told before it counts."""
-        if not self._driver.is_late(now):
+        due = self._driver.due
+        if due is None or due > now:
             self._read_late = 0
             return False
         return self._read_late < _MOST

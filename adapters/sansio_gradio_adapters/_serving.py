@@ -163,10 +163,6 @@ class ServerDriver:
 
     # Steps
 
-    def is_late(self, now: float) -> bool:
-        """Whether a deadline has passed since the last step."""
-        return self.due is not None and self.due <= now
-
     def next_deadline(self) -> float | None:
         """When a step is due even if nothing happens."""
         times = (self.engine.next_deadline(), self._deadlines.due)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -40,6 +40,22 @@ class Want(enum.Flag):
     always come."""
     ALL = MESSAGES | STATUS | OUTPUTS | GROWTH | RECEIPTS
     """All of them."""
+
+
+_CHECKS: Final[Mapping[str, tuple[object, Callable[[Any, str], object]]]] = {
+    "api_name": (None, text),
+    "fn_index": (None, index),
+    "component": (None, index),
+    "function": ("", text),
+    "headers": (None, lambda fields, _: checked(fields)),
+    "timeout": (None, seconds),
+    "isolated": (False, flag),
+    "want": (Want.ALL, lambda want, name: one_of(want, Want, name)),
+    "event_data": (None, snapshot),
+    "trigger_id": (None, index),
+    "extra": (None, mapping),
+}
+"""The options of a call: the default, which needs no check, and the check."""
 
 
 @attrs.frozen(kw_only=True)
@@ -77,20 +93,17 @@ class Call:
     def __attrs_post_init__(self) -> None:
         give = partial(object.__setattr__, self)
         files: list[GivenFile] = []
-        give("args", tuple(snapshot(self.args, "args", mark=as_argument, marks=files)))
-        give("kwargs", mapping(self.kwargs, "kwargs", mark=as_argument, marks=files))
+        if self.args or type(self.args) is not tuple:
+            give("args", tuple(snapshot(self.args, "args", mark=as_argument, marks=files)))
+        if self.kwargs or type(self.kwargs) is not dict:
+            give("kwargs", mapping(self.kwargs, "kwargs", mark=as_argument, marks=files))
+        else:
+            give("kwargs", {})  # the caller may add to his own
         give("files", tuple(files))
-        give("api_name", None if self.api_name is None else text(self.api_name, "api_name"))
-        give("fn_index", index(self.fn_index, "fn_index"))
-        give("component", index(self.component, "component"))
-        give("function", text(self.function, "function"))
-        give("headers", None if self.headers is None else checked(self.headers))
-        give("timeout", None if self.timeout is None else seconds(self.timeout, "timeout"))
-        give("isolated", flag(self.isolated, "isolated"))
-        give("want", one_of(self.want, Want, "want"))
-        give("event_data", snapshot(self.event_data, "event_data"))
-        give("trigger_id", index(self.trigger_id, "trigger_id"))
-        give("extra", None if self.extra is None else mapping(self.extra, "extra"))
+        for name, (default, check) in _CHECKS.items():
+            value = getattr(self, name)
+            if value is not default:
+                give(name, check(value, name))
 
     def with_files(self, change: Callable[[GivenFile], GivenFile]) -> Call:
         """The same call, its files replaced by what *change* makes of them; equal ones once."""

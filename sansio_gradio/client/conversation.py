@@ -47,7 +47,7 @@ from sansio_gradio.client.exchange import (
     Told,
 )
 from sansio_gradio.client.job import Job
-from sansio_gradio.client.line import Line
+from sansio_gradio.client.line import For, Line
 from sansio_gradio.client.news import News, TextCame, TransferFailed
 from sansio_gradio.client.options import Options
 from sansio_gradio.client.proxies import Proxies
@@ -253,6 +253,7 @@ class Conversation(Session):
         self._base = page  # of the app's page, then, when the app is known, of its API
         self._events: deque[Event] = deque()
         self._timers: Timers[object] = Timers(wall_offset)
+        self._told_deadline: float | None = None
         self._credentials = credentials = Credentials(
             headers=headers,
             cookies=cookies,
@@ -336,7 +337,7 @@ class Conversation(Session):
     def set_token(self, token: str | None, *, rotates: bool = False) -> None:
         self._credentials.set_token(token)
         self._token_rotates = flag(rotates, "rotates")
-        if waiting := self._line.for_token:
+        if waiting := self._line.waiting(For.TOKEN):
             self._asked()
         for job in waiting:
             self._start(job)
@@ -367,7 +368,6 @@ class Conversation(Session):
         if (download := self._download(job)) is not None:
             self._go(download.forget())
             self._leave_download(job)
-            self._asked()
             return True
         found = self._jobs.get(job)
         if found is None:
@@ -417,6 +417,7 @@ class Conversation(Session):
         timeout: float | None = None,
     ) -> int:
         self._demand_open()
+        self._asked()
         patience = None if timeout is None else seconds(timeout, "timeout")
         if self.app is None:
             raise LocalProtocolError("A file can be fetched once the session is connected.")
@@ -509,7 +510,7 @@ class Conversation(Session):
             command = commands.popleft()
             if not isinstance(command, SendRequest | OpenWebSocket):
                 return command
-            if not self._keeps_back(command.id):
+            if self._discovery.is_current or not self._keeps_back(command.id):
                 return command
         return None
 
@@ -527,11 +528,21 @@ class Conversation(Session):
         """When ``handle_timer`` is due, in monotonic seconds; it may have passed already."""
         return self._timers.due
 
+    def new_deadline(self) -> float | None:
+        """The next deadline if it has changed: since this was last asked, and since
+        ``handle_timer``. None: it has not, or there is none."""
+        due = self._timers.due
+        if due == self._told_deadline:
+            return None
+        self._told_deadline = due
+        return due
+
     # Called by the transport: what has happened.
 
     def handle_timer(self, now: float) -> None:
         """The time is *now*."""
         self._timers.tell(now)
+        self._told_deadline = None
         while (name := self._timers.next_due()) is not None:
             if isinstance(name, Exchange):
                 self._hear(name, self._exchanges.timed_out)
@@ -644,7 +655,7 @@ class Conversation(Session):
         False: the request is dropped, since its app may be gone. Tell no more of it.
         """
         self._timers.tell(now)
-        return not self._keeps_back(id)
+        return self._discovery.is_current or not self._keeps_back(id)
 
     def _hear(self, exchange: Exchange, verb: Callable[..., Came | None], *told: Any) -> None:
         """Ask *verb* what came, and hand it to the right part."""
@@ -757,6 +768,7 @@ class Conversation(Session):
                 websocket=step.websocket,
                 hands_in=step.hands_in,
                 wants=step.wants,
+                is_watched=step.watched,
             )
         )
 
@@ -882,10 +894,10 @@ class Conversation(Session):
         for job in held.values():
             assert job.attempt is not None
             self._go(self._channels[job.attempt].start(job.attempt), job.attempt)
-        for job in self._line.for_app:
+        for job in self._line.waiting(For.APP):
             self._start(job)
         if self.app is not None and self.app.has_info:
-            for job in self._line.for_info:
+            for job in self._line.waiting(For.INFO):
                 self._start(job)
         self._call_next()  # more may go at once than before
 
@@ -893,10 +905,10 @@ class Conversation(Session):
         self._events.append(ConnectingFailed(session=self.id, error=step.error))
         if step.app:
             self._fail_held(step.error)
-            for job in self._line.for_app:
+            for job in self._line.waiting(For.APP):
                 self._fail_unstarted(job, step.error, may_try_again=self.app is not None)
         if step.info:
-            for job in self._line.for_info:
+            for job in self._line.waiting(For.INFO):
                 self._fail_unstarted(job, step.error)
 
     def _fail_held(self, error: GradioError) -> None:
@@ -948,7 +960,7 @@ class Conversation(Session):
         """Start *job* if the app is known and it is the job's turn; if not, let it wait."""
         call, app, traits = job.call, self.app, self._traits
         if app is None or traits is None or not self._discovery.is_current:
-            self._line.wait_for_app(job)
+            self._line.wait(job, For.APP)
             self._call_next()
             self._go(self._discovery.find())
             return
@@ -962,7 +974,7 @@ class Conversation(Session):
             has_oauth_token = self._credentials.oauth_token_for(self._base) is not None
             needs_info |= has_oauth_token and has(app.version, Feature.OAUTH_TOKEN)
             if needs_info and not app.has_info:
-                self._line.wait_for_info(job)
+                self._line.wait(job, For.INFO)
                 self._call_next()
                 self._go(self._discovery.ask_for_info())
                 return
@@ -1027,7 +1039,7 @@ class Conversation(Session):
             return
         seconds = self._tried_again_after(job, error) if may_try_again else None
         if seconds is not None:
-            self._line.wait_for_time(job)
+            self._line.wait(job, For.TIME)
             self._call_next()
             self._timers.start(_TriesAgain(job.id), seconds)
             return
@@ -1038,9 +1050,7 @@ class Conversation(Session):
     # Whether a request is meant for the app that is there now.
 
     def _keeps_back(self, request: int) -> bool:
-        """Whether to keep a request back, since the app may be another one by now."""
-        if self._discovery.is_current:
-            return False
+        """Whether to keep a request back, while the app may be another one by now."""
         exchange = self._exchanges.running.get(request)
         if exchange is None or exchange.hands_in is None:
             return False
@@ -1134,10 +1144,9 @@ class Conversation(Session):
     def _hand_in(self, job: Job) -> None:
         attempt = job.attempt
         assert attempt is not None
-        others = (other.attempt for other in self._jobs.values() if other.attempt is not None)
         job.begin(attempt)
         try:
-            channel = self._dispatch.channel_for(attempt, others, job.no_socket)
+            channel = self._dispatch.channel_for(attempt, self._channels, job.no_socket)
             self._set_out(job, attempt, channel)
         except Exception as error:  # see ``_fault``
             self._fail_by_fault(attempt, error)
@@ -1267,11 +1276,11 @@ class Conversation(Session):
         if error.status != _UNAUTHORIZED or not is_ours or job.has_had_another_token:
             return False
         job.has_had_another_token = True
-        if not self._line.for_token:
+        if not self._line.waiting(For.TOKEN):
             self._events.append(TokenRefused(session=self.id))
         if job.attempt is not None:
             self._end_attempt(job)
-        self._line.wait_for_token(job)
+        self._line.wait(job, For.TOKEN)
         self._call_next()
         return True
 

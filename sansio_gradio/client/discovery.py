@@ -81,7 +81,8 @@ class Discovery:
     @property
     def is_current(self) -> bool:
         """The app is known, and nothing suggests that it is another one by now."""
-        return not (self._told is None or self.is_in_doubt or self.is_finding)
+        is_known = self._told is not None and not self.is_in_doubt
+        return is_known and not (self._is_finding or self._wants_all)
 
     @property
     def is_finding(self) -> bool:

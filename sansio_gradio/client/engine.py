@@ -107,7 +107,7 @@ class Engine:
             timeouts=self._timeouts,
             strict=strict,
             json_loads=json_loads,
-            on_asked=self._asked,
+            on_asked=self._asked_by,
         )
         self._timers: Timers[Connection | Conversation] = Timers()
         self._pool = Pool(self._limits)
@@ -217,10 +217,10 @@ class Engine:
         if connection is None:
             return b""
         if now is not None and connection.is_waking:
-            self._timers.tell(now)
             transfer = connection.transfer
             assert transfer is not None
             if is_stale(connection, transfer, now):
+                self._timers.tell(now)
                 self._broken(connection, None)
                 self._work()
                 return b""
@@ -239,7 +239,7 @@ class Engine:
     def body_read(self, upload: GivenFile, data: bytes) -> None:
         """The bytes of a file: all that ``ReadFile`` asked for, or the next of a ``FileSlice`` of a
         file of unknown size; then none mean its end."""
-        self._timers.ask_for_time()
+        self._timers.tell(None)
         if upload in self._reading:
             self._tell_read(upload, data)
         elif (connection := self._sending(upload)) is not None:
@@ -250,7 +250,7 @@ class Engine:
 
     def body_failed(self, upload: GivenFile, error: Exception) -> None:
         """A file cannot be read, or is not as it was. Its upload fails."""
-        self._timers.ask_for_time()
+        self._timers.tell(None)
         if upload in self._reading:
             self._tell_read(upload, not_read(upload, error))
         elif (connection := self._sending(upload)) is not None:
@@ -315,8 +315,12 @@ class Engine:
         Raises:
             LocalProtocolError: bytes came before ``connection_made``.
         """
-        connection = self._known(conn, now)
-        if connection is None or connection.state is ConnectionState.CLOSED:
+        self._timers.tell(now)
+        connection = self._connections.get(conn)
+        if connection is None:
+            self._demand_known(conn)
+            return
+        if connection.state is ConnectionState.CLOSED:
             return
         if connection.state is ConnectionState.TUNNELLING:
             self._tunnel(connection, data)
@@ -339,7 +343,7 @@ class Engine:
         except Exception as fault:  # it ends this transfer, and nothing beside it
             self._fault(connection, fault)
             error = None
-        if connection.has_data:
+        if connection.has_data and conn in self._connections:
             self._note_data(connection)
         if error is not None or not data:
             self._broken(connection, error)
@@ -377,9 +381,13 @@ class Engine:
     def _known(self, conn: int, now: float) -> Connection | None:
         self._timers.tell(now)
         connection = self._connections.get(conn)
-        if connection is None and not 0 < conn <= self._last_connection:
-            raise LocalProtocolError(f"there never was a connection {conn}")
+        if connection is None:
+            self._demand_known(conn)
         return connection
+
+    def _demand_known(self, conn: int) -> None:
+        if not 0 < conn <= self._last_connection:
+            raise LocalProtocolError(f"there never was a connection {conn}")
 
     def _open(self, transfer: Transfer) -> None:
         id = self._last_connection = self._last_connection + 1
@@ -534,9 +542,9 @@ class Engine:
         del self._connections[connection.id]
 
     def _note_data(self, connection: Connection) -> None:
-        if connection.has_data and connection.id in self._connections:
-            self._writable[connection.id] = connection
-            self._to_tell[connection.id] = None
+        """Note that a connection may have something to send."""
+        self._writable[connection.id] = connection
+        self._to_tell[connection.id] = None
 
     # Exchanges.
 
@@ -590,18 +598,15 @@ class Engine:
         while self._touched:
             # In the order in which they were touched, so that no session overtakes another.
             conversation = self._touched.pop(next(iter(self._touched)))
-            self._carry_out_commands(conversation)
+            while (command := conversation.next_command()) is not None:
+                try:
+                    self._carry_out(conversation, command)
+                except Exception as fault:  # it ends this transfer, and nothing beside it
+                    self._transfers.pop((conversation.id, command.id), None)
+                    conversation.fault(command.id, fault)
             # Waking too early does no harm, and saves a timer for each step.
-            if (due := conversation.next_deadline()) is not None:
+            if (due := conversation.new_deadline()) is not None:
                 self._timers.start_by(conversation, due)
-
-    def _carry_out_commands(self, conversation: Conversation) -> None:
-        while (command := conversation.next_command()) is not None:
-            try:
-                self._carry_out(conversation, command)
-            except Exception as fault:  # it ends this transfer, and nothing beside it
-                self._transfers.pop((conversation.id, command.id), None)
-                conversation.fault(command.id, fault)
 
     def _carry_out(self, conversation: Conversation, command: ConversationCommand) -> None:
         key = conversation.id, command.id
@@ -634,7 +639,8 @@ class Engine:
             connection.begin(transfer)
         except Exception as fault:  # it ends this transfer, and nothing beside it
             self._fault(connection, fault)
-        self._note_data(connection)
+        else:
+            self._note_data(connection)
 
     def _abort(self, transfer: Transfer, connection: Connection | None) -> None:
         del self._transfers[transfer.key]
@@ -690,9 +696,9 @@ class Engine:
         conversation.failed(transfer.command.id, error, self._timers.now)
         self._touch(conversation)
 
-    def _asked(self, conversation: Conversation) -> None:
-        """The application has asked a session for something."""
-        self._timers.ask_for_time()
+    def _asked_by(self, conversation: Conversation) -> None:
+        """The application has asked a session for something, at a time that is not known."""
+        self._timers.tell(None)
         self._touch(conversation)
 
     def _touch(self, conversation: Conversation) -> None:

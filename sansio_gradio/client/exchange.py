@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 import attrs
@@ -50,7 +50,7 @@ _OK: Final = 200
 _NOBODYS: Final = Credentials()
 _SWITCHING: Final = 101
 _REFUSED: Final = 400  # and from there on
-_REMEMBERED: Final = 64  # addresses that were asked
+_REMEMBERED: Final = 64  # places that were asked
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -152,7 +152,8 @@ class Exchanges:
     ) -> None:
         self._address = address
         self._vias: dict[Origin, Via | None] = {}
-        self._addresses: dict[tuple[URL, str, str], URL] = {}  # a session asks few, and often
+        # By base, target and query: a session asks few places, and often.
+        self._places: dict[tuple[URL, str, str], tuple[URL, Via | None]] = {}
         self.commands: deque[ConversationCommand] = deque()
         self.login = Login.NOT_GIVEN
         """Found out while the app is discovered."""
@@ -170,23 +171,28 @@ class Exchanges:
         Raises:
             OptionError: the proxy for its address cannot be used.
         """
-        if not exchange.bare:
-            exchange.url = self._address_of(exchange.url, exchange.request.target)
-        exchange.via = self.via(exchange.url)
+        if exchange.bare:
+            exchange.via = self.via(exchange.url)
+        else:
+            exchange.url, exchange.via = self._place_of(exchange.url, exchange.request.target)
         if exchange.deadline is not None:
             seconds: float | None = getattr(self._options.timeouts, exchange.deadline)
             if exchange.patience is not None:
                 seconds = min(exchange.patience, math.inf if seconds is None else seconds)
             self._timers.start(exchange, seconds)
+        if exchange.is_watched:
+            self._watch(exchange)
         self._send(exchange)
         return exchange.id
 
-    def _address_of(self, base: URL, target: str) -> URL:
+    def _place_of(self, base: URL, target: str) -> tuple[URL, Via | None]:
+        """The address of *target*, and how to reach it."""
         what = base, target, self._credentials.query_for(base)
-        if (found := self._addresses.get(what)) is None:
-            if len(self._addresses) == _REMEMBERED:
-                self._addresses.clear()
-            found = self._addresses[what] = base.asking(target, what[2])
+        if (found := self._places.get(what)) is None:
+            if len(self._places) == _REMEMBERED:
+                self._places.clear()
+            url = base.asking(target, what[2])
+            found = self._places[what] = url, self.via(url)
         return found
 
     def find(self, given: int | None) -> Exchange | None:
@@ -264,7 +270,7 @@ class Exchanges:
             return self.give_up(
                 exchange, RemoteProtocolError(f"the answer is encoded, as {coding!r}")
             )
-        if exchange.listener is not None and _is_wanted(exchange):
+        if exchange.listener is not None and _is_wanted(exchange, fields):
             self._timers.stop(exchange)
             exchange.is_open = True
             exchange.phase = "stream"  # in place of the phase of its request
@@ -422,11 +428,11 @@ class Exchanges:
         self._timers.stop(exchange)
 
 
-def _is_wanted(exchange: Exchange) -> bool:
+def _is_wanted(exchange: Exchange, fields: Mapping[str, str]) -> bool:
     """Whether the answer is the stream or the WebSocket that the listener asked for."""
     if exchange.websocket:
         return exchange.status == _SWITCHING
     if exchange.wants is not None:
         return exchange.wants(exchange.status, exchange.headers)
-    kind = header(exchange.headers, "content-type") or ""
+    kind = fields.get("content-type", "")
     return exchange.status == _OK and kind.split(";")[0].strip() == "text/event-stream"

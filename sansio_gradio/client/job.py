@@ -56,6 +56,12 @@ _READ_AT_END: Final = 256 * 1024
 """Up to so many bytes of unread outputs are read when the job ends, to find mistakes in them."""
 
 
+_NOTHING: Final = Outputs(diffs=False, limit=0)
+"""The outputs of a job that has not begun: nothing is added to these."""
+_NO_SLOTS: Final = Slots()
+"""The values of a job whose outputs are not wanted: nothing is applied to these."""
+
+
 class Job:
     """What is known of one job; ``id`` is its number."""
 
@@ -92,7 +98,7 @@ class Job:
         """The verdict is our own: the server still runs the function."""
         self.given_up = False
         """It ended here, and its function may still run on the server."""
-        self.outputs = Outputs(diffs=False, limit=options.limits.kept_outputs)
+        self.outputs = _NOTHING
         self._session = session
         self._options = options
         wanted = call.want.value  # numbers, since Python's flags take ten times as long
@@ -102,7 +108,7 @@ class Job:
         self._wants_growth = bool(wanted & _GROWTH)
         self._wants_receipts = bool(wanted & _RECEIPTS)
         self._state = JobState.JOINING
-        self._slots = Slots()
+        self._slots = Slots() if self._wants_outputs else _NO_SLOTS
         self._has_broken = False
         """An anomaly has told that a yield cannot be read."""
         self._yields = False

@@ -7,7 +7,20 @@ once, in the order of submission.
 
 from __future__ import annotations
 
+import enum
+
 from sansio_gradio.client.job import Job
+
+
+class For(enum.Enum):
+    """What a job waits for, before it stands in line."""
+
+    APP = enum.auto()
+    INFO = enum.auto()
+    TIME = enum.auto()
+    """It is started again then."""
+    TOKEN = enum.auto()
+    """Another one."""
 
 
 class Line:
@@ -15,30 +28,16 @@ class Line:
 
     def __init__(self, at_once: int) -> None:
         self.at_once = at_once
-        self._for_app: dict[int, Job] = {}
-        self._for_info: dict[int, Job] = {}
-        self._for_time: dict[int, Job] = {}
-        self._for_token: dict[int, Job] = {}
+        self._waiting: dict[int, tuple[Job, For]] = {}
         self._in_line: dict[int, Job] = {}
         self._gone: set[int] = set()
 
     def __contains__(self, job: int) -> bool:
-        return job in self._in_line or any(job in jobs for jobs in self._others)
+        return job in self._in_line or job in self._waiting
 
-    @property
-    def for_app(self) -> list[Job]:
-        """The jobs that wait until the app is known."""
-        return list(self._for_app.values())
-
-    @property
-    def for_info(self) -> list[Job]:
-        """The jobs that wait for ``/info``."""
-        return list(self._for_info.values())
-
-    @property
-    def for_token(self) -> list[Job]:
-        """The jobs that wait for another token."""
-        return list(self._for_token.values())
+    def waiting(self, what: For) -> list[Job]:
+        """The jobs that wait for that."""
+        return [job for job, awaited in self._waiting.values() if awaited is what]
 
     @property
     def next(self) -> Job | None:
@@ -46,32 +45,17 @@ class Line:
         has_room = len(self._gone) < self.at_once
         return next(iter(self._in_line.values()), None) if has_room else None
 
-    def wait_for_app(self, job: Job) -> None:
-        """*job* waits until the app is known."""
+    def wait(self, job: Job, what: For) -> None:
+        """*job* waits, and for nothing else."""
         self.leave(job)
-        self._for_app[job.id] = job
-
-    def wait_for_info(self, job: Job) -> None:
-        """*job* waits for ``/info``."""
-        self.leave(job)
-        self._for_info[job.id] = job
-
-    def wait_for_time(self, job: Job) -> None:
-        """*job* waits until it is started again."""
-        self.leave(job)
-        self._for_time[job.id] = job
-
-    def wait_for_token(self, job: Job) -> None:
-        """*job* waits until another token is set."""
-        self.leave(job)
-        self._for_token[job.id] = job
+        self._waiting[job.id] = job, what
 
     def lets_go(self, job: Job, *, has_turns: bool) -> bool:
         """Whether *job* may go now. If not, it joins the end of the line."""
         if not has_turns:
             self.leave(job)
             return True
-        self._leave_others(job)
+        self._waiting.pop(job.id, None)
         if job.id in self._gone:
             return True
         self._in_line.setdefault(job.id, job)
@@ -83,14 +67,6 @@ class Line:
 
     def leave(self, job: Job) -> None:
         """*job* is over: it waits no more, and its place is free."""
-        self._leave_others(job)
+        self._waiting.pop(job.id, None)
         self._in_line.pop(job.id, None)
         self._gone.discard(job.id)
-
-    @property
-    def _others(self) -> tuple[dict[int, Job], ...]:
-        return self._for_app, self._for_info, self._for_time, self._for_token
-
-    def _leave_others(self, job: Job) -> None:
-        for jobs in self._others:
-            jobs.pop(job.id, None)

@@ -89,7 +89,7 @@ class Pool:
 
     def want(self, transfer: Transfer, *, first: bool = False) -> None:
         """A transfer waits for a connection; *first*: before the others."""
-        waiting = self._host(transfer.destination).lanes[transfer.expect].waiting
+        waiting = self._changed(transfer.destination).lanes[transfer.expect].waiting
         if first:
             waiting.appendleft(transfer)
         else:
@@ -97,14 +97,14 @@ class Pool:
 
     def opened(self, connection: Connection, now: float) -> None:
         """A connection that was planned is open."""
-        host = self._host(connection.destination)
+        host = self._changed(connection.destination)
         host.opening -= 1
         connection.idle_since = now
         host.idle.append(connection)
 
     def not_opened(self, connection: Connection) -> None:
         """A connection that was planned could not be made."""
-        self._host(connection.destination).opening -= 1
+        self._changed(connection.destination).opening -= 1
 
     def released(
         self, connection: Connection, transfer: Transfer, now: float, *, is_kept: bool
@@ -113,7 +113,7 @@ class Pool:
         is closed."""
         if isinstance(transfer.command, OpenWebSocket):
             return
-        host = self._host(connection.destination)
+        host = self._changed(connection.destination)
         host.lanes[transfer.expect].busy -= 1
         if is_kept:
             connection.has_rested = True
@@ -122,7 +122,7 @@ class Pool:
 
     def lost(self, connection: Connection) -> None:
         """An idle connection is gone."""
-        self._host(connection.destination).idle.remove(connection)
+        self._changed(connection.destination).idle.remove(connection)
 
     def waiting(self, destination: Destination) -> list[Transfer]:
         """The transfers that wait for a connection on *destination*."""
@@ -159,7 +159,8 @@ class Pool:
                 plans.append(Open(transfer))
         return plans
 
-    def _host(self, destination: Destination) -> _Host:
+    def _changed(self, destination: Destination) -> _Host:
+        """The host at *destination*, for which there is something to plan now."""
         host = self._hosts.get(destination)
         if host is None:
             lanes = {expect: _Lane(limit) for expect, limit in self._limits.items()}

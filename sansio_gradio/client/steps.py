@@ -62,6 +62,7 @@ class Listen(NamedTuple):
 
     ``deadline`` bounds the time until it is open. ``hands_in``: as in ``Ask``. ``wants`` tells, of
     the status and the headers, whether it is what was asked for; None: an event stream is.
+    ``watched``: as after ``Watch``.
     """
 
     base: URL
@@ -72,6 +73,7 @@ class Listen(NamedTuple):
     websocket: bool = False
     hands_in: Attempt | None = None
     wants: Callable[[int, Headers], bool] | None = None
+    watched: bool = False
 
 
 class Say(NamedTuple):

@@ -89,9 +89,10 @@ class StreamingInput:
         is_known = self._endpoint is not None
         self._endpoint, self._takes_pieces = endpoint, takes_pieces and endpoint.streaming
         if not is_known:
-            self._waiting = deque(
-                attrs.evolve(chunk, data=self._bound(chunk.data)) for chunk in self._waiting
-            )
+            if self._waiting:
+                self._waiting = deque(
+                    attrs.evolve(chunk, data=self._bound(chunk.data)) for chunk in self._waiting
+                )
             if self._is_whole and self._takes_pieces and not self._has_ended:
                 self.add(None)
 

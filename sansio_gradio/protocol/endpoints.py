@@ -76,7 +76,7 @@ class Endpoint:
         """One for each output that callers get."""
         return read_returns(_visible(self.outputs), self.told.get("returns"))
 
-    @property
+    @cached_property
     def oauth_token(self) -> str | None:
         """Whether its function acts with a Hugging Face token of the caller: ``required``,
         ``optional``, or None (6.21; only ``/info`` tells)."""

@@ -239,4 +239,6 @@ def uploaded(answer: JSON) -> str | None:
 
 
 def _json(headers: Headers) -> Headers:
+    if not headers:
+        return JSON_CONTENT
     return (*JSON_CONTENT, *(pair for pair in headers if pair[0] != "content-type"))

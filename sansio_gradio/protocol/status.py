@@ -81,7 +81,7 @@ class StatusUpdate(dict[str, Any]):
             eta=said.get("eta") if eta is None else eta,
             success=said.get("success"),
             time=time,
-            progress_data=progress_units(said),
+            progress_data=None if message is None else progress_units(message),
             log=None if text is None else [text, said.get("level", "info")],
             title=said.get("title"),
             duration=said.get("duration"),

@@ -12,7 +12,9 @@ import attrs
 
 from sansio_gradio.client.commands import (
     CloseConnection,
+    EngineAction,
     EngineCommand,
+    HasData,
     OpenConnection,
     PauseReading,
     ReadFile,
@@ -74,6 +76,8 @@ class CheckedEngine(Engine):
         """Since when something waits, by what the driver should do about it."""
         self._is_asked = False  # by a verb that does not say what time it is
         self._unread: dict[GivenFile, str] = {}
+        self._have_data: set[int] = set()
+        """Connections of which ``next_action`` has said it."""
 
     def check_end(self) -> None:
         """Check that nothing waits: call it when the driver has closed everything.
@@ -150,6 +154,20 @@ class CheckedEngine(Engine):
                     told.is_paused = False
         return command
 
+    def next_action(self, now: float | None) -> EngineAction | Event | None:
+        due = self.next_deadline()
+        if now is not None and due is not None and due <= now:
+            self.handle_timer(now)
+        if (command := self.next_command()) is not None:
+            return command
+        waiting = self.connections_with_data()
+        self._have_data.intersection_update(waiting)
+        for conn in waiting:
+            if conn not in self._have_data:
+                self._have_data.add(conn)
+                return HasData(conn)
+        return self.next_event()
+
     def connections_with_data(self) -> list[int]:
         return self.engine.connections_with_data()
 
@@ -165,6 +183,8 @@ class CheckedEngine(Engine):
         if told is not None and told.awaits_tls and not told.is_lost:
             self._wrong(f"bytes for connection {conn} were taken before tls_made: start TLS first")
         data = self.engine.data_to_send(conn, max_bytes, now)
+        if conn not in self.engine.connections_with_data():
+            self._have_data.discard(conn)
         self._waits_since.pop(f"data {conn}", None)
         if isinstance(data, FileSlice) and data.upload.size is None:
             self._unread[data.upload] = "FileSlice"

@@ -82,7 +82,7 @@ async def test_a_closed_client_says_so(place: Place) -> None:
 async def test_a_fault_of_the_machine_itself_ends_every_job(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_now: float | None) -> Any:
+    def broken(_now: float | None) -> None:
         raise ZeroDivisionError("in the machine")
 
     async with place.client() as client:

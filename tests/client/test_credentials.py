@@ -447,3 +447,17 @@ def test_a_login_that_is_none_is_refused_and_not_shown(auth: Any) -> None:
     with pytest.raises(LocalProtocolError, match="auth") as caught:
         Credentials(auth=auth)
     assert "s-" not in str(caught.value)
+
+
+# The fields of a request are merged once, and remembered
+
+
+def test_many_different_calls_each_have_their_own_fields() -> None:
+    made = credentials()
+    for number in range(40):
+        own = (("x-call", str(number)), ("cookie", f"d={number}"))
+        for _ in range(2):
+            fields = dict(made.fields(APP, own, 0.0))
+            assert fields["x-call"] == str(number)
+            assert fields["cookie"].endswith(f"d={number}")
+            assert "x-call" not in dict(made.fields(HUB, own, 0.0))

@@ -835,3 +835,11 @@ def test_without_a_deadline_silence_is_none() -> None:
     asking.exchanges.response(id, 200, STREAM)
     pass_time(asking, 5)
     assert silences == []
+
+
+def test_many_different_targets_each_have_their_own_address() -> None:
+    asking = Asking()
+    for number in range(100):
+        for _ in range(2):
+            asking.ask(HTTPRequest("GET", f"file={number}"))
+            assert asking.sent().url == f"{BASE}file={number}"

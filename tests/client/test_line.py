@@ -8,7 +8,7 @@ import pytest
 
 from sansio_gradio.client.call import Call
 from sansio_gradio.client.job import Job
-from sansio_gradio.client.line import Line
+from sansio_gradio.client.line import For, Line
 from sansio_gradio.client.options import Options
 from sansio_gradio.testing.talk import Talk, config
 
@@ -67,21 +67,21 @@ def test_who_leaves_the_line_is_not_next() -> None:
 
 def test_who_is_not_known_enough_holds_up_nobody() -> None:
     line, (first, second) = Line(1), jobs(2)
-    line.wait_for_app(first)
+    line.wait(first, For.APP)
     assert first.id in line
-    assert line.for_app == [first]
+    assert line.waiting(For.APP) == [first]
     assert gone(line, [second]) == [2]
     assert gone(line, [first]) == []
-    assert line.for_app == []
-    line.wait_for_info(first)
-    assert line.for_info == [first]
+    assert line.waiting(For.APP) == []
+    line.wait(first, For.INFO)
+    assert line.waiting(For.INFO) == [first]
     line.leave(second)
     assert following(line) is None
     assert gone(line, [first]) == [1]
-    assert line.for_info == []
-    line.wait_for_time(first)
+    assert line.waiting(For.INFO) == []
+    line.wait(first, For.TIME)
     assert first.id in line
-    assert line.for_app == line.for_info == []
+    assert line.waiting(For.APP) == line.waiting(For.INFO) == []
     line.leave(first)
     assert first.id not in line
 

@@ -721,6 +721,20 @@ def test_a_stream_without_jobs_may_be_silent() -> None:
     assert talk.of(SessionLost) == []
 
 
+def test_a_stream_that_is_silent_during_a_join_is_watched_on_for_its_job() -> None:
+    talk = Talk(app(), timeouts=Timeouts(stream_idle=60.0, join=100.0))
+    first, stream = streaming(talk, "a")
+    talk.send(stream, starts("a"), completed(1, event_id="a"))
+    assert talk.data_of(first) == (1,)
+    second = talk.conversation.submit("x", fn_index=ECHO)
+    join = talk.request(JOIN)
+    assert talk.sleep(90.0) == []  # nothing is expected on the stream yet
+    talk.answer(join, {"event_id": "b"})
+    assert talk.sleep(29.0) == []
+    assert Abort(stream.id) in talk.sleep(61.0)
+    assert isinstance(talk.failure_of(second), DeadlineExceeded)
+
+
 def test_without_a_limit_silence_may_last() -> None:
     talk = Talk(app(), timeouts=Timeouts(stream_idle=None))
     job, _ = streaming(talk, "a")

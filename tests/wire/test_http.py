@@ -897,3 +897,14 @@ def test_the_cases_of_others() -> None:
     assert len(verdicts) == len(cases) == 193
     assert set(verdicts.values()) == {"completes", "spoiled", "waits", "fails"}
     assert {*STRICTER, *LAXER} <= verdicts.keys()
+
+
+def test_many_different_requests_each_have_their_own_head() -> None:
+    client = HTTPConnection(Role.CLIENT)
+    for number in range(40):
+        for _ in range(2):  # a head that is made, and one that is remembered
+            sent = client.send_request("POST", f"/{number}", (*HOST, ("x", str(number))), b"ab")
+            assert sent.startswith(f"POST /{number} HTTP/1.1\r\n".encode())
+            assert f"\r\nx: {number}\r\n".encode() in sent
+            assert sent.endswith(b"content-length: 2\r\n\r\nab")
+            client.receive_data(OK + b"content-length: 0\r\n\r\n")

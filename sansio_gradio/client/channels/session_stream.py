@@ -136,7 +136,7 @@ class SessionStream(Watcher, TakesPieces):
     def start(self, attempt: Attempt) -> Way:
         self._app, self._base = attempt.app, attempt.base
         self._waiting[attempt] = None
-        yield from self._join_waiting()
+        return self._join_waiting()
 
     def forget(self, attempt: Attempt) -> Way:
         self._waiting.pop(attempt, None)
@@ -150,7 +150,8 @@ class SessionStream(Watcher, TakesPieces):
             else:
                 self._left[name] = attempt
                 yield from self._stop_next(attempt.endpoint.fn_index)
-        yield from self._drop_early()
+        if self._early:
+            yield from self._drop_early()
         if self._retired:
             yield from self.retire()
 
@@ -281,7 +282,8 @@ class SessionStream(Watcher, TakesPieces):
             yield Alarm(self, _StopIsLate(name), None)
         self._remember(name)
         yield from self._stop_next(attempt.endpoint.fn_index)
-        yield from self._join_waiting()
+        if self._waiting:
+            yield from self._join_waiting()
 
     def _has_stops(self, fn_index: int) -> bool:
         """Whether a stop under way could hit a job that is joined now."""
@@ -357,8 +359,9 @@ class SessionStream(Watcher, TakesPieces):
         if attempt in self._to_stop:
             self._to_stop.discard(attempt)
             yield from self.stop(attempt)
-        yield from self._drop_early()
-        if not attempt.is_over:
+        if self._early:
+            yield from self._drop_early()
+        if self._stream is None and not attempt.is_over:
             yield from self._open()
         if not self._retired:
             yield from self._heartbeat.beat(attempt)
@@ -366,17 +369,19 @@ class SessionStream(Watcher, TakesPieces):
     # The stream.
 
     def _open(self) -> Way:
-        if self._stream is None:
+        """Open the stream. If it is open already, it may be silent for some more time."""
+        if self._stream is not None:
+            yield Watch(self._stream)
+        else:
             assert self._base is not None
             self._decoder = SSEDecoder(max_event_size=self._options.limits.message)
             self._ends = False
             for attempt in self._jobs.values():
                 attempt.heard = False
             self._overlaps = bool(self._joining)
-            self._stream = yield Listen(self._base, self._request, self, "stream")
+            self._stream = yield Listen(self._base, self._request, self, "stream", watched=True)
             for attempt in self._jobs.values():
                 attempt.stream = self._stream if attempt.call.isolated else None
-        yield Watch(self._stream)
 
     def opened(self, now: float, /) -> Way:
         for attempt in self._jobs.values():
@@ -396,7 +401,12 @@ class SessionStream(Watcher, TakesPieces):
                     if attempt is not None and not attempt.is_waiting:
                         yield Deliver(attempt, None, text)
                         continue
-                yield from self._take(text, now)
+                message, problems = self._options.read_message(text)
+                attempt = self._jobs.get(message.get("event_id") or "")
+                if attempt is not None and not problems:
+                    yield from self._give(attempt, message, text)
+                else:
+                    yield from self._take(message, problems, text, now)
                 if self._stream is None:
                     return
             if decoder.error is not None:  # behind the last event
@@ -406,6 +416,8 @@ class SessionStream(Watcher, TakesPieces):
 
     def ended(self) -> Way:
         yield from self._has_no_stream()
+        if not (self._jobs or self._early):
+            return
         if not self._ends and any(attempt.heard for attempt in self._jobs.values()):
             yield Doubt()
         error = ConnectionLost("the stream ended before the job did", phase="stream")
@@ -423,11 +435,13 @@ class SessionStream(Watcher, TakesPieces):
         if self._jobs:
             yield Doubt()
             yield from self._give_up(DeadlineExceeded(phase="stream_idle"))
+        elif self._joining:
+            yield Watch(self._stream)  # the messages of these are still to come
 
     # Messages.
 
-    def _take(self, text: str, now: float) -> Way:
-        message, problems = self._options.read_message(text)
+    def _take(self, message: Message, problems: list[str], text: str, now: float) -> Way:
+        """A message that is not simply one of a job under way."""
         for problem in problems:
             yield Puzzle(problem)
         event_id = message.get("event_id")
