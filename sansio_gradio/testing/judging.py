@@ -279,7 +279,8 @@ def _wrong_body(
         numbers.append(None)  # the name in the path is enough
     if body.get("fn_index") not in numbers:
         said = f"A call names the function {body.get('fn_index')!r}, not {function.fn_index}."
-        yield Finding("R-config-3", said)
+        is_second = "same_names" in conductor.plan.differences
+        yield Finding("R-config-4" if is_second else "R-config-3", said)
     if ask != Asking.PLAIN and not body.get("session_hash"):
         yield Finding("R-join-1", "A call names no session.")
     data = body.get("data")

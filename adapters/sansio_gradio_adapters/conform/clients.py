@@ -28,7 +28,6 @@ ACTIVE: Final = 6.0  # a case that takes longer waits for something, and lets an
 SHRINKS: Final = 6  # runs to make one failed case smaller
 SHRINKING: Final = 15.0  # seconds for them
 SHRUNK: Final = 2  # failed cases of one rule that are made smaller
-CANCELLED: Final = 2  # outputs before the caller cancels
 SIMPLEST: Final = "text"
 LINES: Final = 10_000  # of one process
 
@@ -261,7 +260,8 @@ class _Process:
                 continue
             self._lines.append(found)
             outputs += "output" in found
-            if self._scenario.is_cancelled and "output" in found and outputs == CANCELLED:
+            is_all = "output" in found and outputs == len(self._scenario.outputs)
+            if self._scenario.is_cancelled and is_all:
                 with suppress(ProcessLookupError):
                     process.send_signal(signal.SIGINT)
 
