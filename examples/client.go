@@ -228,7 +228,12 @@ func (job *Job) yield(data []any, edits bool) {
 			data[at] = whole
 			job.hides = job.hides || err != nil // the result is whole again (R-edit-4)
 		case edits && someEdits.Match(must(json.Marshal(item))): // of another run's yield (R-edit-5)
-			job.hides = true
+			edit := item.([]any)[0].([]any)
+			if edit[0] == "replace" && len(edit[1].([]any)) == 0 { // which needs no base
+				data[at], _ = ApplyEdits(nil, item)
+			} else {
+				job.hides = true
+			}
 		}
 	}
 	job.raw = data
@@ -643,12 +648,21 @@ func (c *Client) start(job *Job, fn *function, args []any) {
 	job.body = object{"data": data, "fn_index": fn.id, "session_hash": session.hash, "event_data": nil}
 	if !fn.plain && c.version < 4000 {
 		c.webSocket(job)
-	} else if !fn.plain || fn.yields { // R-config-6
+	} else if !fn.plain || fn.yields && c.version >= 4000 { // R-config-6
 		session.join(c, job)
 	} else {
-		message := object{"msg": "process_completed", "success": true}
-		c.away(func() { message["output"] = c.post("api/predict", job.body) })
-		job.receive(message)
+		var output, last object
+		for !job.done {
+			c.away(func() { output = c.post("api/predict", job.body) })
+			message := object{"msg": "process_generating", "success": true, "output": output}
+			if isOver := output["is_generating"] != true || c.version >= 4000; isOver {
+				if message["msg"] = "process_completed"; last != nil { // R-plain-5
+					message["output"] = last
+				}
+			}
+			last = output
+			job.receive(message)
+		}
 	}
 }
 

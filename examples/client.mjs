@@ -18,7 +18,7 @@ const EARLY = 10_000; // messages that are kept for jobs whose number is not kno
 // ---- What can go wrong ----------------------------------------------------------------------------
 export class GradioError extends Error { name = this.constructor.name; }
 export class AppError extends GradioError {} // the function failed, and the app says why
-export class Cancelled extends GradioError {} // the job was cancelled, by us or by the app
+export class Cancelled extends GradioError {} // the job was cancelled by us
 
 const LITERAL = /^(['"])((?:\\(?:[\\'"nrt]|x[\da-f]{2}|u[\da-f]{4}|U[\da-f]{8})|(?!\1)[^\\\n])*)\1$/;
 const lost = (cause) => new GradioError("The connection was lost before the job ended", { cause });
@@ -49,12 +49,13 @@ function parse(text) {
 
 /** The messages of an event stream (R-stream-6). `touch` is called whenever something arrives. */
 export async function* events(response, touch = () => {}) {
-  let rest = "", data = [];
+  let rest = "", data = [], afterCR = false;
   for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
     touch();
-    rest += text;
+    rest += afterCR && text.startsWith("\n") ? text.slice(1) : text; // a CR ends a line at once
+    afterCR = text.endsWith("\r");
     if (!/[\r\n]/.test(text)) continue; // a long line comes in many pieces: look at it once
-    const lines = rest.split(/\r\n|\n|\r(?!$)/);
+    const lines = rest.split(/\r\n|\n|\r/);
     rest = lines.pop();
     for (const line of lines) {
       if (line.startsWith("data:")) data.push(line.slice(5));
@@ -65,6 +66,8 @@ export async function* events(response, touch = () => {}) {
 
 const misfit = (path) => { throw new GradioError(`An edit does not fit: ${JSON.stringify(path)}`); };
 const isEdit = (edit) => edit?.length === 3 && ["replace", "append", "add", "delete"].includes(edit[0]);
+const isEdits = (item) => item?.length && [item].flat().every(isEdit);
+const whole = (item) => !isEdits(item) ? item : item[0][1].length ? misfit(item) : applyEdits(null, item); // R-edit-5
 
 /** The value that comes of `value` by these edits (R-edit); `value` itself stays as it is. */
 export function applyEdits(value, edits) {
@@ -103,7 +106,6 @@ export class Job {
     this.body = { data: all, fn_index: fn.id, session_hash: session, event_data: null, trigger_id: null };
     this.result.catch(() => {}); // who only iterates hears of it there
   }
-
   /** Give up. False if there is nothing left to give up. */
   cancel(reason = new Cancelled("The job was cancelled")) {
     if (this.done) return false;
@@ -111,7 +113,6 @@ export class Job {
     this.#stop.abort();
     return true;
   }
-
   /** Each yield; of a function that does not yield, its result. Fails when the job fails. */
   async *[Symbol.asyncIterator]() {
     for (let at = 0; at < this.outputs.length || !this.done; ) {
@@ -121,7 +122,6 @@ export class Job {
     const result = await this.result;
     if (!this.outputs.length) yield result;
   }
-
   /** Take a message (R-message). After the last one, all are ignored. */
   receive(message) {
     const { msg, output } = message;
@@ -132,7 +132,7 @@ export class Job {
     else if (NEWS.has(msg)) this.updates.push(message);
     else if (msg !== "process_completed") return;
     else if (!message.success) this.fail(new AppError(errorText(output?.error, this.server)));
-    else if (!output?.data) this.fail(new Cancelled("The job was cancelled"));
+    else if (!output?.data) this.fail(new GradioError("The server stopped the job"));
     else this.#end.resolve(this.#shown(output.data));
     this.done ||= msg === "process_completed";
     this.#wake.resolve();
@@ -149,8 +149,8 @@ export class Job {
     if (this.#raw === undefined) return;
     try {
       const edits = this.server.edits && msg === "process_generating";
-      if (edits && !this.#raw && data.some((item) => item?.length && [item].flat().every(isEdit))) misfit(data);
-      this.#raw = edits && this.#raw ? this.#raw.map((value, at) => applyEdits(value, data[at])) : data;
+      const next = (item, at) => (this.#raw ? applyEdits(this.#raw[at], item) : whole(item));
+      this.#raw = edits ? data.map(next) : data;
       this.outputs.push(this.#shown(this.#raw));
     } catch {
       this.#raw = undefined; // the result will be whole again
@@ -188,7 +188,7 @@ async function ws(client, job) {
     else job.receive(message);
     if (job.done) socket.close();
   };
-  socket.onclose = ({ code }) => job.fail(code === 1000 ? new Cancelled("The job was cancelled") : lost());
+  socket.onclose = ({ code }) => job.fail(code === 1000 ? new GradioError("The server stopped the job") : lost());
 }
 
 /** 4.0 to 4.8 (R-sse): an event stream for each job; the data is sent when asked for. */
@@ -281,7 +281,6 @@ export class Client {
   #queue = new Session();
   #busy = new Set(); // 3.x: functions whose iterator in the shared session is in use
   #closed = new AbortController();
-
   /** Read the config of the app at `url` (R-config). */
   static async connect(url) {
     const src = String(url).replace(/\/*([?#].*)?$/, "/");
@@ -311,7 +310,6 @@ export class Client {
   predict(name, data, options) {
     return this.submit(name, data, options).result;
   }
-
   /** Start a call. `timeout`: milliseconds after which to give up. */
   submit(name, data = [], { timeout } = {}) {
     const fn = this.functions.get(name.replace(/^\//, ""));

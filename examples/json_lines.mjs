@@ -10,7 +10,14 @@ const calls = JSON.parse(jobs);
 let client;
 
 // All results: the one of a function is given as it is, several as a list.
-const listed = (job, value) => (job.fn.outputs.filter(Boolean).length === 1 ? [value] : value);
+// An update of a component is no value: it may have one (R-data-5).
+function listed(job, value) {
+  const items = job.fn.outputs.filter(Boolean).length === 1 ? [value] : value;
+  const before = job.shown ?? [];
+  const valueOf = (item, at) => ("value" in item ? item.value : before[at] ?? null);
+  job.shown = items.map((item, at) => (item?.__type__ === "update" ? valueOf(item, at) : item));
+  return job.shown;
+}
 
 async function follow(job) {
   let told = 0;

@@ -54,7 +54,7 @@ for (const { name, version, yields, values, result } of read("yields")) {
   assert.deepEqual(await it.result, whole(result), name);
 }
 
-const ENDS = { failed: AppError, cancelled: Cancelled, queue_full: GradioError };
+const ENDS = { failed: AppError, cancelled: GradioError, queue_full: GradioError };
 
 for (const { name, version, jobs, texts, stream: text } of read("recordings")) {
   const known = new Map(jobs.map(({ event_id }) => [event_id, job(version)]));

@@ -47,6 +47,9 @@ class Trials:
     at_once: int = attrs.field(factory=lambda: 2 * (os.cpu_count() or 1))
     _over: int = attrs.field(default=0, init=False)
     _slots: asyncio.Semaphore = attrs.field(init=False)
+    _broken: dict[tuple[str, str], str] = attrs.field(
+        factory=dict[tuple[str, str], str], init=False
+    )  # the rules of single differences that a client cannot stand
     _unknown: set[str] = attrs.field(factory=set[str], init=False)  # releases it cannot talk to
     _shrunk: Counter[str] = attrs.field(factory=Counter[str], init=False)
     _bare: dict[tuple[str, str], asyncio.Future[Row]] = attrs.field(
@@ -65,7 +68,8 @@ class Trials:
             if not plan.differences:
                 self._bare[plan.version, plan.scenario.name] = loop.create_future()
         # Those that wait for silence begin first, and need no slot while they wait.
-        slowest = sorted(plans, key=lambda plan: -seconds_of(plan))
+        # Those with several differences come last: what fails by one alone is known by then.
+        slowest = sorted(plans, key=lambda plan: (len(plan.differences) > 1, -seconds_of(plan)))
         tasks = {id(plan): asyncio.ensure_future(self._case(plan, len(plans))) for plan in slowest}
         try:
             done, _ = await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_EXCEPTION)
@@ -112,10 +116,17 @@ class Trials:
             # It is not the change that this client cannot stand.
             what = f"It fails without any change, too. {finding.what}"
             return Row.of(plan, "failed", cause.rule, what, transcript(conductor))
+        for difference in plan.differences if len(plan.differences) > 1 else ():
+            known = self._broken.get((plan.version, difference))
+            if known is not None:  # it fails by that alone
+                what = f"It fails with {difference} alone, too. {finding.what}"
+                return Row.of(plan, "failed", known, what, transcript(conductor))
         smallest = plan
         self._shrunk[finding.rule] += 1
         if self._shrunk[finding.rule] <= SHRUNK or len(plan.differences) > 1:
             smallest, conductor, finding = await self._smaller(plan, conductor, finding)
+        if len(smallest.differences) == 1:
+            self._broken[smallest.version, smallest.differences[0]] = finding.rule
         return Row.of(
             plan, "failed", finding.rule, finding.what, transcript(conductor), smallest=smallest
         )
