@@ -160,6 +160,8 @@ class ConductedConversation(ServerConversation):
         self.least: int | None = None
         """How many of them the client can have got, if its channel was cut."""
         self.is_told_end = False
+        self.event_ids: set[str] = set()
+        """The names that the server has given to jobs."""
         self.shared = 0
         """How often a session had two streams at once."""
         self._changes = changes
@@ -315,6 +317,7 @@ class ConductedConversation(ServerConversation):
     def _say(self, command: SendMessage) -> None:
         self._last = str(command.message.get("msg"))
         if not self._is_added(command):
+            self.event_ids.add(command.message.get("event_id") or "")
             self.yields += is_of_job(command, "process_generating")
             self.is_told_end = self.is_told_end or is_of_job(command, "process_completed")
         frames = [change.frame for change in self._changes if change.frame is not None]

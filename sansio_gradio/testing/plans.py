@@ -85,6 +85,10 @@ def _varied(version: str, scenarios: Sequence[StagedScenario]) -> Iterator[Plan]
         if scenario.name == "growing":
             for variation in _fitting(version, VARIATIONS):
                 yield Plan(version, scenario, variation=variation)
+        elif scenario.name == "text":  # whose letters have several bytes
+            for variation in _fitting(version, VARIATIONS):
+                if variation.chunk or variation.piece or variation.fragments:
+                    yield Plan(version, scenario, variation=variation)
         elif scenario.twin is not None:
             for variation in _fitting(version, [TOGETHER]):
                 yield Plan(version, scenario, variation=variation)

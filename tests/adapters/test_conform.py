@@ -61,7 +61,7 @@ DEFECTS = [
     ("no_other_lines", "comments", "R-stream-6"),
     ("decodes_chunks", "small_chunks", "R-http-1"),
     ("knows_all_kinds", "unknown_kind_for_all,unknown_messages", "R-stream-5 R-message-1"),
-    ("obeys_indices", "shrinking_list", "R-edit-1"),
+    ("obeys_indices", "shrinking_list,shrinking_inside", "R-edit-1"),
     ("misfit_is_error", "misfit", "R-edit-4"),
     ("takes_all", "foreign_jobs", "R-stream-4"),
     ("joins_again", "join_502", "R-refuse-1"),

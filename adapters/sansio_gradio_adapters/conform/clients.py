@@ -26,7 +26,7 @@ __all__ = ["CannotRun", "Trials"]
 START: Final = 60.0  # seconds for a process to ask for something
 ACTIVE: Final = 6.0  # a case that takes longer waits for something, and lets another one run
 SHRINKS: Final = 6  # runs to make one failed case smaller
-SHRINKING: Final = 15.0  # seconds for them
+SHRINKING: Final = 15.0  # seconds for them, for each difference of the case
 SHRUNK: Final = 2  # failed cases of one rule that are made smaller
 SIMPLEST: Final = "text"
 LINES: Final = 10_000  # of one process
@@ -136,7 +136,7 @@ class Trials:
     ) -> tuple[Plan, Conductor, Finding]:
         """The smallest plan found that fails as well."""
         left = SHRINKS if seconds_of(plan) <= SHORT else 0
-        until = time.monotonic() + SHRINKING
+        until = time.monotonic() + SHRINKING * max(1, len(plan.differences))
         found = plan, conductor, finding
         candidates = simpler(plan)
         while (

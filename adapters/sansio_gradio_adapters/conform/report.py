@@ -45,7 +45,9 @@ class Row:
         *,
         smallest: Plan | None = None,
     ) -> Row:
-        small = "" if smallest is None else f"{smallest.name}, {len(smallest.scenario.steps)} steps"
+        small = (
+            "" if smallest is None else f"{smallest.name}, steps: {len(smallest.scenario.steps)}"
+        )
         return cls(
             name=plan.name,
             version=plan.version,
@@ -141,7 +143,7 @@ th, td {
   border-top: 1px solid var(--line); overflow-wrap: anywhere;
 }
 th:nth-child(1) { width: 5.5rem; }
-th:nth-child(2) { width: 4.5rem; }
+th:nth-child(2) { width: 5.25rem; }
 th:nth-child(3) { width: 15rem; }
 th:nth-child(4) { width: 8.5rem; }
 td p { margin: .3rem 0; }

@@ -1,6 +1,7 @@
 // @gradio/client, told as JSON lines for `conform client`, in a folder where one release is installed:
 //
 //     node json_lines.mjs {url} {api} {data} {jobs}
+import { writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
@@ -10,7 +11,16 @@ if (!globalThis.WebSocket) globalThis.WebSocket = require("ws").WebSocket;
 const { Client } = await import(
   pathToFileURL(`${process.cwd()}/node_modules/@gradio/client/dist/index.js`)
 );
-const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
+function tell(line) { // all of it, before the process ends
+  let rest = Buffer.from(`${JSON.stringify(line)}\n`);
+  while (rest.length) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      if (error.code !== "EAGAIN") throw error;
+    }
+  }
+}
 console.log = console.warn = console.error = () => {}; // its own news
 
 // All that a job says; resolves with its result.
