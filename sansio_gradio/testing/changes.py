@@ -271,7 +271,7 @@ def _generating_is(value: bool | None) -> Callable[[dict[str, Any]], dict[str, A
 def _as_edits(message: dict[str, Any]) -> dict[str, Any]:
     """A first yield whose values are edits that replace all."""
     output = message["output"]
-    edits = [[["replace", [], value]] for value in output["data"]]
+    edits: list[Any] = [[["replace", [], value]] for value in output["data"]]
     return {**message, "output": {**output, "data": edits}}
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import attrs
 
+from sansio_gradio.given import is_a
 from sansio_gradio.protocol.features import Feature, has
 from sansio_gradio.protocol.protocols import Channel
 from sansio_gradio.testing.cases import same
@@ -259,12 +260,12 @@ def _wrong_calls(conductor: Conductor, seen: Sequence[Seen]) -> Iterator[Finding
             body: Any = json.loads(one.request.body)
         except ValueError:
             body = None
-        if not isinstance(body, dict):
+        if not is_a(body, dict):
             yield Finding("R-join-3", "The body of a call is no JSON object.")
             continue
         yield from _wrong_body(conductor, one.ask, body, wanted)
     for said in conductor.stage.texts:
-        if not isinstance(said, dict):
+        if not is_a(said, dict):
             yield Finding("R-ws-2", f"What was said on a WebSocket is {_cut(said)}, and no object.")
         elif "data" in said:
             yield from _wrong_body(conductor, Asking.HAND_OVER, said, wanted)
@@ -353,5 +354,5 @@ def _wrong_cancel(conductor: Conductor, seen: Sequence[Seen]) -> Iterator[Findin
     body: Any = json.loads(stops[0].request.body or b"null")
     if not stops[0].request.path.endswith(path):
         yield Finding(rule, f"The job was cancelled at {stops[0].request.path}, not at {path}.")
-    elif not isinstance(body, dict) or body.get("event_id") not in stage.event_ids:
+    elif not is_a(body, dict) or body.get("event_id") not in stage.event_ids:
         yield Finding(rule, f"The cancel names a job that does not run: {_cut(body)}.")

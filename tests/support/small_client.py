@@ -115,10 +115,9 @@ class Client:
             "fn_index": place if has("by_place") else function.get("id", place),
             "session_hash": self.session,
         }
-        for _ in range(3 if has("joins_again") else 1):
+        response, answer = self.ask("POST", self.base + "queue/join", body)
+        if has("joins_again") and response.status >= 500:
             response, answer = self.ask("POST", self.base + "queue/join", body)
-            if response.status < 500:
-                break
         try:
             event_id = json.loads(answer)["event_id"] if response.status == 200 else None
         except (ValueError, TypeError, KeyError):
@@ -353,9 +352,10 @@ def apply(value: Any, edits: list[Any]) -> Any:
 
 def main(url: str, api: str, data: str, jobs: str = "[]") -> None:
     started: list[Job] = []
+    client: Client | None = None
     try:
         client = Client(url)
-        calls = json.loads(jobs) or [[api, json.loads(data)]]
+        calls: list[list[Any]] = json.loads(jobs) or [[api, json.loads(data)]]
         if has("listens_first"):
             client.read_stream([])
         for name, args in calls:
@@ -368,7 +368,7 @@ def main(url: str, api: str, data: str, jobs: str = "[]") -> None:
             failed = [job.end[1] for job in started if job.end[0] == "error"]
             tell(**({"error": failed[0]} if failed else {"result": [j.end[1] for j in started]}))
     except Cancel:
-        for job in started:
+        for job in started if client else ():
             client.stop(job)
         tell(cancelled=True)
     except (Failed, Lost, KeyError, TypeError) as error:

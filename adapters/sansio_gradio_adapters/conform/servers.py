@@ -18,6 +18,7 @@ from typing import Any, Final
 import attrs
 
 from sansio_gradio.errors import AppError, GradioError
+from sansio_gradio.given import is_a
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.endpoints import Endpoint, Visibility
 from sansio_gradio.protocol.features import Feature, Version, has, version_numbers
@@ -153,16 +154,20 @@ class Visit:
 
     def _check_config(self, config: dict[str, Any]) -> str:
         parts: list[tuple[str, type, Any]] = [("config", ConfigKeys, config)]
-        for part in config.get("components") or []:
-            parts.append((f"component {part.get('id')}", ComponentKeys, part))
-        for part in config.get("dependencies") or []:
-            parts.append((f"function {part.get('api_name')}", FunctionKeys, part))
+        components: list[Any] = config.get("components") or []
+        functions: list[Any] = config.get("dependencies") or []
+        parts += [
+            (f"component in place {at}", ComponentKeys, one) for at, one in enumerate(components)
+        ]
+        parts += [
+            (f"function in place {at}", FunctionKeys, one) for at, one in enumerate(functions)
+        ]
         for name, keys, part in parts:
             self._check_keys(name, list(keys_of(keys)), part)
         return f"{len(parts)} objects have the keys and types of {self._version_text}."
 
     def _check_keys(self, name: str, keys: Sequence[Key[Any]], part: Any) -> None:
-        if not isinstance(part, dict):
+        if not is_a(part, dict):
             raise _Wrong(f"The {name} is {_cut(part)}, and no object.")
         for key in keys:
             if key.always and key.name not in part:
