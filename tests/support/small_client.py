@@ -352,7 +352,6 @@ def apply(value: Any, edits: list[Any]) -> Any:
 
 def main(url: str, api: str, data: str, jobs: str = "[]") -> None:
     started: list[Job] = []
-    client: Client | None = None
     try:
         client = Client(url)
         calls: list[list[Any]] = json.loads(jobs) or [[api, json.loads(data)]]
@@ -363,14 +362,16 @@ def main(url: str, api: str, data: str, jobs: str = "[]") -> None:
             job.tells = len(calls) == 1
             started.append(job)
         signal.signal(signal.SIGINT, on_interrupt)
-        client.listen(started)
+        try:
+            client.listen(started)
+        except Cancel:
+            for job in started:
+                client.stop(job)
+            tell(cancelled=True)
+            return
         if len(calls) > 1:
             failed = [job.end[1] for job in started if job.end[0] == "error"]
             tell(**({"error": failed[0]} if failed else {"result": [j.end[1] for j in started]}))
-    except Cancel:
-        for job in started if client else ():
-            client.stop(job)
-        tell(cancelled=True)
     except (Failed, Lost, KeyError, TypeError) as error:
         tell(error=str(error))
 

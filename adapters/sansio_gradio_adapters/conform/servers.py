@@ -154,16 +154,14 @@ class Visit:
 
     def _check_config(self, config: dict[str, Any]) -> str:
         parts: list[tuple[str, type, Any]] = [("config", ConfigKeys, config)]
-        components: list[Any] = config.get("components") or []
-        functions: list[Any] = config.get("dependencies") or []
-        parts += [
-            (f"component in place {at}", ComponentKeys, one) for at, one in enumerate(components)
-        ]
-        parts += [
-            (f"function in place {at}", FunctionKeys, one) for at, one in enumerate(functions)
-        ]
-        for name, keys, part in parts:
-            self._check_keys(name, list(keys_of(keys)), part)
+        for kind, keys, key in (
+            ("component", ComponentKeys, "components"),
+            ("function", FunctionKeys, "dependencies"),
+        ):
+            items: list[Any] = config.get(key) or []
+            parts += [(f"{kind} in place {place}", keys, one) for place, one in enumerate(items)]
+        for name, rows, part in parts:
+            self._check_keys(name, list(keys_of(rows)), part)
         return f"{len(parts)} objects have the keys and types of {self._version_text}."
 
     def _check_keys(self, name: str, keys: Sequence[Key[Any]], part: Any) -> None:
