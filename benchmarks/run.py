@@ -157,7 +157,7 @@ ROWS: Final = [
             Figure("idle, memory of a job", "memory", "kB"),
         ),
         without=("h11", "raw", "peer", "speed"),
-        once=("js",),
+        once=(*OURS, "js"),
     ),
     Row("cancel", (10,), "burst", (Figure("cancel, p50", "p50", "ms"),), (2,)),
     Row(
@@ -185,13 +185,21 @@ ROWS: Final = [
         without=("loop", "speed", "js"),
     ),
     Row("connect", (10,), "real", (Figure("connect, p50", "p50", "ms"),), without=("speed",)),
-    Row("real_predict", (50,), "real", (Figure("predict, p50", "p50", "ms"),), without=("speed",)),
+    Row(
+        "real_predict",
+        (50,),
+        "real",
+        (Figure("predict, p50", "p50", "ms"),),
+        without=("speed",),
+        once=("peer",),
+    ),
     Row(
         "first",
         (100,),
         "real",
         (Figure("first output, p50", "p50", "ms"), Figure("first output, p99", "p99", "ms")),
         without=("speed",),
+        once=("peer",),
     ),
 ]
 

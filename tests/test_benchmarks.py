@@ -40,7 +40,7 @@ def test_a_quick_run_writes_a_page(tmp_path: Path) -> None:
         assert re.search(
             rf"^\| {title} \| [\d.]+ ms \| [\d.]+ ms \| [\d.]+ ms \| [\d.]+ \|$", text, re.M
         )
-    assert "[5/15]" in done.stdout
+    assert "[18/18]" in done.stdout
 
 
 def test_the_page_has_medians_ratios_and_plots_for_light_and_dark(tmp_path: Path) -> None:
