@@ -157,6 +157,28 @@ class Awaited:
         await client.download({"path": path, "meta": {"_type": "gradio.FileData"}}, target)
 
 
+class Seen:
+    """What the sessions of a ``Loop`` have been told."""
+
+    def __init__(self, events: Any) -> None:
+        self.kinds = events.Connected, events.Output, events.JobCompleted, events.JobCancelled
+        self.connected = self.outputs = self.over = 0
+        self.last: tuple[Any, ...] = (None,)
+
+    def __call__(self, event: Any) -> None:
+        connected, output, completed, cancelled = self.kinds
+        if isinstance(event, output):
+            self.outputs += 1
+            self.last = event.value
+        elif isinstance(event, completed):
+            self.over += 1
+            self.last = event.data
+        elif isinstance(event, cancelled):
+            self.over += 1
+        elif isinstance(event, connected):
+            self.connected += 1
+
+
 class Looped(Blocking):
     """This library's ``Loop``: one engine, no thread."""
 
@@ -174,32 +196,19 @@ class Looped(Blocking):
         engine = self.core.Engine(entropy=os.urandom, limits=large_limits())
         self.loop = loop = self.loop_class(engine)
         sessions = [engine.session(url) for _ in range(count)]
-        seen: list[Any] = []
+        seen = Seen(self.events)
         for session in sessions:
-            loop.attach(session.id, seen.append)
-        left = count
-        while left:
+            loop.attach(session.id, seen)
+        while seen.connected < count:
             loop.run_once()
-            left -= sum(isinstance(event, self.events.Connected) for event in seen)
-            seen.clear()
         return loop, sessions, seen
 
-    def _until_over(self, loop: Any, seen: list[Any], jobs: int) -> tuple[int, Any]:
-        count, last = 0, None
-        output, completed = self.events.Output, self.events.JobCompleted
-        while True:
-            for event in seen:
-                if isinstance(event, output):
-                    count += 1
-                    last = event.value
-                elif isinstance(event, completed):
-                    jobs -= 1
-                    last = event.data
-            seen.clear()
-            if not jobs:
-                break
+    def _until_over(self, loop: Any, seen: Seen, jobs: int) -> tuple[int, Any]:
+        while seen.over < jobs:
             loop.run_once()
-        return count, last[0] if last else None
+        found = seen.outputs, seen.last[0]
+        seen.outputs = seen.over = 0
+        return found
 
     async def predict(self, client: Any, name: str, *args: Any) -> Any:
         loop, (session, *_), seen = client
@@ -215,7 +224,7 @@ class Looped(Blocking):
         loop, (session, *_), seen = client
         began = time.perf_counter()
         session.submit(*args, api_name=f"/{name}", want=self.want.OUTPUTS)
-        while not any(isinstance(event, self.events.Output) for event in seen):
+        while not seen.outputs:
             loop.run_once()
         took = time.perf_counter() - began
         self._until_over(loop, seen, 1)
@@ -236,9 +245,7 @@ class Looped(Blocking):
     async def cancel(self, client: Any, job: Any) -> None:
         loop, (session, *_), seen = client
         session.cancel(job)
-        while not any(isinstance(event, self.events.JobCancelled) for event in seen):
-            loop.run_once()
-        seen.clear()
+        self._until_over(loop, seen, 1)
 
     async def sleep(self, seconds: float) -> None:
         end = time.monotonic() + seconds
