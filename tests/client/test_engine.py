@@ -173,6 +173,20 @@ def test_after_a_failure_the_next_job_tries_again() -> None:
     assert isinstance(world.end(job), JobCompleted)
 
 
+def test_a_share_link_is_an_address_like_any_other() -> None:
+    engine = Engine(entropy=counted_entropy())
+    engine.session("https://0123456789ABCDEF.gradio.live", token="mine")
+    engine.handle_timer(0.0)
+    host = "0123456789abcdef.gradio.live"
+    assert engine.next_command() == OpenConnection(1, host, 443, host)
+    engine.connection_made(1, 0.0)
+    engine.tls_made(1, 0.0)
+    head = engine.data_to_send(1)
+    assert isinstance(head, bytes)
+    assert head.startswith(f"GET /config HTTP/1.1\r\nhost: {host}\r\n".encode())
+    assert b"x-hf-authorization: Bearer mine\r\n" in head
+
+
 def test_tls_comes_before_the_first_byte() -> None:
     engine = Engine(entropy=counted_entropy())
     engine.session("https://app.example:8443/")

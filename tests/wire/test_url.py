@@ -293,6 +293,8 @@ def test_any_reference_is_resolved_or_refused(base: URL, reference: str) -> None
         ("http://h/?__theme=dark", "http://h/"),
         ("https://h/mount/app", "https://h/mount/app/"),
         ("https://h/mount/app///?view=api#x", "https://h/mount/app/"),
+        ("https://0123456789abcdef.gradio.live", "https://0123456789abcdef.gradio.live/"),
+        ("  https://0123456789ABCDEF.gradio.live/\n", "https://0123456789abcdef.gradio.live/"),
     ],
 )
 def test_an_app_lies_where_its_page_does(src: str, expected: str) -> None:
