@@ -215,6 +215,7 @@ def test_no_redirect_leads_to_it(path: str, status: int, app: str) -> None:
 
 
 @pytest.mark.unmeasured
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("path", ["/config", "/join"])
 def test_no_redirect_leads_to_it_in_another_world(name: str, path: str, app: str) -> None:

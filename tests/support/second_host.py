@@ -53,6 +53,7 @@ OF_HUB: Final = frozenset({"token"})
 _PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _PLAIN: Final = {"ws": "http", "wss": "https"}
 _LEAST: Final = 8  # characters: a shorter secret may be in a request by chance
+_HEARD: Final = "_second_host_listens"  # a mark: what such a session is told counts, too
 _KEPT: Final = 1 << 20  # bytes of a connection that are looked through
 
 Origin = tuple[str, str, int]
@@ -184,6 +185,7 @@ class Watch:
         if session.url.startswith(hub.rstrip("/") + "/spaces/"):
             given.app.clear()
             given.hub.add(origin_of(hub))
+            setattr(session, _HEARD, True)
         proxy = options.get("proxy")
         if isinstance(proxy, Proxies):
             named = (one.address for one in (proxy.http, proxy.https) if one is not None)
@@ -217,18 +219,17 @@ class Watch:
                 given.files.add(source.base + source.whole_target)
             elif file.is_url:
                 given.files.add(str(source))
+        if given.files:
+            setattr(session, _HEARD, True)
 
     def command(self, session: Conversation, command: ConversationCommand) -> None:
         given = self._given.get(session)
         if given is None or not isinstance(command, SendRequest | OpenWebSocket):
             return
         given.asked[command.id] = command.url
-        text = _text_of(command)
-        self._complaints += self._judge(given, command, text)
+        self._complaints += self._judge(given, command)
 
-    def _judge(
-        self, given: Given, command: SendRequest | OpenWebSocket, text: bytes
-    ) -> Iterable[str]:
+    def _judge(self, given: Given, command: SendRequest | OpenWebSocket) -> Iterable[str]:
         origin = origin_of(command.url)
         method = command.method if isinstance(command, SendRequest) else "WebSocket"
         body = command.body if isinstance(command, SendRequest) else None
@@ -236,9 +237,9 @@ class Watch:
         if given.is_app(origin):
             self.requests["apps"] += 1
             if _carried:
-                self.carried.update(given.found(text) - {"auth"})
+                self.carried.update(map(_plain_kind, given.found(_text_of(command))))
             return
-        found = given.found(text)
+        found = given.found(_text_of(command))
         if given.is_hub(origin):
             self.requests["the Hub"] += 1
             if found - OF_HUB:
@@ -252,26 +253,16 @@ class Watch:
         if method != "GET" or body:
             yield f"{what}: that is more than a GET"
 
-    def answer(self, session: Conversation, id: int, headers: Iterable[tuple[str, str]]) -> None:
-        given = self._given.get(session)
-        url = None if given is None else given.asked.get(id)
-        if given is not None and url is not None and url in given.files:
-            moved = [value for name, value in headers if name.lower() == "location"]
-            given.files |= {urljoin(url, where) for where in moved}
-
-    def data(self, session: Conversation, id: int, data: bytes) -> None:
-        """The Hub names the host of a Space."""
-        given = self._given.get(session)
-        if given is None or not given.hub:
-            return
+    def hear(self, session: Conversation, id: int, news: Iterable[object]) -> None:
+        """The host of a file may move it, and the Hub names the host of a Space."""
+        given = self._given[session]
         url = given.asked.get(id, "")
-        if url and given.is_hub(origin_of(url)) and url.endswith("/host"):
-            said = given.of_hub[id] = given.of_hub.get(id, b"") + data
-            try:
-                host = json.loads(said)["host"]
-                given.app.add(origin_of(host))
-            except (ValueError, KeyError, TypeError):
-                pass  # not an answer of the Hub, or not the whole of it
+        for item in news:
+            if isinstance(item, ResponseStarted) and url in given.files:
+                moved = [value for name, value in item.headers if name.lower() == "location"]
+                given.files |= {urljoin(url, where) for where in moved}
+            elif isinstance(item, BodyReceived) and _asks_for_host(given, url):
+                given.app |= _named_in(bytes(item.data))
 
     # What engines do
 
@@ -348,6 +339,22 @@ class _Connection:
         return {kind for one in self._given for kind in one.found(text)}
 
 
+def _plain_kind(kind: str) -> str:
+    return kind.rstrip("0123456789 ")
+
+
+def _asks_for_host(given: Given, url: str) -> bool:
+    return url.endswith("/host") and given.is_hub(origin_of(url))
+
+
+def _named_in(answer: bytes) -> set[Origin]:
+    """The host that the Hub names, if it does."""
+    try:
+        return {origin_of(json.loads(answer)["host"])}
+    except (ValueError, KeyError, TypeError):
+        return set()
+
+
 def _text_of(command: SendRequest | OpenWebSocket) -> bytes:
     parts = [command.url.encode(), *(f"{n}: {v}".encode() for n, v in command.headers)]
     if isinstance(command, SendRequest):
@@ -372,43 +379,30 @@ def keep_watch() -> None:
     Conversation.__init__ = begun  # type: ignore[method-assign]  # for all who test
     _after(Conversation, "begin", lambda self, _, call: WATCH.ask(self, call))
     _after(Conversation, "next_command", WATCH.command)
-    _before(Conversation, "receive", lambda self, id, news, *_: _told(self, id, news))
     _after(Engine, "session", lambda self, made, *_, **__: WATCH.join(self, made))
     _after(Engine, "next_command", WATCH.connect)
     _after(Engine, "data_to_send", lambda self, sent, conn, *_, **__: WATCH.send(self, conn, sent))
+    receive = Conversation.receive
 
+    @functools.wraps(receive)
+    def received(self: Conversation, id: int, news: Any, *now: Any, **told: Any) -> None:
+        if self.__dict__.get(_HEARD) and isinstance(news, tuple | list):  # an iterator is read once
+            WATCH.hear(self, id, cast("Iterable[object]", news))
+        receive(self, id, news, *now, **told)
 
-def _told(session: Conversation, id: int, news: Iterable[object]) -> None:
-    if not isinstance(news, tuple | list):
-        return  # an iterator, which is read once
-    for item in cast("Iterable[object]", news):
-        if isinstance(item, ResponseStarted):
-            WATCH.answer(session, id, item.headers)
-        elif isinstance(item, BodyReceived):
-            WATCH.data(session, id, bytes(item.data))
+    Conversation.receive = received  # type: ignore[method-assign]  # for all who test
 
 
 def _after(owner: type, name: str, tell: Callable[..., object]) -> None:
-    """Have *tell* told of each call of a verb: its object, its result and its arguments."""
+    """Have *tell* told of what a verb gives, if it is something: its object, result, arguments."""
     verb = getattr(owner, name)
 
     @functools.wraps(verb)
     def told(self: Any, *args: Any, **options: Any) -> Any:
         result = verb(self, *args, **options)
-        tell(self, result, *args, **options)
+        if result:
+            tell(self, result, *args, **options)
         return result
-
-    setattr(owner, name, told)
-
-
-def _before(owner: type, name: str, tell: Callable[..., object]) -> None:
-    """As ``_after``, before the call and without its result."""
-    verb = getattr(owner, name)
-
-    @functools.wraps(verb)
-    def told(self: Any, *args: Any, **options: Any) -> Any:
-        tell(self, *args, **options)
-        return verb(self, *args, **options)
 
     setattr(owner, name, told)
 
