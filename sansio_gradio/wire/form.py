@@ -109,7 +109,8 @@ class FormReader:
 
     def _read_head(self, events: list[FormEvent]) -> bool:
         end = 0 if self._held.startswith(b"\r\n") else self._held.find(b"\r\n\r\n")
-        if end > self._max_header or (end < 0 and len(self._held) > self._max_header):
+        least = end if end >= 0 else len(self._held) - 3  # its end may have begun to come
+        if least > self._max_header:
             raise FormError("Headers exceeded maximum allowed size.", is_too_large=True)
         if end < 0:
             return False
@@ -199,7 +200,7 @@ def _extended(value: bytes | None) -> str | None:
     charset, _, rest = value.decode("latin-1").partition("'")
     try:
         return unquote(rest.partition("'")[2], encoding=charset or "utf-8", errors="replace")
-    except LookupError:  # no such charset
+    except (LookupError, ValueError):  # no such charset, or none that a codec can have
         return None
 
 

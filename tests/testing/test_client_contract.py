@@ -28,7 +28,7 @@ def values(result: Any) -> list[Any]:
 
 
 class TestSockets(ClientContract):
-    versions: ClassVar[Sequence[str]] = ("3.50.2", "6.31.0")
+    versions: ClassVar[Sequence[str]] = ("6.31.0",)
     can = frozenset({"status", "jobs", "cancel", "files"})
 
     def call(self, url: str, api_name: str, data: list[Any]) -> Any:

@@ -96,7 +96,8 @@ def test_names() -> None:
     assert started(b'Content-Disposition: form-data; filename="\xef"').filename == "ï"
     extended = b"Content-Disposition: form-data; filename*=UTF-8'en'na%C3%AFve"
     assert started(extended) == PartStarted(None, None, "naïve")
-    assert started(extended.replace(b"UTF-8", b"nonsense")) == PartStarted(None)
+    for unknown in (b"nonsense", b"UTF-8\0", b"hex"):
+        assert started(extended.replace(b"UTF-8", unknown)) == PartStarted(None)
     assert started(extended.replace(b"UTF-8'en'na%C3%AFve", b"plain")).extended_filename == ""
     assert read(b"--x\r\n\r\nabc")[0] == PartStarted(None)
 
@@ -128,7 +129,11 @@ def test_the_head_of_a_part_is_bounded() -> None:
         with pytest.raises(FormError) as raised:
             read(body)
         assert raised.value.is_too_large
-    assert read(long[: 8192 + 5] + b"\r\n\r\n")[0] == PartStarted(None)
+    longest = long[: 8192 + 5] + b"\r\n\r\n"
+    assert read(longest)[0] == PartStarted(None)
+    reader = FormReader(b"x")
+    came = [event for byte in longest for event in reader.receive_data(bytes([byte]))]
+    assert came == [PartStarted(None)]
 
 
 def test_the_content_type_of_a_form() -> None:
