@@ -23,7 +23,7 @@ from sansio_gradio.client.pool import Pool
 from sansio_gradio.client.steps import Way
 from sansio_gradio.protocol import protocols
 from sansio_gradio.protocol.messages import Message
-from sansio_gradio.protocol.protocols import Channel, Handover, Naming, Traits
+from sansio_gradio.protocol.protocols import PROTOCOLS, Channel, Handover, Naming, Traits
 from tests.support.simulation import REACHED, Simulation, Weather
 
 pytestmark = pytest.mark.exhaustive
@@ -184,7 +184,8 @@ EVERYWHERE = {
 
 
 def missing(reached: Counter[str], *wanted: str) -> set[str]:
-    """What no run has come to."""
+    """What no run has come to; all that they have come to is printed."""
+    print(dict(reached.most_common()))
     return {name for name in {*EVERYWHERE, *wanted} if not reached[name]}
 
 
@@ -199,6 +200,13 @@ def test_a_stream_a_session(reached: Counter[str]) -> None:
         "early process_generating",
         "_try_again",
     )
+
+
+@pytest.mark.parametrize("protocol", ["sse", "sse_v1", "sse_v2", "sse_v2.1"])
+def test_every_other_protocol(protocol: str, reached: Counter[str]) -> None:
+    simulate(type("OtherSimulation", (OneProtocol,), {"protocol": protocol}), 10)
+    diffs = PROTOCOLS[protocol].diffs
+    assert not missing(reached, *(["outputs by edits"] if diffs else []))
 
 
 def test_a_websocket_a_job(reached: Counter[str]) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from sansio_gradio.client.call import Want
+from sansio_gradio.client.commands import OpenConnection
 from sansio_gradio.client.engine import Engine
 from sansio_gradio.client.session import Session
 from sansio_gradio.errors import AppError, GradioError
@@ -31,6 +32,7 @@ from sansio_gradio.protocol.status import Status
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import component_of
 from sansio_gradio.server.events import JobSubmitted
+from sansio_gradio.testing.checked import CheckedEngine
 from sansio_gradio.testing.driver import Driver, Link
 from sansio_gradio.testing.entropy import counted_entropy
 from sansio_gradio.testing.peers import AppPeer
@@ -68,7 +70,8 @@ class Simulation(RuleBasedStateMachine):
         app.add("plain", queue=False, **slots)
         self.peer = AppPeer(app)
         self.engine = Engine(entropy=counted_entropy())
-        self.driver = Driver(self.engine, self.peer)
+        self.checked = CheckedEngine(self.engine, patience=0.0)
+        self.driver = Driver(self.checked, self.peer)
         self.refusing = False
         self.driver.refuse = self._refuses
         self.sessions = [
@@ -252,10 +255,11 @@ class Simulation(RuleBasedStateMachine):
         if self.driver.now - self.started > 1.0:
             self.calm = False
         self.peer.handle_timer(self.driver.now)
-        self.engine.handle_timer(self.driver.now)
+        self.checked.handle_timer(self.driver.now)
         self._move()
 
-    def _refuses(self, _: object) -> BaseException | None:
+    def _refuses(self, opening: OpenConnection) -> BaseException | None:
+        assert (opening.host, opening.via) == ("app.example", None), "nobody named that host"
         if not self.refusing:
             return None
         self.refusing = self.calm = False
@@ -308,6 +312,8 @@ class Simulation(RuleBasedStateMachine):
         for connection in self.engine._connections.values():
             assert connection._out.size < 100_000
         assert len(self.engine._connections) < 100
+        due = self.engine.next_deadline()
+        assert due is None or due > self.driver.now, "a deadline has passed and is still there"
         for streams in streams_of(self.peer).values():
             assert streams <= 1, "two streams at once"
 
@@ -345,6 +351,7 @@ class Simulation(RuleBasedStateMachine):
         assert self.engine._transfers == {}
         assert self.engine._carriers == {}
         assert self.engine.next_deadline() is None
+        self.checked.check_end()
 
     def _let_all_end(self) -> None:
         for _ in range(100):
