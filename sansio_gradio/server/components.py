@@ -67,6 +67,16 @@ class ComponentKind:
     example: Any = None
     serializer: str = "SimpleSerializable"  # 3.x's name for how values travel
     props: Mapping[str, Any] = attrs.field(factory=dict[str, Any])  # of its own, in the config
+    choices: tuple[Any, ...] = ()  # the only values that it takes, if it has any
+
+    def why_not(self, value: Any) -> str | None:
+        """Why no client may give this value; None: it may (gradio@6.31.0 dropdown.py)."""
+        if not self.choices or value is None:
+            return None
+        for one in value if isinstance(value, list) else [value]:
+            if one not in self.choices:
+                return f"Value: {one} is not in the list of choices: {list(self.choices)}"
+        return None
 
 
 TEXTBOX: Final = ComponentKind(
@@ -228,6 +238,7 @@ def dropdown(choices: tuple[Any, ...]) -> ComponentKind:
         schema={"enum": list(choices), "type": "string"},
         python_type=f"Literal[{', '.join(map(repr, choices))}]",
         example=choices[0],
+        choices=choices,
     )
 
 

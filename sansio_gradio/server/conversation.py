@@ -24,9 +24,10 @@ from typing import Any, Final, cast
 import attrs
 
 from sansio_gradio.deadlines import Deadlines
+from sansio_gradio.errors import AppError
 from sansio_gradio.protocol.messages import Message
 from sansio_gradio.protocol.states import Msg
-from sansio_gradio.server.app import App
+from sansio_gradio.server.app import App, Function
 from sansio_gradio.server.bodies import Bodies
 from sansio_gradio.server.calls import PlainCalls
 from sansio_gradio.server.channels import Channels
@@ -139,11 +140,23 @@ class ServerConversation:
             if job is None or not isinstance(event, _WITH_DATA):
                 break
             try:
-                return attrs.evolve(event, data=self._values.taken(function_of(job), event.data))
+                return attrs.evolve(event, data=self._taken(function_of(job), event.data))
             except ValueError as error:  # as if the function had raised it
                 self.start(event.job, self._deadlines.now)
                 self.fail(event.job, error, now=self._deadlines.now)
         return event
+
+    def _taken(self, function: Function, data: list[Any]) -> list[Any]:
+        """The arguments of a function, as it gets them.
+
+        Raises:
+            ValueError: this release refuses one of them.
+        """
+        if self.app.does(Manner.CHECKS_CHOICES):
+            for slot, value in zip(function.parameters, data, strict=False):
+                if (why := slot.component.why_not(value)) is not None:
+                    raise AppError(why)
+        return self._values.taken(function, data)
 
     def next_deadline(self) -> float | None:
         """When to call ``handle_timer``, in monotonic seconds; None: not needed."""

@@ -73,6 +73,7 @@ class Manner(enum.Enum):
     QUOTED_ERROR = "<5.2"  # the text of gr.Error is its repr
     SHOWN_ERROR_IS_VISIBLE = ">=6.0"  # any shown error says visible
     JSON_IS_REPLACED = ">=4.31.3"  # the JSON component is never sent as a fine diff
+    CHECKS_CHOICES = ">=5.0"  # a value that a Dropdown does not offer is refused
     API_PREFIX = ">=5.0"  # /gradio_api before every route but /config and the page
     NAMES_ITS_ROOT = ">=4.19"  # config.root is an absolute URL
     CLEARS_DROPPED = ">=6.14"  # queued jobs of a dropped stream leave the pending set

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sansio_gradio.server.app import App, Slot
-from sansio_gradio.server.components import TEXTBOX
+from sansio_gradio.server.components import TEXTBOX, dropdown
 from sansio_gradio.server.events import JobAbandoned, JobSubmitted, SendResponse
 from sansio_gradio.server.limits import ServerLimits
 from tests.support.served import Talk
@@ -301,6 +301,37 @@ def test_reset_stops_a_job_in_silence_and_later_does_nothing() -> None:
     assert not oldest.reset(None)
     oldest.call("gen", 1, session_hash="s")
     assert oldest.post("reset", session_hash="s") == (200, {"success": True})
+
+
+@pytest.mark.parametrize(
+    ("version", "given", "is_refused"),
+    [
+        ("4.44.1", "soft", False),
+        ("5.0.2", "soft", True),
+        ("6.31.0", "soft", True),
+        ("6.31.0", ["rye", "soft"], True),
+        ("6.31.0", {"a": 1}, True),
+        ("6.31.0", "rye", False),
+        ("6.31.0", ["rye"], False),
+        ("6.31.0", None, False),
+    ],
+)
+def test_newer_releases_refuse_a_choice_that_is_not_offered(
+    version: str, given: Any, is_refused: bool
+) -> None:
+    app = App(version=version)
+    bread = Slot(name="bread", component=dropdown(("rye", "oat")))
+    app.add("bake", parameters=[TEXT, bread], returns=[TEXT])
+    talk = Talk(app)
+    talk.join("x", given)
+    stream = talk.stream()
+    if not is_refused:
+        assert talk.submitted().data == ["x", given]
+        return
+    assert talk.idle()
+    (end,) = [one for one in talk.messages(stream) if one["msg"] == "process_completed"]
+    assert end["success"] is False
+    assert "is not in the list of choices: ['rye', 'oat']" in end["output"]["error"]
 
 
 def test_reset_ends_the_stream_of_a_job_of_its_own() -> None:
