@@ -15,6 +15,10 @@ from sansio_gradio.server.app import App
 from sansio_gradio_adapters.__main__ import main
 from sansio_gradio_adapters.conform.report import Report, Row
 from sansio_gradio_adapters.server import serve_in_thread
+from tests.support.golang import GO, NO_GO, go_client
+from tests.support.javascript import NODE
+
+__all__ = ["go_client"]
 
 SMALL = Path(__file__).parents[1] / "support" / "small_client.py"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "json_lines.py"
@@ -221,3 +225,27 @@ def test_the_page_shows_what_a_client_said_as_text() -> None:
     page = Report(title=bad, cases=[case], about={"command": [bad]}).as_html()
     assert "<script" not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 6
+
+
+def failed(folder: Path, *command: object) -> list[tuple[str, str]]:
+    """The cases of a whole run that a client has not passed."""
+    report = folder / "report.json"
+    given = ["--can", "cancel,jobs", "--json", str(report)]
+    main(["conform", "client", *given, "--", *map(str, command), *PLACES])
+    made = json.loads(report.read_text("utf-8"))
+    return [(one["version"], one["name"]) for one in made["cases"] if one["verdict"] == "failed"]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(NODE is None, reason="there is no Node 22 or later")
+def test_the_client_in_javascript_passes(tmp_path: Path) -> None:
+    # It does not speak the protocol of 3.1.4.
+    assert failed(tmp_path, NODE, EXAMPLE.with_suffix(".mjs")) == [("3.1.4", "text")]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(GO is None, reason=NO_GO)
+def test_the_client_in_go_passes(tmp_path: Path, go_client: Path) -> None:
+    # It speaks neither the protocol of 3.1.4 nor that of 4.0.2.
+    found = failed(tmp_path, go_client / "client", "--json-lines")
+    assert sorted(found) == [("3.1.4", "text"), ("4.0.2", "text")]

@@ -34,7 +34,7 @@ NO_GO = f"there is no Go {'.'.join(map(str, OLDEST))} or later"
 def go_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its folder: ``client`` is the command line, ``client.test`` the tests."""
     folder = tmp_path_factory.mktemp("go")
-    for source in (CLIENT, TESTS / "support" / "client_test.go"):
+    for source in (CLIENT, CLIENT.with_name("json_lines.go"), TESTS / "support" / "client_test.go"):
         shutil.copy(source, folder)
     (folder / "go.mod").write_text("module client\n\ngo 1.19\n", "utf-8")
     told = {"GOTOOLCHAIN": "local", "GOPROXY": "off", "GOFLAGS": ""}
