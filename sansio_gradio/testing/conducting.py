@@ -317,7 +317,8 @@ class ConductedConversation(ServerConversation):
     def _say(self, command: SendMessage) -> None:
         self._last = str(command.message.get("msg"))
         if not self._is_added(command):
-            self.event_ids.add(command.message.get("event_id") or "")
+            if (event_id := command.message.get("event_id")) is not None:
+                self.event_ids.add(event_id)
             self.yields += is_of_job(command, "process_generating")
             self.is_told_end = self.is_told_end or is_of_job(command, "process_completed")
         frames = [change.frame for change in self._changes if change.frame is not None]
