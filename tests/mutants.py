@@ -74,8 +74,8 @@ MUTANTS = [
     Mutant(
         "a second stream is opened beside the first",
         STREAM,
-        "        if self._stream is None:\n            assert self._base is not None\n",
-        "        if True:\n            assert self._base is not None\n",
+        "        if self._stream is not None:\n            yield Watch(self._stream)\n",
+        "        if False:\n            yield Watch(self._stream)\n",
         TESTS_OF_STREAM,
     ),
     Mutant(
@@ -102,8 +102,9 @@ MUTANTS = [
     Mutant(
         "a deadline of an answer ends with its head",
         "client/exchange.py",
-        "        exchange.status = status\n",
-        "        exchange.status = status\n        self._timers.stop(exchange)\n",
+        "        exchange.status, exchange.headers = status, headers\n",
+        "        exchange.status, exchange.headers = status, headers\n"
+        "        self._timers.stop(exchange)\n",
         "tests/faults/test_deadlines.py",
     ),
     Mutant(
@@ -236,15 +237,15 @@ MUTANTS = [
     Mutant(
         "streams take the room of requests",
         "client/pool.py",
-        "            Expect.STREAM: None,\n",
+        "            Expect.STREAM: inf,\n",
         "            Expect.STREAM: limits.connections,\n",
         "tests/client/test_pool.py",
     ),
     Mutant(
         "a connection that is in the middle of an aborted answer is kept",
         "client/engine.py",
-        "(connection, True)\n        else:\n            self._close(connection)\n",
-        "(connection, True)\n",
+        "is_kept = connection.is_reusable and not connection.is_gone\n",
+        "is_kept = True\n",
         "tests/client/test_engine.py",
     ),
     Mutant(
@@ -257,8 +258,8 @@ MUTANTS = [
     Mutant(
         "a timer that was started again passes as it was started first, too",
         "client/timers.py",
-        "            self._deadlines.stop(name)\n            self._unanchored[name]",
-        "            self._unanchored[name]",
+        "            if name in self._times:\n                self.stop(name)\n",
+        "",
         "tests/client/test_timers.py",
     ),
     Mutant(
@@ -406,7 +407,7 @@ MUTANTS = [
     Mutant(
         "headers of a call go to any host",
         "client/credentials.py",
-        "        if not known.takes_call_headers:\n",
+        "        if not self.takes_call_headers:\n",
         "        if False:\n",
         "tests/client/test_credentials.py",
     ),
@@ -427,8 +428,8 @@ MUTANTS = [
     Mutant(
         "the client's headers win over those of a call",
         "client/credentials.py",
-        "overlaid(known.fields, own) if own else known.fields",
-        "overlaid(own, known.fields)",
+        "overlaid(self.fields, may_go)",
+        "overlaid(may_go, self.fields)",
         "tests/client/test_credentials.py",
     ),
     Mutant(
