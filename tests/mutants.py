@@ -117,7 +117,7 @@ MUTANTS = [
     Mutant(
         "credentials follow a redirect to another origin",
         "client/redirects.py",
-        "if secured or new.origin == url.origin:",
+        "if secured or may_leave or new.origin == url.origin:",
         "if True:",
         "tests/client/test_redirects.py",
     ),
@@ -329,9 +329,9 @@ MUTANTS = [
     ),
     Mutant(
         "an app that repeats the password is quoted",
-        "client/discovery.py",
-        "if not text or (password and any(password in form for form in forms)):",
-        "if not text:",
+        "client/credentials.py",
+        "for secret in (self._token, self._oauth_token, password):",
+        "for secret in (self._token, self._oauth_token):",
         "tests/faults/test_refusals_worlds.py",
     ),
     Mutant(
@@ -372,8 +372,8 @@ MUTANTS = [
     Mutant(
         "a job that came late to a stream is lost for what it said before",
         STREAM,
-        "if attempt.is_due and not attempt.heard:",
-        "if not attempt.heard:",
+        "if not attempt.is_due or attempt.heard:",
+        "if attempt.heard:",
         TESTS_OF_STREAM,
     ),
     Mutant(
@@ -463,7 +463,7 @@ MUTANTS = [
     Mutant(
         "a Space is waited for for ever",
         "client/space.py",
-        "            if pause <= 0.0:\n",
+        "            if now >= until:\n",
         "            if False:\n",
         "tests/client/test_space.py",
     ),
