@@ -663,8 +663,7 @@ class Engine:
 
     def _deliver(self, connection: Connection, news: Sequence[News], now: float) -> None:
         transfer = connection.transfer
-        if transfer is None:
-            return  # it was aborted
+        assert transfer is not None  # or what came was not asked for, which is an error
         session, id = transfer.key
         conversation = self._sessions[session]
         self._touch(conversation)
@@ -706,8 +705,7 @@ class Engine:
         self._eventful[conversation.id] = conversation
 
     def _tell_observer(self, conn: int | None, direction: str, what: object) -> None:
-        if self._observe is None:
-            return
+        assert self._observe is not None
         try:
             self._observe(self._timers.now, conn, direction, what)
         except Exception as error:  # an observer must not stop the engine

@@ -1507,3 +1507,13 @@ def test_what_was_asked_is_done_before_a_deadline_may_pass() -> None:
     world.driver.settle()
     world.session.submit("x", fn_index=PLAIN)
     assert isinstance(world.engine.next_action(None), OpenConnection)
+
+
+def test_what_comes_on_a_connection_that_is_gone_is_ignored() -> None:
+    world = World()
+    world.submit()
+    asked = world.only()
+    world.answer(asked, {"data": ["x"]})
+    world.engine.connection_lost(asked.conn, OSError(), world.driver.now)
+    world.engine.receive_data(asked.conn, b"late", world.driver.now)
+    assert world.engine.next_command() is None

@@ -1441,3 +1441,12 @@ def test_a_job_that_is_late_while_it_is_cancelled_ends_once() -> None:
     talk.request("/cancel")
     talk.sleep(100.0)
     assert isinstance(talk.failure_of(job), DeadlineExceeded)
+
+
+def test_a_field_of_a_wrong_type_is_told_and_dropped_and_the_message_counts() -> None:
+    talk = Talk(app())
+    job, stream = streaming(talk, "a")
+    talk.send(stream, {**starts("a"), "rank": "first"}, completed(1, event_id="a"))
+    assert talk.data_of(job) == (1,)
+    (anomaly,) = talk.of(Anomaly)
+    assert "rank" in anomaly.what

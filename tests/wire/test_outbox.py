@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sansio_gradio.wire.body import FileSlice
 from sansio_gradio.wire.outbox import Outbox
 
 
@@ -58,3 +59,14 @@ def test_what_is_dropped_half_taken_leaves_no_trace() -> None:
     assert outbox.size == 0
     outbox.put(b"abc")
     assert outbox.take(100) == b"abc"
+
+
+def test_a_slice_of_a_file_comes_after_the_bytes_before_it() -> None:
+    outbox = Outbox()
+    outbox.put(b"ab")
+    outbox.put(FileSlice("a file", 10, 5))
+    assert outbox.take_slice(9) is None
+    assert (outbox.take(9), outbox.take(9), outbox.slices) == (b"ab", b"", 1)
+    assert outbox.take_slice(3) == FileSlice("a file", 10, 3)
+    assert outbox.take_slice(9) == FileSlice("a file", 13, 2)
+    assert (outbox.take_slice(9), outbox.size, outbox.slices) == (None, 0, 0)
