@@ -123,9 +123,10 @@ class Run(Simulation):
         self.names: dict[str, tuple[int, int]] = {}  # event_id -> job
         self.states: dict[str | int, JobState] = {}
         self.is_healing = False
-        self.is_calm = True
         self.is_quiet = self.random.random() < 0.4
-        """The server does not say where in the queue a job is."""
+        """The server does not say where in the queue a job is. Real ones do: without a word a
+        client takes a job for lost after a while."""
+        self.is_calm = not self.is_quiet
         self.version = self.random.choice(VERSIONS)
         cut = Cut() if self.random.random() < 0.8 else Cut((1, 40, 3))
         super().__init__(self.app(self.version), cut=cut)
