@@ -92,6 +92,7 @@ def test_a_server_of_that_version_can_tell_the_history(like: str, data: st.DataO
         assert exactly(apply_diff(old, compute_diff(old, new, like=like))) == exactly(new)
 
 
+@pytest.mark.exhaustive
 def test_some_histories_cannot_be_told_by_any_server() -> None:
     def is_lost(values: list[Any]) -> bool:
         pairs = pairwise(values)
@@ -168,6 +169,7 @@ def test_every_kind_comes() -> None:
 
 
 @given(messages(kinds={"process_generating"}))
+@settings(max_examples=20)
 def test_kinds_can_be_limited(script: Script) -> None:
     kinds = {message.get("msg") for message in script.messages}
     assert kinds <= {"process_starts", "process_generating", "process_completed", "close_stream"}
@@ -303,6 +305,7 @@ def test_what_is_cut_is_still_the_same(data: bytes, cut: Cut) -> None:
 
 
 @given(script=messages(), framing=framings())
+@settings(max_examples=20)
 def test_every_framing_says_the_same(script: Script, framing: Framing) -> None:
     decoder = SSEDecoder()
     events = [*decoder.receive_data(framing(script.messages)), *decoder.receive_eof()]
