@@ -352,6 +352,9 @@ class Engine:
     def connection_lost(self, conn: int, error: BaseException | None, now: float) -> None:
         """A connection is gone, or could not be made. *error* says why; None: the peer ended it."""
         connection = self._known(conn, now)
+        for command in list(self._commands):
+            if not isinstance(command, commands.ReadFile) and command.conn == conn:
+                self._commands.remove(command)  # nothing is left to be done with it
         if connection is None:
             return
         if connection.state is ConnectionState.CLOSED:

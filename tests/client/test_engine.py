@@ -1040,6 +1040,19 @@ def test_a_close_without_a_result(code: int, kind: type[GradioError], pieces: in
     assert said.code == code
 
 
+def test_what_comes_while_a_close_waits_to_be_sent_is_ignored() -> None:
+    world = SocketWorld()
+    job, conn = joined(world)
+    engine, now = world.engine, world.driver.now
+    engine.receive_data(conn, world.ws.send(text(completed(1))), now)
+    assert conn in engine.connections_with_data()
+    engine.receive_data(conn, b"late", now)
+    world.driver.work()
+    assert world.end(job).data == (1,)
+    (said,) = frames(world, conn)
+    assert isinstance(said, CloseConnection)
+
+
 def test_a_close_may_be_without_words() -> None:
     world = SocketWorld()
     job, conn = joined(world)
@@ -1517,3 +1530,13 @@ def test_what_comes_on_a_connection_that_is_gone_is_ignored() -> None:
     world.engine.connection_lost(asked.conn, OSError(), world.driver.now)
     world.engine.receive_data(asked.conn, b"late", world.driver.now)
     assert world.engine.next_command() is None
+
+
+def test_nothing_is_to_be_done_with_a_connection_that_could_not_be_made() -> None:
+    engine = Engine(entropy=counted_entropy())
+    session = engine.session(SRC)
+    assert isinstance(opening := engine.next_command(), OpenConnection)
+    session.close()
+    engine.connection_lost(opening.conn, OSError("refused"), 1.0)
+    assert engine.next_command() is None
+    assert engine.is_closed or not engine.connections_with_data()

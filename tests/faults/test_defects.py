@@ -365,4 +365,4 @@ def test_b22_jobs_have_no_threads() -> None:
 
 
 def _without_the_server() -> int:
-    return sum(thread.name != "fault server" for thread in threading.enumerate())
+    return sum(thread.name != "FaultServer" for thread in threading.enumerate())

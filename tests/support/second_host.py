@@ -262,7 +262,8 @@ class Watch:
                 moved = [value for name, value in item.headers if name.lower() == "location"]
                 given.files |= {urljoin(url, where) for where in moved}
             elif isinstance(item, BodyReceived) and _asks_for_host(given, url):
-                given.app |= _named_in(bytes(item.data))
+                given.of_hub[id] = given.of_hub.get(id, b"") + bytes(item.data)
+                given.app |= _named_in(given.of_hub[id])
 
     # What engines do
 
