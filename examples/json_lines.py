@@ -22,7 +22,7 @@ def tell(**line: Any) -> None:
 
 def listed(value: Any) -> list[Any]:
     """All results: the one of a function is given as it is, several as a tuple."""
-    items: Any = value if isinstance(value, tuple) else (value,)
+    items: list[Any] = list(value) if isinstance(value, tuple) else [value]
     return [apply_update(None, item) for item in items]
 
 

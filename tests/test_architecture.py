@@ -255,8 +255,8 @@ def names_mean_one_thing(sources: Sources) -> list[str]:
     ]
 
 
-OPTIONS = {*attrs.fields_dict(Options), *attrs.fields_dict(ClientOptions)}
-OPTIONS -= {"limits", "ssl_context"}  # servers have them, too
+OF_SERVERS_TOO = {"limits", "ssl_context"}
+OPTIONS = {*attrs.fields_dict(Options), *attrs.fields_dict(ClientOptions)} - OF_SERVERS_TOO
 # The outermost constructors, and those of values that are made of options at once.
 TAKE_OPTIONS = {
     "sansio_gradio/client/conversation.py": "Conversation.__init__",

@@ -73,7 +73,8 @@ class ComponentKind:
         """Why no client may give this value; None: it may (gradio@6.31.0 dropdown.py)."""
         if not self.choices or value is None:
             return None
-        for one in value if isinstance(value, list) else [value]:
+        chosen: list[Any] = value if isinstance(value, list) else [value]
+        for one in chosen:
             if one not in self.choices:
                 return f"Value: {one} is not in the list of choices: {list(self.choices)}"
         return None

@@ -1535,7 +1535,8 @@ def test_what_comes_on_a_connection_that_is_gone_is_ignored() -> None:
 def test_nothing_is_to_be_done_with_a_connection_that_could_not_be_made() -> None:
     engine = Engine(entropy=counted_entropy())
     session = engine.session(SRC)
-    assert isinstance(opening := engine.next_command(), OpenConnection)
+    opening = engine.next_command()
+    assert isinstance(opening, OpenConnection)
     session.close()
     engine.connection_lost(opening.conn, OSError("refused"), 1.0)
     assert engine.next_command() is None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from docs import build
+from docs import build  # pyright: ignore[reportAttributeAccessIssue]  # not that of the tests
 from sansio_gradio.protocol import requests
 from sansio_gradio.protocol.features import Feature
 from sansio_gradio.protocol.keys import KINDS, MESSAGE_KEYS
