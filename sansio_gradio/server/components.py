@@ -11,7 +11,7 @@ import enum
 import types
 import typing
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin
 
 import attrs
 
@@ -73,7 +73,7 @@ class ComponentKind:
         """Why no client may give this value; None: it may (gradio@6.31.0 dropdown.py)."""
         if not self.choices or value is None:
             return None
-        chosen: list[Any] = value if isinstance(value, list) else [value]
+        chosen = cast("list[Any]", value) if isinstance(value, list) else [value]
         for one in chosen:
             if one not in self.choices:
                 return f"Value: {one} is not in the list of choices: {list(self.choices)}"

@@ -1535,9 +1535,12 @@ def test_what_comes_on_a_connection_that_is_gone_is_ignored() -> None:
 def test_nothing_is_to_be_done_with_a_connection_that_could_not_be_made() -> None:
     engine = Engine(entropy=counted_entropy())
     session = engine.session(SRC)
+    engine.session("http://other.example/")
     opening = engine.next_command()
     assert isinstance(opening, OpenConnection)
     session.close()
     engine.connection_lost(opening.conn, OSError("refused"), 1.0)
+    other = engine.next_command()
+    assert isinstance(other, OpenConnection)
+    assert other.conn != opening.conn
     assert engine.next_command() is None
-    assert engine.is_closed or not engine.connections_with_data()
