@@ -826,8 +826,8 @@ class _Breaking:
 
     def reset(self) -> None:
         """Reset all connections that there are, as when a machine is restarted."""
-        while self._open:
-            sock = self._open.pop()
+        reset, self._open = self._open, []
+        for sock in reset:
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 sock.shutdown(socket.SHUT_RD)  # wakes the thread that reads it
@@ -851,7 +851,8 @@ class _Breaking:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
+            if target in self._open:  # a reset is no end
+                target.shutdown(socket.SHUT_WR)
 
 
 def free_port() -> int:
