@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from typing import Any, cast
+from typing import Any
 
 from sansio_gradio import GradioError, JobCancelledError, StatusUpdate, apply_update
 from sansio_gradio_adapters import asyncio as awaited
@@ -22,7 +22,7 @@ def tell(**line: Any) -> None:
 
 def listed(value: Any) -> list[Any]:
     """All results: the one of a function is given as it is, several as a tuple."""
-    items = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)
+    items: list[Any] = [*value] if isinstance(value, tuple) else [value]  # pyright: ignore
     return [apply_update(None, item) for item in items]
 
 

@@ -11,10 +11,11 @@ import enum
 import types
 import typing
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import attrs
 
+from sansio_gradio.given import is_a
 from sansio_gradio.server.contents import File
 
 __all__ = [
@@ -73,8 +74,7 @@ class ComponentKind:
         """Why no client may give this value; None: it may (gradio@6.31.0 dropdown.py)."""
         if not self.choices or value is None:
             return None
-        chosen = cast("list[Any]", value) if isinstance(value, list) else [value]
-        for one in chosen:
+        for one in value if is_a(value, list) else [value]:
             if one not in self.choices:
                 return f"Value: {one} is not in the list of choices: {list(self.choices)}"
         return None
