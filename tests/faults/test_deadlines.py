@@ -31,6 +31,7 @@ from sansio_gradio.testing.driver import Driver
 from sansio_gradio.testing.entropy import counted_entropy
 from sansio_gradio.testing.peers import Asked, ByHand, chunk, reply, stream_head
 from sansio_gradio.testing.talk import COUNT, ECHO, config, estimation, generating
+from tests.support.selection import by_default
 from tests.support.short_session import info, peer, play
 
 SRC = "http://app.example/"
@@ -355,7 +356,7 @@ class Silent(Driver):
 
 
 @pytest.mark.unmeasured
-@pytest.mark.parametrize("protocol", ["sse_v3", "ws"])
+@pytest.mark.parametrize("protocol", by_default(["sse_v3", "ws"], "sse_v3".__eq__))
 def test_a_network_that_falls_silent_anywhere_is_left(protocol: str) -> None:
     known, reached = info(protocol), Counter[str]()
     for after in range(0, 3000, 47):

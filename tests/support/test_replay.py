@@ -14,6 +14,7 @@ from wsproto.connection import ConnectionType
 from wsproto.events import CloseConnection, Event, Request, TextMessage
 
 from tests.support.replay import ReplayServer, Slicer, as_recorded, bytewise, random_cuts, whole
+from tests.support.selection import by_default
 from tests.support.transcripts import (
     FOLDER,
     LEFT_OUT,
@@ -58,10 +59,7 @@ class Echo:
                 self.collect()
 
 
-@pytest.mark.parametrize(
-    "slicer",
-    [pytest.param(how, marks=pytest.mark.exhaustive if how != "random" else ()) for how in SLICERS],
-)
+@pytest.mark.parametrize("slicer", by_default(SLICERS, "random".__eq__))
 @pytest.mark.parametrize(("version", "scenario"), recordings())
 def test_the_recorded_requests_get_the_recorded_bytes(
     version: str, scenario: str, slicer: str

@@ -28,6 +28,7 @@ from sansio_gradio.wire.http import (
 )
 from tests.support import transcripts
 from tests.support.corpora import cases_of
+from tests.support.selection import by_default
 
 LIMIT = 200
 HOST: Headers = (("host", "127.0.0.1:7860"),)
@@ -411,7 +412,7 @@ class CountedBuffer(ReceiveBuffer):
 
 
 @pytest.mark.unmeasured
-@pytest.mark.parametrize("read", [1, 1000, 1 << 30])
+@pytest.mark.parametrize("read", by_default([1, 1000, 1 << 30], lambda size: size != 1000))
 @pytest.mark.parametrize("shape", ["length", "chunks", "tiny chunks", "long line"])
 def test_receiving_is_linear(shape: str, read: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("h11._connection.ReceiveBuffer", CountedBuffer)
@@ -801,7 +802,9 @@ def test_a_client_that_has_said_all_is_still_answered() -> None:
 
 
 @pytest.mark.unmeasured
-@pytest.mark.parametrize("version", transcripts.versions())
+@pytest.mark.parametrize(
+    "version", by_default(transcripts.versions(), ("3.16.2", "4.19.2", "6.31.0").__contains__)
+)
 def test_recorded_exchanges_are_read_from_both_sides(version: str) -> None:
     seen = 0
     for scenario in transcripts.scenarios(version):
