@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +51,9 @@ def test_the_client_is_found_by_those_who_look_in_the_wrong_place() -> None:
 def test_what_nobody_knows_is_an_ordinary_mistake() -> None:
     with pytest.raises(AttributeError, match=r"module 'sansio_gradio' has no attribute 'Klient'"):
         _ = sansio_gradio.Klient
+
+
+def test_the_command_is_a_function_that_is_there() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))
+    module, _, name = project["project"]["scripts"]["sansio-gradio"].partition(":")
+    assert callable(getattr(importlib.import_module(module), name))
