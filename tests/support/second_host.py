@@ -226,7 +226,8 @@ class Watch:
         given = self._given.get(session)
         if given is None or not isinstance(command, SendRequest | OpenWebSocket):
             return
-        given.asked[command.id] = command.url
+        if session.__dict__.get(_HEARD):
+            given.asked[command.id] = command.url
         self._complaints += self._judge(given, command)
 
     def _judge(self, given: Given, command: SendRequest | OpenWebSocket) -> Iterable[str]:
