@@ -726,8 +726,9 @@ class AdapterContract:
             pytest.skip("a WebSocket is never paused: it has to answer pings")
         many, size = 100, 100_000
         async with place.client(limits=Limits(kept_outputs=20 * size)) as client:
-            job = client.submit(many, api_name="/flood", isolated=True)
+            job = client.submit(many, api_name="/held_flood", isolated=True)
             outputs = aiter(job)
+            place.lively.go_on.set()  # a job that nobody reads is not paused
             seen = [int((await anext(outputs))[:6])]
             for _ in range(20):  # enough for all of them to come, if nothing holds them
                 await place.world.sleep(0.01)

@@ -53,6 +53,7 @@ class Lively:
             self.add,
             self.chat,
             self.flood,
+            self.held_flood,
             self.stepped,
             self.held,
             self.late,
@@ -105,6 +106,11 @@ class Lively:
         """As many texts of 100 kB, none like the one before."""
         for number in range(count):
             yield f"{number:06}" + "x" * 100_000
+
+    def held_flood(self, count: int) -> Iterator[str]:
+        """The same, from when the test says so."""
+        assert self.go_on.wait(PATIENCE)
+        yield from self.flood(count)
 
     def held(self, value: str) -> str:
         """Returns when the test says so."""
