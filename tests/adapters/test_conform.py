@@ -121,10 +121,51 @@ def test_silence_is_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("world", ["sockets", "asyncio", "trio"])
 def test_our_own_clients_pass(tmp_path: Path, world: str) -> None:
     report = tmp_path / "report.json"
-    given = ["--can", "cancel,jobs,status", "--json", str(report)]
+    given = ["--can", "cancel,jobs,status,files", "--json", str(report)]
     main(["conform", "client", *given, "--", sys.executable, str(EXAMPLE), world, *PLACES])
     made = json.loads(report.read_text("utf-8"))
     assert [case for case in made["cases"] if case["verdict"] != "passed"] == []
+
+
+def files(folder: Path, *options: str, client: Path = EXAMPLE) -> dict[str, dict[str, Any]]:
+    """Try a client on files; the cases by their names."""
+    report = folder / "report.json"
+    given = ["--can", "files", "--versions", "6.31.0", "--json", str(report), *options]
+    main(["conform", "client", *given, "--", sys.executable, str(client), "sockets", *PLACES[:3]])
+    made = json.loads(report.read_text("utf-8"))
+    return {case["name"]: case for case in made["cases"]}
+
+
+def test_a_client_uploads_and_downloads_files(tmp_path: Path) -> None:
+    made = files(tmp_path, "--cases", "file_named,made_file_named")
+    assert {name: case["verdict"] for name, case in made.items()} == {
+        "file_named": "passed",
+        "made_file_named": "passed",
+    }
+
+
+# The case, the rule that is broken, and what the example says then in place of something.
+WRONG_WITH_FILES = [
+    ("file", "R-file-2", 'handle_file(value["path"])', 'handle_file(value["path"], name="x.txt")'),
+    ("file", "R-file-1", 'handle_file(value["path"])', 'handle_file(b"a", name="note.txt")'),
+    ("file", "R-file-5", 'handle_file(value["path"])', '{"path": value["path"]}'),
+    ("made_file", "R-file-8", "else [value]", "else [__file__]"),
+    ("file/upload_413", "R-file-3", "tell(error=", "tell(result=[], text="),
+]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("wrong", WRONG_WITH_FILES, ids=[row[1] for row in WRONG_WITH_FILES])
+def test_it_finds_what_is_wrong_with_files(
+    tmp_path: Path, wrong: tuple[str, str, str, str]
+) -> None:
+    case, rule, old, new = wrong
+    source = EXAMPLE.read_text("utf-8")
+    assert old in source
+    client = tmp_path / "json_lines.py"
+    client.write_text(source.replace(old, new), "utf-8")
+    made = files(tmp_path, "--cases", case, client=client)[case]
+    assert (made["verdict"], made["rule"]) == ("failed", rule)
 
 
 def test_what_is_not_declared_is_skipped(tmp_path: Path) -> None:
