@@ -19,6 +19,7 @@ from sansio_gradio.protocol.features import version_numbers
 from sansio_gradio.protocol.protocols import Channel, traits_of
 from sansio_gradio.server.app import App, Slot
 from sansio_gradio.server.components import JSON, NUMBER, STATE, TEXTBOX, ComponentKind
+from sansio_gradio.server.contents import File
 from sansio_gradio.server.run import Run
 from sansio_gradio.server.versions import protocol_of
 from sansio_gradio.testing.relay import PLAIN, Variation
@@ -438,7 +439,10 @@ def _wrong_outputs(scenario: Scenario, outputs: list[Any] | None) -> str | None:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are the same JSON: True is not 1, and 1 may be 1.0."""
+    """Whether two values are the same JSON: True is not 1, and 1 may be 1.0. Files are the same if
+    their bytes are."""
+    if isinstance(one, File) and isinstance(other, File):
+        return one.read() == other.read()
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):

@@ -21,6 +21,7 @@ from sansio_gradio.protocol.features import version_numbers
 from sansio_gradio.protocol.protocols import Channel, traits_of
 from sansio_gradio.server.events import (
     JSON,
+    TEXT,
     OpenChannel,
     SendMessage,
     SendResponse,
@@ -64,6 +65,7 @@ class Asking(enum.StrEnum):
     POLL = enum.auto()  # what has become of a job
     STOP = enum.auto()
     HEARTBEAT = enum.auto()
+    UPLOAD = enum.auto()
     OTHER = enum.auto()
 
 
@@ -425,6 +427,10 @@ def _statuses(ask: Asking, rule: str, on: Sequence[Channel], *statuses: int) -> 
             answer=_refuse(ask, status, *_STATUS_TEXTS[status]),
         )
 
+
+_TOO_LARGE: Final = "File size exceeded maximum allowed size of 4 bytes."
+_NO_PATHS: Final[list[str]] = []
+_BROKEN: Final = "Internal Server Error"
 
 _LAST: Final = "process_completed"
 _YIELD: Final = "process_generating"
@@ -969,10 +975,29 @@ _OF_STREAM: Final = (
     ),
 )
 
+_OF_UPLOAD: Final = tuple(
+    Change(
+        name=name,
+        rule=rule,
+        says=says,
+        scenarios=("file",),
+        ends="error",
+        joins=0,
+        answer=_refuse(Asking.UPLOAD, status, body, kind),
+    )
+    for name, rule, says, status, body, kind in (
+        ("upload_413", "R-file-3", "The file is too large.", 413, _TOO_LARGE, TEXT),
+        ("upload_500", "R-file-1", "The upload is answered 500.", 500, _BROKEN, TEXT),
+        ("upload_lost", "R-file-1", "Its answer names no file.", 200, _NO_PATHS, JSON),
+    )
+)
+"""An upload that fails: the call ends in an error, and no job joins."""
+
 CHANGES: Final[Sequence[Change]] = (
     *_CONFIG,
     *_MESSAGES,
     *_OF_CONFIG,
     *_OF_JOIN,
     *_OF_STREAM,
+    *_OF_UPLOAD,
 )

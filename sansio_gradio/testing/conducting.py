@@ -164,7 +164,10 @@ class ConductedConversation(ServerConversation):
         """The names that the server has given to jobs."""
         self.shared = 0
         """How often a session had two streams at once."""
+        self.uploads: dict[int, bytearray] = {}
+        """The bodies of uploads, by the numbers of their requests in ``seen``."""
         self._changes = changes
+        self._uploading: dict[int, bytearray] = {}
         self._asks: dict[int, Asking] = {}
         self._upgraded: set[int] = set()
         self._open: set[int] = set()  # channels that messages can come on
@@ -198,6 +201,10 @@ class ConductedConversation(ServerConversation):
             self._upgraded.add(exchange)
         self.counts[ask] += 1
         self.seen.append(Seen(ask, request, now))
+        self._uploading.pop(exchange, None)
+        if ask == Asking.UPLOAD:
+            body = bytearray(request.body)
+            self._uploading[exchange] = self.uploads[len(self.seen) - 1] = body
         for change in self._changes:
             answer = change.answer(self, request) if change.answer is not None else None
             if answer is not None:
@@ -206,6 +213,11 @@ class ConductedConversation(ServerConversation):
         if ask == Asking.CHANNEL and not request.is_websocket:
             self._note_stream(request)
         super().request(request, now)
+
+    def data(self, exchange: int, data: bytes, now: float) -> None:
+        if exchange in self._uploading:
+            self._uploading[exchange] += data
+        super().data(exchange, data, now)
 
     def _note_stream(self, request: Request) -> None:
         session = "".join(request.query.get("session_hash", []))
@@ -345,6 +357,8 @@ def kind_of(request: Request, app: App) -> Asking:
         return Asking.JOIN if path == "/api/queue/push" else Asking.POLL
     if path.startswith(("/api/", "/run/")):
         return Asking.PLAIN
+    if path == "/upload":
+        return Asking.UPLOAD
     if path.startswith("/heartbeat/"):
         return Asking.HEARTBEAT
     return {"/info": Asking.INFO, "/cancel": Asking.STOP, "/reset": Asking.STOP}.get(
@@ -378,6 +392,8 @@ class Conductor:
         self.heard: list[Traffic] = []
         self.done = 0
         """How many of the scenario's jobs have run to their end."""
+        self.given: list[Sequence[Any]] = []
+        """The arguments that the scenario's function was called with."""
         self.abandoned = 0
         self.late_closes = 0
         """How many WebSockets were closed late by the client, after the server's Close."""
@@ -495,6 +511,7 @@ class Conductor:
 
     def _script(self, event: JobSubmitted) -> Iterator[Step]:
         own = self.plan.scenario
+        self.given += [event.data] if event.function.api_name == own.name else []
         if event.function.api_name != own.name:
             return iter([Returns(("the decoy",))])
         twin = own.twin

@@ -10,10 +10,14 @@ import attrs
 
 from sansio_gradio.given import is_a
 from sansio_gradio.protocol.features import Feature, has
+from sansio_gradio.protocol.files import META
 from sansio_gradio.protocol.protocols import Channel
+from sansio_gradio.server.contents import File
 from sansio_gradio.testing.cases import same
 from sansio_gradio.testing.changes import Asking, Change
 from sansio_gradio.testing.conducting import Conductor, Seen
+from sansio_gradio.wire.form import FormError, FormReader, PartData, PartStarted, boundary_of
+from sansio_gradio.wire.headers import header
 
 __all__ = ["Finding", "ToldCaller", "judge"]
 
@@ -21,7 +25,7 @@ __all__ = ["Finding", "ToldCaller", "judge"]
 @attrs.frozen
 class ToldCaller:
     """What a client has told its caller. ``status``: how its process has ended; None: it had to be
-    ended after ``seconds``."""
+    ended after ``seconds``. A ``File`` in a line is one that it has downloaded."""
 
     lines: Sequence[Mapping[str, Any]]
     status: int | None
@@ -175,8 +179,15 @@ def _article(kind: str) -> str:
 
 
 def _cut(value: Any, size: int = 300) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(value, ensure_ascii=False, default=_said)
     return text if len(text) <= size else f"{text[:size]}… ({len(text)} characters)"
+
+
+def _said(value: Any) -> str:
+    if not isinstance(value, File):
+        return str(value)
+    content = value.read()
+    return f"file {value.name}: {len(content)} bytes, {content[:20]!r}"
 
 
 # What it asked the server
@@ -190,7 +201,9 @@ def _of_requests(conductor: Conductor, told: ToldCaller) -> Iterator[Finding]:
         return
     yield from _wrong_places(conductor, seen)
     yield from _wrong_cookies(conductor, seen)
+    yield from _wrong_uploads(conductor, seen)
     yield from _wrong_calls(conductor, seen)
+    yield from _wrong_given(conductor)
     yield from _wrong_counts(conductor)
     yield from _wrong_streams(conductor, seen)
     if conductor.app.traits.channel is Channel.WEBSOCKET:
@@ -286,10 +299,76 @@ def _wrong_body(
         yield Finding("R-config-4" if is_second else "R-config-3", said)
     if ask != Asking.PLAIN and not body.get("session_hash"):
         yield Finding("R-join-1", "A call names no session.")
-    data = body.get("data")
-    if not any(same(data, values) for values in wanted):
+    data: Any = body.get("data")
+    if is_a(data, list) and any(isinstance(one, File) for one in wanted[0]):
+        yield from _wrong_arguments(conductor, data, wanted[0])
+    elif not any(same(data, values) for values in wanted):
         said = f"The data of a call is {_cut(data)}, and not {_cut(wanted[0])}."
         yield Finding("R-data-1", said)
+
+
+def _files(conductor: Conductor) -> list[File]:
+    """Those that the client has to hand over."""
+    return [one for one in conductor.plan.scenario.data if isinstance(one, File)]
+
+
+def _wrong_uploads(conductor: Conductor, seen: Sequence[Seen]) -> Iterator[Finding]:
+    if _fault(conductor) is not None or not conductor.stage.uploads:
+        return  # a refusal may come before the body; up to 3.50 a call may hold the content
+    parts: list[File] = []
+    for place, body in conductor.stage.uploads.items():
+        try:
+            parts += _parts(seen[place], bytes(body))
+        except FormError as error:
+            yield Finding("R-file-1", f"The body of an upload is no form: {error}")
+            return
+    names = [part.name for part in parts]
+    for file in _files(conductor):
+        named = [part for part in parts if part.name == file.name]
+        if not named:
+            said = f"No part of an upload has the name {file.name!r}: there are {_cut(names)}."
+            yield Finding("R-file-2", said)
+        elif not any(same(part, file) for part in named):
+            yield Finding("R-file-1", f"What was uploaded is {_cut(named[0])}, not {_cut(file)}.")
+
+
+def _parts(asked: Seen, body: bytes) -> list[File]:
+    """The files of an upload."""
+    boundary = boundary_of(header(asked.request.headers, "content-type") or "")
+    if boundary is None:
+        raise FormError("its Content-Type names no boundary.")
+    found: list[tuple[str, bytearray]] = []
+    for event in FormReader(boundary).receive_data(body):
+        if isinstance(event, PartStarted):
+            found.append((event.filename or "", bytearray()))
+        elif isinstance(event, PartData):
+            found[-1][1].extend(event.data)
+    return [File(name, bytes(content)) for name, content in found]
+
+
+def _wrong_arguments(
+    conductor: Conductor, data: list[Any], wanted: Sequence[Any]
+) -> Iterator[Finding]:
+    """Files in the body of a call. What they are is seen where the function gets them."""
+    if len(data) != len(wanted):
+        yield Finding("R-data-1", f"A call has {len(data)} arguments, and not {len(wanted)}.")
+        return
+    if conductor.app.version < (4,):
+        return
+    for value, file in zip(data, wanted, strict=True):
+        if not is_a(value, dict) or not is_a(value.get("path"), str):
+            yield Finding("R-file-5", f"A file is {_cut(value)}, and no object with a path.")
+        elif value.get("meta") != META or value.get("orig_name") != file.name:
+            said = f"{_cut(value)} does not say that it is a file, or not its name, {file.name!r}."
+            yield Finding("R-file-5", said)
+
+
+def _wrong_given(conductor: Conductor) -> Iterator[Finding]:
+    wanted = list(conductor.plan.scenario.sent)
+    for given in conductor.given if _files(conductor) else ():
+        if not same(list(given), wanted):
+            said = f"The function got {_cut(list(given))}, and not {_cut(wanted)}."
+            yield Finding(conductor.plan.rule, said)
 
 
 def _wrong_counts(conductor: Conductor) -> Iterator[Finding]:
@@ -310,6 +389,8 @@ def _wrong_counts(conductor: Conductor) -> Iterator[Finding]:
         rule = "R-ws-8" if channel is Channel.WEBSOCKET else "R-join-4"
         if any(change.rule == "R-refuse-1" for change in conductor.plan.changes):
             rule = "R-refuse-1"
+        if not most:
+            rule = conductor.plan.rule
         yield Finding(rule, f"A job was handed in {handed} times, not {most}.")
 
 

@@ -28,6 +28,7 @@ _SCENARIOS: Final = frozenset(
     {
         *("text", "growing", "shrinking_list", "shrinking_inside", "yields_state", "state"),
         *("quoted", "half", "unqueued_generator", "cancel", "jobs", "generators"),
+        *("file", "file_named", "made_file", "made_file_named"),
     }
 )
 _SOME: Final = frozenset(
@@ -35,7 +36,7 @@ _SOME: Final = frozenset(
         *("cookies", "late_estimation", "first_is_edits", "misfit", "no_base"),
         *("generating_true", "generating_null", "queue_full", "queue_full_streamed", "join_502"),
         *("given_up", "ended_cleanly", "dropped", "closed_yield", "closed_inside", "closed_last"),
-        *("empty_stream", "unknown_messages", "foreign_jobs", "CRLF", "small_pieces"),
+        *("upload_413", "empty_stream", "unknown_messages", "foreign_jobs", "CRLF", "small_pieces"),
     }
 )
 MIXED: Final = 6

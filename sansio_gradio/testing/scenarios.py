@@ -15,7 +15,8 @@ import attrs
 from sansio_gradio.errors import AppError
 from sansio_gradio.protocol.features import version_numbers
 from sansio_gradio.server.app import Slot
-from sansio_gradio.server.components import JSON, TEXTBOX, ComponentKind
+from sansio_gradio.server.components import FILE, JSON, TEXTBOX, ComponentKind
+from sansio_gradio.server.contents import File
 from sansio_gradio.server.versions import covers
 from sansio_gradio.testing import cases
 
@@ -84,7 +85,8 @@ class StagedScenario:
     ``result`` are what the caller gets, State left out. ``error``: what the text of the error must
     contain; "" for any error; None: the call ends well. ``releases``: as in ``server.versions``.
     ``twin``: a second call at the same time, by the same client. ``notices``: texts of which the
-    statuses of the job tell.
+    statuses of the job tell. A ``File`` in ``data`` is one that the client has to upload, and in
+    ``result`` one that it has to download.
     """
 
     name: str
@@ -218,6 +220,82 @@ _RAISING: Final = StagedScenario(
     error='The model is "loading", isn\'t it?',
 )
 
+_ODD_NAME: Final = "Grüße, 日本 50% (1).txt"
+_MEGABYTE: Final = bytes(range(256)) * 4096
+
+
+def _given_files(name: str, rule: str, says: str, *files: File) -> StagedScenario:
+    """A function of files."""
+    return StagedScenario(
+        name=name,
+        rule=rule,
+        says=says,
+        parameters=_slots([FILE] * len(files)),
+        data=files,
+        steps=(Returns(("it has come",)),),
+        result=["it has come"],
+        releases=">=3.19",
+        needs="files",
+    )
+
+
+def _made_files(name: str, says: str, *files: File) -> StagedScenario:
+    """A function that returns files."""
+    return StagedScenario(
+        name=name,
+        rule="R-file-8",
+        says=says,
+        returns=_slots([FILE] * len(files)),
+        steps=(Returns(files),),
+        result=files,
+        releases=">=3.19",
+        needs="files",
+    )
+
+
+_FILES: Final = (
+    _given_files("file", "R-file-1", "A file is an argument.", File("note.txt", b"a\r\nb\0\xff")),
+    _given_files(
+        "file_named",
+        "R-file-2",
+        "The name of a file has spaces, and letters that are not ASCII.",
+        File(_ODD_NAME, b"named"),
+    ),
+    _given_files("file_empty", "R-file-1", "A file is empty.", File("empty.txt", b"")),
+    _given_files("file_large", "R-file-1", "A file has a megabyte.", File("l.bin", _MEGABYTE)),
+    _given_files(
+        "files",
+        "R-file-1",
+        "Two files are arguments, and keep their order.",
+        File("b.txt", b"the first"),
+        File("a.txt", b"the second"),
+    ),
+    _made_files("made_file", "A file is a result.", File("note.txt", b"a\r\nb\0\xff")),
+    _made_files(
+        "made_file_named",
+        "The name of a file in a result has spaces, and letters that are not ASCII.",
+        File(_ODD_NAME, b"named"),
+    ),
+    _made_files("made_file_empty", "A file in a result is empty.", File("empty.txt", b"")),
+    _made_files("made_file_large", "A file in a result has a megabyte.", File("l.bin", _MEGABYTE)),
+    _made_files(
+        "made_files",
+        "Two files are results.",
+        File("b.txt", b"the first"),
+        File("b.txt", b"the second"),
+    ),
+    StagedScenario(
+        name="no_file",
+        rule="R-file-7",
+        says="An object of the app has a path, and is no file.",
+        returns=(Slot(name="value", component=JSON),),
+        steps=(Returns(({"path": "conform/no/file", "size": 3},)),),
+        result=[{"path": "conform/no/file", "size": 3}],
+        releases=">=4.21",
+        needs="files",
+    ),
+)
+
 SCENARIOS: Final[Sequence[StagedScenario]] = (
     _yielding(
         "silent",
@@ -318,4 +396,5 @@ SCENARIOS: Final[Sequence[StagedScenario]] = (
         twin=_SHORTER,
         releases=">=3.6",
     ),
+    *_FILES,
 )

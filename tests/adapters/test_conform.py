@@ -14,6 +14,7 @@ import pytest
 from sansio_gradio.server.app import App
 from sansio_gradio_adapters.__main__ import main
 from sansio_gradio_adapters.conform.report import Report, Row
+from sansio_gradio_adapters.conform.servers import Wrong, check_places
 from sansio_gradio_adapters.server import serve_in_thread
 from tests.support.golang import GO, NO_GO, go_client
 from tests.support.javascript import NODE
@@ -121,10 +122,51 @@ def test_silence_is_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("world", ["sockets", "asyncio", "trio"])
 def test_our_own_clients_pass(tmp_path: Path, world: str) -> None:
     report = tmp_path / "report.json"
-    given = ["--can", "cancel,jobs,status", "--json", str(report)]
+    given = ["--can", "cancel,jobs,status,files", "--json", str(report)]
     main(["conform", "client", *given, "--", sys.executable, str(EXAMPLE), world, *PLACES])
     made = json.loads(report.read_text("utf-8"))
     assert [case for case in made["cases"] if case["verdict"] != "passed"] == []
+
+
+def files(folder: Path, *options: str, client: Path = EXAMPLE) -> dict[str, dict[str, Any]]:
+    """Try a client on files; the cases by their names."""
+    report = folder / "report.json"
+    given = ["--can", "files", "--versions", "6.31.0", "--json", str(report), *options]
+    main(["conform", "client", *given, "--", sys.executable, str(client), "sockets", *PLACES[:3]])
+    made = json.loads(report.read_text("utf-8"))
+    return {case["name"]: case for case in made["cases"]}
+
+
+def test_a_client_uploads_and_downloads_files(tmp_path: Path) -> None:
+    made = files(tmp_path, "--cases", "file_named,made_file_named")
+    assert {name: case["verdict"] for name, case in made.items()} == {
+        "file_named": "passed",
+        "made_file_named": "passed",
+    }
+
+
+# The case, the rule that is broken, and what the example says then in place of something.
+WRONG_WITH_FILES = [
+    ("file", "R-file-2", 'handle_file(value["path"])', 'handle_file(value["path"], name="x.txt")'),
+    ("file", "R-file-1", 'handle_file(value["path"])', 'handle_file(b"a", name="note.txt")'),
+    ("file", "R-file-5", 'handle_file(value["path"])', '{"path": value["path"]}'),
+    ("made_file", "R-file-8", "else [value]", "else [__file__]"),
+    ("file/upload_413", "R-file-3", "tell(error=", "tell(result=[], text="),
+]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("wrong", WRONG_WITH_FILES, ids=[row[1] for row in WRONG_WITH_FILES])
+def test_it_finds_what_is_wrong_with_files(
+    tmp_path: Path, wrong: tuple[str, str, str, str]
+) -> None:
+    case, rule, old, new = wrong
+    source = EXAMPLE.read_text("utf-8")
+    assert old in source
+    client = tmp_path / "json_lines.py"
+    client.write_text(source.replace(old, new), "utf-8")
+    made = files(tmp_path, "--cases", case, client=client)[case]
+    assert (made["verdict"], made["rule"]) == ("failed", rule)
 
 
 def test_what_is_not_declared_is_skipped(tmp_path: Path) -> None:
@@ -136,7 +178,7 @@ def test_what_is_not_declared_is_skipped(tmp_path: Path) -> None:
     assert all("--can" in case["what"] for case in made["cases"])
 
 
-def app_of(version: str) -> App:
+def app_of(version: str, **options: Any) -> App:
     def greet(name: str, times: int = 2) -> str:
         return " ".join(["Hello", *[name] * times])
 
@@ -145,17 +187,17 @@ def app_of(version: str) -> App:
             yield number
             time.sleep(0.1)
 
-    app = App(version=version)
+    app = App(version=version, **options)
     app.add_function(greet)
     app.add_function(count)
     return app
 
 
-def visit(folder: Path, app: App) -> dict[str, dict[str, Any]]:
+def visit(folder: Path, app: App, *options: str) -> dict[str, dict[str, Any]]:
     """Try the app; the cases by their names."""
     report = folder / "report.json"
     with serve_in_thread(app) as url:
-        status = main(["conform", "server", url, "--json", str(report)])
+        status = main(["conform", "server", url, "--json", str(report), *options])
     made: dict[str, Any] = json.loads(report.read_text("utf-8"))
     assert status == (1 if made["counts"]["failed"] else 0)
     return {case["name"]: case for case in made["cases"]}
@@ -194,6 +236,36 @@ def test_a_server_that_says_wrong_things_is_found_out(tmp_path: Path) -> None:
     assert cases["call/poorer"]["verdict"] == "failed"
     assert "tomorrow" in cases["call/later"]["what"]
     assert cases["release"]["verdict"] == "failed"
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("version", ["6.31.0", "4.44.1", "4.0.2", "3.50.2"])
+def test_a_full_queue_is_tried_if_that_is_asked_for(tmp_path: Path, version: str) -> None:
+    def slow(text: str = "x") -> str:
+        time.sleep(0.2)
+        return text
+
+    app = App(version=version, max_size=3)
+    app.add_function(slow)
+    case = visit(tmp_path, app, "--busy", "8")["busy"]
+    assert case["verdict"] == "passed", case
+    assert "8 jobs of /slow" in case["what"]
+    assert "of a full queue" in case["what"]
+    assert "up to 0 waited" not in case["what"]
+    assert "busy" not in visit(tmp_path, app_of(version))
+
+
+def test_too_many_jobs_at_once_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["conform", "server", "http://127.0.0.1:9/", "--busy", "101"]) == 2
+    assert "--busy is from 1 to 100" in capsys.readouterr().err
+
+
+def test_places_in_the_queue_make_sense() -> None:
+    check_places(0, [(2, 3), (1, 3), (1, 2), (0, 1)])
+    check_places(0, [(0, None)])
+    for wrong in ([(1, 3), (2, 3)], [(3, 3)], [(-1, 2)]):
+        with pytest.raises(Wrong, match="Job 0"):
+            check_places(0, wrong)
 
 
 def test_what_is_no_app_cannot_be_tried(capsys: pytest.CaptureFixture[str]) -> None:

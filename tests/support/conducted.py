@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from sansio_gradio import Engine, GradioError, apply_update
+from sansio_gradio import Engine, GradioError, RemoteFile, apply_update, handle_file
+from sansio_gradio.client.session import Session
 from sansio_gradio.events import (
     ConnectingFailed,
+    DownloadReceived,
     JobCancelled,
     JobCompleted,
     JobFailed,
     Output,
     StatusUpdated,
 )
+from sansio_gradio.protocol.features import version_numbers
+from sansio_gradio.protocol.files import rules_of
+from sansio_gradio.server.contents import File
 from sansio_gradio.testing.changes import Ending
 from sansio_gradio.testing.conducting import Conductor, Plan
 from sansio_gradio.testing.driver import Driver
@@ -62,7 +67,7 @@ def try_engine(plan: Plan) -> Finding | None:
     calls = [scenario] if scenario.twin is None else [scenario, scenario.twin]
     lines: list[dict[str, Any]] = []
     try:
-        jobs = [session.submit(*one.data, api_name=f"/{one.name}") for one in calls]
+        jobs = [session.submit(*map(_given, one.data), api_name=f"/{one.name}") for one in calls]
     except GradioError as error:
         lines.append({"error": str(error)})
         jobs = []
@@ -97,11 +102,30 @@ def try_engine(plan: Plan) -> Finding | None:
         is_over = is_over or len(results) == len(calls) or {"cancelled": True} in lines
     if len(calls) > 1:
         lines.append({"result": [results.get(place) for place in range(len(calls))]})
+    elif lines and "result" in lines[-1]:
+        found = zip(lines[-1]["result"], scenario.result or [], strict=True)
+        lines[-1]["result"] = [
+            _fetched(driver, session, plan, value) if isinstance(wanted, File) else value
+            for value, wanted in found
+        ]
     driver.sleep(1.0)
     took = driver.now - 1000
     session.close()
     driver.sleep(5.0)
     return judge(peer.conductor, ToldCaller(lines, 0 if is_over else None, took))
+
+
+def _given(value: Any) -> Any:
+    return handle_file(value.read(), name=value.name) if isinstance(value, File) else value
+
+
+def _fetched(driver: Driver, session: Session, plan: Plan, value: dict[str, Any]) -> File:
+    """A file of a result, with what comes when it is asked for."""
+    route = rules_of(version_numbers(plan.version)).route
+    number = session.download(RemoteFile(value, session.api_url, route))
+    driver.sleep(1.0)
+    pieces = [event for event in driver.events if isinstance(event, DownloadReceived)]
+    return File("fetched", b"".join(one.data for one in pieces if one.download == number))
 
 
 def _listed(plan: Plan, data: tuple[Any, ...]) -> list[Any]:

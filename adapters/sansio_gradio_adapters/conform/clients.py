@@ -6,14 +6,19 @@ import asyncio
 import json
 import os
 import signal
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final, cast
 
 import attrs
 
+from sansio_gradio.given import is_a
+from sansio_gradio.protocol.files import META
+from sansio_gradio.server.contents import File
 from sansio_gradio.testing.changes import SHORT
 from sansio_gradio.testing.conducting import Conductor, Plan
 from sansio_gradio.testing.judging import Finding, ToldCaller, judge
@@ -30,6 +35,7 @@ SHRINKING: Final = 15.0  # seconds for them, for each difference of the case
 SHRUNK: Final = 2  # failed cases of one rule that are made smaller
 SIMPLEST: Final = "text"
 LINES: Final = 10_000  # of one process
+MOST: Final = 1 << 24  # bytes of a file that is looked at
 
 
 class CannotRun(Exception):
@@ -155,22 +161,28 @@ class Trials:
         slot = _Turn(self._slots)
         await slot.take()
         try:
-            async with Hosting(plan) as host:
-                told = await _Process(self._filled(plan, host.url), plan.scenario, slot).run(
-                    seconds_of(plan), lambda: host.has_been_asked
-                )
-                await asyncio.sleep(0.05)  # what its last bytes say
-                return host.conductor, told, judge(host.conductor, told)
+            with tempfile.TemporaryDirectory(
+                prefix="conform-", ignore_cleanup_errors=True
+            ) as folder:
+                async with Hosting(plan) as host:
+                    command = self._filled(plan, host.url, Path(folder))
+                    told = await _Process(command, plan.scenario, slot, folder).run(
+                        seconds_of(plan), lambda: host.has_been_asked
+                    )
+                    await asyncio.sleep(0.05)  # what its last bytes say
+                    told = _with_files(told, plan.scenario)
+                    return host.conductor, told, judge(host.conductor, told)
         finally:
             slot.free()
 
-    def _filled(self, plan: Plan, url: str) -> list[str]:
+    def _filled(self, plan: Plan, url: str, folder: Path) -> list[str]:
         scenario = plan.scenario
+        data = [_on_disk(value, folder / str(n)) for n, value in enumerate(scenario.data)]
         twins = [] if scenario.twin is None else [scenario, scenario.twin]
         texts = {
             "{url}": url,
             "{api}": f"/{scenario.name}",
-            "{data}": json.dumps(list(scenario.data)),
+            "{data}": json.dumps(data),
             "{jobs}": json.dumps([[f"/{one.name}", list(one.data)] for one in twins]),
         }
         return [_replaced(word, texts) for word in self.command]
@@ -185,6 +197,45 @@ def _replaced(word: str, texts: dict[str, str]) -> str:
     for place, text in texts.items():
         word = word.replace(place, text)
     return word
+
+
+def _on_disk(value: Any, folder: Path) -> Any:
+    """A value as the client is told it: of a file, where it is. It is written in a new folder."""
+    if not isinstance(value, File):
+        return value
+    folder.mkdir()
+    path = folder / value.name
+    path.write_bytes(value.read())
+    return {"path": str(path), "meta": META}
+
+
+def _with_files(told: ToldCaller, scenario: StagedScenario) -> ToldCaller:
+    """The same, with the files that the client has downloaded."""
+    wanted = list(scenario.result or [])
+    if not any(isinstance(one, File) for one in wanted):
+        return told
+    lines: list[Mapping[str, Any]] = []
+    for line in told.lines:
+        read = dict(line)
+        for key in ("output", "result"):
+            if isinstance(read.get(key), list):
+                values: list[Any] = read[key]
+                pairs = zip(values, wanted, strict=False)
+                read[key] = [
+                    *(_downloaded(v) if isinstance(file, File) else v for v, file in pairs),
+                    *values[len(wanted) :],
+                ]
+        lines.append(read)
+    return attrs.evolve(told, lines=lines)
+
+
+def _downloaded(value: Any) -> Any:
+    """The file that a client has saved, and tells by its path; *value* itself if there is none."""
+    path: Any = value.get("path") if is_a(value, dict) else value
+    if not isinstance(path, str) or not os.path.isfile(path):
+        return value
+    with open(path, "rb") as file:
+        return File(os.path.basename(path), file.read(MOST))
 
 
 class _Turn:
@@ -207,8 +258,12 @@ class _Turn:
 class _Process:
     """One run of the client."""
 
-    def __init__(self, command: Sequence[str], scenario: StagedScenario, slot: _Turn) -> None:
+    def __init__(
+        self, command: Sequence[str], scenario: StagedScenario, slot: _Turn, folder: str
+    ) -> None:
         self._command = command
+        # What it saves in the folder for temporary files goes with the case.
+        self._environment = {**os.environ, **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), folder)}
         self._scenario = scenario
         self._slot = slot
         self._lines: list[dict[str, Any]] = []
@@ -223,6 +278,7 @@ class _Process:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
+                env=self._environment,
                 limit=1 << 24,
             )
         except OSError as error:

@@ -35,6 +35,7 @@ def add_to(commands: Any) -> None:
     client.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ARG…")
     server = kinds.add_parser("server", help="try anything that says that it is a Gradio app")
     server.add_argument("url", metavar="URL")
+    server.add_argument("--busy", type=int, nargs="?", const=20, default=0, metavar="N")
     for parser in (client, server):
         parser.add_argument("--json", type=Path, metavar="FILE")
         parser.add_argument("--html", type=Path, metavar="FILE")
@@ -104,10 +105,12 @@ def _client(given: argparse.Namespace) -> Report:
 
 
 def _server(given: argparse.Namespace) -> Report:
-    from sansio_gradio_adapters.conform.servers import NoApp, Visit  # noqa: PLC0415
+    from sansio_gradio_adapters.conform.servers import MOST_BUSY, NoApp, Visit  # noqa: PLC0415
 
     began = time.monotonic()
-    visit = Visit(given.url, lambda case: _tell(case, len(visit.cases), 0))
+    if not 0 <= given.busy <= MOST_BUSY:
+        raise _Refused(f"--busy is from 1 to {MOST_BUSY}, and not {given.busy}")
+    visit = Visit(given.url, lambda case: _tell(case, len(visit.cases), 0), busy=given.busy)
     try:
         cases = visit.run()
     except NoApp as error:

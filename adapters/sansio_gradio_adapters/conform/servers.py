@@ -12,12 +12,13 @@ import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
 import attrs
 
-from sansio_gradio.errors import AppError, GradioError
+from sansio_gradio.errors import AppError, GradioError, QueueFullError
 from sansio_gradio.given import is_a
 from sansio_gradio.limits import Timeouts
 from sansio_gradio.protocol.endpoints import Endpoint, Visibility
@@ -32,11 +33,15 @@ from sansio_gradio.protocol.keys import (
     keys_of,
 )
 from sansio_gradio.protocol.protocols import Channel, traits_of
+from sansio_gradio.protocol.status import StatusUpdate
 from sansio_gradio.server.versions import protocol_of
 from sansio_gradio_adapters.conform.report import Row, Verdict
 from sansio_gradio_adapters.sockets import Client
 
-__all__ = ["NoApp", "Visit"]
+__all__ = ["MOST_BUSY", "NoApp", "Visit", "Wrong", "check_places"]
+
+MOST_BUSY: Final = 100
+"""Jobs at once, at most: it is to find out about a queue, and not to flood an app."""
 
 FUNCTIONS: Final = 5  # of the app that are called
 GENERATORS: Final = 3  # among them, at most
@@ -55,10 +60,12 @@ class NoApp(Exception):
 
 @attrs.define(eq=False)
 class Visit:
-    """One visit to the app at *url*. ``tell`` is called with each case."""
+    """One visit to the app at *url*. ``tell`` is called with each case. ``busy``: how many jobs at
+    once may fill the queue; 0: that is not tried."""
 
     url: str
     tell: Callable[[Row], object]
+    busy: int = 0
     cases: list[Row] = attrs.field(factory=list[Row], init=False)
     like: str = attrs.field(default="", init=False)
     """Which releases the app behaves like, as far as one can see."""
@@ -108,7 +115,7 @@ class Visit:
         self._heard = []
         try:
             said = what()
-        except _Wrong as wrong:
+        except Wrong as wrong:
             self._note(name, wrong.rule or rule, "failed", str(wrong))
         except GradioError as error:
             self._note(name, rule, "failed", f"{type(error).__name__}: {error}")
@@ -137,6 +144,10 @@ class Visit:
         yield "sessions", "R-stream-4", lambda: self._at_once(functions)
         yield "one session", "R-stream-4", lambda: self._in_one_session(client, functions)
         yield "reset", "R-session-2", lambda: self._reset(client, functions)
+        if self.busy:
+            full = {Channel.WEBSOCKET: "R-ws-8", Channel.JOB_STREAM: "R-sse-5"}
+            rule = full.get(channel, "R-join-2")
+            yield "busy", rule, lambda: self._fill_queue(client, functions)
         yield "cancel", stops, lambda: self._cancel(functions)
         yield "info", "R-config-4", lambda: self._info(client)
         if channel is Channel.SESSION_STREAM:
@@ -166,25 +177,25 @@ class Visit:
 
     def _check_keys(self, name: str, keys: Sequence[Key[Any]], part: Any) -> None:
         if not is_a(part, dict):
-            raise _Wrong(f"The {name} is {_cut(part)}, and no object.")
+            raise Wrong(f"The {name} is {_cut(part)}, and no object.")
         for key in keys:
             if key.always and key.name not in part:
-                raise _Wrong(f"The {name} lacks {key.name}.")
+                raise Wrong(f"The {name} lacks {key.name}.")
             if key.name not in part or key.any:
                 continue
             value: Any = part[key.name]
             if type(value) not in (*key.kinds, type(None)):
-                raise _Wrong(f"{key.name} of the {name} is {_cut(value)}.")
+                raise Wrong(f"{key.name} of the {name} is {_cut(value)}.")
             since = version_numbers(key.since) if key.since else ()
             if since > self._version:
-                raise _Wrong(f"The {name} has {key.name}, which came with {key.since}.")
+                raise Wrong(f"The {name} has {key.name}, which came with {key.since}.")
 
     def _check_protocol(self, config: dict[str, Any]) -> str:
         said, own = config.get("protocol"), protocol_of(self._version)
         if said is None and self._version >= (4,):
-            raise _Wrong("The config names no protocol, as servers up to 3.50 do.", "R-config-1")
+            raise Wrong("The config names no protocol, as servers up to 3.50 do.", "R-config-1")
         if said not in (None, own):
-            raise _Wrong(f"The protocol is {said}, and releases like this one speak {own}.")
+            raise Wrong(f"The protocol is {said}, and releases like this one speak {own}.")
         return f"It speaks {own}."
 
     def _info(self, client: Client) -> str | None:
@@ -195,11 +206,11 @@ class Visit:
         try:
             told: Any = json.loads(text)["named_endpoints"]
         except (ValueError, TypeError, KeyError) as error:
-            raise _Wrong(f"/info is answered {status}, and has no named_endpoints.") from error
+            raise Wrong(f"/info is answered {status}, and has no named_endpoints.") from error
         known = {endpoint.api_name for endpoint in client.endpoints.values()}
         unknown = sorted(set(map(str, told)) - {str(name) for name in known})
         if unknown:
-            raise _Wrong(f"/info names functions that the config does not have: {unknown}")
+            raise Wrong(f"/info names functions that the config does not have: {unknown}")
         return f"{len(told)} named endpoints."
 
     # Functions
@@ -232,7 +243,7 @@ class Visit:
         finally:
             self._heard.append(" ".join(kinds))
         if endpoint.queue and kinds[-1:] != ["process_completed"]:
-            raise _Wrong(f"The last message is {kinds[-1:]}.")
+            raise Wrong(f"The last message is {kinds[-1:]}.")
         return " ".join(_counted(kinds))
 
     def _check_message(self, message: dict[str, Any]) -> str:
@@ -240,16 +251,16 @@ class Visit:
         name = str(message.get("msg"))
         kind = KINDS.get(name)
         if kind is None:
-            raise _Wrong(f"No release sends messages of the kind {name}.", "R-message-1")
+            raise Wrong(f"No release sends messages of the kind {name}.", "R-message-1")
         self._seen.setdefault(name, set()).update(message)
         for key in kind.always:
             if key not in message:
-                raise _Wrong(f"{name} lacks {key}.", "R-message-1")
+                raise Wrong(f"{name} lacks {key}.", "R-message-1")
         for key in kind.keys:
             row = MESSAGE_KEYS[key]
             if key in message and row.since and version_numbers(row.since) > self._version:
                 said = f"{name} has {key}, which came with {row.since}."
-                raise _Wrong(said, "R-message-1")
+                raise Wrong(said, "R-message-1")
         return name
 
     # Sessions
@@ -278,6 +289,40 @@ class Visit:
         ends = [_how(job.exception) for job in jobs]
         return f"{len(jobs)} jobs: {', '.join(sorted(set(ends)))}"
 
+    def _fill_queue(
+        self, client: Client, functions: Sequence[tuple[Endpoint, list[Any]]]
+    ) -> str | None:
+        """Many jobs of one function at once: each ends, or is told that the queue is full."""
+        queued = [one for one in functions if one[0].queue]
+        if not queued:
+            return None
+        endpoint, data = queued[0]
+        name = str(endpoint.api_name)
+        jobs = [client.submit(*data, api_name=name) for _ in range(self.busy)]
+        ends = [self._end_of_one(job.exception) for job in jobs]
+        deepest = 0
+        for number, job in enumerate(jobs):
+            places: list[tuple[int, int | None]] = []
+            with suppress(GradioError):  # how it ended is known
+                places += (one for one in map(_place_of, job.updates()) if one is not None)
+            self._heard.append(f"job {number}: {places}, {ends[number]}")
+            check_places(number, places)
+            deepest = max([deepest, *(rank + 1 for rank, _ in places)])
+        if set(ends) == {_FULL}:
+            raise Wrong(f"The queue is full for all of {len(jobs)} jobs.")
+        said = ", ".join(f"{ends.count(end)} of {end}" for end in sorted(set(ends)))
+        again = _end_of(client, endpoint, data)
+        return f"{len(jobs)} jobs of {name}: {said}; up to {deepest} waited. Behind them: {again}"
+
+    def _end_of_one(self, exception: Callable[[], BaseException | None]) -> str:
+        """How a job ended. That the queue is full has to be said as this release does."""
+        error = exception()
+        if self._version >= (4, 9, 1) and isinstance(error, QueueFullError):
+            if error.status == 503 and "Queue is full" in str(error):
+                return _FULL
+            raise Wrong(f"A full queue is answered {error.status}, {error}, and not 503.")
+        return _how(exception)
+
     def _reset(self, client: Client, functions: Sequence[tuple[Endpoint, list[Any]]]) -> str | None:
         if not functions:
             return None
@@ -285,7 +330,7 @@ class Visit:
         before = client.session_hash
         client.reset_session()
         if client.session_hash == before:
-            raise _Wrong("The session has kept its name.")
+            raise Wrong("The session has kept its name.")
         return f"In a new session: {_end_of(client, endpoint, data)}"
 
     def _cancel(self, functions: Sequence[tuple[Endpoint, list[Any]]]) -> str | None:
@@ -321,7 +366,7 @@ class Visit:
         wanted = {"unexpected_error", "server_stopped"}
         kinds = [str(json.loads(line[5:]).get("msg")) for line in _data_lines(text)]
         if wanted.isdisjoint(kinds):
-            raise _Wrong(f"The stream of an unknown session says {kinds}, and no unexpected_error.")
+            raise Wrong(f"The stream of an unknown session says {kinds}, and no unexpected_error.")
         return "It is told unexpected_error."
 
     def _malformed(self) -> str:
@@ -329,7 +374,7 @@ class Visit:
         status, text = self._ask("POST", "queue/join", b"{", "application/json")
         self._heard.append(f"{status} {text}")
         if status != 422:
-            raise _Wrong(f"A join that is no JSON is answered {status}, and not 422.")
+            raise Wrong(f"A join that is no JSON is answered {status}, and not 422.")
         return "It is answered 422."
 
     def _heartbeat(self) -> str:
@@ -337,7 +382,7 @@ class Visit:
         _, text = self._ask("GET", f"heartbeat/conform{time.monotonic_ns()}", seconds=3.0)
         self._heard.append(text)
         if not any(line[5:].strip() == "ALIVE" for line in _data_lines(text)):
-            raise _Wrong(f"It says {_cut(text)}, and not ALIVE.")
+            raise Wrong(f"It says {_cut(text)}, and not ALIVE.")
         return "ALIVE comes at once."
 
     def _ask(
@@ -368,7 +413,7 @@ class Visit:
         except (TimeoutError, http.client.IncompleteRead):
             return 200, b"".join(parts).decode("utf-8", "replace")
         except OSError as error:
-            raise _Wrong(f"{method} {path}: {error}") from error
+            raise Wrong(f"{method} {path}: {error}") from error
         finally:
             connection.close()
 
@@ -419,7 +464,7 @@ _RELEASES: Final = tuple(
 _ANSWERS: Final = {True: "it was stopped", False: "it was not stopped", None: "no word of it came"}
 
 
-class _Wrong(Exception):
+class Wrong(Exception):
     """What the server did wrong. ``rule``: another one than that of the case."""
 
     def __init__(self, what: str, rule: str = "") -> None:
@@ -449,11 +494,35 @@ def _end_of(client: Client, endpoint: Endpoint, data: list[Any]) -> str:
     return _how(client.submit(*data, api_name=str(endpoint.api_name)).exception)
 
 
+_FULL: Final = "a full queue"
+
+
+def _place_of(update: object) -> tuple[int, int | None] | None:
+    """The place in the queue that a status tells, and how many there are; None: it tells none."""
+    if not isinstance(update, StatusUpdate) or not is_a(update["rank"], int):
+        return None
+    return update["rank"], update["queue_size"]
+
+
+def check_places(number: int, places: Sequence[tuple[int, int | None]]) -> None:
+    """A job only moves forward, and its place is one of the queue's."""
+    before: int | None = None
+    for rank, size in places:
+        if rank < 0 or (size is not None and rank >= size):
+            raise Wrong(f"Job {number} has place {rank} of {size}.", "R-message-1")
+        if before is not None and rank > before:
+            raise Wrong(f"Job {number} moved back, from {before} to {rank}.", "R-message-1")
+        before = rank
+
+
 def _how(exception: Callable[[], BaseException | None]) -> str:
-    """How a call ended: "a result", or that the app failed. Other errors are raised."""
+    """How a call ended: "a result", a full queue, or that the app failed. Other errors are
+    raised."""
     error = exception()
     if error is None:
         return "a result"
+    if isinstance(error, QueueFullError):
+        return _FULL
     if isinstance(error, AppError):
         return "an error of the app"
     raise error
