@@ -980,6 +980,7 @@ _OF_UPLOAD: Final = tuple(
         name=name,
         rule=rule,
         says=says,
+        releases=">=4.0",
         scenarios=("file",),
         ends="error",
         joins=0,
@@ -991,7 +992,8 @@ _OF_UPLOAD: Final = tuple(
         ("upload_lost", "R-file-1", "Its answer names no file.", 200, _NO_PATHS, JSON),
     )
 )
-"""An upload that fails: the call ends in an error, and no job joins."""
+"""An upload that fails: the call ends in an error, and no job joins. Before 4.0 a call may hold the
+content, without an upload."""
 
 CHANGES: Final[Sequence[Change]] = (
     *_CONFIG,

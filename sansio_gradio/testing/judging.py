@@ -313,7 +313,10 @@ def _files(conductor: Conductor) -> list[File]:
 
 
 def _wrong_uploads(conductor: Conductor, seen: Sequence[Seen]) -> Iterator[Finding]:
-    if _fault(conductor) is not None or not conductor.stage.uploads:
+    fault = _fault(conductor)
+    if fault is not None and fault.joins == 0 and not conductor.stage.uploads:
+        yield Finding(fault.rule, "The client has not uploaded the file.")
+    if fault is not None or not conductor.stage.uploads:
         return  # a refusal may come before the body; up to 3.50 a call may hold the content
     parts: list[File] = []
     for place, body in conductor.stage.uploads.items():
