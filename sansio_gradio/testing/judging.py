@@ -92,6 +92,10 @@ def _fault(conductor: Conductor) -> Change | None:
     return next((c for c in conductor.plan.changes if c.ends != "as before"), None)
 
 
+_TELLS_ERRORS: Final = (3, 1, 7)
+"""From here on an app says why a call failed; before, "Internal Server Error"."""
+
+
 def _wrong_end(conductor: Conductor, change: Change | None, end: tuple[str, Any]) -> Iterator[str]:
     scenario = conductor.plan.scenario
     kind, value = end
@@ -101,7 +105,8 @@ def _wrong_end(conductor: Conductor, change: Change | None, end: tuple[str, Any]
     elif scenario.is_cancelled:
         wanted, texts = "cancelled", ()
     elif scenario.error is not None:
-        wanted, texts = "error", (scenario.error,)
+        tells = conductor.app.version >= _TELLS_ERRORS
+        wanted, texts = "error", (scenario.error,) if tells else ()
     else:
         wanted, texts = "result", ()
     if change is not None and change.ends == "either" and kind == "error":
