@@ -275,7 +275,9 @@ class Watch:
     def connect(self, engine: Engine, command: EngineCommand) -> None:
         connections = self._connections.setdefault(engine, {})
         if isinstance(command, OpenConnection):
-            connections[command.conn] = _Connection(command, self._engines.get(engine, []))
+            connection = _Connection(command, self._engines.get(engine, []))
+            if not connection.is_right:
+                connections[command.conn] = connection
         elif isinstance(command, StartTLS) and command.conn in connections:
             connections[command.conn].is_inside = True
 
@@ -303,6 +305,11 @@ class _Connection:
         """TLS has begun: a proxy sees no more."""
         self._to_proxy = bytearray()
         self._to_host = bytearray()
+
+    @property
+    def is_right(self) -> bool:
+        """It leads to the app, and by no proxy: all may be sent on it."""
+        return self._is_app and self._command.via is None
 
     def take(self, data: bytes) -> None:
         if self._command.via is not None and not self.is_inside:
