@@ -292,7 +292,7 @@ def play(served: tuple[Lively, str], verb: Callable[[Scene], Verb], at: int, **h
 def test_ctrl_c_at_some_lines(served: tuple[Lively, str], verb: Callable[[Scene], Verb]) -> None:
     at = 2
     while play(served, verb, at):
-        at += 97
+        at += 61
 
 
 @pytest.mark.exhaustive
