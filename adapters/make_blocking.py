@@ -112,6 +112,7 @@ def _said(words: str, column: int) -> str:
     for place, paragraph in enumerate(paragraphs):
         changed = _PHRASES.sub(lambda found: PROSE[" ".join(found[0].split())], paragraph)
         if changed != paragraph:
+            # The pattern matches any text.
             left, body, right = _PARAGRAPH.fullmatch(changed).groups()  # type: ignore[union-attr]
             indent = " " * column
             wrapped = textwrap.fill(

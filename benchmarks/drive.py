@@ -108,7 +108,7 @@ class Awaited:
 
     def run(self, row: Callable[[], Awaitable[None]]) -> None:
         if self.world == "asyncio":
-            asyncio.run(row())  # type: ignore[arg-type]
+            asyncio.run(row())  # type: ignore[arg-type]  # here it is a coroutine
         else:
             importlib.import_module("trio").run(row)
 

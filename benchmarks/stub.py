@@ -276,7 +276,7 @@ class Peer(asyncio.Protocol):
             case b"/reset":
                 self.send(answer(b'{"success":true}'))
             case path if path.startswith(b"/file="):
-                size = int(re.search(rb"blob_(\d+)", path)[1])  # type: ignore[index]
+                size = int(re.search(rb"blob_(\d+)", path)[1])  # type: ignore[index]  # a path that it made
                 self.send(answer(bytes(size), kind=b"application/octet-stream"))
             case _:
                 self.send(answer(b'{"detail":"Not Found"}', b"404 Not Found"))

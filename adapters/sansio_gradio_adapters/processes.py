@@ -333,7 +333,7 @@ def _run(made: bytes, items: list[Any], call: dict[str, Any]) -> list[_Outcome]:
     """Call the endpoint with *items*."""
     try:
         client = _client(made)
-    except Exception as error:
+    except Exception as error:  # of connecting: it is the outcome of each item
         return [(None, error)] * len(items)
     found = client.map(items, **call, on_error="return")
     return [

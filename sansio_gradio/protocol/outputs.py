@@ -116,7 +116,7 @@ class _Kept:
 
 
 class _Materialiser:
-    """Makes the values out of what is kept, and knows where what can be read ends.
+    """Makes the values from the kept edits, and knows where the readable ones end.
 
     Any number of threads may use it at a time.
     """
@@ -416,7 +416,7 @@ class OutputsSoFar(LazySequence[tuple[Any, ...]]):
 
     @property
     def _last(self) -> tuple[Any, ...] | None:
-        """The job's result, if it takes the place of what cannot be read."""
+        """The job's result, if it replaces outputs that cannot be read."""
         return self._final if self._reader.end is not None else None
 
     def __len__(self) -> int:

@@ -34,7 +34,7 @@ __all__ = ["ClientContract"]
 
 T = TypeVar("T")
 
-_SHOWN = 3000  # characters of what was said that a failure shows
+_SHOWN = 3000  # characters of the conversation in a failure's text
 
 
 class ClientContract:
@@ -193,7 +193,7 @@ class ClientContract:
                     heard.statuses.append(cast("dict[str, Any]", said))
         except NotImplementedError:
             raise
-        except Exception as error:
+        except Exception as error:  # a client may raise any kind, to tell the app's error
             heard.error = f"{type(error).__name__}: {error}"
             return heard
 

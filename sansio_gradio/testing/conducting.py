@@ -82,7 +82,7 @@ class Plan:
 
     @property
     def differences(self) -> list[str]:
-        """The names of what is different from what a server usually says."""
+        """The names of the changes to the usual words of a server."""
         varied = [] if self.is_plain else [self.variation.name.replace(" ", "_")]
         return [*(change.name for change in self.changes), *varied]
 

@@ -1,4 +1,4 @@
-"""A world on the streams of asyncio, as somebody might write it who has read the documentation."""
+"""A world on the streams of asyncio, written from the documentation alone."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def served(request: pytest.FixtureRequest) -> Iterator[tuple[Lively, str]]:
 
 
 class Parser:
-    """orjson, and a memory of what it was given."""
+    """orjson. It remembers the texts that it has read."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []

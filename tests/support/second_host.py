@@ -403,7 +403,7 @@ def keep_watch() -> None:
 
 
 def _after(owner: type, name: str, tell: Callable[..., object]) -> None:
-    """Have *tell* told of what a verb gives, if it is something: its object, result, arguments."""
+    """Call *tell* after each call of a verb that returns something: object, result, arguments."""
     verb = getattr(owner, name)
 
     @functools.wraps(verb)
